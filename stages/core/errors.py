@@ -1,0 +1,40 @@
+"""Every error a person can meet, as a tree. Messages say what, where, and what to do next.
+
+LorekeepError
+├── ParamsError      params.yaml: unknown, missing or ill-typed keys, all in one message
+├── InputError       a file or folder is missing, unreadable or not what it should be
+├── RecordError      a record breaks the schema (a bug or a hand-edited file, never dirty data)
+├── ModelError       a model folder or checkpoint cannot be used
+├── LockError        the installed libraries are not those of the lock file
+└── GateError        a registration gate failed: names the gate, its limit and the measured number
+
+Dirty data raises nothing: the record is set aside with its reason (see `record.Rejected`).
+"""
+
+
+class LorekeepError(Exception):
+    """Base of all errors raised on purpose; the launcher prints it without a traceback and exits 1."""
+
+
+class ParamsError(LorekeepError):
+    """The parameters cannot be used. Holds every problem found, one line each."""
+
+
+class InputError(LorekeepError):
+    """An input file or folder is missing, unreadable or malformed as a whole."""
+
+
+class RecordError(LorekeepError):
+    """A table does not follow the Record schema."""
+
+
+class ModelError(LorekeepError):
+    """A model, tokenizer or adapter cannot be loaded or does not fit."""
+
+
+class LockError(LorekeepError):
+    """The installed libraries differ from requirements.lock."""
+
+
+class GateError(LorekeepError):
+    """A registration gate failed."""

@@ -1,0 +1,99 @@
+"""The one Record schema, its ids, and its Parquet files.
+
+A Record is one unit of text on its way to training. A Rejected record is the same row plus the phase, the
+reason and the evidence. Both are plain dicts in memory and rows of Parquet on disk; files are written
+deterministically (same rows, same bytes) and replace the old file in one step.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.core.errors import InputError, RecordError
+from stages.core.output import replacing
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),  # hash of source and locator: stable when the text changes
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("lang", pa.string(), nullable=False),  # ISO 639-1, "und" where unknown
+        pa.field("source", pa.string(), nullable=False),  # name of the source in params
+        pa.field("locator", pa.string(), nullable=False),  # table and key, JSON pointer, XML path, line …
+        pa.field("kind", pa.string(), nullable=False),  # fact, statement, qa, caption …
+        pa.field("question", pa.string()),
+        pa.field("answer", pa.string()),
+        pa.field("subject", pa.string()),
+        pa.field("attribute", pa.string()),
+        pa.field("value", pa.string()),
+        pa.field("unit", pa.string()),
+        pa.field("fact", pa.string()),  # hash of subject and attribute; null where the record states no fact
+        pa.field("split", pa.string()),  # train, valid or probe: which set of wordings; null before augment
+        pa.field("parents", pa.list_(pa.string()), nullable=False),  # ids of the records this one derives from
+        pa.field("meta", pa.string(), nullable=False),  # JSON object: everything else the source said
+    ]
+)
+REJECTED = SCHEMA.append(pa.field("phase", pa.string(), nullable=False)).append(
+    pa.field("reason", pa.string(), nullable=False)
+).append(pa.field("evidence", pa.string(), nullable=False))
+
+
+def record_id(source: str, locator: str) -> str:
+    """16 hex digits naming the place a record came from; they do not change when the text there does."""
+    return _digest("record", source, locator)
+
+
+def fact_id(subject: str, attribute: str) -> str:
+    """16 hex digits naming what a fact is about. Case, width and spacing of the two names do not matter."""
+    return _digest("fact", fold(subject), fold(attribute))
+
+
+def fold(text: str) -> str:
+    """NFKC, case-folded, single-spaced: the form in which names are compared."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def fact_text(subject: str, attribute: str, value: str, unit: str | None) -> str:
+    """The plain sentence-less text of a fact: `iron: melting point 1538 °C`."""
+    return f"{subject}: {attribute} {value}" + (f" {unit}" if unit else "")
+
+
+def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCHEMA) -> int:
+    """Write rows as Parquet and return their number. Missing columns become null, `parents` [], `meta` {}.
+
+    Raises RecordError for an unknown column, a wrong type, or null where the schema forbids it.
+    """
+    rows = [{"parents": [], "meta": "{}", "lang": "und"} | dict(row) for row in rows]
+    for number, row in enumerate(rows):
+        if unknown := row.keys() - set(schema.names):
+            raise RecordError(f"{path}: row {number}: unknown column {', '.join(sorted(unknown))}")
+        if missing := [f.name for f in schema if not f.nullable and row.get(f.name) is None]:
+            raise RecordError(f"{path}: row {number}: {', '.join(missing)} must not be empty")
+    try:
+        table = pa.Table.from_pylist(rows, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise RecordError(f"{path}: {error}") from None
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", version="2.6", data_page_version="1.0")
+    return table.num_rows
+
+
+def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
+    """Read rows written by `write`. Raises InputError where there is no such file, RecordError on another schema."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run the stage that writes it (dvc repro)") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: not a Parquet file ({error}); restore it with dvc checkout --force") from None
+    if table.schema.names != schema.names:
+        raise RecordError(f"{path}: columns {table.schema.names} are not those of the schema {schema.names}")
+    return table.to_pylist()
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
