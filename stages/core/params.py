@@ -33,6 +33,8 @@ class Run:
     isa: Literal["avx2", "default"]
     """Instruction set of the numeric kernels. `avx2` runs on any x86-64 of the last decade; `default` is the
     plainest path of each library (SSE2, NEON), slower and meant for machines without AVX2."""
+    device: Literal["cpu", "auto"]
+    """`cpu`: the same bits everywhere; `auto`: a GPU where there is one, bits then belong to that GPU."""
 
 
 def load(stage: str, params_type: type[P], path: Path = Path("params.yaml")) -> tuple[P, Run]:

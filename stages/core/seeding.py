@@ -15,10 +15,11 @@ def rng_for(seed: int, *keys: str | int) -> random.Random:
     return random.Random(derive(seed, *keys))
 
 
-def seed_torch(seed: int) -> None:
-    """Seed torch, numpy and random, and demand deterministic kernels. Imports torch: training stages only."""
+def seed_torch(seed: int, threads: int) -> None:
+    """Seed torch, numpy and random, pin the threads and demand deterministic kernels. Imports torch: model stages only."""
     import torch
     from transformers import set_seed
 
+    torch.set_num_threads(threads)
     set_seed(derive(seed) % 2**32)
     torch.use_deterministic_algorithms(True)

@@ -1,0 +1,124 @@
+"""base: resolve the base model and pin it by hash.
+
+In: the seed folder (`model/`, `replay.jsonl`, `skill.jsonl`) given in `cmd`, and params naming another model if wanted.
+Out: `model/` (config, safetensors, tokenizer), `replay.jsonl` and `skill.jsonl` (material of the base, for replay and for
+measuring what is kept) and `manifest.json` (source, revision, SHA-256, size, architecture).
+
+Refused: a hub repository without a pinned revision (a full commit hash), weights that are not safetensors, a model whose
+code would have to be downloaded, a folder without tokenizer.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+from stages.core.errors import InputError, ModelError, ParamsError
+from stages.core.models import load_causal_lm, sha256_of_folder
+from stages.core.output import replacing
+from stages.core.params import STRICT, Run
+
+FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Params:
+    """Which base model."""
+
+    source: Literal["embedded", "folder", "hub"]
+    """`embedded`: the seed model of this repository; `folder`: a local model folder; `hub`: a hub repository."""
+    folder: str | None
+    """Path of the model folder, for `folder`."""
+    repository: str | None
+    """Name on the hub such as `deepseek-ai/deepseek-llm-7b-base`, for `hub`."""
+    revision: str | None
+    """Full commit hash (40 hex digits) of the repository, for `hub`: a branch or tag may move."""
+
+
+def run(params: Params, run: Run, seed: Path, out: Path) -> None:
+    """Resolve the base model into `out`."""
+    source = locate(params, seed)
+    with replacing(out) as folder:
+        copy_model(source, folder / "model")
+        for name in ("replay.jsonl", "skill.jsonl"):
+            copy_lines(seed / name, folder / name)
+        manifest = describe(params, folder / "model")
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    print(f"base: {manifest['architecture']}, {manifest['parameters']:,} parameters, sha256 {manifest['sha256'][:12]}…")
+
+
+def locate(params: Params, seed: Path) -> Path:
+    """The folder that holds the chosen model; downloads a hub repository at its revision.
+
+    Raises ParamsError for settings that do not fit the source, InputError where there is no such folder or revision.
+    """
+    if params.source == "embedded":
+        return existing(seed / "model", "the seed model belongs to this repository: git checkout models/seed")
+    if params.source == "folder":
+        if params.folder is None:
+            raise ParamsError("base.folder: missing; write the path of the model folder, or set base.source: embedded")
+        return existing(Path(params.folder), "write the path of a model folder into base.folder")
+    if params.repository is None:
+        raise ParamsError("base.repository: missing; write the hub name, such as deepseek-ai/deepseek-llm-7b-base")
+    if params.revision is None or not re.fullmatch(r"[0-9a-f]{40}", params.revision):
+        raise ParamsError(
+            f"base.revision: a hub model needs a full commit hash (40 hex digits), got {params.revision!r}; "
+            "copy it from the repository's list of commits, because a branch or tag may move"
+        )
+    return download(params.repository, params.revision)
+
+
+def download(repository: str, revision: str) -> Path:
+    """Fetch config, tokenizer and safetensors of one commit. Raises InputError where it cannot be had."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"base: {repository} at revision {revision} cannot be had ({type(error).__name__}: {reason}); "
+            "check base.repository and base.revision, and that the hub can be reached"
+        ) from None
+
+
+def existing(folder: Path, advice: str) -> Path:
+    """The folder, or InputError with advice."""
+    if not folder.is_dir():
+        raise InputError(f"base: {folder}: no such folder; {advice}")
+    return folder
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copy config, tokenizer and safetensors, nothing else. Raises ModelError where weights are in another format."""
+    if not any(source.glob("*.safetensors")):
+        others = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf") for path in source.glob(pattern))
+        found = f"found {', '.join(others)}" if others else "found no weights"
+        raise ModelError(f"base: {source}: {found}; only safetensors are loaded: convert the model first")
+    target.mkdir(parents=True)
+    for path in sorted({path for pattern in FILES for path in source.glob(pattern)}):
+        shutil.copyfile(path, target / path.name)
+
+
+def copy_lines(source: Path, target: Path) -> None:
+    """Copy a JSON Lines file of the seed. Raises InputError where it is missing."""
+    if not source.is_file():
+        raise InputError(f"base: {source}: not found; it belongs to this repository: git checkout models/seed")
+    shutil.copyfile(source, target)
+
+
+def describe(params: Params, model_folder: Path) -> dict[str, str | int | None]:
+    """Load the model once, which proves that it can be used, and describe it."""
+    model, _ = load_causal_lm(model_folder)
+    return {
+        "source": params.source if params.source != "hub" else f"hub:{params.repository}",
+        "revision": params.revision if params.source == "hub" else None,
+        "sha256": sha256_of_folder(model_folder),
+        "parameters": model.num_parameters(),
+        "bytes": sum(path.stat().st_size for path in model_folder.glob("*.safetensors")),
+        "architecture": model.config.architectures[0],
+    }

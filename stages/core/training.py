@@ -1,0 +1,149 @@
+"""What `train` and `distill` share: texts → memory-mapped token rows → the Hugging Face Trainer, watched.
+
+Rows are whole texts between the tokenizer's begin and end tokens; rows of like length share a batch. The learning curve
+goes to a CSV (a DVC plot) and to MLflow. Nothing here writes a model.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from datasets import Dataset, disable_progress_bars, load_dataset
+from transformers import (
+    DataCollatorForSeq2Seq,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from stages.core.errors import InputError
+from stages.core.params import Run
+from stages.core.record import read
+from stages.core.seeding import rng_for
+
+
+class Schedule(Protocol):
+    """The settings that every training section of params.yaml has."""
+
+    rows_per_batch: int
+    steps: int
+    eval_every: int
+    warmup: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class Material:
+    """Texts to learn from and texts to be judged by while training."""
+
+    train: list[str]
+    valid: list[str]
+
+    @classmethod
+    def read(cls, base: Path, augment: Path, replay_share: float, seed: int) -> "Material":
+        """Augment's records, and for `replay_share` of the train texts the base's own material, chosen by the seed.
+
+        Raises InputError where a split has no record.
+        """
+        texts: dict[str, list[str]] = {"train": [], "valid": []}
+        for row in read(augment / "records.parquet"):
+            if row["split"] in texts:
+                texts[row["split"]].append(row["text"])
+        for split, found in texts.items():
+            if not found:
+                raise InputError(f"{augment}: no record of split {split!r}; check the augment section of params.yaml")
+        lines = (base / "replay.jsonl").read_text(encoding="utf-8").splitlines()
+        wanted = min(len(lines), round(len(texts["train"]) * replay_share / (1 - replay_share)))
+        replayed = [json.loads(line)["text"] for line in rng_for(seed, "replay").sample(lines, wanted)]
+        return cls(texts["train"] + replayed, texts["valid"])
+
+
+def token_rows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int, folder: Path) -> Dataset:
+    """Token rows (`input_ids`, `labels`), written below `folder` as Arrow and memory-mapped from there.
+
+    A row longer than `max_tokens` is cut at its end; its end token goes with the cut part.
+    """
+    disable_progress_bars()
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / "texts.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    dataset = load_dataset("json", data_files=str(source), split="train", cache_dir=str(folder / "arrow"))
+
+    def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        rows = tokenizer(batch["text"], verbose=False)["input_ids"]
+        rows = [[*row, tokenizer.eos_token_id][:max_tokens] for row in rows]
+        return {"input_ids": rows, "labels": rows}
+
+    return dataset.map(encode, batched=True, remove_columns=["text"])
+
+
+def collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorForSeq2Seq:
+    """Pads to the longest row of the batch, on the right as training wants it; padding carries no loss."""
+    tokenizer.padding_side = "right"
+    return DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=-100)
+
+
+def arguments(folder: Path, params: Schedule, run: Run, seed: int, **settings: Any) -> TrainingArguments:
+    """TrainingArguments for a deterministic, watched run whose checkpoints live below `folder`.
+
+    The best checkpoint on the valid texts is what the model holds at the end.
+    """
+    return TrainingArguments(
+        output_dir=str(folder),
+        seed=seed % 2**32,
+        data_seed=seed % 2**32,
+        per_device_train_batch_size=params.rows_per_batch,
+        per_device_eval_batch_size=params.rows_per_batch,
+        max_steps=params.steps,
+        warmup_steps=params.warmup,
+        eval_strategy="steps",
+        save_strategy="steps",
+        eval_steps=params.eval_every,
+        save_steps=params.eval_every,
+        logging_steps=params.eval_every,
+        save_only_model=True,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        train_sampling_strategy="group_by_length",
+        bf16=params.precision == "bf16",
+        fp16=params.precision == "fp16",
+        use_cpu=run.device == "cpu",
+        dataloader_pin_memory=torch.cuda.is_available() and run.device != "cpu",
+        report_to=[],
+        **settings,
+    )
+
+
+class Curve(TrainerCallback):
+    """Collects the loss on train and valid rows; hands every point on to `watch`."""
+
+    def __init__(self, watch: Callable[[str, float, int], None]) -> None:
+        """`watch(name, value, step)` sees every number as it comes."""
+        self.watch = watch
+        self.rows: dict[int, dict[str, float]] = {}
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
+    ) -> None:
+        """Called by the Trainer with the latest numbers."""
+        for key, name in (("loss", "train_loss"), ("eval_loss", "valid_loss")):
+            if key in logs:
+                self.rows.setdefault(state.global_step, {})[name] = logs[key]
+                self.watch(name, logs[key], state.global_step)
+
+    def write(self, path: Path) -> None:
+        """Write the curve as CSV: step, train_loss, valid_loss."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["step", "train_loss", "valid_loss"], lineterminator="\n")
+            writer.writeheader()
+            for step, losses in sorted(self.rows.items()):
+                writer.writerow({"step": step} | {name: f"{value:.4f}" for name, value in losses.items()})
