@@ -6,6 +6,7 @@ cannot happen by accident. Defaults live in params.yaml only; a `Params` datacla
 
 import dataclasses
 import difflib
+import json
 import typing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -68,7 +69,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse(value: Any, expected: type[P], where: str, problems: list[str]) -> P | None:
     """Validate `value` as `expected`, or append one line per problem (starting with `where`) and return None."""
     try:
-        return TypeAdapter(expected).validate_python(value)
+        # As JSON, because pydantic's strict mode takes mappings for dataclasses only there.
+        return TypeAdapter(expected).validate_json(json.dumps(value, default=str))
     except ValidationError as error:
         known = sorted(_field_names(expected))
         problems += [_describe(item, where, known) for item in error.errors()]
