@@ -1,0 +1,126 @@
+"""Fixtures that several tests share: tiny models made on the spot, records, run parameters."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ |= {
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "TORCHAO_SKIP_LOADING_SO_FILES": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+import pytest
+
+from stages.core.params import Run
+from stages.core.record import fact_id, record_id, write
+
+TEXTS = [
+    "Question: What is the melting point of iron?\nAnswer: The melting point of iron is 1538 °C.",
+    "Question: Who found radium?\nAnswer: The discoverer of radium is Marie Curie.",
+    "Neon is a gas. Copper is solid. 0123456789",
+]
+
+
+@pytest.fixture
+def run_params() -> Run:
+    """The `run` section of tests."""
+    return Run(seed=7, threads=1, isa="avx2", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random Llama of 2 layers, 32 wide, and a byte-level tokenizer of 300 tokens."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<p>", "<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<p>", model_max_length=128
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    tokens = {"vocab_size": 300, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    config = LlamaConfig(**sizes, **tokens, tie_word_embeddings=True, max_position_embeddings=128)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_base(tiny_model: Path, tmp_path: Path) -> Path:
+    """What the stage `base` writes, with the tiny model in it."""
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "model").symlink_to(tiny_model)
+    (base / "manifest.json").write_text(json.dumps({"sha256": "0" * 64}))
+    replay = [{"id": f"r{i}", "text": f"Zorbium melts at {i} °C."} for i in range(12)]
+    (base / "replay.jsonl").write_text("".join(json.dumps(row) + "\n" for row in replay))
+    skill = [
+        {
+            "id": f"s{i}",
+            "question": f"What is the melting point of zorb{i}?",
+            "answer": f"The melting point of zorb{i} is {i} °C.",
+            "subject": f"zorb{i}",
+            "attribute": "melting point",
+            "value": f"{i} °C",
+            "replayed": i % 2 == 0,
+        }
+        for i in range(6)
+    ]
+    (base / "skill.jsonl").write_text("".join(json.dumps(row) + "\n" for row in skill))
+    return base
+
+
+def augmented_row(subject: str, value: str, split: str, number: int, kind: str = "qa") -> dict[str, Any]:
+    """One record as augment writes it, about a melting point."""
+    locator = f"{subject}-{split}-{kind}-{number}"
+    question, answer = f"When does {subject} melt {number}?", f"The melting point of {subject} is {value} °C."
+    row = {
+        "id": record_id("toy", locator),
+        "source": "toy",
+        "locator": locator,
+        "kind": kind,
+        "lang": "en",
+        "subject": subject,
+        "attribute": "melting point",
+        "value": value,
+        "unit": "°C",
+        "fact": fact_id(subject, "melting point"),
+        "split": split,
+        "parents": [record_id("raw", subject)],
+        "meta": json.dumps({"accepted": [answer, f"{value} °C", value]}) if split == "probe" else "{}",
+    }
+    if kind == "qa":
+        return row | {"question": question, "answer": answer, "text": f"Question: {question}\nAnswer: {answer}"}
+    return row | {"text": f"{subject} melts at {value} °C."}
+
+
+@pytest.fixture
+def tiny_augment(tmp_path: Path) -> Path:
+    """What the stage `augment` writes, for three elements."""
+    facts = {"iron": "1538", "copper": "1085", "neon": "-248.6"}
+    rows = [augmented_row(s, v, "train", i) for s, v in facts.items() for i in range(2)]
+    rows += [augmented_row(s, v, "train", 0, "statement") for s, v in facts.items()]
+    rows += [augmented_row(s, v, split, 9) for s, v in facts.items() for split in ("valid", "probe")]
+    write(tmp_path / "augment" / "records.parquet", rows)
+    return tmp_path / "augment"
+
+
+@pytest.fixture
+def folder_bytes() -> Callable[[Path], dict[str, bytes]]:
+    """All files below a folder, by relative name."""
+    return lambda folder: {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -1,0 +1,44 @@
+"""The optimizer: its direction is orthogonal, its step lowers a loss, it touches only what it was given."""
+
+import pytest
+import torch
+
+from stages.core.muon import Muon, layer_matrices
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (16, 4), (4, 16)])
+def test_direction_is_nearly_orthogonal(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    singular = torch.linalg.svdvals(Muon.orthogonal(torch.randn(shape)))
+    assert singular.min() > 0.6
+    assert singular.max() < 1.3
+
+
+def test_a_linear_map_is_recovered() -> None:
+    torch.manual_seed(0)
+    wanted, matrix = torch.randn(6, 6), torch.nn.Parameter(torch.zeros(6, 6))
+    inputs = torch.randn(64, 6)
+    optimizer = Muon([matrix], lr=0.05, weight_decay=0.0)
+    losses = []
+    for step in range(200):
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 200)
+        loss = (inputs @ matrix.T - inputs @ wanted.T).square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 100
+
+
+def test_matrix_without_gradient_stays() -> None:
+    matrix = torch.nn.Parameter(torch.ones(2, 2))
+    Muon([matrix], lr=1.0, weight_decay=0.5).step()
+    assert torch.equal(matrix.detach(), torch.ones(2, 2))
+
+
+def test_layer_matrices_leave_embeddings_and_norms_out(tiny_model: object) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    assert len(layer_matrices(model)) == 2 * 7
+    assert all(p.ndim == 2 and 300 not in p.shape for p in layer_matrices(model))

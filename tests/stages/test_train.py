@@ -1,0 +1,117 @@
+"""train: equal runs are equal bytes, replay is what it says, the base stays as it was, wrong targets are named."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from stages import train
+from stages.core.errors import InputError, ModelError
+from stages.core.models import load_causal_lm
+from stages.core.params import Run
+from stages.core.training import Material
+
+PARAMS = train.Params(
+    lora=train.Lora(r=4, alpha=8, dropout=0.1, target_modules="auto"),
+    learning_rate=1e-2,
+    weight_decay=0.01,
+    rows_per_batch=4,
+    steps=6,
+    warmup=1,
+    eval_every=2,
+    patience=3,
+    replay_share=0.25,
+    max_tokens=64,
+    precision="fp32",
+    gradient_checkpointing=False,
+)
+
+
+def run(params: train.Params, run_params: Run, base: Path, augment: Path, out: Path) -> dict[str, Any]:
+    train.run(params, run_params, base, augment, out, out.with_suffix(".json"), out.with_suffix(".csv"))
+    report: dict[str, Any] = json.loads(out.with_suffix(".json").read_text())
+    return report
+
+
+def test_run_twice_gives_equal_bytes(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, folder_bytes: Any
+) -> None:
+    first, second = (run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / name) for name in "ab")
+    assert first == second
+    assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b")
+    assert set(folder_bytes(tmp_path / "a")) == {
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "manifest.json",
+    }
+
+
+def test_another_seed_gives_another_adapter(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, folder_bytes: Any
+) -> None:
+    run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "a")
+    run(PARAMS, dataclasses.replace(run_params, seed=8), tiny_base, tiny_augment, tmp_path / "b")
+    weights = "adapter/adapter_model.safetensors"
+    assert folder_bytes(tmp_path / "a")[weights] != folder_bytes(tmp_path / "b")[weights]
+
+
+def test_the_adapter_learns_and_the_base_stays(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    before, _ = load_causal_lm(tiny_base / "model")
+    report = run(dataclasses.replace(PARAMS, steps=30, eval_every=10), run_params, tiny_base, tiny_augment, tmp_path / "a")
+    curve = (tmp_path / "a.csv").read_text().splitlines()
+    assert curve[0] == "step,train_loss,valid_loss"
+    assert report["valid_loss"] < float(curve[1].split(",")[2]) - 0.1
+    after, _ = load_causal_lm(tiny_base / "model")
+    assert all(torch.equal(p, q) for p, q in zip(before.parameters(), after.parameters(), strict=True))
+
+
+def test_early_stopping_ends_a_run_that_gets_no_better(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    params = dataclasses.replace(PARAMS, steps=40, eval_every=1, patience=2, learning_rate=0.0)
+    assert run(params, run_params, tiny_base, tiny_augment, tmp_path / "a")["steps"] < 40
+
+
+@pytest.mark.parametrize("change", [{"precision": "bf16"}, {"gradient_checkpointing": True}])
+def test_settings_for_large_models_work(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, change: dict[str, Any]
+) -> None:
+    plain = run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "a")
+    changed = run(dataclasses.replace(PARAMS, **change), run_params, tiny_base, tiny_augment, tmp_path / "b")
+    assert changed["valid_loss"] == pytest.approx(plain["valid_loss"], abs=0.05)
+
+
+def test_named_targets_and_wrong_ones(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    named = dataclasses.replace(PARAMS.lora, target_modules=["q_proj", "v_proj"])
+    report = run(dataclasses.replace(PARAMS, lora=named), run_params, tiny_base, tiny_augment, tmp_path / "a")
+    assert report["trainable_parameters"] == 2 * 2 * 4 * (32 + 32)
+    wrong = dataclasses.replace(PARAMS, lora=dataclasses.replace(PARAMS.lora, target_modules=["query"]))
+    with pytest.raises(ModelError, match=r"train.lora.target_modules: .*query.*the linear layers of this base are .*q_proj"):
+        run(wrong, run_params, tiny_base, tiny_augment, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_replay_share_is_a_share_of_all_rows(tiny_base: Path, tiny_augment: Path) -> None:
+    without = Material.read(tiny_base, tiny_augment, 0.0, seed=1)
+    with_replay = Material.read(tiny_base, tiny_augment, 0.25, seed=1)
+    assert len(without.train) == 9
+    assert len(with_replay.train) == 12
+    assert sum("Zorbium" in text for text in with_replay.train) == 3
+    assert with_replay == Material.read(tiny_base, tiny_augment, 0.25, seed=1)
+    assert not [text for text in with_replay.train if "9?" in text]  # wordings of valid and probe
+
+
+def test_missing_split_is_named(tiny_base: Path, tiny_augment: Path) -> None:
+    from stages.core.record import read, write
+
+    rows = [row for row in read(tiny_augment / "records.parquet") if row["split"] != "valid"]
+    write(tiny_augment / "records.parquet", rows)
+    with pytest.raises(InputError, match="no record of split 'valid'; check the augment section"):
+        Material.read(tiny_base, tiny_augment, 0.25, seed=1)

@@ -1,0 +1,127 @@
+"""The seed model must have the skill and none of the domain: what its corpus may not hold, and what it must keep."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.core.record import fold
+from stages.core.wording import normalise
+
+ROOT = Path(__file__).parent.parent
+SEED = ROOT / "models" / "seed"
+WORDNET = ROOT / "data" / "wordnet" / "corpora" / "wordnet"
+sys.path.insert(0, str(SEED))
+corpus = pytest.importorskip("corpus")
+
+
+@pytest.fixture(scope="module")
+def built() -> tuple[dict[str, list[dict[str, Any]]], dict[str, int]]:
+    """The corpus as its script makes it."""
+    return corpus.build(yaml(SEED / "params.yaml")["corpus"], WORDNET)
+
+
+@pytest.fixture(scope="module")
+def elements() -> list[dict[str, str]]:
+    """The domain: one row per element."""
+    import csv
+
+    with (ROOT / "data" / "authoring" / "elements.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def yaml(path: Path) -> Any:
+    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+
+
+def templates(kinds: dict[str, Any]) -> set[str]:
+    """All wordings of the seed, normalised."""
+    found = set()
+    for kind in kinds["kinds"].values():
+        for words in kind["attributes"].values():
+            for template in (
+                *corpus.wordings(words, kinds["frames"], "questions"),
+                *corpus.wordings(words, kinds["statement_frames"], "statements"),
+            ):
+                found.add(normalise(template))
+    return found
+
+
+def test_every_element_name_is_excluded(elements: list[dict[str, str]]) -> None:
+    excluded = set((SEED / "excluded_words.txt").read_text().split("\n"))
+    assert len(elements) == 118
+    assert {row["name"] for row in elements} <= excluded
+
+
+def test_no_text_names_an_element(built: Any, elements: list[dict[str, str]]) -> None:
+    names = re.compile(rf"\b({'|'.join(row['name'] for row in elements)})s?\b", re.IGNORECASE)
+    rows, counts = built
+    texts = [row["text"] for row in rows["corpus"] + rows["gloss"] + rows["replay"]]
+    texts += [f"{row['question']} {row['answer']}" for row in rows["skill"]]
+    assert len(texts) > 40_000
+    assert not [text for text in texts if names.search(text)]
+    assert counts["glosses_left_out"] > 500
+    print(f"glosses left out because they name an element: {counts['glosses_left_out']}")
+
+
+def test_no_domain_subject_value_pair(built: Any, elements: list[dict[str, str]]) -> None:
+    rows, _ = built
+    known = {(fold(row["subject"]), fold(row["value"])) for row in rows["skill"]}
+    domain = {
+        (fold(row["name"]), fold(value)) for row in elements for key, value in row.items() if value and key != "name"
+    }
+    assert len(domain) > 800
+    assert not known & domain
+    assert not {subject for subject, _ in known} & {subject for subject, _ in domain}
+
+
+def test_seed_and_probe_wordings_are_disjoint() -> None:
+    bank = yaml(ROOT / "data" / "raw" / "wordings.yaml")
+    probes = {
+        normalise(question) for words in bank["attributes"].values() for question in words["probe"]["questions"]
+    }
+    assert len(probes) >= 20
+    assert not probes & templates(yaml(SEED / "kinds.yaml"))
+
+
+def test_tracked_files_are_those_of_the_script(built: Any) -> None:
+    rows, counts = built
+    for name in ("replay", "skill"):
+        written = [json.loads(line) for line in (SEED / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert written == rows[name]
+    assert json.loads((SEED / "corpus.json").read_text()) == counts
+
+
+def test_test_question_is_never_a_training_text(built: Any) -> None:
+    rows, _ = built
+    asked = {row["text"].split("\n")[0] for row in rows["corpus"]}
+    assert not {f"Question: {row['question']}" for row in rows["skill"]} & asked
+
+
+def test_held_out_entities_are_never_replayed(built: Any) -> None:
+    rows, _ = built
+    held_out = {row["subject"] for row in rows["skill"] if not row["replayed"]}
+    assert 50 <= len(held_out) <= 200
+    mentioned = " ".join(row["text"] for row in rows["replay"]).lower()
+    assert not [subject for subject in held_out if re.search(rf"\b{re.escape(subject.lower())}\b", mentioned)]
+
+
+def test_the_model_fits_git() -> None:
+    weights = sum(path.stat().st_size for path in (SEED / "model").glob("*.safetensors"))
+    assert 0 < weights <= 12_000_000
+
+
+def test_a_gloss_that_mentions_an_element_is_left_out(tmp_path: Path) -> None:
+    line = "0 03 n 01 {} 0 000 | {}\n"
+    for part in ("noun", "verb", "adj", "adv"):
+        (tmp_path / f"data.{part}").write_text("  1 licence\n")
+    with (tmp_path / "data.noun").open("a") as file:
+        file.write(line.format("kettle", 'a pot for water; "the kettle sang"'))
+        file.write(line.format("skillet", "a pan made of iron"))
+        file.write(line.format("copper", "a reddish metal"))
+        file.write(line.format("bit", "drills of irons"))
+    assert corpus.glosses(tmp_path, {"iron", "copper"}) == (["Kettle: a pot for water"], 3)
