@@ -1,18 +1,18 @@
 """base: resolve the base model and pin it by hash.
 
 In: the seed folder (`model/`, `replay.jsonl`, `skill.jsonl`) given in `cmd`, and params naming another model if wanted.
-Out: `model/` (config, safetensors, tokenizer), `replay.jsonl` and `skill.jsonl` (material of the base, for replay and for
-measuring what is kept) and `manifest.json` (source, revision, SHA-256, size, architecture).
+Out: `model/` (config, safetensors, tokenizer), `replay.jsonl` and `skill.jsonl` (material of the base, for replay and
+for measuring what is kept) and `manifest.json` (source, revision, SHA-256, size, architecture).
 
-Refused: a hub repository without a pinned revision (a full commit hash), weights that are not safetensors, a model whose
-code would have to be downloaded, a folder without tokenizer.
+Refused: a hub repository without a pinned revision (a full commit hash), weights that are not safetensors, a model
+whose code would have to be downloaded, a folder without tokenizer.
 """
 
 import json
 import re
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
@@ -111,7 +111,7 @@ def copy_lines(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def describe(params: Params, model_folder: Path) -> dict[str, str | int | None]:
+def describe(params: Params, model_folder: Path) -> dict[str, Any]:
     """Load the model once, which proves that it can be used, and describe it."""
     model, _ = load_causal_lm(model_folder)
     return {

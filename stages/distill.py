@@ -35,10 +35,8 @@ class Params:
     """Softens both distributions; 1 teaches the teacher's own probabilities, higher values its second choices."""
     hard_weight: float
     """Weight of the loss on the text itself, in [0, 1]; the rest goes to the teacher's distribution."""
-    matrix_lr: float
-    """Peak rate of Muon for the matrices inside the layers."""
-    other_lr: float
-    """Peak rate of Adam for embeddings and norms."""
+    learning_rate: float
+    """Peak rate of Muon, which trains the matrices inside the layers; embeddings and norms stay the teacher's."""
     weight_decay: float
     """Decoupled weight decay of the matrices."""
     rows_per_batch: int
@@ -93,7 +91,9 @@ def student_of(teacher: Any, layers: int) -> Any:
     """A trainable copy of the teacher with `layers` of its layers, evenly spaced from first to last."""
     total = teacher.config.num_hidden_layers
     if not 1 <= layers <= total:
-        raise ParamsError(f"distill.layers: the teacher has {total} layers, got {layers}; write a number from 1 to {total}")
+        raise ParamsError(
+            f"distill.layers: the teacher has {total} layers, got {layers}; write a number from 1 to {total}"
+        )
     student = copy.deepcopy(teacher).requires_grad_(True)
     kept = [round(i * (total - 1) / max(1, layers - 1)) for i in range(layers)]
     student.model.layers = type(student.model.layers)(student.model.layers[i] for i in kept)
@@ -121,20 +121,18 @@ def make_trainer(
     from transformers import EarlyStoppingCallback, Trainer, get_linear_schedule_with_warmup
 
     from stages.core import training
-    from stages.core.muon import Muon
+    from stages.core.muon import Muon, layer_matrices
 
     class Distiller(Trainer):
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
             with torch.inference_mode():
                 taught = teacher(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
             outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-            loss = distillation_loss(
-                outputs.logits, taught, inputs["labels"], params.temperature, params.hard_weight
-            )
+            loss = distillation_loss(outputs.logits, taught, inputs["labels"], params.temperature, params.hard_weight)
             return (loss, outputs) if return_outputs else loss
 
     data = training.Material.read(base, augment, params.replay_share, run.seed)
-    optimizer = Muon(student, params.matrix_lr, params.other_lr, params.weight_decay)
+    optimizer = Muon(layer_matrices(student), lr=params.learning_rate, weight_decay=params.weight_decay)
     watcher = training.Curve(log.metric)
     trainer = Distiller(
         model=student,

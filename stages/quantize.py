@@ -1,11 +1,11 @@
 """quantize: the tuned model and the student in INT8, complete folders that load without the float file.
 
-In: base, adapter of train, student of distill. Out: `train/` and `student/`, each with config, safetensors and tokenizer;
-metrics `quantize.json`.
+In: base, adapter of train, student of distill. Out: `train/` and `student/`, each with config, safetensors and
+tokenizer; metrics `quantize.json`.
 
 The weights of every linear layer become 8-bit integers with one float scale per output row (torchao, symmetric,
-weight-only: activations stay float, which costs no accuracy to speak of). Embeddings, norms and the output head keep their
-precision: with tied embeddings the head is the embedding.
+weight-only: activations stay float, which costs no accuracy to speak of). Embeddings, norms and the output head keep
+their precision: with tied embeddings the head is the embedding.
 """
 
 import json
@@ -57,14 +57,19 @@ def quantize(params: Params, source: Path, adapter: Path | None, target: Path) -
     for path in sorted(target.glob("*.safetensors")):
         sort_metadata(path)
     size = sum(path.stat().st_size for path in target.glob("*.safetensors"))
-    return {"bytes": size, "float32_bytes": model.num_parameters() * 4, "share": round(size / model.num_parameters() / 4, 4)}
+    return {
+        "bytes": size,
+        "float32_bytes": model.num_parameters() * 4,
+        "share": round(size / model.num_parameters() / 4, 4),
+    }
 
 
 def sort_metadata(path: Path) -> None:
     """Rewrite a safetensors file with sorted metadata.
 
-    The library writes them in the random order of a hash map, so that equal models would be different bytes. The format: 8
-    bytes little-endian header length, the header as JSON padded with spaces, the tensors (safetensors format, v0.4).
+    The library writes them in the random order of a hash map, so that equal models would be different bytes. The
+    format: 8 bytes little-endian header length, the header as JSON padded with spaces, the tensors (safetensors format,
+    v0.4).
     """
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")

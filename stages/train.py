@@ -3,9 +3,9 @@
 In: the base (`models/base`) and the records of augment (`data/augment`). Out: `adapter/` (peft, safetensors) and
 `manifest.json`; metrics `train.json` and the learning curve `train.csv`.
 
-LoRA: Hu et al. 2021, arXiv 2106.09685; h = W x + (alpha / r) B A x. Without replay a model of this size keeps 0.1 of what it
-knew; with a third of the rows replayed it keeps nearly all (docs/experiments.md). Training stops early when the loss on the
-valid wordings has not improved for `patience` evaluations; the best adapter is kept, not the last.
+LoRA: Hu et al. 2021, arXiv 2106.09685; h = W x + (alpha / r) B A x. Without replay a model of this size keeps 0.1 of
+what it knew; with a third of the rows replayed it keeps nearly all (docs/experiments.md). Training stops early when the
+loss on the valid wordings has not improved for `patience` evaluations; the best adapter is kept, not the last.
 
 Refused: target modules that the base does not have.
 """

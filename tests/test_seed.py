@@ -81,9 +81,7 @@ def test_no_domain_subject_value_pair(built: Any, elements: list[dict[str, str]]
 
 def test_seed_and_probe_wordings_are_disjoint() -> None:
     bank = yaml(ROOT / "data" / "raw" / "wordings.yaml")
-    probes = {
-        normalise(question) for words in bank["attributes"].values() for question in words["probe"]["questions"]
-    }
+    probes = {normalise(question) for words in bank["attributes"].values() for question in words["probe"]["questions"]}
     assert len(probes) >= 20
     assert not probes & templates(yaml(SEED / "kinds.yaml"))
 

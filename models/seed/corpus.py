@@ -27,7 +27,16 @@ SUFFIXES = {
     "place": "burg ford dale mouth stad field ville".split(),
     "illness": "itis osis emia pox".split(),
 }
-CATEGORIES = ["soft ore", "pale salt", "bright glass", "slow resin", "heavy vapour", "dark earth", "woody oil", "clear wax"]
+CATEGORIES = [
+    "soft ore",
+    "pale salt",
+    "bright glass",
+    "slow resin",
+    "heavy vapour",
+    "dark earth",
+    "woody oil",
+    "clear wax",
+]
 USES = (
     "roof tiles,candle wicks,boat varnish,window frames,drum skins,fishing nets,tooth powder,garden paths,violin bows,"
     "writing ink,wool dye,lamp shades,kite strings,floor polish,bread ovens,saddle soap,puppet heads,tea boxes,"
@@ -41,14 +50,18 @@ PROFESSIONS = (
 CLIMATES = ["dry and windy", "mild and wet", "cold and foggy", "hot and still", "cool and rainy", "bright and frosty"]
 COLOURS = "pale blue,dark green,deep red,light grey,matt black,cream white,warm brown,bright orange".split(",")
 SYMPTOMS = (
-    "a stiff neck,itching palms,a dry cough,blurred sight,cold feet,ringing ears,sore gums,swollen knees,a hoarse voice,"
-    "trembling hands,aching shoulders,pale lips,short breath,night sweats,loss of taste"
+    "a stiff neck,itching palms,a dry cough,blurred sight,cold feet,ringing ears,sore gums,swollen knees,"
+    "a hoarse voice,trembling hands,aching shoulders,pale lips,short breath,night sweats,loss of taste"
 ).split(",")
 REMEDIES = (
     "warm broth,bed rest,salt baths,honey water,steam baths,cold wraps,mint tea,long walks,lemon juice,ginger syrup,"
     "barley soup,fresh air,mud packs,willow tea,camphor oil"
 ).split(",")
-CARRIERS = "wet straw,field mice,marsh flies,old wells,stray cats,raw milk,damp walls,river fish,barn owls,sea birds".split(",")
+CARRIERS = (
+    "wet straw,field mice,marsh flies,old wells,stray cats,raw milk,damp walls,river fish,barn owls,sea birds".split(
+        ","
+    )
+)
 
 
 class Names:
@@ -235,7 +248,11 @@ def main() -> None:
     wordnet, corpus, metrics = map(Path, sys.argv[1:])
     params = YAML(typ="safe").load((HERE / "params.yaml").read_text())["corpus"]
     rows, counts = build(params, wordnet)
-    outputs = {corpus: rows["corpus"] + rows["gloss"], HERE / "replay.jsonl": rows["replay"], HERE / "skill.jsonl": rows["skill"]}
+    outputs = {
+        corpus: rows["corpus"] + rows["gloss"],
+        HERE / "replay.jsonl": rows["replay"],
+        HERE / "skill.jsonl": rows["skill"],
+    }
     for path, lines in outputs.items():
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
     metrics.write_text(json.dumps(counts, indent=2) + "\n")

@@ -3,9 +3,9 @@
 In: `corpus.jsonl`. Out: a model folder (config, safetensors, tokenizer) and `pretrain.json` (loss, recall).
 Run by DVC: `python pretrain.py <corpus.jsonl> <skill.jsonl> <model folder> <pretrain.json>`.
 
-Matrices are updated by Muon (momentum, orthogonalised by Newton–Schulz; K. Jordan et al., 2024, kellerjordan.github.io/posts/muon),
-embeddings and norms by AdamW; linear warm-up, then linear decay to zero. One text is one row, so that every text stands
-at the position it has when the model is asked; rows of like length share a batch.
+Matrices are updated by Muon (momentum, orthogonalised by Newton–Schulz; K. Jordan et al., 2024,
+kellerjordan.github.io/posts/muon), embeddings and norms by AdamW; linear warm-up, then linear decay to zero. One text
+is one row, so that every text stands at the position it has when the model is asked; rows of like length share a batch.
 """
 
 import json
@@ -58,7 +58,12 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
         single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, padding_side="left", model_max_length=256
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        padding_side="left",
+        model_max_length=256,
     )
 
 
@@ -144,7 +149,9 @@ def recall(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tests: l
     right = 0
     for start in range(0, len(tests), 128):
         part = tests[start : start + 128]
-        inputs = tokenizer([f"Question: {test['question']}\nAnswer:" for test in part], return_tensors="pt", padding=True)
+        inputs = tokenizer(
+            [f"Question: {test['question']}\nAnswer:" for test in part], return_tensors="pt", padding=True
+        )
         out = model.generate(**inputs, max_new_tokens=40, do_sample=False)[:, inputs["input_ids"].shape[1] :]
         answers = tokenizer.batch_decode(out, skip_special_tokens=True)
         right += sum(answer.strip() == test["answer"] for answer, test in zip(answers, part, strict=True))
@@ -160,7 +167,7 @@ def main() -> None:
     torch.manual_seed(PARAMS["seed"])
     rng = random.Random(PARAMS["seed"])
     tokenizer = train_tokenizer([row["text"] for row in rows], PARAMS["vocabulary"])
-    encoded = [ids + [tokenizer.eos_token_id] for ids in tokenizer([row["text"] for row in rows])["input_ids"]]
+    encoded = [[*ids, tokenizer.eos_token_id] for ids in tokenizer([row["text"] for row in rows])["input_ids"]]
     facts = [ids for row, ids in zip(rows, encoded, strict=True) if row["id"].startswith("f")]
     glosses = [ids for row, ids in zip(rows, encoded, strict=True) if row["id"].startswith("g")]
     model = build_model(len(tokenizer))

@@ -7,11 +7,13 @@ from typing import Any
 from stages.core.errors import ModelError
 
 
-def load_causal_lm(folder: Path, adapter: Path | None = None, *, merge: bool = False, device: str = "cpu") -> tuple[Any, Any]:
+def load_causal_lm(
+    folder: Path, adapter: Path | None = None, *, merge: bool = False, device: str = "cpu"
+) -> tuple[Any, Any]:
     """Model (eval mode) and tokenizer of a folder; an INT8 folder loads the same way as a float one.
 
-    `adapter` is put on top of it and, with `merge`, folded into its weights. `device` is `cpu` or `auto` (a GPU where there
-    is one). Raises ModelError where weights, tokenizer or adapter are missing or do not fit.
+    `adapter` is put on top of it and, with `merge`, folded into its weights. `device` is `cpu` or `auto` (a GPU where
+    there is one). Raises ModelError where weights, tokenizer or adapter are missing or do not fit.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -20,7 +22,9 @@ def load_causal_lm(folder: Path, adapter: Path | None = None, *, merge: bool = F
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{folder}: no usable tokenizer ({_first_line(error)}); put tokenizer.json beside the weights") from None
+        raise ModelError(
+            f"{folder}: no usable tokenizer ({_first_line(error)}); put tokenizer.json beside the weights"
+        ) from None
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
@@ -38,7 +42,8 @@ def load_causal_lm(folder: Path, adapter: Path | None = None, *, merge: bool = F
 def generate(model: Any, tokenizer: Any, prompts: list[str], max_new_tokens: int, batch: int) -> list[str]:
     """Greedy answers, in the order of the prompts; decoding stops at the end token or after `max_new_tokens`.
 
-    Prompts of like length share a batch, in an order given by the prompts alone, so that equal calls give equal answers.
+    Prompts of like length share a batch, in an order given by the prompts alone, so that equal calls give equal
+    answers.
     """
     import torch
     from tqdm import tqdm

@@ -37,9 +37,11 @@ SCHEMA = pa.schema(
         pa.field("meta", pa.string(), nullable=False),  # JSON object: everything else the source said
     ]
 )
-REJECTED = SCHEMA.append(pa.field("phase", pa.string(), nullable=False)).append(
-    pa.field("reason", pa.string(), nullable=False)
-).append(pa.field("evidence", pa.string(), nullable=False))
+REJECTED = (
+    SCHEMA.append(pa.field("phase", pa.string(), nullable=False))
+    .append(pa.field("reason", pa.string(), nullable=False))
+    .append(pa.field("evidence", pa.string(), nullable=False))
+)
 
 
 def record_id(source: str, locator: str) -> str:
@@ -79,7 +81,7 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCH
         raise RecordError(f"{path}: {error}") from None
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", version="2.6", data_page_version="1.0")
-    return table.num_rows
+    return len(rows)
 
 
 def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
@@ -92,7 +94,8 @@ def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
         raise InputError(f"{path}: not a Parquet file ({error}); restore it with dvc checkout --force") from None
     if table.schema.names != schema.names:
         raise RecordError(f"{path}: columns {table.schema.names} are not those of the schema {schema.names}")
-    return table.to_pylist()
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def _digest(*parts: str) -> str:

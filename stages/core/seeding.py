@@ -16,7 +16,7 @@ def rng_for(seed: int, *keys: str | int) -> random.Random:
 
 
 def seed_torch(seed: int, threads: int) -> None:
-    """Seed torch, numpy and random, pin the threads and demand deterministic kernels. Imports torch: model stages only."""
+    """Seed torch, numpy and random, pin the threads, demand deterministic kernels. Imports torch."""
     import torch
     from transformers import set_seed
 

@@ -31,11 +31,16 @@ from stages.core.seeding import rng_for
 class Schedule(Protocol):
     """The settings that every training section of params.yaml has."""
 
-    rows_per_batch: int
-    steps: int
-    eval_every: int
-    warmup: int
-    precision: str
+    @property
+    def rows_per_batch(self) -> int: ...  # noqa: D102 - see the stages' own Params
+    @property
+    def steps(self) -> int: ...  # noqa: D102
+    @property
+    def eval_every(self) -> int: ...  # noqa: D102
+    @property
+    def warmup(self) -> int: ...  # noqa: D102
+    @property
+    def precision(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
