@@ -54,6 +54,15 @@ def load(stage: str, params_type: type[P], path: Path = Path("params.yaml")) -> 
     return section, run
 
 
+def read_section(name: str, expected: type[P], path: Path = Path("params.yaml")) -> P:
+    """Read one section alone. Raises ParamsError as `load` does."""
+    problems: list[str] = []
+    section = _section(read_yaml(path), name, expected, problems)
+    if section is None:
+        raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
+    return section
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Parse a YAML 1.2 mapping (as DVC does, so `2e-3` is a number). Raises ParamsError."""
     try:

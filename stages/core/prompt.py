@@ -1,0 +1,11 @@
+"""How a question is put to the model, and how a question–answer pair is written down for training: in one place."""
+
+
+def question_prompt(question: str) -> str:
+    """The text that the model continues with a space and the answer."""
+    return f"Question: {question}\nAnswer:"
+
+
+def training_text(question: str, answer: str) -> str:
+    """Prompt and answer as one text; the trainer adds the end token."""
+    return f"{question_prompt(question)} {answer}"

@@ -1,0 +1,44 @@
+"""What must be settled before torch and numpy are loaded: threads, instruction set, no telemetry, no network.
+
+The only place that writes environment variables.
+"""
+
+import os
+
+from stages.core.params import Run
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TORCHAO_SKIP_LOADING_SO_FILES": "1",  # its CUDA kernels, which are of no use here and warn when absent
+    "TQDM_MININTERVAL": "1",
+}
+
+
+def settings(run: Run, online: bool = False) -> dict[str, str]:
+    """The environment of a run; `online` lets a hub repository be fetched."""
+    avx2 = run.isa == "avx2"
+    return QUIET | {
+        "HF_HUB_OFFLINE": "0" if online else "1",
+        # The number of threads decides how sums are split, and so the last bits.
+        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(run.threads)),
+        "OMP_DYNAMIC": "FALSE",
+        "MKL_DYNAMIC": "FALSE",
+        # Waiting threads sleep instead of spinning: on fewer cores than threads, spinning is many times slower.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        # Each library picks its kernels by CPU, and sums in another order: pin them all to one instruction set.
+        "ATEN_CPU_CAPABILITY": "avx2" if avx2 else "default",
+        "ONEDNN_MAX_CPU_ISA": "AVX2" if avx2 else "SSE41",
+        "MKL_CBWR": "AVX2" if avx2 else "COMPATIBLE",
+        "OPENBLAS_CORETYPE": "Haswell" if avx2 else "Prescott",
+        "NPY_DISABLE_CPU_FEATURES": "",
+    }
+
+
+def prepare(run: Run, online: bool = False) -> None:
+    """Set the environment of this process. Call it before anything imports torch or numpy."""
+    os.environ.update(settings(run, online))
