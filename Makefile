@@ -1,0 +1,52 @@
+# The verbs of this project; .ci/run calls the same ones.
+.DEFAULT_GOAL := repro
+SHELL := /bin/sh
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v) 2>/dev/null)) python3)
+# Further options for pip, such as an index with CPU builds of torch.
+PIP_FLAGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# dvc runs `python -m stages …`: the environment's python must come first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/.installed
+
+.PHONY: help repro setup test lint lock seed clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
+
+repro: setup ## (default) set up, then run what changed: dvc repro
+	dvc repro
+
+setup: $(STAMP) ## create .venv with the locked libraries, fetch WordNet 3.0
+
+$(STAMP): requirements.lock pyproject.toml setup/wordnet.py setup/wordnet.sha256
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11 to 3.13 is needed, found $$($(PYTHON) --version 2>&1); on Debian: sudo apt-get install python3 python3-venv, or make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Installing the libraries of requirements.lock into $(VENV) (once; some minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "No virtual environment could be made; on Debian: sudo apt-get install python3-venv"; exit 1; }
+	@$(PIP) install --quiet $(PIP_FLAGS) -r requirements.lock || \
+	  { echo "The libraries could not be installed. Without network, connect it and run make again; the lines above say more."; exit 1; }
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python setup/wordnet.py data/wordnet
+	@touch $@
+
+test: setup ## set up the same way, then run the tests
+	$(BIN)/python -m pytest --cov=stages --cov=lore --cov-report=term $(PYTEST_FLAGS)
+
+lint: setup ## formatting, lint rules and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+lock: ## pin the versions of a fresh resolution of pyproject.toml in requirements.lock
+	$(PYTHON) setup/lock.py requirements.lock $(PIP_FLAGS)
+
+seed: setup ## rebuild the seed model in models/seed (about half an hour)
+	cd models/seed && dvc repro
+
+clean: ## remove the environment and everything that can be made again
+	rm -rf $(VENV) data/wordnet .pytest_cache .mypy_cache .ruff_cache .hypothesis
