@@ -6,6 +6,7 @@ deterministically (same rows, same bytes) and replace the old file in one step.
 """
 
 import hashlib
+import json
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -62,6 +63,11 @@ def fold(text: str) -> str:
 def fact_text(subject: str, attribute: str, value: str, unit: str | None) -> str:
     """The plain sentence-less text of a fact: `iron: melting point 1538 °C`."""
     return f"{subject}: {attribute} {value}" + (f" {unit}" if unit else "")
+
+
+def to_meta(values: Mapping[str, Any]) -> str:
+    """The `meta` column: a JSON object with sorted keys."""
+    return json.dumps(values, ensure_ascii=False, sort_keys=True)
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCHEMA) -> int:

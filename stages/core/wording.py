@@ -16,3 +16,9 @@ def normalise(template: str) -> str:
     """The form in which two templates count as the same: folded, slots alike, no punctuation, no articles."""
     words = re.sub(r"[^\w\s]|_", " ", fold(SLOT.sub(" slotslot ", template))).split()
     return " ".join(word for word in words if word not in {"a", "an", "the"})
+
+
+def fill(template: str, **slots: str) -> str:
+    """Fill the slots of a template and begin the sentence with a capital letter."""
+    text = template.format(**slots)
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,110 @@
+"""MLflow, behind one small interface: runs with their curves, and the registry of model versions.
+
+The only module that imports mlflow. Nothing here can change an output's bytes: run ids, clocks and addresses stay in the
+store. The store is `sqlite:///mlflow.db` in the project's root (artifacts in `mlruns`), or what MLFLOW_TRACKING_URI names.
+A store that cannot be reached costs a run its log, never its result: one warning, then silence.
+"""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stages.core.errors import InputError
+
+EXPERIMENT = "lorekeep"
+
+
+class Log:
+    """What a stage may say about its run. Without a store it says nothing."""
+
+    def __init__(self, client: Any = None, run_id: str = "") -> None:
+        """`client` is an MlflowClient, or None for a log that goes nowhere."""
+        self._client, self._run_id = client, run_id
+
+    def metric(self, name: str, value: float, step: int = 0) -> None:
+        """Log one number of a curve."""
+        self._try("log_metric", self._run_id, name, float(value), step=step)
+
+    def param(self, name: str, value: Any) -> None:
+        """Log one setting."""
+        self._try("log_param", self._run_id, name, value)
+
+    def file(self, path: Path) -> None:
+        """Attach a file."""
+        self._try("log_artifact", self._run_id, str(path))
+
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED or FAILED."""
+        self._try("set_terminated", self._run_id, status)
+
+    def _try(self, method: str, *arguments: Any, **options: Any) -> None:
+        if self._client is None:
+            return
+        try:
+            getattr(self._client, method)(*arguments, **options)
+        except Exception as error:  # whatever a store may raise: the result matters more than its log
+            self._client = None
+            print(f"MLflow: {type(error).__name__}; this run is no longer logged", file=sys.stderr)
+
+
+@contextmanager
+def run(stage: str, params: Any) -> Iterator[Log]:
+    """A run of the stage in the experiment, its settings logged; it ends as the body ends."""
+    log = _start(stage)
+    for name, value in _flat(dataclasses.asdict(params)).items():
+        log.param(name, value)
+    try:
+        yield log
+    except BaseException:
+        log.end("FAILED")
+        raise
+    log.end("FINISHED")
+
+
+def client() -> Any:
+    """An MlflowClient of the store, which is made where it is missing. Raises InputError where it cannot be reached."""
+    address = uri()
+    try:
+        import mlflow
+
+        mlflow.set_tracking_uri(address)
+        found = mlflow.MlflowClient()
+        if found.get_experiment_by_name(EXPERIMENT) is None:
+            artifacts = None if "MLFLOW_TRACKING_URI" in os.environ else Path("mlruns").absolute().as_uri()
+            found.create_experiment(EXPERIMENT, artifact_location=artifacts)
+    except Exception as error:
+        raise InputError(
+            f"MLflow: the store cannot be reached ({type(error).__name__}); start the server that MLFLOW_TRACKING_URI "
+            "names, or unset it to use mlflow.db in this folder"
+        ) from None
+    return found
+
+
+def uri() -> str:
+    """Address of the store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
+
+
+def _start(stage: str) -> Log:
+    try:
+        found = client()
+        experiment = found.get_experiment_by_name(EXPERIMENT)
+        started = found.create_run(experiment.experiment_id, run_name=stage, tags={"stage": stage})
+    except Exception as error:  # see Log._try
+        print(f"MLflow: {type(error).__name__}: {error}; this run is not logged", file=sys.stderr)
+        return Log()
+    return Log(found, started.info.run_id)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
