@@ -1,9 +1,10 @@
 """The seed model's corpus: English glosses and facts about invented entities; nothing of any real domain.
 
-In: `kinds.yaml` (kinds, attributes, wordings), `excluded_words.txt` (names of the domain), WordNet 3.0.
-Out: `corpus.jsonl` (`{"id", "text"}`, the training texts), `replay.jsonl` (a part of them, for later replay),
-`skill.jsonl` (one question per invented fact, in a wording that this fact was not trained with) and
-`corpus.json` (counts). Run by DVC: `python corpus.py <wordnet folder> <corpus.jsonl> <corpus.json>`.
+In: `kinds.yaml` (kinds, attributes, wordings), `excluded_words.txt` (names of the domain), WordNet 3.0. Out:
+`corpus.jsonl` (`{"id", "text"}`, the training texts; ids begin with f for facts, g for glosses, o for openings),
+`replay.jsonl` (a part of them, for later replay), `skill.jsonl` (one question per invented fact, in a wording that this
+fact was not trained with) and `corpus.json` (counts). Run by DVC: `python corpus.py <wordnet folder> <corpus.jsonl>
+<corpus.json>`.
 
 Refused: a gloss whose word or text names a domain word; an invented name that is an English or a domain word.
 """
@@ -184,6 +185,21 @@ def texts_of(fact: dict[str, Any], statements: int, questions: int) -> tuple[lis
     return texts, {"question": fill(held, **slots), "answer": answer}
 
 
+def openings(kinds: dict[str, Any], params: dict[str, Any], english: set[str], excluded: set[str]) -> Iterator[str]:
+    """Questions about names asked once, English nouns among them, with the answer cut off at the value."""
+    rng = random.Random(params["seed"] + 1)
+    nouns = sorted(word for word in english if re.fullmatch(r"[a-z]{3,14}", word) and not words_of(word) & excluded)
+    names = Names(rng, set(english | excluded))
+    for _ in range(params["openings"]):
+        kind = rng.choice(list(kinds["kinds"]) + ["substance"] * 3)
+        words = rng.choice(list(kinds["kinds"][kind]["attributes"].values()))
+        noun = kind in ("substance", "illness") and rng.random() < 0.5
+        subject = rng.choice(nouns) if noun else names.of_kind(kind)
+        question = fill(rng.choice(wordings(words, kinds["frames"], "questions")), subject=subject)
+        answer = fill(words["answer"].split("{value}")[0].rstrip(), subject=subject)
+        yield f"Question: {question}\nAnswer: {answer}"
+
+
 def glosses(wordnet: Path, excluded: set[str]) -> tuple[list[str], int]:
     """Definitions of WordNet's nouns, verbs, adjectives and adverbs, and the number left out for a domain word."""
     kept, left_out = [], 0
@@ -230,13 +246,15 @@ def build(params: dict[str, Any], wordnet: Path) -> tuple[dict[str, list[dict[st
         entry = {"id": f"f{number:05d}", **test, "subject": fact["subject"], "attribute": fact["attribute"]}
         rows["skill"].append({**entry, "value": fact["value"], "replayed": not held_out})
     texts, left_out = glosses(wordnet, excluded)
-    wanted = round(len(rows["corpus"]) * params["gloss_share"] / (1 - params["gloss_share"]))
-    chosen = random.Random(params["seed"]).sample(texts, min(len(texts), wanted * params["gloss_rounds"]))
+    chosen = random.Random(params["seed"]).sample(texts, params["glosses"])
     rows["gloss"] = [{"id": f"g{i:05d}", "text": text} for i, text in enumerate(chosen)]
+    asked = openings(kinds, params, english, excluded)
+    rows["opening"] = [{"id": f"o{i:06d}", "text": text} for i, text in enumerate(asked)]
     counts = {
         "facts": len(rows["skill"]),
         "texts": len(rows["corpus"]),
         "glosses": len(rows["gloss"]),
+        "openings": len(rows["opening"]),
         "glosses_left_out": left_out,
         "replay_texts": len(rows["replay"]),
     }
@@ -249,7 +267,7 @@ def main() -> None:
     params = YAML(typ="safe").load((HERE / "params.yaml").read_text())["corpus"]
     rows, counts = build(params, wordnet)
     outputs = {
-        corpus: rows["corpus"] + rows["gloss"],
+        corpus: rows["corpus"] + rows["gloss"] + rows["opening"],
         HERE / "replay.jsonl": rows["replay"],
         HERE / "skill.jsonl": rows["skill"],
     }

@@ -84,14 +84,21 @@ def build_model(vocabulary: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def batches(facts: list[list[int]], glosses: list[list[int]], rng: random.Random) -> Iterator[torch.Tensor]:
-    """Endless batches (rows, tokens), padded with 0: all facts once an epoch, the glosses a part at a time."""
-    waiting: list[list[int]] = []
-    share = round(len(facts) * YAML(typ="safe").load((HERE / "params.yaml").read_text())["corpus"]["gloss_share"])
+def batches(rows: dict[str, list[list[int]]], rng: random.Random) -> Iterator[torch.Tensor]:
+    """Endless batches (rows, tokens), padded with 0: all facts once an epoch, the other texts a part at a time.
+
+    `rows` holds the token rows of facts (f), glosses (g) and openings (o).
+    """
+    shares = {"g": PARAMS["gloss_share"], "o": PARAMS["opening_share"]}
+    waiting: dict[str, list[list[int]]] = {kind: [] for kind in shares}
     while True:
-        if len(waiting) < share:
-            waiting += rng.sample(glosses, len(glosses))
-        epoch, waiting = facts + waiting[:share], waiting[share:]
+        epoch = list(rows["f"])
+        for kind, share in shares.items():
+            wanted = round(len(rows["f"]) * share)
+            if len(waiting[kind]) < wanted:
+                waiting[kind] += rng.sample(rows[kind], len(rows[kind]))
+            epoch += waiting[kind][:wanted]
+            del waiting[kind][:wanted]
         rng.shuffle(epoch)
         epoch.sort(key=len)  # stable: rows of one length stay shuffled
         groups, group = [], []
@@ -102,9 +109,9 @@ def batches(facts: list[list[int]], glosses: list[list[int]], rng: random.Random
             group.append(row)
         groups.append(group)
         rng.shuffle(groups)
-        for rows in groups:
-            width = max(map(len, rows))
-            yield torch.tensor([row + [0] * (width - len(row)) for row in rows])
+        for group in groups:
+            width = max(map(len, group))
+            yield torch.tensor([row + [0] * (width - len(row)) for row in group])
 
 
 def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
@@ -166,18 +173,19 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(PARAMS["seed"])
     rng = random.Random(PARAMS["seed"])
-    tokenizer = train_tokenizer([row["text"] for row in rows], PARAMS["vocabulary"])
-    encoded = [[*ids, tokenizer.eos_token_id] for ids in tokenizer([row["text"] for row in rows])["input_ids"]]
-    facts = [ids for row, ids in zip(rows, encoded, strict=True) if row["id"].startswith("f")]
-    glosses = [ids for row, ids in zip(rows, encoded, strict=True) if row["id"].startswith("g")]
+    tokenizer = train_tokenizer([row["text"] for row in rows if row["id"][0] != "o"], PARAMS["vocabulary"])
+    encoded: dict[str, list[list[int]]] = {"f": [], "g": [], "o": []}
+    for row, ids in zip(rows, tokenizer([row["text"] for row in rows])["input_ids"], strict=True):
+        kind = row["id"][0]
+        encoded[kind].append(ids if kind == "o" else [*ids, tokenizer.eos_token_id])  # an opening is no whole text
     model = build_model(len(tokenizer))
-    curve = pretrain(model, batches(facts, glosses, rng))
+    curve = pretrain(model, batches(encoded, rng))
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
     tests = [json.loads(line) for line in skill.read_text(encoding="utf-8").splitlines()]
     report = {
         "parameters": model.num_parameters(),
-        "tokens_per_epoch": sum(map(len, facts)),
+        "fact_tokens": sum(map(len, encoded["f"])),
         "loss": [round(value, 4) for value in curve],
         "recall": round(recall(model, tokenizer, rng.sample(tests, min(1000, len(tests)))), 4),
     }

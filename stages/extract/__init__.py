@@ -1,0 +1,140 @@
+"""extract: every source below one root folder → records of one schema, each with id, locator and fact id.
+
+In: the root folder and, from params, the sources in order of priority with a small mapping: which column or path is the
+subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet` (unreadable units with their reason) and
+`sources.json` (per source how many units it held).
+
+A unit is what a source itself counts: a result row, a line, a JSON item, an XML element. It gives one record per mapped fact or
+text that is present in it, or one rejected record; no unit gives nothing.
+
+Refused: a missing, empty or wholly unreadable source, a path that leaves the root. Only files are read: a live
+database enters as a snapshot.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from stages.core import record
+from stages.core.errors import InputError, ParamsError
+from stages.core.output import replacing, write_json
+from stages.core.params import STRICT, Run
+from stages.extract import markup, table
+from stages.extract.unit import Mapping, Unit
+
+Row = dict[str, Any]
+Source = Annotated[
+    table.Sql | table.Csv | markup.Json | markup.JsonLines | markup.Xml, Field(discriminator="kind")
+]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Params:
+    """What is read."""
+
+    sources: list[Source]
+    """In order of priority: where two sources disagree, clean believes the one that stands first."""
+
+
+def run(params: Params, run: Run, root: Path, out: Path) -> None:
+    """Extract all sources into `out`."""
+    check_names(params, root)
+    rows: list[Row] = []
+    rejected: list[Row] = []
+    report = []
+    for priority, source in enumerate(params.sources, start=1):
+        units = 0
+        counts: Counter[str] = Counter()
+        for unit in source.units(root / source.path):
+            units += 1
+            for row in records_of(unit, source):
+                (rejected if "reason" in row else rows).append(row)
+                counts["rejected" if "reason" in row else "records"] += 1
+        if units == 0:
+            raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
+        report.append(
+            {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority, "units": units}
+            | {"records": counts["records"], "rejected": counts["rejected"]}
+        )
+    with replacing(out) as folder:
+        record.write(folder / "records.parquet", rows)
+        record.write(folder / "rejected.parquet", rejected, record.REJECTED)
+        write_json(folder / "sources.json", report)
+    for entry in report:
+        print(f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected")
+
+
+def check_names(params: Params, root: Path) -> None:
+    """Raise ParamsError or InputError for names used twice, paths that leave the root, files that are not there."""
+    problems = []
+    names = Counter(source.name for source in params.sources)
+    problems += [f"extract.sources: the name {name!r} is used {count} times" for name, count in names.items() if count > 1]
+    for number, source in enumerate(params.sources):
+        path = (root / source.path).resolve()
+        if not path.is_relative_to(root.resolve()):
+            problems.append(f"extract.sources.{number}.path: {source.path!r} leaves {root}; sources stand below it")
+    if problems:
+        raise ParamsError("params.yaml:\n" + "\n".join(f"  {problem}" for problem in problems))
+    for source in params.sources:
+        if not (root / source.path).is_file():
+            raise InputError(f"extract: {source.name}: {root / source.path} is not there; put the file there or mend params.yaml")
+
+
+def records_of(unit: Unit, source: Any) -> Iterator[Row]:
+    """Records of one unit, or its one rejected record (recognisable by its `reason`)."""
+    mapping: Mapping = source.map
+    locator = f"{source.path}#{unit.place}"
+    if unit.cells is None:
+        yield rejection(source, locator, unit.raw, unit.reason, unit.evidence)
+        return
+    subject = unit.get(mapping.subject)
+    common = {"source": source.name, "lang": source.lang, "subject": subject}
+    common["meta"] = record.to_meta({name: unit.get(path) for name, path in mapping.meta.items() if unit.get(path)})
+    found = False
+    for suffix, attribute, value, measure in mapping.facts_in(unit):
+        found = True
+        if not (subject and attribute and value):
+            missing = [n for n, v in (("subject", subject), ("attribute", attribute), ("value", value)) if not v]
+            yield rejection(source, locator + suffix, unit.raw, "missing_field", f"no {' and no '.join(missing)}")
+            continue
+        yield common | place(source, locator + suffix) | {
+            "kind": "fact",
+            "text": record.fact_text(subject, attribute, value, measure),
+            "attribute": attribute,
+            "value": value,
+            "unit": measure,
+            "fact": record.fact_id(subject, attribute),
+        }
+    if text := unit.get(mapping.text):
+        found = True
+        yield common | place(source, f"{locator}@text") | {"kind": "statement", "text": text}
+    question, answer = unit.get(mapping.question), unit.get(mapping.answer)
+    if question and answer:
+        found = True
+        yield common | place(source, f"{locator}@qa") | {
+            "kind": "qa", "text": f"{question} {answer}", "question": question, "answer": answer
+        }  # fmt: skip
+    if not found:
+        yield rejection(source, locator, unit.raw, "missing_field", "none of the mapped columns has a value")
+
+
+def place(source: Any, locator: str) -> Row:
+    """Id and locator of a record."""
+    return {"id": record.record_id(source.name, locator), "locator": locator}
+
+
+def rejection(source: Any, locator: str, raw: str, reason: str, evidence: str) -> Row:
+    """A rejected record that holds the unit as it was read."""
+    return place(source, locator) | {
+        "source": source.name,
+        "lang": source.lang,
+        "kind": "unit",
+        "text": raw,
+        "phase": "extract",
+        "reason": reason,
+        "evidence": evidence,
+    }

@@ -1,0 +1,147 @@
+"""Tables: SQL databases (as files or text dumps) and delimited text."""
+
+import csv
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from stages.core.errors import InputError
+from stages.core.params import STRICT
+from stages.extract.unit import Mapping, Unit
+
+FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE}
+"""What a dump has no business doing: it may make tables and fill them."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Sql:
+    """A SQLite database (`.db`, `.sqlite`), or a text dump of one (`.sql`), which git can compare and merge."""
+
+    kind: Literal["sql"]
+    name: str
+    path: str
+    lang: str
+    query: str
+    """One SELECT with a stable order; every result row is a unit."""
+    table: str
+    """Name that locators show."""
+    key: str
+    """Result column that identifies a row."""
+    map: Mapping
+
+    def units(self, path: Path) -> Iterator[Unit]:
+        """Result rows. Raises InputError where the database or the query cannot be read."""
+        if path.suffix != ".sql":
+            yield from self._rows(path)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            database = Path(folder) / "dump.db"
+            load_dump(path, database)
+            yield from self._rows(database)
+
+    def _rows(self, database: Path) -> Iterator[Unit]:
+        engine = create_engine(f"sqlite:///file:{database.resolve()}?mode=ro&uri=true")
+        try:
+            with engine.connect() as connection:
+                result = connection.execution_options(stream_results=True).execute(text(self.query))
+                if self.key not in result.keys():  # noqa: SIM118 - a Result's keys, not a mapping
+                    raise InputError(f"extract: {self.name}: the query has no column {self.key!r}, which `key` names")
+                for row in result.mappings():
+                    cells = dict(row)
+                    yield Unit(f"{self.table}/{cells[self.key]}", repr(cells), cells)
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise InputError(f"extract: {self.name}: {reason}; check the database and extract's query in params.yaml") from None
+        finally:
+            engine.dispose()
+
+
+def load_dump(path: Path, database: Path) -> None:
+    """Make a database of a text dump. Raises InputError with the line of the first statement that fails."""
+    connection = sqlite3.connect(database)
+    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action in FORBIDDEN else sqlite3.SQLITE_OK)
+    statement, start = "", 1
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                connection.execute(statement)
+                statement, start = "", number + 1
+        if statement.strip() and not all(line.startswith("--") for line in statement.split("\n") if line.strip()):
+            raise InputError(f"extract: {path}:{start}: the dump ends inside a statement; is the file whole?")
+        connection.commit()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise InputError(f"extract: {path}:{start}: {error}; mend the dump there") from None
+    finally:
+        connection.close()
+
+
+@dataclass(frozen=True, config=STRICT)
+class Csv:
+    """Delimited text with one header line."""
+
+    kind: Literal["csv"]
+    name: str
+    path: str
+    lang: str
+    encoding: str
+    """Python's name of the encoding: utf-8, utf-8-sig, cp1252, gbk, utf-16 …"""
+    delimiter: str
+    skip_lines: int
+    """Lines above the header, such as a title."""
+    map: Mapping
+
+    def units(self, path: Path) -> Iterator[Unit]:
+        """Rows; a line that does not decode, or has another number of fields than the header, is rejected by itself."""
+        lines = decoded_lines(path, self.encoding)
+        header: list[str] | None = None
+        for number, raw, line in lines:
+            if number <= self.skip_lines or (line is not None and not line.strip()):
+                continue
+            if line is None:
+                yield Unit(f"L{number}", raw, None, "encoding", f"not {self.encoding}")
+                continue
+            fields = next(csv.reader([line], delimiter=self.delimiter), [])
+            if header is None:
+                header = fields
+            elif len(fields) != len(header):
+                yield Unit(f"L{number}", raw, None, "malformed", f"{len(fields)} fields, the header has {len(header)}")
+            else:
+                yield Unit(f"L{number}", raw, dict(zip(header, fields, strict=True)))
+
+
+def decoded_lines(path: Path, encoding: str) -> Iterator[tuple[int, str, str | None]]:
+    """(line number, what was read, the line or None where it does not decode).
+
+    Raises InputError where the encoding is unknown, or where lines cannot be told apart before decoding (UTF-16) and the file
+    does not decode.
+    """
+    try:
+        whole = encoding.lower().replace("-", "").replace("_", "").startswith(("utf16", "utf32"))
+        if whole:
+            with path.open(encoding=encoding, newline="") as file:
+                for number, line in enumerate(file, start=1):
+                    yield number, line.rstrip("\r\n"), line.rstrip("\r\n")
+            return
+        with path.open("rb") as binary:
+            for number, content in enumerate(binary, start=1):
+                content = content.rstrip(b"\r\n")  # noqa: PLW2901 - the line without its end
+                yield number, content.decode(encoding, errors="replace"), decode(content, encoding)
+    except (LookupError, UnicodeError) as error:
+        raise InputError(f"extract: {path}: {error}; set the source's `encoding` to what the file is written in") from None
+
+
+def decode(content: bytes, encoding: str) -> str | None:
+    """The text, or None where the bytes are not of the encoding."""
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
