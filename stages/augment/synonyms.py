@@ -6,6 +6,7 @@ same as the word's first sense: the two are then each other's ordinary meaning. 
 """
 
 import re
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ KEPT = set(
     "have does were been being will would could should must might shall also such each every some many much very".split()
 )
 """Negation, comparison and function words: replacing one changes what a sentence says, or its grammar."""
+MOST_SENSES = 5
+"""A word of more senses than this one means too many things to be replaced without understanding the sentence."""
 WORD = re.compile(r"(?<![\w{-])[a-z]+(?![\w}-])")
 
 
@@ -35,7 +38,9 @@ class Thesaurus:
             raise InputError(f"{folder}: WordNet is not here; run `make setup`")
         if (root := str(wordnet.resolve())) not in nltk.data.path:
             nltk.data.path.insert(0, root)  # NLTK reads nothing outside these folders
-        self._reader: Any = WordNetCorpusReader(str(folder), None)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The multilingual functions are not available")  # nor needed
+            self._reader: Any = WordNetCorpusReader(str(folder), None)
         self._min_count = min_count
         self._cache: dict[str, list[str]] = {}
         self.refused: Counter[str] = Counter()
@@ -84,17 +89,29 @@ class Thesaurus:
         if not senses:
             self.refused["unknown"] += 1
             return []
-        parts = {self._part(sense) for sense in senses}
-        if len(parts) > 1:  # a noun here may be a verb there: without a parser nobody knows
+        part = self._usual_part(word, senses)
+        if part is None:
             self.refused["several_parts_of_speech"] += 1
             return []
-        if word not in senses[0].lemma_names():
-            self.refused["inflected"] += 1
+        senses = [sense for sense in senses if self._part(sense) == part]
+        if part == "r" or any(form != word for pos in "nvar" for form in self._reader._morphy(word, pos)):
+            self.refused["inflected"] += 1  # "found" is also a form of "find"; and adverbs swap with adjectives
+            return []
+        if len(senses) > MOST_SENSES:
+            self.refused["many_senses"] += 1
             return []
         found = [lemma for lemma in senses[0].lemmas() if self._fits(lemma, word, senses[0])]
         if not found:
             self.refused["no_safe_synonym"] += 1
         return [lemma.name() for lemma in sorted(found, key=lambda lemma: (-lemma.count(), lemma.name()))]
+
+    def _usual_part(self, word: str, senses: list[Any]) -> str | None:
+        """The part of speech a word nearly always has: without a parser nobody knows which one it has here."""
+        counts: Counter[str] = Counter({self._part(sense): 0 for sense in senses})
+        for sense in senses:
+            counts[self._part(sense)] += sum(lemma.count() for lemma in sense.lemmas() if lemma.name() == word)
+        (part, most), *others = counts.most_common()
+        return part if not others or most >= 5 * max(1, others[0][1]) else None
 
     def _fits(self, lemma: Any, word: str, sense: Any) -> bool:
         name = lemma.name()

@@ -20,7 +20,7 @@ from stages.core.params import STRICT
 from stages.core.record import fact_text, to_meta
 
 Row = dict[str, Any]
-UNITS: pint.UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+UNITS: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
 ALIASES = {
     "°C": "degC", "℃": "degC", "°F": "degF", "℉": "degF", "°K": "K", "摄氏度": "degC", "华氏度": "degF", "开": "K",
     "deg C": "degC", "deg F": "degF", "公斤": "kg", "千克": "kg", "克": "g", "毫克": "mg", "吨": "t", "公里": "km", "千米": "km",
@@ -32,6 +32,8 @@ TEMPERATURES = {"C": "degC", "F": "degF"}
 """Coulomb and farad, unless a temperature is wanted."""
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 EXPONENT = re.compile(r"\s*[x×·]\s*10\^?\s*([+-]?\d+)")
+UNIT = re.compile(r"(?:[^\W\d_]|[°µ%²³⁰¹⁴-⁹⁻·⋅/*^() -]|\d(?!\d)){1,40}")
+"""What may go to pint's parser, which evaluates expressions: no long numbers, so no astronomic powers."""
 DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d %B %Y", "%d %b %Y", "%d-%b-%Y", "%B %d, %Y", "%b %d, %Y",
     "%B %d %Y", "%b %d %Y", "%Y年%m月%d日",
@@ -89,8 +91,8 @@ def check_units(params: Params) -> None:
     for section, units in (("units", params.units), ("meta_units", params.meta_units)):
         for name, unit in units.items():
             try:
-                UNITS.parse_units(ALIASES.get(unit, unit))
-            except (pint.PintError, ValueError, AttributeError):
+                unit_of(unit, "dimensionless")
+            except Exception:  # see quantity()
                 problems.append(f"  clean.normalise.{section}.{name}: unknown unit {unit!r}; write it as pint does")
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(problems))
@@ -147,7 +149,7 @@ def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
     try:
         source, target = unit_of(written, wanted), unit_of(wanted, wanted)
         converted = number if source == target else Decimal(repr(UNITS.Quantity(float(number), source).m_as(target)))
-    except (pint.PintError, ValueError, AttributeError, TypeError):
+    except Exception:  # pint's parser meets dirty text with errors of every kind
         raise Unusable("unknown_unit", f"{value!r}: {written!r} is not a unit that converts to {wanted}") from None
     return plain(converted, digits)
 
@@ -166,9 +168,11 @@ def split_quantity(value: str) -> tuple[Decimal, str]:
 
 
 @lru_cache(maxsize=1024)
-def unit_of(written: str, wanted: str) -> pint.Unit:
+def unit_of(written: str, wanted: str) -> Any:
     """pint's unit. `C` and `F` are temperatures where one is wanted. Raises pint's errors."""
     written = ALIASES.get(written, written)
+    if not UNIT.fullmatch(written):
+        raise ValueError(f"{written!r} does not look like a unit")
     if written in TEMPERATURES and UNITS.parse_units(ALIASES.get(wanted, wanted)).dimensionality == {"[temperature]": 1}:
         written = TEMPERATURES[written]
     return UNITS.parse_units(written)
