@@ -1,7 +1,7 @@
 """Resolve pyproject.toml in a fresh environment and pin what came out: `python setup/lock.py requirements.lock [pip options]`.
 
-The lock file holds plain `name==version` lines, sorted, without local labels (`+cpu`), index addresses or hashes, so that
-every machine's own pip settings decide where a wheel comes from.
+The lock file holds plain `name==version` lines, sorted, without local labels (`+cpu`), index addresses or hashes, so
+that every machine's own pip settings decide where a wheel comes from.
 """
 
 import re

@@ -1,11 +1,11 @@
 """Put the WordNet 3.0 dictionary where NLTK reads it: `python setup/wordnet.py data/wordnet`.
 
-Tried in order: files already there; the system's (Debian's wordnet-base and wordnet-sense-index, in /usr/share/wordnet);
-the same two packages fetched with apt-get and unpacked into a temporary folder, which needs no root. Every file must have
-the SHA-256 of `setup/wordnet.sha256`, so that a synonym is the same synonym everywhere.
+Tried in order: files already there; the system's (Debian's wordnet-base and wordnet-sense-index, in
+/usr/share/wordnet); the same two packages fetched with apt-get and unpacked into a temporary folder, which needs no
+root. Every file must have the SHA-256 of `setup/wordnet.sha256`, so that a synonym is the same synonym everywhere.
 
-NLTK wants one file that Debian does not ship: `lexnames`, the names of the 45 lexicographer files, as in the manual page
-lexnames(5WN). It refuses files that others may write, hence the modes.
+NLTK wants one file that Debian does not ship: `lexnames`, the names of the 45 lexicographer files, as in the manual
+page lexnames(5WN). It refuses files that others may write, hence the modes.
 """
 
 import hashlib

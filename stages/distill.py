@@ -57,9 +57,7 @@ class Params:
     """Mixed precision, as in train."""
 
 
-def run(
-    params: Params, run: Run, base: Path, train: Path, augment: Path, out: Path, metrics: Path, curve: Path
-) -> None:
+def run(params: Params, run: Run, base: Path, train: Path, augment: Path, out: Path, metrics: Path, curve: Path) -> None:
     """Teach a student and save it into `out`."""
     seed_torch(run.seed, run.threads)
     teacher, tokenizer = load_causal_lm(base / "model", adapter=train / "adapter", merge=True, device=run.device)
@@ -91,9 +89,7 @@ def student_of(teacher: Any, layers: int) -> Any:
     """A trainable copy of the teacher with `layers` of its layers, evenly spaced from first to last."""
     total = teacher.config.num_hidden_layers
     if not 1 <= layers <= total:
-        raise ParamsError(
-            f"distill.layers: the teacher has {total} layers, got {layers}; write a number from 1 to {total}"
-        )
+        raise ParamsError(f"distill.layers: the teacher has {total} layers, got {layers}; write a number from 1 to {total}")
     student = copy.deepcopy(teacher).requires_grad_(True)
     kept = [round(i * (total - 1) / max(1, layers - 1)) for i in range(layers)]
     student.model.layers = type(student.model.layers)(student.model.layers[i] for i in kept)

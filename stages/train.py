@@ -106,9 +106,7 @@ def add_adapter(model: Any, lora: Lora, seed: int) -> Any:
         return get_peft_model(model, config)
     except ValueError as error:
         names = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)})
-        raise ModelError(
-            f"train.lora.target_modules: {error}; the linear layers of this base are {', '.join(names)}"
-        ) from None
+        raise ModelError(f"train.lora.target_modules: {error}; the linear layers of this base are {', '.join(names)}") from None
 
 
 def make_trainer(

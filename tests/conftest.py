@@ -10,7 +10,7 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GX_ANALYTICS_ENABLED": "false",
-    "TORCHAO_SKIP_LOADING_SO_FILES": "1",
+    "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
 

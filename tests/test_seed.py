@@ -71,9 +71,7 @@ def test_no_text_names_an_element(built: Any, elements: list[dict[str, str]]) ->
 def test_no_domain_subject_value_pair(built: Any, elements: list[dict[str, str]]) -> None:
     rows, _ = built
     known = {(fold(row["subject"]), fold(row["value"])) for row in rows["skill"]}
-    domain = {
-        (fold(row["name"]), fold(value)) for row in elements for key, value in row.items() if value and key != "name"
-    }
+    domain = {(fold(row["name"]), fold(value)) for row in elements for key, value in row.items() if value and key != "name"}
     assert len(domain) > 800
     assert not known & domain
     assert not {subject for subject, _ in known} & {subject for subject, _ in domain}

@@ -1,15 +1,17 @@
 """Write the sources of data/raw from the table of facts, with the dirt that real sources have.
 
-`python data/authoring/build.py` writes data/raw and planted.jsonl, the ledger of what was planted where and the reason it
-must be rejected for. `--elements iron,copper --out FOLDER` writes a smaller domain somewhere else. Same input, same bytes.
+`python data/authoring/build.py` writes data/raw and planted.jsonl, the ledger of what was planted where and the reason
+it must be rejected for. `--elements iron,copper --out FOLDER` writes a smaller domain somewhere else. Same input, same
+bytes.
 
-Every fault sits in an additional row, never in the only good statement of a fact. The forms are those of sources that grew
-apart: the database has three temperature scales and dates in seven styles, the sheets have kelvin, the old list has
-Fahrenheit and cp1252.
+Every fault sits in an additional row, never in the only good statement of a fact. The forms are those of sources that
+grew apart: the database has three temperature scales and dates in seven styles, the sheets have kelvin, the old list
+has Fahrenheit and cp1252.
 """
 
 import argparse
 import csv
+import datetime
 import json
 import random
 import sqlite3
@@ -100,8 +102,6 @@ def restated(attribute: str, value: str, rng: random.Random) -> tuple[str, str]:
 
 def review_date(rng: random.Random) -> str:
     """A date in one of the styles."""
-    import datetime
-
     day = datetime.date(2015, 1, 1) + datetime.timedelta(days=rng.randrange(3600))
     return day.strftime(rng.choice(STYLES))
 
@@ -121,7 +121,13 @@ def discovery(element: Row) -> Row:
     name = "January February March April May June July August September October November December".split()[month - 1]
     styles = [year] * 4 + [f"{year}-{month:02d}-{day:02d}", f"{day} {name} {year}", f"{year}年{month}月{day}日"]
     date = rng.choice(styles) if year else ""
-    return {"subject": element["name"], "date": date, "by": element["discoverer"], "place": element["place"], "remark": ""}
+    return {
+        "subject": element["name"],
+        "date": date,
+        "by": element["discoverer"],
+        "place": element["place"],
+        "remark": "",
+    }
 
 
 def old_list(element: Row, number: int) -> list[Row]:

@@ -48,8 +48,7 @@ def points(database: sqlite3.Connection, number: int, name: str) -> tuple[float 
     if name in SUBLIMES or number in ESTIMATED_POINTS:
         return None, None
     rows = database.execute(
-        "SELECT melting_point, boiling_point FROM phasetransitions WHERE atomic_number = ?"
-        " AND (? IS NULL OR allotrope = ?)",
+        "SELECT melting_point, boiling_point FROM phasetransitions WHERE atomic_number = ? AND (? IS NULL OR allotrope = ?)",
         (number, ALLOTROPE.get(name), ALLOTROPE.get(name)),
     ).fetchall()
     return rows[0] if rows else (None, None)

@@ -1,8 +1,8 @@
 """Faults as they happen in real sources, one small function per kind: a good row in, a faulty one out.
 
-`FAULTS[source][name]` is (expected rejection reason, function). A function takes a random generator and a copy of a row of
-that source and returns the faulty row, or a `Raw` line where the fault is one of the file's form. build.py plants them in
-data/raw; the tests plant hundreds of random ones in fresh rows.
+`FAULTS[source][name]` is (expected rejection reason, function). A function takes a random generator and a copy of a row
+of that source and returns the faulty row, or a `Raw` line where the fault is one of the file's form. build.py plants
+them in data/raw; the tests plant hundreds of random ones in fresh rows.
 """
 
 import random

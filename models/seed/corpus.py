@@ -58,11 +58,7 @@ REMEDIES = (
     "warm broth,bed rest,salt baths,honey water,steam baths,cold wraps,mint tea,long walks,lemon juice,ginger syrup,"
     "barley soup,fresh air,mud packs,willow tea,camphor oil"
 ).split(",")
-CARRIERS = (
-    "wet straw,field mice,marsh flies,old wells,stray cats,raw milk,damp walls,river fish,barn owls,sea birds".split(
-        ","
-    )
-)
+CARRIERS = "wet straw,field mice,marsh flies,old wells,stray cats,raw milk,damp walls,river fish,barn owls,sea birds".split(",")
 
 
 class Names:

@@ -156,9 +156,7 @@ def recall(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tests: l
     right = 0
     for start in range(0, len(tests), 128):
         part = tests[start : start + 128]
-        inputs = tokenizer(
-            [f"Question: {test['question']}\nAnswer:" for test in part], return_tensors="pt", padding=True
-        )
+        inputs = tokenizer([f"Question: {test['question']}\nAnswer:" for test in part], return_tensors="pt", padding=True)
         out = model.generate(**inputs, max_new_tokens=40, do_sample=False)[:, inputs["input_ids"].shape[1] :]
         answers = tokenizer.batch_decode(out, skip_special_tokens=True)
         right += sum(answer.strip() == test["answer"] for answer, test in zip(answers, part, strict=True))

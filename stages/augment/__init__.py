@@ -2,66 +2,82 @@
 
 In: records of clean, the wordings file, WordNet. Out: `records.parquet` and `augment.json` (counts).
 
-Every fact is trained. What is split is wording: a fact's plain text and some train wordings go to `train`, wordings of their
-own to `valid` and `probe`. WordNet synonyms (`synonyms.py`) make further train wordings and variants of free texts. Question–
-answer records without a fact are split by a hash of their id.
+Every fact is trained. What is split is wording: a fact's plain text and some train wordings go to `train`, wordings of
+their own to `valid` and `probe`. WordNet synonyms (`synonyms.py`) make further train wordings and variants of free
+texts in English. Question–answer records without a fact are split by a hash of their id.
 
-Refused: a wordings file with unknown keys, missing slots, an attribute without wordings, or a wording that two sets share;
-all problems are reported at once.
+Which wordings a fact gets depends on (seed, fact, wording) alone: with other numbers in the parameters, or with a
+wording more in the file, the others stay as they are, and so do the probes by which two versions are compared.
+
+Refused: a wordings file with any of the faults that `wordings.py` names; all problems are reported at once.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from stages.augment.synonyms import Thesaurus
-from stages.augment.wordings import Attribute, read_wordings
+from stages.augment.wordings import Attribute, read_wordings, terms_of
 from stages.core import record
 from stages.core.errors import InputError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
 from stages.core.prompt import training_text
-from stages.core.seeding import rng_for
-from stages.core.wording import fill
+from stages.core.seeding import derive, rng_for
+from stages.core.wording import fill, normalise
 
 Row = dict[str, Any]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
     """How many wordings of each kind."""
 
-    statements: int
+    statements: Count
     """Statements per fact in train wordings, beside its plain text."""
-    questions: int
+    questions: Count
     """Question–answer pairs per fact in train wordings."""
-    synonyms: int
+    synonyms: Count
     """Synonym variants made of each train wording and of each free text; 0 switches WordNet off."""
-    min_count: int
+    min_count: Count
     """How often a synonym must occur in WordNet's sense-tagged corpus; higher keeps to common words."""
-    valid_share: float
+    valid_share: Share
     """Share of the facts that have a validation question, and of free question–answer pairs kept for validation."""
-    probe_share: float
+    probe_share: Share
     """Share of free question–answer pairs kept as probes."""
+
+    @model_validator(mode="after")
+    def _shares_leave_something_to_train(self) -> Self:
+        if self.valid_share + self.probe_share >= 1:
+            raise ValueError("valid_share and probe_share together must stay below 1, or no free pair is trained")
+        return self
 
 
 def run(params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, out: Path, metrics: Path) -> None:
     """Write the augmented records."""
     records = record.read(cleaned / "records.parquet")
     facts = by_fact(records)
-    attributes = read_wordings(wordings, sorted({row["attribute"] for row in records if row["fact"]}))
+    needed = sorted({row["attribute"] for row in records if row["fact"]})
+    attributes = read_wordings(wordings, needed, params.statements, params.questions)
     thesaurus = Thesaurus(wordnet, params.min_count)
-    bank = {name: with_synonyms(attribute, thesaurus, params.synonyms) for name, attribute in attributes.items()}
+    terms = {word for name, attribute in attributes.items() for word in terms_of(name, attribute)}
+    bank = with_synonyms(attributes, thesaurus, params.synonyms, terms)
     rows = [row for group in facts.values() for row in rows_of_fact(group, bank[group[0]["attribute"]], params, run)]
-    protected = {word for row in records for word in names_of(row)}
+    protected = terms | {word for row in records for word in names_of(row)}
     for row in records:
-        if row["kind"] == "statement":
-            rows += rows_of_text(row, thesaurus, params, protected)
-        elif row["kind"] == "qa" and not row["fact"]:
+        if row["fact"]:
+            continue
+        if row["kind"] == "qa":
             rows.append(row_of_question(row, params, run))
+        else:
+            rows += rows_of_text(row, thesaurus, params, protected)
     if not facts and not rows:
         raise InputError(f"{cleaned}: no record to learn from; see metrics/clean.json for what was rejected and why")
     rows.sort(key=lambda row: (row["split"], row["fact"] or "", row["kind"], row["locator"]))
@@ -83,13 +99,16 @@ def by_fact(records: list[Row]) -> dict[str, list[Row]]:
     return facts
 
 
-def with_synonyms(attribute: Attribute, thesaurus: Thesaurus, variants: int) -> Attribute:
-    """The attribute with synonym variants among its train wordings, none of which another set uses."""
-    taken = attribute.templates()
-    return attribute.extended(
-        statements=thesaurus.templates(attribute.train.statements, variants, attribute.protected, taken),
-        questions=thesaurus.templates(attribute.train.questions, variants, attribute.protected, taken),
-    )
+def with_synonyms(attributes: dict[str, Attribute], thesaurus: Thesaurus, wanted: int, terms: set[str]) -> dict[str, Attribute]:
+    """The attributes with synonym variants among their train wordings, none of which any set uses already."""
+    taken = {normalise(template) for attribute in attributes.values() for _, template in attribute.sets()}
+    return {
+        name: attribute.extended(
+            statements=thesaurus.templates(attribute.train.statements, wanted, terms, taken),
+            questions=thesaurus.templates(attribute.train.questions, wanted, terms, taken),
+        )
+        for name, attribute in attributes.items()
+    }
 
 
 def rows_of_fact(group: list[Row], wording: Attribute, params: Params, run: Run) -> Iterator[Row]:
@@ -98,7 +117,6 @@ def rows_of_fact(group: list[Row], wording: Attribute, params: Params, run: Run)
     fact, value = best["fact"], " ".join(filter(None, (best["value"], best["unit"])))
     slots = {"subject": best["subject"], "value": value}
     answer = fill(wording.answer, **slots)
-    rng = rng_for(run.seed, "augment", fact)
     common = {name: best[name] for name in ("fact", "subject", "attribute", "value", "unit", "lang")}
     common["parents"] = [row["id"] for row in group]
 
@@ -113,23 +131,28 @@ def rows_of_fact(group: list[Row], wording: Attribute, params: Params, run: Run)
         return made(split, "qa", number, question=question, answer=answer, text=text, **content)
 
     yield made("train", "statement", 0, text=best["text"])
-    for number, template in enumerate(draw(rng, wording.train.statements, params.statements), start=1):
+    for number, template in enumerate(draw(wording.train.statements, params.statements, run.seed, fact), start=1):
         yield made("train", "statement", number, text=fill(template, **slots))
-    for number, template in enumerate(draw(rng, wording.train.questions, params.questions)):
+    for number, template in enumerate(draw(wording.train.questions, params.questions, run.seed, fact)):
         yield asked("train", number, template)
-    if rng.random() < params.valid_share:
-        yield asked("valid", 0, rng.choice(wording.valid.questions))
+    if rng_for(run.seed, "valid", fact).random() < params.valid_share:
+        yield asked("valid", 0, *draw(wording.valid.questions, 1, run.seed, fact))
     accepted = [answer, value, best["value"]] if is_number(best["value"]) else [answer, value]
-    yield asked("probe", 0, rng.choice(wording.probe.questions), meta=record.to_meta({"accepted": unique(accepted)}))
+    meta = record.to_meta({"accepted": list(dict.fromkeys(accepted))})
+    yield asked("probe", 0, *draw(wording.probe.questions, 1, run.seed, fact), meta=meta)
 
 
 def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[str]) -> list[Row]:
     """A free text and its synonym variants, all for training."""
-    texts = [row["text"], *thesaurus.variants(row["text"], params.synonyms, protected)]
+    texts = [row["text"]]
+    if row["lang"] == "en":
+        texts += thesaurus.variants(row["text"], params.synonyms, protected)
+    elif params.synonyms:
+        thesaurus.refused["text_not_english"] += 1
     return [
         row
         | {"id": record.record_id("augment", locator), "source": "augment", "locator": locator, "split": "train"}
-        | {"text": text, "parents": [row["id"]], "meta": "{}"}
+        | {"kind": "statement", "text": text, "parents": [row["id"]], "meta": "{}"}
         for locator, text in ((f"{row['id']}/train/statement/{number:02d}", text) for number, text in enumerate(texts))
     ]
 
@@ -151,17 +174,15 @@ def row_of_question(row: Row, params: Params, run: Run) -> Row:
     }
 
 
-def draw(rng: Any, templates: list[str], wanted: int) -> list[str]:
-    """`wanted` different templates, or all of them in random order where there are fewer."""
-    drawn: list[str] = rng.sample(templates, min(wanted, len(templates)))
-    return drawn
+def draw(templates: list[str], wanted: int, seed: int, fact: str) -> list[str]:
+    """The `wanted` templates whose hash with the fact is smallest: whatever else is in the list, they win or lose alike."""
+    return sorted(templates, key=lambda template: derive(seed, "wording", fact, template))[:wanted]
 
 
 def names_of(row: Row) -> set[str]:
     """Words of a record's subject, attribute, value and unit, folded: never replaced by a synonym."""
-    return {
-        word for name in ("subject", "attribute", "value", "unit") for word in record.fold(row[name] or "").split()
-    }
+    names = " ".join(row[name] or "" for name in ("subject", "attribute", "value", "unit"))
+    return set(re.findall(r"[^\W_]+", record.fold(names)))
 
 
 def is_number(value: str) -> bool:
@@ -171,11 +192,6 @@ def is_number(value: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def unique(values: list[str]) -> list[str]:
-    """Values in order, each once."""
-    return list(dict.fromkeys(values))
 
 
 def summary(rows: list[Row], facts: dict[str, list[Row]], thesaurus: Thesaurus) -> dict[str, Any]:

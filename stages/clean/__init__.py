@@ -1,10 +1,11 @@
 """clean: extracted records → normalised, informative, verified ones; every other record set aside with its reason.
 
-In: records, rejected records and sources of extract; the rules file. Out: `records.parquet`, `rejected.parquet` (with the
-phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and `clean.json` (counts).
+In: records, rejected records and sources of extract; the rules file. Out: `records.parquet`, `rejected.parquet` (with
+the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and `clean.json` (counts).
 
-Three phases, each counted: normalise (`normalise.py`), filter (`information.py`, then exact duplicates), verify (`rules.py`,
-then `contradictions.py`). read = kept + rejected, in all and per source; what extract had set aside counts as read too.
+Three phases, each counted: normalise (`normalise.py`), filter (`information.py`, then exact duplicates), verify
+(`rules.py`, then `contradictions.py`). read = kept + rejected, in all and per source; what extract had set aside counts
+as read too.
 
 Refused: settings that name an unknown unit, a rules file with unknown keys or columns.
 """
@@ -55,9 +56,7 @@ class Ledger:
         for row in self.kept:
             if row["id"] in reasons:
                 reason, evidence = reasons[row["id"]]
-                self.rejected.append(
-                    self.original[row["id"]] | {"phase": phase, "reason": reason, "evidence": evidence}
-                )
+                self.rejected.append(self.original[row["id"]] | {"phase": phase, "reason": reason, "evidence": evidence})
         self.kept = [row for row in self.kept if row["id"] not in reasons]
         count["rejected"] += len(reasons)
         count["out"] = len(self.kept)

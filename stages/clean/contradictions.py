@@ -34,9 +34,7 @@ class Params:
     """Attributes that are words or whole numbers: any difference is a contradiction."""
 
 
-def find(
-    rows: list[Row], original: dict[str, Row], params: Params
-) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
+def find(rows: list[Row], original: dict[str, Row], params: Params) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
     """id → (reason, evidence) of the losing records, and one report entry per losing record.
 
     `rows` are in order of priority; the first record of a fact wins, also within one source.

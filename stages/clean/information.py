@@ -4,10 +4,10 @@ score(text) = Σ_t tf(t) · w(t) / Σ_t tf(t), with w(t) = max(0, 1 - log df(t) 
 
 tf(t) counts the term in the text; df(t) is the number of subjects whose texts hold it (a text without a subject is a
 subject of its own), N the number of subjects. w is the usual inverse document frequency, scaled so that a term of one
-subject alone weighs 1 and one that `common` of all subjects share weighs 0. The score is a mean over the text's terms, so it
-lies in [0, 1] and a text repeated twice scores as once. It reads: the share of the text that is about something in
-particular. At the threshold 0.05 fewer than one term in twenty is; boilerplate recurs from subject to subject and scores 0,
-knowledge does not (docs/decisions/001-information-score.md).
+subject alone weighs 1 and one that `common` of all subjects share weighs 0. The score is a mean over the text's terms,
+so it lies in [0, 1] and a text repeated twice scores as once. It reads: the share of the text that is about something
+in particular. At the threshold 0.05 fewer than one term in twenty is; boilerplate recurs from subject to subject and
+scores 0, knowledge does not (docs/decisions/001-information-score.md).
 
 Facts are not scored: their form is the source's, and what they say is their value.
 """

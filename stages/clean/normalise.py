@@ -1,7 +1,7 @@
 """Normalise: one form for every date, quantity and text, or a reason why there is none.
 
-Nothing is guessed: a number that two conventions read differently, a date with a missing part, a unit of another dimension
-set the record aside. Units are pint's (pint.readthedocs.io); dates come out as ISO 8601.
+Nothing is guessed: a number that two conventions read differently, a date with a missing part, a unit of another
+dimension set the record aside. Units are pint's (pint.readthedocs.io); dates come out as ISO 8601.
 """
 
 import json
@@ -32,8 +32,9 @@ TEMPERATURES = {"C": "degC", "F": "degF"}
 """Coulomb and farad, unless a temperature is wanted."""
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 EXPONENT = re.compile(r"\s*[x×·]\s*10\^?\s*([+-]?\d+)")
-UNIT = re.compile(r"(?:[^\W\d_]|[°µ%²³⁰¹⁴-⁹⁻·⋅/*^() -]|\d(?!\d)){1,40}")
-"""What may go to pint's parser, which evaluates expressions: no long numbers, so no astronomic powers."""
+UNIT = re.compile(r"(?:[/*·⋅ ]?(?:[^\W\d_]|[°%])++(?:(?:\^|\*\*)?-?\d(?!\d)|[⁻¹²³⁴⁵⁶⁷⁸⁹]+)?)+")
+"""What may go to pint's parser, which evaluates expressions: names with one-digit exponents, so no 9**9**9."""
+LONGEST_UNIT = 40
 DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d %B %Y", "%d %b %Y", "%d-%b-%Y", "%B %d, %Y", "%b %d, %Y",
     "%B %d %Y", "%b %d %Y", "%Y年%m月%d日",
@@ -139,8 +140,8 @@ def clean_text(text: str) -> str:
 def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
     """The number of `value` (which may carry its unit) in the unit `wanted`, as plain decimal text.
 
-    Raises Unusable: `bad_quantity` where there is no unambiguous number, `unknown_unit` where the unit is missing, unknown,
-    or of another dimension.
+    Raises Unusable: `bad_quantity` where there is no unambiguous number, `unknown_unit` where the unit is missing,
+    unknown, or of another dimension.
     """
     number, written = split_quantity(value)
     written = written or (unit or "").strip()
@@ -171,7 +172,7 @@ def split_quantity(value: str) -> tuple[Decimal, str]:
 def unit_of(written: str, wanted: str) -> Any:
     """pint's unit. `C` and `F` are temperatures where one is wanted. Raises pint's errors."""
     written = ALIASES.get(written, written)
-    if not UNIT.fullmatch(written):
+    if len(written) > LONGEST_UNIT or not UNIT.fullmatch(written):
         raise ValueError(f"{written!r} does not look like a unit")
     if written in TEMPERATURES and UNITS.parse_units(ALIASES.get(wanted, wanted)).dimensionality == {"[temperature]": 1}:
         written = TEMPERATURES[written]
@@ -194,7 +195,7 @@ def iso_date(text: str, day_first: bool) -> str:
     for formats, shape in (((*DAYS, *slashed, *compact), "%Y-%m-%d"), (MONTHS, "%Y-%m"), (YEARS, "%Y")):
         for form in formats:
             try:
-                found = datetime.strptime(text, form)  # noqa: DTZ007 - a date, no time
+                found = datetime.strptime(text, form)
             except ValueError:
                 continue
             return found.strftime(shape).zfill(len(found.strftime(shape)))

@@ -1,8 +1,9 @@
 """Rules: what must hold of a record, declared in a YAML file and run as Great Expectations expectations.
 
 The file (data/raw/rules.yaml documents it by example) holds `differences`, number columns made of two others, and
-`rules`: name, `when` (which records), `expect` (what must hold of one column), message. The frame they see has one row per
-fact: its columns, `number` (the value as a number, where it is one) and every further field of the record, numbers as numbers.
+`rules`: name, `when` (which records), `expect` (what must hold of one column), message. The frame they see has one row
+per fact: its columns, `number` (the value as a number, where it is one) and every further field of the record, numbers
+as numbers.
 
 Each violation names record and rule. A record is set aside for the first rule, in file order, that it breaks.
 """
@@ -96,7 +97,7 @@ def violations(rows: list[Row], rules: Rules) -> tuple[dict[str, tuple[str, str]
     for rule in rules.rules:
         check_columns(rule, table)
         for index in validate(validator, rule):
-            row = table.loc[index]
+            row: dict[str, Any] = dict(table.loc[index])
             shown = row[rule.expect.column]
             entry = {"record": row["id"], "rule": rule.name, "message": rule.message}
             entry |= {"column": rule.expect.column, "value": shown if isinstance(shown, str) else float(shown)}

@@ -7,9 +7,7 @@ from typing import Any
 from stages.core.errors import ModelError
 
 
-def load_causal_lm(
-    folder: Path, adapter: Path | None = None, *, merge: bool = False, device: str = "cpu"
-) -> tuple[Any, Any]:
+def load_causal_lm(folder: Path, adapter: Path | None = None, *, merge: bool = False, device: str = "cpu") -> tuple[Any, Any]:
     """Model (eval mode) and tokenizer of a folder; an INT8 folder loads the same way as a float one.
 
     `adapter` is put on top of it and, with `merge`, folded into its weights. `device` is `cpu` or `auto` (a GPU where
@@ -22,13 +20,9 @@ def load_causal_lm(
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"{folder}: no usable tokenizer ({_first_line(error)}); put tokenizer.json beside the weights"
-        ) from None
+        raise ModelError(f"{folder}: no usable tokenizer ({_first_line(error)}); put tokenizer.json beside the weights") from None
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
-        )
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_safetensors=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder}: the model cannot be loaded ({_first_line(error)})") from None
     if adapter is not None:

@@ -16,9 +16,7 @@ class Muon(torch.optim.Optimizer):
     torch.optim.Muon computes these steps in bfloat16, which a CPU without native support does fifty times slower.
     """
 
-    def __init__(
-        self, params: list[torch.nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95
-    ) -> None:
+    def __init__(self, params: list[torch.nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
         """Parameters are matrices; the update is scaled by sqrt(max(1, rows / columns)), as in the original."""
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 

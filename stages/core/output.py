@@ -13,22 +13,25 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path` (file or folder), else it is removed.
 
-    The body creates what it wants under the yielded path: a file, or a folder of that name.
+    The body creates what it wants under the yielded path: a file, or a folder of that name. If it raises, or creates
+    nothing (FileNotFoundError), what stood at `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.partial")
     _remove(temporary)
     try:
         yield temporary
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+        if not os.path.lexists(temporary):
+            raise FileNotFoundError(f"{path}: nothing was written to take its place")
+        if path.is_dir() or temporary.is_dir():
+            _remove(path)  # a rename replaces a file by a file, but no folder
         os.replace(temporary, path)
     finally:
         _remove(temporary)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that git can diff: sorted as given, two spaces, UTF-8, a newline at the end."""
+    """Write JSON that git can diff: keys as given, two spaces, UTF-8, a newline at the end."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 

@@ -69,6 +69,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found; run from the project's root folder") from None
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):

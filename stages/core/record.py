@@ -83,7 +83,7 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCH
             raise RecordError(f"{path}: row {number}: {', '.join(missing)} must not be empty")
     try:
         table = pa.Table.from_pylist(rows, schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
         raise RecordError(f"{path}: {error}") from None
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", version="2.6", data_page_version="1.0")
@@ -96,8 +96,9 @@ def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run the stage that writes it (dvc repro)") from None
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: not a Parquet file ({error}); restore it with dvc checkout --force") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a Parquet file ({reason}); restore it with dvc checkout --force") from None
     if table.schema.names != schema.names:
         raise RecordError(f"{path}: columns {table.schema.names} are not those of the schema {schema.names}")
     rows: list[dict[str, Any]] = table.to_pylist()

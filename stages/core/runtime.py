@@ -13,8 +13,9 @@ QUIET = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is down costs seconds, not minutes
     "TOKENIZERS_PARALLELISM": "false",
-    "TORCHAO_SKIP_LOADING_SO_FILES": "1",  # its CUDA kernels, which are of no use here and warn when absent
+    "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",  # its CUDA kernels, which are of no use here and warn when absent
     "TQDM_MININTERVAL": "1",
 }
 
@@ -24,6 +25,7 @@ def settings(run: Run, online: bool = False) -> dict[str, str]:
     avx2 = run.isa == "avx2"
     return QUIET | {
         "HF_HUB_OFFLINE": "0" if online else "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "0" if online else "1",
         # The number of threads decides how sums are split, and so the last bits.
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(run.threads)),
         "OMP_DYNAMIC": "FALSE",

@@ -1,13 +1,14 @@
-"""MLflow, behind one small interface: runs with their curves, and the registry of model versions.
+"""MLflow, behind one small interface: where the store is, and runs with their curves.
 
-The only module that imports mlflow. Nothing here can change an output's bytes: run ids, clocks and addresses stay in the
-store. The store is `sqlite:///mlflow.db` in the project's root (artifacts in `mlruns`), or what MLFLOW_TRACKING_URI names.
-A store that cannot be reached costs a run its log, never its result: one warning, then silence.
+Only this module, `registry` and `served` import mlflow. Nothing here can change an output's bytes: run ids, clocks and addresses stay in
+the store. The store is `sqlite:///mlflow.db` in the project's root (artifacts in `mlruns`), or what MLFLOW_TRACKING_URI
+names. A store that cannot be reached costs a run its log, never its result: one warning, then silence.
 """
 
 import dataclasses
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,8 +54,9 @@ class Log:
 
 @contextmanager
 def run(stage: str, params: Any) -> Iterator[Log]:
-    """A run of the stage in the experiment, its settings logged; it ends as the body ends."""
+    """A run of the stage in the experiment, its settings and its seconds logged; it ends as the body ends."""
     log = _start(stage)
+    started = time.perf_counter()
     for name, value in _flat(dataclasses.asdict(params)).items():
         log.param(name, value)
     try:
@@ -62,6 +64,7 @@ def run(stage: str, params: Any) -> Iterator[Log]:
     except BaseException:
         log.end("FAILED")
         raise
+    log.metric("seconds", time.perf_counter() - started)
     log.end("FINISHED")
 
 
@@ -69,24 +72,34 @@ def client() -> Any:
     """An MlflowClient of the store, which is made where it is missing. Raises InputError where it cannot be reached."""
     address = uri()
     try:
-        import mlflow
+        from mlflow import MlflowClient
 
-        mlflow.set_tracking_uri(address)
-        found = mlflow.MlflowClient()
+        found = MlflowClient(tracking_uri=address)
         if found.get_experiment_by_name(EXPERIMENT) is None:
-            artifacts = None if "MLFLOW_TRACKING_URI" in os.environ else Path("mlruns").absolute().as_uri()
+            artifacts = Path("mlruns").absolute().as_uri() if address == local_store() else None
             found.create_experiment(EXPERIMENT, artifact_location=artifacts)
-    except Exception as error:
-        raise InputError(
-            f"MLflow: the store cannot be reached ({type(error).__name__}); start the server that MLFLOW_TRACKING_URI "
-            "names, or unset it to use mlflow.db in this folder"
-        ) from None
+    except Exception as error:  # whatever a store may raise
+        raise unreachable(error) from None
     return found
+
+
+def unreachable(error: Exception) -> InputError:
+    """What to say when a store fails. An address may hold a password, so the store's own words stay unsaid."""
+    reason = getattr(error, "error_code", None) or type(error).__name__
+    return InputError(
+        f"MLflow: the store cannot be used ({reason}); start the server that MLFLOW_TRACKING_URI names, or unset it to use "
+        "mlflow.db in this folder"
+    )
 
 
 def uri() -> str:
     """Address of the store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+
+
+def local_store() -> str:
+    """Address of the store in this folder."""
+    return f"sqlite:///{Path('mlflow.db').absolute()}"
 
 
 def _start(stage: str) -> Log:
@@ -95,7 +108,8 @@ def _start(stage: str) -> Log:
         experiment = found.get_experiment_by_name(EXPERIMENT)
         started = found.create_run(experiment.experiment_id, run_name=stage, tags={"stage": stage})
     except Exception as error:  # see Log._try
-        print(f"MLflow: {type(error).__name__}: {error}; this run is not logged", file=sys.stderr)
+        failure = error if isinstance(error, InputError) else unreachable(error)
+        print(f"{failure}; this run is not logged", file=sys.stderr)
         return Log()
     return Log(found, started.info.run_id)
 

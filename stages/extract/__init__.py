@@ -4,8 +4,8 @@ In: the root folder and, from params, the sources in order of priority with a sm
 subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet` (unreadable units with their reason) and
 `sources.json` (per source how many units it held).
 
-A unit is what a source itself counts: a result row, a line, a JSON item, an XML element. It gives one record per mapped fact or
-text that is present in it, or one rejected record; no unit gives nothing.
+A unit is what a source itself counts: a result row, a line, a JSON item, an XML element. It gives one record per mapped
+fact or text that is present in it, or one rejected record; no unit gives nothing.
 
 Refused: a missing, empty or wholly unreadable source, a path that leaves the root. Only files are read: a live
 database enters as a snapshot.
@@ -27,9 +27,7 @@ from stages.extract import markup, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
-Source = Annotated[
-    table.Sql | table.Csv | markup.Json | markup.JsonLines | markup.Xml, Field(discriminator="kind")
-]
+Source = Annotated[table.Sql | table.Csv | markup.Json | markup.JsonLines | markup.Xml, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -65,7 +63,9 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         record.write(folder / "rejected.parquet", rejected, record.REJECTED)
         write_json(folder / "sources.json", report)
     for entry in report:
-        print(f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected")
+        print(
+            f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected"
+        )
 
 
 def check_names(params: Params, root: Path) -> None:
@@ -101,14 +101,18 @@ def records_of(unit: Unit, source: Any) -> Iterator[Row]:
             missing = [n for n, v in (("subject", subject), ("attribute", attribute), ("value", value)) if not v]
             yield rejection(source, locator + suffix, unit.raw, "missing_field", f"no {' and no '.join(missing)}")
             continue
-        yield common | place(source, locator + suffix) | {
-            "kind": "fact",
-            "text": record.fact_text(subject, attribute, value, measure),
-            "attribute": attribute,
-            "value": value,
-            "unit": measure,
-            "fact": record.fact_id(subject, attribute),
-        }
+        yield (
+            common
+            | place(source, locator + suffix)
+            | {
+                "kind": "fact",
+                "text": record.fact_text(subject, attribute, value, measure),
+                "attribute": attribute,
+                "value": value,
+                "unit": measure,
+                "fact": record.fact_id(subject, attribute),
+            }
+        )
     if text := unit.get(mapping.text):
         found = True
         yield common | place(source, f"{locator}@text") | {"kind": "statement", "text": text}

@@ -68,6 +68,10 @@ class JsonLines:
 
 def unit_of_item(place: str, raw: str, item: Any) -> Unit:
     """The unit of one JSON value; only objects can be mapped."""
+    try:
+        json.dumps(item, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # JSON may escape half of a surrogate pair, which is no text
+        return Unit(place, json.dumps(item), None, "malformed", "a string holds half of a surrogate pair")
     if not isinstance(item, dict):
         return Unit(place, raw, None, "malformed", f"an object is needed, found {type(item).__name__}")
     return Unit(place, raw, item)
@@ -96,20 +100,22 @@ class Xml:
         Raises InputError where the document declares a DTD or entities.
         """
         count = 0
-        try:
-            for _, element in etree.iterparse(
-                str(path), events=("end",), tag=self.element, resolve_entities=False, no_network=True, load_dtd=False,
-                huge_tree=False, remove_comments=True, remove_pis=True,
-            ):  # fmt: skip
-                self._refuse_doctype(element, path)
-                count += 1
-                raw = etree.tostring(element, encoding="unicode", with_tail=False)
-                yield Unit(f"{self.element}[{count}]", raw, dict(cells_of(element)))
-                release(element)
-        except etree.XMLSyntaxError as error:
-            if "entit" in str(error).lower():
-                raise InputError(f"extract: {self.name}: {path} uses entities, which are refused: {error.msg}") from None
-            yield Unit(f"L{error.lineno}", "", None, "malformed", f"the document cannot be read from here on: {error.msg}")
+        settings = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
+        with path.open("rb") as file:
+            try:
+                for _, element in etree.iterparse(
+                    file, events=("end",), tag=self.element, remove_comments=True, remove_pis=True, **settings
+                ):
+                    self._refuse_doctype(element, path)
+                    count += 1
+                    raw = etree.tostring(element, encoding="unicode", with_tail=False)
+                    yield Unit(f"{self.element}[{count}]", raw, dict(cells_of(element)))
+                    release(element)
+            except etree.XMLSyntaxError as error:
+                if "entit" in str(error).lower():
+                    raise InputError(f"extract: {self.name}: {path} uses entities, which are refused: {error.msg}") from None
+                evidence = f"the document cannot be read from here on: {error.msg}"
+                yield Unit(f"L{error.lineno}", "", None, "malformed", evidence)
 
     def _refuse_doctype(self, element: Any, path: Path) -> None:
         if element.getroottree().docinfo.internalDTD is not None:

@@ -119,8 +119,8 @@ class Csv:
 def decoded_lines(path: Path, encoding: str) -> Iterator[tuple[int, str, str | None]]:
     """(line number, what was read, the line or None where it does not decode).
 
-    Raises InputError where the encoding is unknown, or where lines cannot be told apart before decoding (UTF-16) and the file
-    does not decode.
+    Raises InputError where the encoding is unknown, or where lines cannot be told apart before decoding (UTF-16) and
+    the file does not decode.
     """
     try:
         whole = encoding.lower().replace("-", "").replace("_", "").startswith(("utf16", "utf32"))
@@ -143,5 +143,3 @@ def decode(content: bytes, encoding: str) -> str | None:
         return content.decode(encoding)
     except UnicodeDecodeError:
         return None
-
-

@@ -93,9 +93,7 @@ def test_missing_folder(seed: Path) -> None:
 
 def test_pickled_weights_are_refused(seed: Path, tmp_path: Path, run_params: Run) -> None:
     (seed / "model" / "model.safetensors").rename(seed / "model" / "pytorch_model.bin")
-    with pytest.raises(
-        ModelError, match=r"found pytorch_model\.bin; only safetensors are loaded: convert the model first"
-    ):
+    with pytest.raises(ModelError, match=r"found pytorch_model\.bin; only safetensors are loaded: convert the model first"):
         base.run(EMBEDDED, run_params, seed, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

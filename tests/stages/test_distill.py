@@ -65,9 +65,7 @@ def test_student_takes_layers_evenly(tiny_model: Path) -> None:
 @pytest.mark.parametrize("layers", [0, 3])
 def test_impossible_number_of_layers(tiny_model: Path, layers: int) -> None:
     teacher, _ = load_causal_lm(tiny_model)
-    with pytest.raises(
-        ParamsError, match=r"distill.layers: the teacher has 2 layers, got \d; write a number from 1 to 2"
-    ):
+    with pytest.raises(ParamsError, match=r"distill.layers: the teacher has 2 layers, got \d; write a number from 1 to 2"):
         distill.student_of(teacher, layers)
 
 

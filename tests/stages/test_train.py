@@ -58,13 +58,9 @@ def test_another_seed_gives_another_adapter(
     assert folder_bytes(tmp_path / "a")[weights] != folder_bytes(tmp_path / "b")[weights]
 
 
-def test_the_adapter_learns_and_the_base_stays(
-    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
-) -> None:
+def test_the_adapter_learns_and_the_base_stays(tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run) -> None:
     before, _ = load_causal_lm(tiny_base / "model")
-    report = run(
-        dataclasses.replace(PARAMS, steps=30, eval_every=10), run_params, tiny_base, tiny_augment, tmp_path / "a"
-    )
+    report = run(dataclasses.replace(PARAMS, steps=30, eval_every=10), run_params, tiny_base, tiny_augment, tmp_path / "a")
     curve = (tmp_path / "a.csv").read_text().splitlines()
     assert curve[0] == "step,train_loss,valid_loss"
     assert report["valid_loss"] < float(curve[1].split(",")[2]) - 0.1
@@ -93,9 +89,7 @@ def test_named_targets_and_wrong_ones(tiny_base: Path, tiny_augment: Path, tmp_p
     report = run(dataclasses.replace(PARAMS, lora=named), run_params, tiny_base, tiny_augment, tmp_path / "a")
     assert report["trainable_parameters"] == 2 * 2 * 4 * (32 + 32)
     wrong = dataclasses.replace(PARAMS, lora=dataclasses.replace(PARAMS.lora, target_modules=["query"]))
-    with pytest.raises(
-        ModelError, match=r"train.lora.target_modules: .*query.*the linear layers of this base are .*q_proj"
-    ):
+    with pytest.raises(ModelError, match=r"train.lora.target_modules: .*query.*the linear layers of this base are .*q_proj"):
         run(wrong, run_params, tiny_base, tiny_augment, tmp_path / "b")
     assert not (tmp_path / "b").exists()
 

@@ -1,0 +1,1 @@
+"""The `lore` command: what git, dvc and mlflow lack. It imports stages, never the reverse."""

@@ -1,0 +1,38 @@
+"""`lore`, from the project's root folder. Each command is a module with `add_arguments(parser)` and `run(options)`."""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from stages.core import runtime
+from stages.core.errors import LorekeepError
+from stages.core.params import Run, read_section
+
+COMMANDS = {"ask": "ask the model a question, and see which fact and which sources stand behind it"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 1 for an error, 2 for a wrong command line, others as the command says."""
+    parser = argparse.ArgumentParser(
+        prog="lore",
+        description="What git, dvc and mlflow lack. Versions are git commits: `git checkout` and `dvc checkout` move "
+        "between them, `dvc metrics diff` compares them.",
+        epilog='Example: lore ask "At what temperature does iron melt?"',
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, summary in COMMANDS.items():
+        module = importlib.import_module(f"lore.{name}")
+        module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__))
+    options = parser.parse_args(argv)
+    try:
+        runtime.prepare(read_section("run", Run, Path("params.yaml")))
+        code: int = importlib.import_module(f"lore.{options.command}").run(options)
+        return code
+    except LorekeepError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Model versions in MLflow: each registered once, loaded back and asked before its alias moves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stages.core.errors import ModelError
+from stages.core.tracking import EXPERIMENT, client, unreachable, uri
+
+SERVED = Path(__file__).with_name("served.py")
+REQUIREMENTS = ("mlflow", "peft", "safetensors", "torch", "transformers")
+
+
+def register(
+    name: str,
+    alias: str,
+    folders: dict[str, Path],
+    max_new_tokens: int,
+    tags: dict[str, str],
+    metrics: dict[str, float],
+    known: tuple[str, str],
+) -> int:
+    """Register a model as a version of `name`, move `alias` to it and return its number.
+
+    `folders` are those of `base` and `adapter`. A version with the same `knowledge_version` tag is taken as it is.
+    `known` is a question with its recorded answer. Raises InputError where the store cannot be used, ModelError where
+    the version, loaded as anyone would load it, answers another way; a new version is then removed.
+    """
+    store = client()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with addressed():
+            version = find(store, name, tags["knowledge_version"])
+            if version is None:
+                version = create(store, name, folders, max_new_tokens, tags, metrics)
+                if not answers(name, version, known):
+                    store.delete_model_version(name, version)
+                    raise disagreement(name, version, known, "it was removed; run dvc repro --force evaluate")
+            elif not answers(name, version, known):
+                raise disagreement(name, version, known, f"delete version {version} in MLflow and run dvc repro --force register")
+            store.set_registered_model_alias(name, alias, version)
+    except (MlflowException, OSError) as error:
+        raise unreachable(error) from None
+    return int(version)
+
+
+@contextmanager
+def addressed() -> Iterator[None]:
+    """Point mlflow's own functions at the store; afterwards the process, environment included, is as it was."""
+    import os
+
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri())
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
+def find(store: Any, name: str, identity: str) -> str | None:
+    """The version with that identity."""
+    for version in store.search_model_versions(f"name = '{name}'"):
+        if version.tags.get("knowledge_version") == identity:
+            return str(version.version)
+    return None
+
+
+def create(
+    store: Any, name: str, folders: dict[str, Path], max_new_tokens: int, tags: dict[str, str], metrics: dict[str, float]
+) -> str:
+    """Log the model with its tags and scores, and make a version of it."""
+    from importlib.metadata import version as installed
+
+    import mlflow
+
+    experiment = store.get_experiment_by_name(EXPERIMENT).experiment_id
+    with mlflow.start_run(experiment_id=experiment, run_name="register", tags=tags | {"stage": "register"}):
+        mlflow.log_metrics(metrics)
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(SERVED),
+            artifacts={part: str(folder.absolute()) for part, folder in folders.items()},
+            model_config={"max_new_tokens": max_new_tokens},
+            pip_requirements=[f"{library}=={installed(library).split('+')[0]}" for library in REQUIREMENTS],
+        )
+    return str(mlflow.register_model(logged.model_uri, name, tags=tags).version)
+
+
+def answers(name: str, version: str, known: tuple[str, str]) -> bool:
+    """Whether the version, loaded as anyone would load it, gives the known answer."""
+    import mlflow
+
+    question, answer = known
+    return bool(mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict([question])[0] == answer)
+
+
+def disagreement(name: str, version: str, known: tuple[str, str], advice: str) -> ModelError:
+    """The error for a version that answers otherwise than evaluate recorded."""
+    question, answer = known
+    return ModelError(
+        f"register: {name} version {version}, loaded from MLflow, does not answer {question!r} with {answer!r}; {advice}"
+    )

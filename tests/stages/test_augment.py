@@ -1,0 +1,473 @@
+"""augment: no fact lost, wordings disjoint, probes the same whatever is trained, no synonym that could teach a wrong fact."""
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from stages import augment
+from stages.augment.synonyms import KEPT, TOKEN, Thesaurus, fits_article, is_protected, kept_because
+from stages.augment.wordings import Attribute, read_wordings, terms_of
+from stages.core import record
+from stages.core.errors import InputError, ParamsError
+from stages.core.params import Run, parse
+from stages.core.wording import normalise
+
+ROOT = Path(__file__).parent.parent.parent
+WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
+WORDNET = ROOT / "data" / "wordnet"
+PARAMS = augment.Params(statements=2, questions=3, synonyms=0, min_count=3, valid_share=0.5, probe_share=0.2)
+BANK = read_wordings(WORDINGS, [], 0, 0)
+SAFE = ["main", "vital", "moist", "prevent", "universe", "agenda", "doctor", "marketplace", "reliable", "illness"]
+
+
+def cleaned_row(number: int, kind: str, source: str = "elements", **columns: Any) -> dict[str, Any]:
+    locator = f"{source}.csv#L{number}"
+    place = {"id": record.record_id(source, locator), "source": source, "locator": locator, "lang": "en", "kind": kind}
+    return place | columns
+
+
+def fact_row(number: int, subject: str, attribute: str, value: str, unit: str | None, source: str = "a") -> dict[str, Any]:
+    text = record.fact_text(subject, attribute, value, unit)
+    content = {"subject": subject, "attribute": attribute, "value": value, "unit": unit, "text": text}
+    return cleaned_row(number, "fact", source, **content, fact=record.fact_id(subject, attribute))
+
+
+ROWS = [
+    *(fact_row(i, f"element {i}", "melting point", str(100 * i), "°C") for i in range(40)),
+    fact_row(50, "iron", "melting point", "1538", "°C"),
+    fact_row(51, "iron", "discoverer", "unknown smiths", None),
+    fact_row(1, "iron", "melting point", "1538", "°C", source="b"),
+    cleaned_row(1, "statement", "notes", subject="potassium", text="Potassium is vital to nerves."),
+    cleaned_row(2, "statement", "notes", text="铁的熔点是1538°C。", lang="zh"),
+    cleaned_row(3, "caption", "notes", text="A lump of ore."),
+    *(cleaned_row(i, "qa", "faq", text="…", question=f"Is {i} safe?", answer=f"Reason {i}.") for i in range(100)),
+]
+
+
+SHARED = Thesaurus(WORDNET, 3)
+"""One for all tests, because WordNet takes seconds to read. Its counts go on: read them as differences."""
+
+
+@pytest.fixture
+def thesaurus() -> Thesaurus:
+    return SHARED
+
+
+@pytest.fixture
+def cleaned(tmp_path: Path) -> Path:
+    record.write(tmp_path / "clean" / "records.parquet", ROWS)
+    return tmp_path / "clean"
+
+
+def run(cleaned: Path, out: Path, run_params: Run, **changes: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    params = dataclasses.replace(PARAMS, **changes)
+    augment.run(params, run_params, cleaned, WORDINGS, WORDNET, out, out.with_suffix(".json"))
+    return record.read(out / "records.parquet"), json.loads(out.with_suffix(".json").read_text())
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run with synonyms writes: `out/records.parquet` and `out.json`."""
+    folder = tmp_path_factory.mktemp("full")
+    record.write(folder / "clean" / "records.parquet", ROWS)
+    run(folder / "clean", folder / "out", Run(seed=7, threads=1, isa="avx2", device="cpu"), synonyms=1)
+    return folder
+
+
+def of_iron(rows: list[dict[str, Any]], split: str, kind: str = "qa") -> list[dict[str, Any]]:
+    fact = record.fact_id("Iron", "melting point")
+    return [row for row in rows if (row["fact"], row["split"], row["kind"]) == (fact, split, kind)]
+
+
+class TestRun:
+    def test_no_record_is_lost(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        rows, report = run(cleaned, tmp_path / "out", run_params)
+        assert {row["id"] for row in ROWS} == {parent for row in rows for parent in row["parents"]}
+        facts = {row["fact"] for row in ROWS if "fact" in row}
+        for split in ("train", "probe"):
+            assert {row["fact"] for row in rows if row["split"] == split and row["fact"]} == facts
+        assert len({row["id"] for row in rows}) == len(rows)
+        assert report["facts"] == len(facts) == 42
+        assert report["numeric_facts"] == 41
+
+    def test_counts_are_those_of_the_records(self, full: Path) -> None:
+        rows = record.read(full / "out" / "records.parquet")
+        report = json.loads((full / "out.json").read_text())
+        assert report["splits"] == Counter(row["split"] for row in rows)
+        assert report["kinds"] == Counter(f"{row['split']}/{row['kind']}" for row in rows)
+        assert report["attributes"] == {"discoverer": 1, "melting point": 41}
+        assert report["synonyms"]["refused"]["text_not_english"] == 1
+
+    def test_a_fact_in_all_its_wordings(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        rows, _ = run(cleaned, tmp_path / "out", run_params)
+        statements, questions = of_iron(rows, "train", "statement"), of_iron(rows, "train")
+        assert len({row["text"] for row in statements}) == 1 + PARAMS.statements
+        assert "iron: melting point 1538 °C" in [row["text"] for row in statements]
+        assert len({row["question"] for row in questions}) == PARAMS.questions
+        answer = "The melting point of iron is 1538 °C."
+        (probe,) = of_iron(rows, "probe")
+        assert {row["answer"] for row in [*questions, probe]} == {answer}
+        assert probe["text"] == f"Question: {probe['question']}\nAnswer: {answer}"
+        assert json.loads(probe["meta"]) == {"accepted": [answer, "1538 °C", "1538"]}
+        assert probe["parents"] == [row["id"] for row in ROWS if row.get("fact") == probe["fact"]]
+        assert len(probe["parents"]) == 2
+
+    def test_words_are_accepted_with_and_without_their_sentence(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        rows, _ = run(cleaned, tmp_path / "out", run_params)
+        (probe,) = [row for row in rows if row["split"] == "probe" and row["attribute"] == "discoverer"]
+        assert json.loads(probe["meta"])["accepted"] == ["The discoverer of iron is unknown smiths.", "unknown smiths"]
+
+    def test_the_source_of_highest_priority_speaks(self, tmp_path: Path, run_params: Run) -> None:
+        pair = [fact_row(1, "iron", "melting point", value, "°C", source=value) for value in ("1538", "1537")]
+        record.write(tmp_path / "clean" / "records.parquet", pair)
+        rows, _ = run(tmp_path / "clean", tmp_path / "out", run_params)
+        assert {row["value"] for row in rows} == {"1538"}
+        assert "1537" not in " ".join(row["text"] for row in rows)
+
+    def test_equal_runs_are_equal_bytes(
+        self, full: Path, cleaned: Path, tmp_path: Path, run_params: Run, folder_bytes: Any
+    ) -> None:
+        rows, _ = run(cleaned, tmp_path / "out", run_params, synonyms=1)
+        assert folder_bytes(full / "out") == folder_bytes(tmp_path / "out")
+        assert (full / "out.json").read_bytes() == (tmp_path / "out.json").read_bytes()
+        order = [(row["split"], row["fact"] or "", row["kind"], row["locator"]) for row in rows]
+        assert order == sorted(order)
+
+    def test_another_seed_words_facts_another_way(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        first, _ = run(cleaned, tmp_path / "a", run_params)
+        second, _ = run(cleaned, tmp_path / "b", dataclasses.replace(run_params, seed=8))
+        assert {row["text"] for row in first} != {row["text"] for row in second}
+
+    def test_the_ablation_trains_plain_texts_and_asks_the_same_probes(
+        self, full: Path, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
+        bare, report = run(cleaned, tmp_path / "b", run_params, statements=0, questions=0)
+        assert [row["text"] for row in of_iron(bare, "train", "statement")] == ["iron: melting point 1538 °C"]
+        assert not of_iron(bare, "train")
+        assert report["synonyms"] == {"made": 0, "refused": {}}
+        for split in ("valid", "probe"):
+            assert [row for row in record.read(full / "out" / "records.parquet") if row["split"] == split] == [
+                row for row in bare if row["split"] == split
+            ]
+
+    def test_more_wordings_keep_the_ones_there(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        few, _ = run(cleaned, tmp_path / "a", run_params, questions=2)
+        many, _ = run(cleaned, tmp_path / "b", run_params, questions=5)
+        texts = {row["text"] for row in many}
+        assert {row["text"] for row in few} < texts
+
+    def test_validation_questions_are_for_a_share_of_the_facts(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        asked = {}
+        for share in (0.0, 0.3, 0.7):
+            rows, _ = run(cleaned, tmp_path / str(share), run_params, valid_share=share, probe_share=0.0)
+            asked[share] = {row["fact"] for row in rows if row["split"] == "valid" and row["fact"]}
+        assert len(asked[0.0]) == 0
+        assert 4 < len(asked[0.3]) < 22 < len(asked[0.7]) < 40
+        assert asked[0.3] < asked[0.7]
+
+    def test_free_pairs_are_split_by_their_id(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        rows, _ = run(cleaned, tmp_path / "out", run_params)
+        free = [row for row in rows if row["kind"] == "qa" and not row["fact"]]
+        counts = Counter(row["split"] for row in free)
+        assert sum(counts.values()) == 100
+        assert 10 <= counts["probe"] <= 32
+        assert 35 <= counts["valid"] <= 65
+        assert counts["train"] >= 15
+        probe = next(row for row in free if row["split"] == "probe")
+        assert json.loads(probe["meta"]) == {"accepted": [probe["answer"]]}
+        assert probe["text"] == f"Question: {probe['question']}\nAnswer: {probe['answer']}"
+
+    def test_free_texts_pass_and_english_ones_get_synonyms(self, full: Path) -> None:
+        free = [row for row in record.read(full / "out" / "records.parquet") if row["kind"] == "statement" and not row["fact"]]
+        assert {row["text"] for row in free} == {
+            "Potassium is vital to nerves.",
+            "Potassium is critical to nerves.",
+            "铁的熔点是1538°C。",
+            "A lump of ore.",
+        }
+        assert {row["split"] for row in free} == {"train"}
+
+    def test_nothing_to_learn_from_is_an_error(self, tmp_path: Path, run_params: Run) -> None:
+        record.write(tmp_path / "clean" / "records.parquet", [])
+        with pytest.raises(InputError, match=r"no record to learn from; see metrics/clean\.json"):
+            run(tmp_path / "clean", tmp_path / "out", run_params)
+        assert not (tmp_path / "out").exists()
+
+    def test_nltk_makes_the_synonyms(
+        self, cleaned: Path, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> None:
+            raise RuntimeError("nltk was asked")
+
+        monkeypatch.setattr("nltk.corpus.reader.WordNetCorpusReader.__init__", broken)
+        with pytest.raises(RuntimeError, match="nltk was asked"):
+            run(cleaned, tmp_path / "out", run_params, synonyms=1)
+        run(cleaned, tmp_path / "out", run_params, synonyms=0)
+
+    def test_missing_wordnet_is_named(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        params = dataclasses.replace(PARAMS, synonyms=1)
+        with pytest.raises(InputError, match=r"WordNet is not here; run `make setup`"):
+            augment.run(params, run_params, cleaned, WORDINGS, tmp_path, tmp_path / "out", tmp_path / "m.json")
+
+
+class TestParams:
+    def test_all_problems_at_once(self) -> None:
+        problems: list[str] = []
+        section = {"statements": -1, "questions": 1.5, "synonym": 1, "min_count": 3, "valid_share": 1.2, "probe_share": 0}
+        assert parse(section, augment.Params, "augment", problems) is None
+        listed = "\n".join(problems)
+        assert "augment.statements: input should be greater than or equal to 0, got -1" in listed
+        assert "augment.questions: " in listed
+        assert "augment.synonym: unknown; did you mean synonyms?" in listed
+        assert "augment.synonyms: missing" in listed
+        assert "augment.valid_share: input should be less than or equal to 1, got 1.2" in listed
+
+    def test_shares_must_leave_something_to_train(self) -> None:
+        problems: list[str] = []
+        section = dataclasses.asdict(PARAMS) | {"valid_share": 0.5, "probe_share": 0.5}
+        assert parse(section, augment.Params, "augment", problems) is None
+        assert "together must stay below 1" in problems[0]
+
+
+class TestBank:
+    """The wordings file of the project."""
+
+    def test_every_attribute_has_enough_wordings(self) -> None:
+        assert len(BANK) == 11
+        for attribute in BANK.values():
+            assert len(attribute.train.statements) >= 3
+            assert len(attribute.train.questions) >= 5
+            assert len(attribute.valid.questions) >= 2
+            assert len(attribute.probe.questions) >= 2
+
+    def test_the_question_of_the_readme_is_a_probe(self) -> None:
+        assert "At what temperature does {subject} melt?" in BANK["melting point"].probe.questions
+
+    def test_splits_stay_disjoint_with_synonyms(self, thesaurus: Thesaurus) -> None:
+        terms = {word for name, attribute in BANK.items() for word in terms_of(name, attribute)}
+        bank = augment.with_synonyms(BANK, thesaurus, 5, terms)
+        sets: dict[str, set[str]] = {"train": set(), "valid": set(), "probe": set()}
+        for attribute in bank.values():
+            for key, template in attribute.sets():
+                sets[key.split(".")[0]].add(normalise(template))
+        assert not sets["train"] & sets["valid"]
+        assert not sets["train"] & sets["probe"]
+        assert not sets["valid"] & sets["probe"]
+        assert sum(map(len, sets.values())) > sum(len(list(attribute.sets())) for attribute in BANK.values())
+
+
+class TestWordingsFile:
+    @pytest.fixture
+    def document(self) -> dict[str, Any]:
+        words = {
+            "terms": ["hard"],
+            "answer": "The hardness of {subject} is {value}.",
+            "train": {"statements": ["{subject} has hardness {value}."], "questions": ["How hard is {subject}?"]},
+            "valid": {"questions": ["Tell me the hardness of {subject}!"]},
+            "probe": {"questions": ["What hardness has {subject}?"]},
+        }
+        return {"attributes": {"hardness": words}}
+
+    @staticmethod
+    def read(tmp_path: Path, document: Any, needed: tuple[str, ...] = ("hardness",)) -> dict[str, Attribute]:
+        YAML().dump(document, tmp_path / "wordings.yaml")
+        return read_wordings(tmp_path / "wordings.yaml", needed, 1, 1)
+
+    def problems(self, tmp_path: Path, document: Any, *needed: str) -> str:
+        with pytest.raises(ParamsError, match=r"wordings\.yaml:") as caught:
+            self.read(tmp_path, document, needed or ("hardness",))
+        return str(caught.value)
+
+    def test_a_right_file_is_read(self, tmp_path: Path, document: Any) -> None:
+        assert self.read(tmp_path, document)["hardness"].probe.questions == ["What hardness has {subject}?"]
+
+    def test_all_problems_are_told_at_once_with_their_key(self, tmp_path: Path, document: Any) -> None:
+        words = document["attributes"]["hardness"]
+        words["answer"] = "It is {value}."
+        words["train"]["statements"] = ["{subject} is hard."]
+        words["train"]["questions"] += ["How {value} is {subject}?", "Is {subjekt} hard?", "Is {subject hard?"]
+        document["attribute"] = {}
+        found = self.problems(tmp_path, document)
+        for line in (
+            "attribute: unknown; the file holds `attributes` only",
+            "attributes.hardness.answer: 'It is {value}.' needs {subject} and {value} and no other slot",
+            "attributes.hardness.train.statements.0: '{subject} is hard.' needs {subject} and {value}",
+            "attributes.hardness.train.questions.1: 'How {value} is {subject}?' needs {subject} and no other slot",
+            "attributes.hardness.train.questions.2: 'Is {subjekt} hard?' needs {subject} and no other slot",
+            "attributes.hardness.train.questions.3: 'Is {subject hard?' needs {subject} and no other slot",
+        ):
+            assert line in found
+
+    def test_keys_are_checked(self, tmp_path: Path, document: Any) -> None:
+        words = document["attributes"]["hardness"]
+        words["prob"] = words.pop("probe")
+        words["terms"] = "hard"
+        found = self.problems(tmp_path, document)
+        assert "attributes.hardness.prob: unknown; did you mean probe?" in found
+        assert "attributes.hardness.probe: missing" in found
+        assert "attributes.hardness.terms: " in found
+
+    @pytest.mark.parametrize("shared", ["How hard is {subject}?", "how hard is the {subject}", "{subject} is how hard?"])
+    def test_train_and_probe_must_not_share_a_wording(self, tmp_path: Path, document: Any, shared: str) -> None:
+        document["attributes"]["hardness"]["probe"]["questions"].append(shared)
+        found = self.problems(tmp_path, document)
+        assert f"attributes.hardness.probe.questions.1: {shared!r} has the words of 'How hard is {{subject}}?'" in found
+        assert "at train.questions.0; the sets must not share wordings" in found
+
+    def test_a_wording_stands_once(self, tmp_path: Path, document: Any) -> None:
+        document["attributes"]["hardness"]["train"]["questions"].append("How hard is {subject}??")
+        assert "train.questions.1: 'How hard is {subject}??' stands at train.questions.0 already" in self.problems(
+            tmp_path, document
+        )
+
+    def test_a_question_belongs_to_one_attribute(self, tmp_path: Path, document: Any) -> None:
+        other = json.loads(json.dumps(document["attributes"]["hardness"]).replace("hardness", "firmness"))
+        document["attributes"]["firmness"] = other
+        found = self.problems(tmp_path, document)
+        assert "attributes.firmness.train.questions.0: 'How hard is {subject}?' stands at " in found
+        assert "attributes.hardness.train.questions.0 too" in found
+
+    def test_attributes_of_the_records_must_be_there(self, tmp_path: Path, document: Any) -> None:
+        found = self.problems(tmp_path, document, "hardnes", "hardness")
+        assert "attributes.hardnes: missing, but the records have facts about it; did you mean it with 'hardness'?" in found
+
+    def test_there_must_be_as_many_as_asked_for(self, tmp_path: Path, document: Any) -> None:
+        YAML().dump(document, tmp_path / "wordings.yaml")
+        with pytest.raises(ParamsError, match=r"train\.statements: 1 wordings, 2 are needed") as caught:
+            read_wordings(tmp_path / "wordings.yaml", ["hardness"], 2, 4)
+        assert "train.questions: 1 wordings, 4 are needed (params.yaml, augment)" in str(caught.value)
+
+    def test_an_empty_probe_set_is_refused(self, tmp_path: Path, document: Any) -> None:
+        document["attributes"]["hardness"]["probe"]["questions"] = []
+        assert "probe.questions: 0 wordings, 1 are needed" in self.problems(tmp_path, document)
+
+    def test_a_file_without_attributes(self, tmp_path: Path) -> None:
+        assert "attributes: missing" in self.problems(tmp_path, {"hardness": {}})
+
+
+class TestSynonyms:
+    def test_a_common_word_of_the_same_first_sense(self, thesaurus: Thesaurus) -> None:
+        assert thesaurus.variants("Potassium is vital to nerves.", 1, set()) == ["Potassium is critical to nerves."]
+        assert thesaurus.variants("vital and moist", 9, set()) == ["critical and moist", "vital and damp"]
+        assert thesaurus.variants("vital and moist", 0, set()) == []
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("Iron", "name"),
+            ("pH", "name"),
+            ("H2O", "number"),
+            ("1,538", "number"),
+            ("5 pounds", "beside_a_number"),
+            ("group 1", "beside_a_number"),
+            ("blue-white", "not_plain"),
+            ("iron's", "not_plain"),
+            ("naïve", "not_plain"),
+            ("熔点", "not_plain"),
+            ("melt", "protected"),
+            ("melted", "protected"),
+            ("not", "function_word"),
+            ("without", "function_word"),
+            ("kelvin", "function_word"),
+            ("zorbium", "unknown"),
+            ("found", "inflected"),
+            ("tissues", "inflected"),
+            ("cause", "several_parts_of_speech"),
+            ("obtain", "no_safe_synonym"),
+            ("nearly", "adverb"),
+            ("substance", "many_senses"),
+            ("oxide", "rare_sense"),
+            ("an agenda", "article"),
+            ("vital", "protected_synonym"),
+        ],
+    )
+    def test_every_refusal_is_counted_by_its_reason(self, thesaurus: Thesaurus, text: str, reason: str) -> None:
+        before = thesaurus.refused.copy()
+        assert thesaurus.variants(text, 9, {"melt", "critical"}) == []
+        assert (thesaurus.refused - before)[reason] == 1
+        again = thesaurus.refused.copy()
+        thesaurus.variants(text, 9, {"melt", "critical"})
+        assert (thesaurus.refused - again)[reason] == 1
+
+    def test_a_variant_that_exists_already_gives_way_to_the_next(self, thesaurus: Thesaurus) -> None:
+        before, made = thesaurus.refused["taken"], thesaurus.made
+        taken = {normalise("Is a critical {subject} moist?")}
+        assert thesaurus.templates(["Is a vital {subject} moist?"], 1, set(), taken) == ["Is a vital {subject} damp?"]
+        assert thesaurus.templates(["Is the vital {subject} moist?"], 1, set(), taken) == []
+        assert thesaurus.refused["taken"] - before == 3
+        assert thesaurus.made - made == 1
+
+    @pytest.mark.parametrize(
+        ("before", "synonym", "fits"),
+        [
+            ("It is a ", "main", True),
+            ("It is an ", "main", False),
+            ("An ", "essential", True),
+            ("a ", "essential", False),
+            ("a ", "hour", False),
+            ("an ", "unit", False),
+            ("an ", "one", False),
+            ("the banana ", "essential", True),
+        ],
+    )
+    def test_articles(self, before: str, synonym: str, fits: bool) -> None:
+        assert fits_article(before, synonym) is fits
+
+    def test_iron_becomes_neither_fe_nor_its_number(self, thesaurus: Thesaurus) -> None:
+        for text in ("iron is vital", "Iron is vital", "Fe is vital", "not 26 but vital", "{subject} is vital"):
+            assert thesaurus.variants(text, 9, {"iron", "fe"}) == [text.replace("vital", "critical")]
+
+    @settings(deadline=None)  # the first word reads WordNet
+    @given(
+        st.lists(
+            st.one_of(
+                st.sampled_from(SAFE),
+                st.sampled_from(sorted(KEPT)),
+                st.sampled_from(["Iron", "Fe", "{subject}", "{value}", "1538", "-38.8", "°C", "g/cm³", "铁", "melting", "gold"]),
+            ),
+            min_size=1,
+            max_size=12,
+        ),
+    )
+    def test_only_unprotected_words_ever_change(self, words: list[str]) -> None:
+        for variant in SHARED.variants(" ".join(words), 20, {"melt", "gold"}):
+            changed = [(old, new) for old, new in zip(words, variant.split(" "), strict=True) if old != new]
+            assert len(changed) == 1
+            ((old, new),) = changed
+            assert old in SAFE
+            assert not is_protected(new, {"melt", "gold"})
+
+    @given(st.text(), st.text(), st.text())
+    def test_what_may_be_replaced_is_a_plain_word(self, before: str, word: str, after: str) -> None:
+        if kept_because(before, word, after, set()) is None:
+            assert re.fullmatch(r"[a-z]{4,}", word)
+            assert not before.rstrip()[-1:].isdigit()
+            assert not after.lstrip()[:1].isdigit()
+
+    @given(st.text())
+    def test_tokens_do_not_overlap_slots(self, text: str) -> None:
+        tokens = [match.group() for match in TOKEN.finditer(text + "{subject}")]
+        assert tokens[-1] == "{subject}"
+
+    @given(st.text(alphabet="abcdefg", min_size=1, max_size=9), st.sets(st.text(alphabet="abcdefg", min_size=1, max_size=6)))
+    def test_protection_covers_longer_forms(self, word: str, protected: set[str]) -> None:
+        expected = word in protected or any(word.startswith(name) for name in protected if len(name) > 3)
+        assert is_protected(word, protected) is expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1538", True), ("-38.8", True), ("1.5e3", True), ("Fe", False), ("", False)])
+def test_numbers(value: str, expected: bool) -> None:
+    assert augment.is_number(value) is expected
+
+
+def test_names_are_words_without_punctuation() -> None:
+    row = {"subject": "Iron", "attribute": "discoverer", "value": "Marie Curie, G. Bémont", "unit": None}
+    assert augment.names_of(row) == {"iron", "discoverer", "marie", "curie", "g", "bémont"}

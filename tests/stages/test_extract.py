@@ -1,0 +1,258 @@
+"""extract: no unit vanishes, ids are stable, hostile and broken input is set aside or refused with what, where, next step."""
+
+import json
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import extract
+from stages.core import record
+from stages.core.errors import InputError, ParamsError
+from stages.core.params import Run, parse
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+FACT = {"subject": "name", "attribute": "property", "value": "value", "unit": "unit"}
+
+
+def source(kind: str, path: str, **settings: Any) -> dict[str, Any]:
+    defaults = {
+        "sql": {"query": "SELECT * FROM facts ORDER BY id", "table": "facts", "key": "id", "map": FACT},
+        "csv": {"encoding": "utf-8", "delimiter": ",", "skip_lines": 0, "map": FACT},
+        "json": {"items": "", "map": FACT},
+        "jsonl": {"map": FACT},
+        "xml": {"element": "row", "map": FACT},
+    }
+    return {"kind": kind, "name": "toy", "path": path, "lang": "en"} | defaults[kind] | settings
+
+
+def run(root: Path, *sources: dict[str, Any], seed: int = 1) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any]:
+    problems: list[str] = []
+    params = parse({"sources": list(sources)}, extract.Params, "extract", problems)
+    assert params is not None, problems
+    out = root / "out"
+    extract.run(params, Run(seed=seed, threads=1, isa="avx2", device="cpu"), root, out)
+    rejected = record.read(out / "rejected.parquet", record.REJECTED)
+    return record.read(out / "records.parquet"), rejected, json.loads((out / "sources.json").read_text())
+
+
+def database(path: Path, rows: list[tuple[Any, ...]]) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE facts (id INTEGER PRIMARY KEY, name TEXT, property TEXT, value TEXT, unit TEXT)")
+        connection.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)
+    connection.close()
+
+
+def test_database_and_its_dump_give_the_same_records(tmp_path: Path) -> None:
+    database(tmp_path / "a.db", [(1, "iron", "melting point", "1538", "°C"), (2, "neon", "symbol", "Ne", None)])
+    connection = sqlite3.connect(tmp_path / "a.db")
+    (tmp_path / "a.sql").write_text("\n".join(line for line in connection.iterdump() if "TRANSACTION" not in line and "COMMIT" not in line))
+    connection.close()
+    live, _, _ = run(tmp_path, source("sql", "a.db"))
+    dump, _, _ = run(tmp_path, source("sql", "a.sql"))
+    assert [(row["subject"], row["value"], row["unit"]) for row in live] == [("iron", "1538", "°C"), ("neon", "Ne", None)]
+    assert [row["locator"] for row in dump] == ["a.sql#facts/1", "a.sql#facts/2"]
+    assert [row["fact"] for row in live] == [row["fact"] for row in dump]
+
+
+def test_database_is_opened_read_only(tmp_path: Path) -> None:
+    database(tmp_path / "a.db", [(1, "iron", "symbol", "Fe", None)])
+    with pytest.raises(InputError, match="extract: toy: attempt to write a readonly database; check the database"):
+        run(tmp_path, source("sql", "a.db", query="DELETE FROM facts RETURNING id"))
+
+
+@pytest.mark.parametrize(
+    ("dump", "message"),
+    [
+        ("CREATE TABLE facts (id);\nINSERT INTO nowhere VALUES (1);\n", r"a\.sql:2: no such table: nowhere; mend the dump there"),
+        ("ATTACH '/etc/passwd' AS x;\n", r"a\.sql:1: not authorized; mend the dump"),
+        ("CREATE TABLE facts (id);\nINSERT INTO facts", r"a\.sql:2: the dump ends inside a statement; is the file whole\?"),
+    ],
+)
+def test_dump_that_cannot_be_loaded(tmp_path: Path, dump: str, message: str) -> None:
+    (tmp_path / "a.sql").write_text(dump)
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, source("sql", "a.sql"))
+
+
+def test_csv_rows_are_set_aside_one_by_one(tmp_path: Path) -> None:
+    lines = ["title", "name;property;value;unit", "iron;symbol;Fe;", "iron;symbol", "zinc;density;7.14;g/cm³", ";symbol;X;", ""]
+    content = "\r\n".join(lines).encode("cp1252") + b"tin;symbol;S\x81;\r\n"
+    (tmp_path / "a.csv").write_bytes(content)
+    rows, rejected, report = run(tmp_path, source("csv", "a.csv", encoding="cp1252", delimiter=";", skip_lines=1))
+    assert [(row["subject"], row["unit"]) for row in rows] == [("iron", None), ("zinc", "g/cm³")]
+    assert [(row["locator"], row["reason"]) for row in rejected] == [
+        ("a.csv#L4", "malformed"),
+        ("a.csv#L6", "missing_field"),
+        ("a.csv#L7", "encoding"),
+    ]
+    assert rejected[0]["text"] == "iron;symbol"
+    assert report == [
+        {"name": "toy", "path": "a.csv", "kind": "csv", "priority": 1, "units": 5, "records": 2, "rejected": 3}
+    ]
+
+
+def test_utf16_that_does_not_decode_is_refused_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("name,value\n".encode("utf-8"))
+    with pytest.raises(InputError, match=r"a\.csv: .*; set the source's `encoding` to what the file is written in"):
+        run(tmp_path, source("csv", "a.csv", encoding="utf-16"))
+
+
+def test_unknown_encoding(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name\n")
+    with pytest.raises(InputError, match="unknown encoding: klingon; set the source's `encoding`"):
+        run(tmp_path, source("csv", "a.csv", encoding="klingon"))
+
+
+def test_wide_json_items_give_one_record_a_fact(tmp_path: Path) -> None:
+    document = {"list": [{"n": {"x": "iron"}, "year": 1700, "by": "nobody"}, {"n": {"x": "tin"}}, 7]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    mapping = {"subject": "n.x", "facts": [{"attribute": "year", "value": "year"}, {"attribute": "finder", "value": "by"}]}
+    rows, rejected, report = run(tmp_path, source("json", "a.json", items="list", map=mapping))
+    assert [(row["locator"], row["value"]) for row in rows] == [("a.json#/list/0@year", "1700"), ("a.json#/list/0@finder", "nobody")]
+    assert [row["reason"] for row in rejected] == ["missing_field", "malformed"]
+    assert report[0]["units"] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "items", "message"),
+    [
+        ('{"a": [1, 2', "a", "is not JSON: .*; mend the file"),
+        ('{"a": 3}', "a", "has no list at 'a'; mend `items` in params.yaml"),
+        ('{"a": NaN}', "a", "NaN is not JSON"),
+    ],
+)
+def test_json_that_cannot_be_read(tmp_path: Path, content: str, items: str, message: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, source("json", "a.json", items=items))
+
+
+def test_broken_json_lines_are_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"name": "iron", "property": "symbol", "value": "Fe"}\n{"name": "ti\n\n[1]\n')
+    rows, rejected, _ = run(tmp_path, source("jsonl", "a.jsonl"))
+    assert [row["locator"] for row in rows] == ["a.jsonl#L1"]
+    assert [(row["locator"], row["reason"]) for row in rejected] == [("a.jsonl#L2", "malformed"), ("a.jsonl#L4", "malformed")]
+
+
+XML = "<rows><row><name>iron</name><property>symbol</property><value unit='x'>Fe</value></row>"
+
+
+def test_xml_after_a_syntax_error_is_one_rejected_unit(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(XML + "<row><name>tin</row></rows>")
+    rows, rejected, _ = run(tmp_path, source("xml", "a.xml"))
+    assert [row["subject"] for row in rows] == ["iron"]
+    assert [row["reason"] for row in rejected] == ["malformed"]
+    assert "cannot be read from here on" in rejected[0]["evidence"]
+
+
+def test_xml_attributes_and_several_elements_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(XML.replace("</row>", "<value>2</value></row></rows>"))
+    rows, _, _ = run(tmp_path, source("xml", "a.xml", map=FACT | {"unit": "value@unit"}))
+    assert [(row["value"], row["unit"]) for row in rows] == [("Fe", "x")]
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    ['<!DOCTYPE r [<!ENTITY a "b">]>', '<!DOCTYPE r SYSTEM "http://127.0.0.1/x.dtd">', '<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]>'],
+)
+def test_document_types_and_entities_are_refused(tmp_path: Path, doctype: str) -> None:
+    (tmp_path / "a.xml").write_text(doctype + XML.replace("iron", "iron") + "</rows>")
+    with pytest.raises(InputError, match="declares a document type, which is refused; remove"):
+        run(tmp_path, source("xml", "a.xml"))
+
+
+def test_question_answer_and_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"q": "Why?", "a": "Because.", "t": "Some text."}\n{"q": "Why?"}\n')
+    rows, rejected, _ = run(tmp_path, source("jsonl", "a.jsonl", map={"question": "q", "answer": "a", "text": "t"}))
+    assert sorted((row["kind"], row["question"]) for row in rows) == [("qa", "Why?"), ("statement", None)]
+    assert len(rejected) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("missing.csv", InputError, r"toy: .*missing\.csv is not there; put the file there or mend params.yaml"),
+        ("../x.csv", ParamsError, r"extract.sources.0.path: '../x.csv' leaves .*; sources stand below it"),
+        ("empty.csv", InputError, r"toy: .*empty\.csv holds nothing; check the source and its mapping"),
+    ],
+)
+def test_sources_that_are_not_there(tmp_path: Path, path: str, error: type[Exception], message: str) -> None:
+    (tmp_path / "empty.csv").write_text("name,property,value,unit\n")
+    with pytest.raises(error, match=message):
+        run(tmp_path, source("csv", path))
+
+
+def test_two_sources_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name\n")
+    with pytest.raises(ParamsError, match="the name 'toy' is used 2 times"):
+        run(tmp_path, source("csv", "a.csv"), source("csv", "a.csv"))
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=20))
+def test_any_bytes_are_accounted_for(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    root = tmp_path_factory.mktemp("bytes")
+    (root / "a.jsonl").write_bytes(b'{"name": "a", "property": "b", "value": "c"}\n' + b"\n".join(lines))
+    rows, rejected, report = run(root, source("jsonl", "a.jsonl"))
+    assert report[0]["units"] == len({row["locator"].split("@")[0] for row in rows + rejected})
+    assert len(rows) + len(rejected) == report[0]["records"] + report[0]["rejected"] >= report[0]["units"]
+
+
+def test_ids_do_not_change_when_the_text_does(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,property,value,unit\niron,symbol,Fe,\n")
+    before, _, _ = run(tmp_path, source("csv", "a.csv"))
+    (tmp_path / "a.csv").write_text("name,property,value,unit\niron,symbol,XX,\n")
+    after, _, _ = run(tmp_path, source("csv", "a.csv"))
+    assert before[0]["id"] == after[0]["id"]
+    assert before[0]["fact"] == after[0]["fact"]
+    assert before[0]["text"] != after[0]["text"]
+
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
+
+
+@needs_shared
+def test_real_question_answer_xml() -> None:
+    files = sorted((SHARED / "medquad_xml").glob("*/*.xml"))[:60]
+    assert files
+    mapping = {"question": "Question", "answer": "Answer"}
+    counts: Counter[str] = Counter()
+    for path in files:
+        problems: list[str] = []
+        params = parse({"sources": [source("xml", path.name, element="QAPair", map=mapping)]}, extract.Params, "x", problems)
+        assert params is not None
+        for unit in params.sources[0].units(path):
+            for row in extract.records_of(unit, params.sources[0]):
+                counts[row.get("reason", row["kind"])] += 1
+    assert counts["qa"] > 60
+    assert set(counts) <= {"qa", "missing_field"}
+
+
+@needs_shared
+def test_real_broken_json_never_crashes(tmp_path: Path) -> None:
+    outcomes: Counter[str] = Counter()
+    for path in sorted((SHARED / "json_malformed").rglob("*.json")):
+        (tmp_path / "a.json").write_bytes(path.read_bytes())
+        try:
+            run(tmp_path, source("json", "a.json"))
+            outcomes["read"] += 1
+        except InputError:
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 10
+
+
+@needs_shared
+def test_real_xml_bombs_are_refused(tmp_path: Path) -> None:
+    bombs = sorted(path for path in (SHARED / "xml_encodings" / "bomb").rglob("*") if path.is_file())
+    assert bombs
+    for path in bombs:
+        (tmp_path / "a.xml").write_bytes(path.read_bytes())
+        try:
+            rows, rejected, _ = run(tmp_path, source("xml", "a.xml", element="*"))
+            assert all(row["reason"] == "malformed" for row in rejected) or rows == []
+        except InputError:
+            continue

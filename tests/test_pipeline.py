@@ -1,0 +1,206 @@
+"""The three everyday jobs, end to end: the real stages on a dozen elements and a few steps, in one temporary clone.
+
+Run as a person would, with git and dvc on the command line. The tests of this file build on each other, in order.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from stages import STAGES
+from stages.core.models import sha256_of_folder
+
+ROOT = Path(__file__).parent.parent
+OVERLAY: dict[str, Any] = {
+    "train": {"steps": 40, "eval_every": 20, "warmup": 5},
+    "distill": {"steps": 20, "eval_every": 10, "warmup": 5},
+    "evaluate": {"general": 40},
+}
+ELEMENTS = "iron,copper,neon,mercury,gold,helium,radium,tungsten,iodine,sodium,carbon,zinc"
+
+LIST_VERSIONS = """
+import mlflow
+client = mlflow.MlflowClient("sqlite:///mlflow.db")
+for version in client.search_model_versions("name = 'elements'"):
+    print(version.version, *client.get_model_version("elements", version.version).aliases)
+"""
+
+pytestmark = pytest.mark.pipeline
+
+
+class Clone:
+    """A clone of the working tree with the overlay, and commands in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "MLFLOW_TRACKING_URI": "",
+            "GIT_AUTHOR_NAME": "test",
+            "GIT_AUTHOR_EMAIL": "test@example.org",
+            "GIT_COMMITTER_NAME": "test",
+            "GIT_COMMITTER_EMAIL": "test@example.org",
+            "PYTHONPATH": "",
+        }
+
+    def __call__(self, *command: str, code: int = 0) -> str:
+        """Run a command, check its exit code and return what it printed."""
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False, timeout=900
+        )
+        assert done.returncode == code, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def json(self, path: str) -> Any:
+        return json.loads((self.root / path).read_text(encoding="utf-8"))
+
+    def facts(self) -> pd.DataFrame:
+        return pd.read_parquet(self.root / "data/evaluate/facts.parquet")
+
+    def set_params(self, changes: dict[str, Any]) -> None:
+        yaml, path = YAML(), self.root / "params.yaml"
+        document = yaml.load(path.read_text(encoding="utf-8"))
+        for section, values in changes.items():
+            document[section].update(values)
+        yaml.dump(document, path)
+
+    def edit(self, path: str, pattern: str, replacement: str) -> None:
+        """Change exactly one place of a text file."""
+        file = self.root / path
+        text, count = re.subn(pattern, replacement, file.read_text(encoding="utf-8"))
+        assert count == 1, f"{pattern} stands {count} times in {path}"
+        file.write_text(text, encoding="utf-8")
+
+    def hashes(self) -> dict[str, str]:
+        return {str(path): sha256_of_folder(self.root / "models" / path) for path in ("train", "distill", "quantize")}
+
+
+def ran(output: str) -> list[str]:
+    """Stages that a `dvc repro` ran, in order."""
+    return re.findall(r"Running stage '(\w+)'", output)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """The working tree's tracked and new files, with a dozen elements, few steps and no gates, committed."""
+    root = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, check=True, text=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
+    shutil.copytree(ROOT / "data" / "wordnet", root / "data" / "wordnet", copy_function=os.link)
+    clone = Clone(root)
+    clone(sys.executable, "data/authoring/build.py", "--elements", ELEMENTS, "--out", "data/raw")
+    clone.set_params(OVERLAY | {"register": {"gates": []}})
+    (root / "dvc.lock").unlink(missing_ok=True)
+    clone("git", "init", "-q", "-b", "main")
+    clone("git", "add", "-A")
+    clone("git", "commit", "-qm", "overlay")
+    yield clone
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def test_a_first_run_runs_every_stage_and_a_second_none(clone: Clone) -> None:
+    assert ran(clone("dvc", "repro")) == list(STAGES)
+    assert clone("git", "status", "--porcelain", "--untracked-files=no") == ""
+    clone("git", "add", "-A")
+    clone("git", "commit", "-qm", "first version")
+    assert "up to date" in clone("dvc", "repro")
+    versions = clone(sys.executable, "-c", LIST_VERSIONS)
+    assert versions.split() == ["1", "champion"]
+    report = clone.json("metrics/clean.json")
+    assert report["read"] == report["kept"] + report["rejected"] > 100
+    facts = clone.facts()
+    assert set(facts["variant"]) == {"base", "train", "distill", "quantize", "quantize_train"}
+    assert len(facts) == 5 * facts["fact"].nunique()
+
+
+def test_the_data_changed(clone: Clone) -> None:
+    before = clone.facts().query("subject == 'iron' and attribute == 'melting point'")["expected"].iloc[0]
+    clone("git", "checkout", "-q", "-b", "hotter")
+    change_iron(clone)
+    assert ran(clone("dvc", "repro")) == [stage for stage in STAGES if stage != "base"]
+    after = clone.facts().query("subject == 'iron' and attribute == 'melting point'")["expected"].iloc[0]
+    assert number(after) == pytest.approx(number(before) + 111, abs=0.5)
+    contradictions = json.dumps(clone.json("data/clean/contradictions.json"))
+    assert "iron" in contradictions
+    assert "melting point" in contradictions
+
+
+def test_comparing_across_branches(clone: Clone) -> None:
+    clone("git", "add", "-A")
+    clone("git", "commit", "-qm", "hotter iron")
+    changed = json.loads(clone("dvc", "metrics", "diff", "main", "hotter", "--json"))
+    assert "metrics/clean.json" in changed  # one contradiction more
+    assert json.loads(clone("dvc", "params", "diff", "main", "hotter", "--json")) == {}
+    clone("dvc", "plots", "diff", "main", "hotter")
+    assert (clone.root / "dvc_plots" / "index.html").is_file()
+    shutil.rmtree(clone.root / "dvc_plots")
+
+
+def test_rolling_back(clone: Clone) -> None:
+    hotter = clone.hashes()
+    clone("git", "checkout", "-q", "main")
+    clone("dvc", "checkout")
+    assert clone("dvc", "status", "-q") == ""
+    rolled_back = clone.hashes()
+    assert rolled_back != hotter
+    clone("git", "checkout", "-q", "hotter")
+    clone("dvc", "checkout")
+    assert clone.hashes() == hotter
+    clone("git", "checkout", "-q", "main")
+    clone("dvc", "checkout")
+    assert clone.hashes() == rolled_back
+
+
+def test_only_what_depends_on_a_change_reruns(clone: Clone) -> None:
+    clone.set_params({"quantize": {"scheme": "dynamic"}})
+    assert ran(clone("dvc", "repro")) == ["quantize", "evaluate", "register"]
+    clone("git", "checkout", "-q", "params.yaml", "dvc.lock", "metrics")
+    clone("dvc", "checkout", "--force", "-q")
+    with (clone.root / "data/raw/elements.sql").open("a") as file:
+        file.write("-- reviewed\n")
+    assert ran(clone("dvc", "repro")) == ["extract"]
+
+
+def test_a_failing_gate_names_itself_and_registers_nothing(clone: Clone) -> None:
+    clone.set_params({"register": {"gates": [{"score": "train.probes.exact_match", "at_least": 1.01}]}})
+    output = clone("dvc", "repro", code=255)
+    assert "train.probes.exact_match" in output
+    assert "1.01" in output
+    clone("git", "checkout", "-q", "params.yaml")
+
+
+def change_iron(clone: Clone) -> None:
+    """Raise iron's melting point in the database by 111 °C, in whatever unit it stands."""
+    path = clone.root / "data/raw/elements.sql"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    element = next(line.split("(")[1].split(",")[0] for line in lines if "INTO elements" in line and "'iron'" in line)
+    (place,) = [i for i, line in enumerate(lines) if re.search(rf"\(\d+, {element}, 'melting point'", line)]
+    found = re.search(r"'melting point', '([\d.]+)', '(°C|K|°F)'", lines[place])
+    assert found
+    raised = float(found.group(1)) + 111 * (1.8 if found.group(2) == "°F" else 1)
+    lines[place] = lines[place].replace(f"'{found.group(1)}'", f"'{raised:.3f}'")
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def number(text: str) -> float:
+    """The number in `1538 °C`."""
+    found = re.search(r"-?\d+(\.\d+)?", text)
+    assert found
+    return float(found.group())
