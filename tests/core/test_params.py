@@ -1,0 +1,165 @@
+"""params: every mistake of a section in one message, each with its key path and, if unknown, the nearest name."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from stages.core.errors import ParamsError
+from stages.core.params import STRICT, Run, load, parse, read_section, read_yaml
+
+RUN = "run: {seed: 1, threads: 2, isa: avx2, device: cpu}\n"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Gate:
+    """Nested in a list."""
+
+    metric: str
+    least: float
+
+
+@dataclass(frozen=True, config=STRICT)
+class Params:
+    """A section with everything in it."""
+
+    learning_rate: float
+    steps: Annotated[int, Field(ge=1)]
+    mode: Literal["fast", "exact"]
+    gates: list[Gate]
+    named: dict[str, Gate]
+    folder: str | None
+
+
+GOOD = """
+toy:
+  learning_rate: 2e-3
+  steps: 10
+  mode: fast
+  gates: [{metric: a.b, least: 1}]
+  named: {first: {metric: c, least: 0.5}}
+  folder: null
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def lines(tmp_path: Path, text: str) -> list[str]:
+    """Problems that loading the section `toy` reports."""
+    path = write(tmp_path, text)
+    with pytest.raises(ParamsError, match=r"params\.yaml:") as caught:
+        load("toy", Params, path)
+    first, *rest = str(caught.value).split("\n")
+    assert first == f"{path}:"
+    return [line.strip() for line in rest]
+
+
+def test_a_right_section_is_read(tmp_path: Path) -> None:
+    section, run = load("toy", Params, write(tmp_path, RUN + GOOD))
+    assert section == Params(0.002, 10, "fast", [Gate("a.b", 1.0)], {"first": Gate("c", 0.5)}, None)
+    assert run == Run(seed=1, threads=2, isa="avx2", device="cpu")
+
+
+def test_a_section_is_read_alone(tmp_path: Path) -> None:
+    assert read_section("toy", Params, write(tmp_path, GOOD)).steps == 10
+    with pytest.raises(ParamsError, match=r"run: section missing"):
+        read_section("run", Run, tmp_path / "params.yaml")
+
+
+def test_the_section_cannot_be_changed(tmp_path: Path) -> None:
+    section, _ = load("toy", Params, write(tmp_path, RUN + GOOD))
+    with pytest.raises(AttributeError, match="steps"):
+        section.steps = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("steps: 10", "stepps: 10", "toy.stepps: unknown; did you mean steps?"),
+        ("steps: 10", "stepps: 10", "toy.steps: missing"),
+        ("steps: 10", "steps: 10\n  xyzzy: 1", "toy.xyzzy: unknown"),
+        ("steps: 10", "steps: ten", "toy.steps: input should be a valid integer, got 'ten'"),
+        ("steps: 10", "steps: 1.5", "toy.steps: input should be a valid integer, got 1.5"),
+        ("steps: 10", 'steps: "10"', "toy.steps: input should be a valid integer, got '10'"),
+        ("steps: 10", "steps: true", "toy.steps: input should be a valid integer, got True"),
+        ("steps: 10", "steps: 0", "toy.steps: input should be greater than or equal to 1, got 0"),
+        ("learning_rate: 2e-3", "learning_rate: null", "toy.learning_rate: input should be a valid number, got None"),
+        ("mode: fast", "mode: quick", "toy.mode: input should be 'fast' or 'exact', got 'quick'"),
+        ("least: 1}", "lest: 1}", "toy.gates.0.lest: unknown; did you mean least?"),
+        ("least: 1}", "lest: 1}", "toy.gates.0.least: missing"),
+        ("metric: c", "metric: 5", "toy.named.first.metric: input should be a valid string, got 5"),
+        ("[{metric: a.b, least: 1}]", "nothing", "toy.gates: input should be a valid array, got 'nothing'"),
+    ],
+)
+def test_a_mistake_is_named_with_its_path(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    assert old in GOOD
+    assert problem in lines(tmp_path, RUN + GOOD.replace(old, new))
+
+
+def test_all_mistakes_of_both_sections_at_once(tmp_path: Path) -> None:
+    text = RUN.replace("threads: 2", "threads: two") + GOOD.replace("steps", "step").replace("fast", "slow")
+    found = lines(tmp_path, text)
+    assert sorted(line.split(":")[0] for line in found) == ["run.threads", "toy.mode", "toy.step", "toy.steps"]
+
+
+def test_a_missing_section_names_its_neighbour(tmp_path: Path) -> None:
+    assert lines(tmp_path, RUN + GOOD.replace("toy:", "toys:")) == ["toy: section missing; is `toys` a typing error?"]
+    assert lines(tmp_path, GOOD) == ["run: section missing"]
+    assert lines(tmp_path, "train: {}\n") == ["run: section missing", "toy: section missing"]
+
+
+def test_an_empty_section_lacks_everything(tmp_path: Path) -> None:
+    (found,) = lines(tmp_path, RUN + "toy:\n")
+    assert found.startswith("toy: input should be an object")
+    assert len(lines(tmp_path, RUN + "toy: {}\n")) == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a\n", "expected a mapping of sections at the top level"),
+        (b"", "expected a mapping of sections at the top level"),
+        (b"a: [1\n", "not readable as YAML"),
+        (b"a: 1\na: 2\n", "not readable as YAML.*duplicate key"),
+        (b"a: \xff\n", "not readable as YAML"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "not readable as YAML.*could not determine a constructor"),
+    ],
+)
+def test_what_is_no_params_file(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(ParamsError, match=message):
+        read_yaml(tmp_path / "params.yaml")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="not found; run from the project's root folder"):
+        read_yaml(tmp_path / "params.yaml")
+    with pytest.raises(ParamsError, match="cannot be read: Is a directory"):
+        read_yaml(tmp_path)
+
+
+def test_numbers_are_read_as_yaml_1_2_does(tmp_path: Path) -> None:
+    assert read_yaml(write(tmp_path, "a: 2e-3\nb: 010\nc: no\n")) == {"a": 0.002, "b": 10, "c": "no"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["learning_rate", "steps", "mode", "gates", "named", "folder", "x"]), JSON) | JSON)
+def test_whatever_stands_there_is_parsed_or_explained(value: object) -> None:
+    problems: list[str] = []
+    parsed = parse(value, Params, "toy", problems)
+    assert (parsed is None) == bool(problems)
+    assert all(problem.startswith("toy") and ": " in problem for problem in problems)

@@ -1,0 +1,141 @@
+"""record: equal rows are equal bytes, ids are stable, and what breaks the schema is refused by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.core import record
+from stages.core.errors import InputError, RecordError
+
+ROW = {"id": "a1", "text": "iron: state solid", "source": "toy", "locator": "toy.csv#L1", "kind": "fact"}
+FULL = ROW | {
+    "lang": "zh",
+    "question": "铁是什么状态？",
+    "answer": "固态",
+    "subject": "铁",
+    "attribute": "状态",
+    "value": "固态",
+    "unit": None,
+    "fact": record.fact_id("铁", "状态"),
+    "split": "train",
+    "parents": ["p1", "p2"],
+    "meta": record.to_meta({"b": 1, "a": "°C"}),
+}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    assert record.write(tmp_path / "new" / "r.parquet", [FULL, ROW]) == 2
+    first, second = record.read(tmp_path / "new" / "r.parquet")
+    assert first == FULL
+    filled = {"lang": "und", "parents": [], "meta": "{}"}
+    assert second == dict.fromkeys(record.SCHEMA.names) | ROW | filled
+
+
+def test_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
+    rows = [FULL | {"id": str(i)} for i in range(2000)]
+    record.write(tmp_path / "a.parquet", rows)
+    record.write(tmp_path / "b.parquet", (dict(reversed(row.items())) for row in rows))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_no_row_is_a_table_too(tmp_path: Path) -> None:
+    assert record.write(tmp_path / "r.parquet", []) == 0
+    assert record.read(tmp_path / "r.parquet") == []
+    assert pq.read_schema(tmp_path / "r.parquet").names == record.SCHEMA.names
+
+
+def test_rejected_records_say_why(tmp_path: Path) -> None:
+    row = ROW | {"phase": "filter", "reason": "duplicate", "evidence": "a0"}
+    record.write(tmp_path / "r.parquet", [row], record.REJECTED)
+    (found,) = record.read(tmp_path / "r.parquet", record.REJECTED)
+    assert found["reason"] == "duplicate"
+    with pytest.raises(RecordError, match="row 0: phase, reason, evidence must not be empty"):
+        record.write(tmp_path / "r.parquet", [ROW], record.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"txt": "x", "colour": "y"}, "row 1: unknown column colour, txt"),
+        ({"text": None}, "row 1: text must not be empty"),
+        ({"id": None, "kind": None}, "row 1: id, kind must not be empty"),
+        ({"parents": None}, "row 1: parents must not be empty"),
+        ({"text": 5}, "Expected bytes, got a 'int' object"),
+        ({"parents": [1]}, "Expected bytes, got a 'int' object"),
+        ({"text": "\ud800"}, "surrogates not allowed"),
+    ],
+)
+def test_what_breaks_the_schema_is_refused_and_the_old_file_stays(tmp_path: Path, change: Any, message: str) -> None:
+    path = tmp_path / "r.parquet"
+    record.write(path, [ROW])
+    before = path.read_bytes()
+    with pytest.raises(RecordError, match=message):
+        record.write(path, [ROW, ROW | change])
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["r.parquet"]
+
+
+def test_a_row_without_a_needed_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="row 0: text, source, locator, kind must not be empty"):
+        record.write(tmp_path / "r.parquet", [{"id": "a"}])
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not found; run the stage that writes it \(dvc repro\)"):
+        record.read(tmp_path / "r.parquet")
+
+
+@pytest.mark.parametrize("damage", ["text", "empty", "cut", "scribbled"])
+def test_a_damaged_file_is_an_input_error(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "r.parquet"
+    record.write(path, [ROW])
+    whole = path.read_bytes()
+    path.write_bytes(
+        {"text": b"id,text\n", "empty": b"", "cut": whole[:100], "scribbled": whole[:200] + b"\xff" * 40 + whole[240:]}[damage]
+    )
+    with pytest.raises(InputError, match=r"not a Parquet file .*restore it with dvc checkout --force"):
+        record.read(path)
+
+
+def test_another_schema_is_refused(tmp_path: Path) -> None:
+    record.write(tmp_path / "r.parquet", [ROW])
+    with pytest.raises(RecordError, match=r"are not those of the schema .*'phase'"):
+        record.read(tmp_path / "r.parquet", record.REJECTED)
+
+
+def test_ids_are_what_they_always_were() -> None:
+    """Ids stand in reports and in models that people keep: they must not change between versions."""
+    assert record.record_id("elements", "elements.sql#properties/1") == "8b92ac81eabb559a"
+    assert record.fact_id("iron", "melting point") == "a2c17a05964af04c"
+
+
+@pytest.mark.parametrize("name", ["Iron", " IRON ", "\u3000iron\n", "ｉｒｏｎ"])
+def test_one_fact_however_its_subject_is_written(name: str) -> None:
+    assert record.fact_id(name, "Melting  Point") == record.fact_id("iron", "melting point")
+
+
+def test_different_things_have_different_ids() -> None:
+    ids = [record.fact_id(s, a) for s, a in [("iron", "state"), ("state", "iron"), ("ironstate", ""), ("铁", "state")]]
+    ids += [record.record_id("iron", "state"), record.record_id("iron ", "state")]
+    assert len(set(ids)) == len(ids)
+    assert all(len(name) == 16 and int(name, 16) >= 0 for name in ids)
+
+
+@given(st.text())
+def test_folding_twice_is_folding_once(text: str) -> None:
+    once = record.fold(text)
+    assert record.fold(once) == once
+    assert record.fold(f"  {text}\t") == once
+
+
+def test_plain_text_of_a_fact() -> None:
+    assert record.fact_text("iron", "melting point", "1538", "°C") == "iron: melting point 1538 °C"
+    assert record.fact_text("iron", "symbol", "Fe", None) == "iron: symbol Fe"
+
+
+def test_meta_is_sorted_and_readable() -> None:
+    assert record.to_meta({"b": "铁", "a": 1}) == '{"a": 1, "b": "铁"}'
