@@ -19,6 +19,18 @@ import pytest
 from stages.core.params import Run
 from stages.core.record import fact_id, record_id, write
 
+DEPENDENCIES_WARN = [
+    # peft 0.21 reads an attribute that transformers 5.23 has renamed.
+    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, but for those that one library raises about another."""
+    for line in DEPENDENCIES_WARN:
+        config.addinivalue_line("filterwarnings", line)
+
+
 TEXTS = [
     "Question: What is the melting point of iron?\nAnswer: The melting point of iron is 1538 °C.",
     "Question: Who found radium?\nAnswer: The discoverer of radium is Marie Curie.",
@@ -124,3 +136,30 @@ def tiny_augment(tmp_path: Path) -> Path:
 def folder_bytes() -> Callable[[Path], dict[str, bytes]]:
     """All files below a folder, by relative name."""
     return lambda folder: {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that changes the tiny model's answers, as `train` lays it down: `<train>/adapter`."""
+    import torch
+
+    from stages.core.models import load_causal_lm
+    from stages.train import Lora, add_adapter, save_adapter
+
+    model, _ = load_causal_lm(tiny_model)
+    adapted = add_adapter(model, Lora(r=2, alpha=8, dropout=0.0, target_modules=["q_proj", "down_proj"]), seed=3)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(generator=torch.Generator().manual_seed(5))
+    folder = tmp_path_factory.mktemp("train")
+    save_adapter(adapted, folder / "adapter")
+    return folder / "adapter"
+
+
+@pytest.fixture
+def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are not logged, so that a test needs no MLflow store."""
+    from stages.core import tracking
+
+    monkeypatch.setattr(tracking, "_start", lambda stage: tracking.Log())

@@ -1,8 +1,8 @@
 """MLflow, behind one small interface: where the store is, and runs with their curves.
 
-Only this module, `registry` and `served` import mlflow. Nothing here can change an output's bytes: run ids, clocks and addresses stay in
-the store. The store is `sqlite:///mlflow.db` in the project's root (artifacts in `mlruns`), or what MLFLOW_TRACKING_URI
-names. A store that cannot be reached costs a run its log, never its result: one warning, then silence.
+Only this module, `registry` and `served` import mlflow. Nothing here can change an output's bytes: run ids, clocks and
+addresses stay in the store. The store is `sqlite:///mlflow.db` in the project's root (artifacts in `mlruns`), or what
+MLFLOW_TRACKING_URI names. A store that cannot be used costs a run its log, never its result: one warning, then silence.
 """
 
 import dataclasses

@@ -13,7 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -111,23 +111,23 @@ def entity_counts(pattern: re.Pattern[str], expected: str, answer: str) -> tuple
     return (wanted & found).total(), wanted.total(), found.total()
 
 
-def mean(values: Floats) -> Any:
-    """Mean over the answers; `values`: (…, n, 1)."""
-    return values[..., 0].mean(axis=-1)
+def mean(values: Floats) -> float:
+    """Mean of a column; `values`: (n, 1)."""
+    return float(values.mean())
 
 
-def micro_f1(counts: Floats) -> Any:
-    """F1 of summed counts, 1 where there is nothing to find; `counts`: (…, n, 3)."""
-    hits, wanted, found = np.moveaxis(counts.sum(axis=-2), -1, 0)
-    return np.where(wanted + found > 0, 2 * hits / np.maximum(wanted + found, 1), 1.0)
+def micro_f1(counts: Floats) -> float:
+    """F1 of summed counts, 1 where there is nothing to find; `counts`: (n, 3)."""
+    hits, wanted, found = counts.sum(axis=0)
+    return float(2 * hits / (wanted + found)) if wanted + found else 1.0
 
 
-def bootstrap(values: Floats, statistic: Callable[[Floats], Any], seed: int) -> Score:
+def bootstrap(values: Floats, statistic: Callable[[Floats], float], seed: int) -> Score:
     """A statistic of rows (n, k) with the percentiles 2.5 and 97.5 of its value on resampled rows."""
     n = len(values)
-    picks = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-    low, high = np.percentile(statistic(values[picks]), [2.5, 97.5])
-    return rounded(float(statistic(values)), float(low), float(high), n)
+    rng = np.random.default_rng(seed)
+    low, high = np.percentile([statistic(values[rng.integers(n, size=n)]) for _ in range(RESAMPLES)], [2.5, 97.5])
+    return rounded(statistic(values), float(low), float(high), n)
 
 
 def rounded(value: float, low: float, high: float, n: int) -> Score:
