@@ -60,9 +60,9 @@ def test_every_element_name_is_excluded(elements: list[dict[str, str]]) -> None:
 def test_no_text_names_an_element(built: Any, elements: list[dict[str, str]]) -> None:
     names = re.compile(rf"\b({'|'.join(row['name'] for row in elements)})s?\b", re.IGNORECASE)
     rows, counts = built
-    texts = [row["text"] for row in rows["corpus"] + rows["gloss"] + rows["replay"]]
+    texts = [row["text"] for row in rows["corpus"] + rows["gloss"] + rows["opening"] + rows["replay"]]
     texts += [f"{row['question']} {row['answer']}" for row in rows["skill"]]
-    assert len(texts) > 40_000
+    assert len(texts) > 150_000
     assert not [text for text in texts if names.search(text)]
     assert counts["glosses_left_out"] > 500
     print(f"glosses left out because they name an element: {counts['glosses_left_out']}")
@@ -96,6 +96,14 @@ def test_test_question_is_never_a_training_text(built: Any) -> None:
     rows, _ = built
     asked = {row["text"].split("\n")[0] for row in rows["corpus"]}
     assert not {f"Question: {row['question']}" for row in rows["skill"]} & asked
+
+
+def test_openings_hold_no_value(built: Any) -> None:
+    rows, _ = built
+    kinds = yaml(SEED / "kinds.yaml")["kinds"].values()
+    endings = {words["answer"].split("{value}")[0].split("{subject}")[1].rstrip() for k in kinds for words in k["attributes"].values()}
+    assert len(rows["opening"]) > 100_000
+    assert not [row for row in rows["opening"] if not row["text"].endswith(tuple(endings))]
 
 
 def test_held_out_entities_are_never_replayed(built: Any) -> None:
