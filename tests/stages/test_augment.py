@@ -144,7 +144,9 @@ class TestRun:
     def test_another_seed_words_facts_another_way(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
         first, _ = run(cleaned, tmp_path / "a", run_params)
         second, _ = run(cleaned, tmp_path / "b", dataclasses.replace(run_params, seed=8))
-        assert {row["text"] for row in first} != {row["text"] for row in second}
+        for split in ("train", "probe"):
+            texts = [{row["text"] for row in rows if row["split"] == split and row["fact"]} for rows in (first, second)]
+            assert texts[0] != texts[1]
 
     def test_the_ablation_trains_plain_texts_and_asks_the_same_probes(
         self, full: Path, cleaned: Path, tmp_path: Path, run_params: Run
@@ -358,6 +360,8 @@ class TestSynonyms:
         assert thesaurus.variants("Potassium is vital to nerves.", 1, set()) == ["Potassium is critical to nerves."]
         assert thesaurus.variants("vital and moist", 9, set()) == ["critical and moist", "vital and damp"]
         assert thesaurus.variants("vital and moist", 0, set()) == []
+        # WordNet puts primary and master there too, but each of them first means something else.
+        assert thesaurus.variants("main", 9, set()) == ["principal", "chief"]
 
     @pytest.mark.parametrize(
         ("text", "reason"),
@@ -382,6 +386,7 @@ class TestSynonyms:
             ("tissues", "inflected"),
             ("cause", "several_parts_of_speech"),
             ("obtain", "no_safe_synonym"),
+            ("tube", "no_safe_synonym"),  # tubing, which cannot be counted
             ("nearly", "adverb"),
             ("substance", "many_senses"),
             ("oxide", "rare_sense"),
