@@ -360,7 +360,7 @@ class TestSynonyms:
         assert thesaurus.variants("Potassium is vital to nerves.", 1, set()) == ["Potassium is critical to nerves."]
         assert thesaurus.variants("vital and moist", 9, set()) == ["critical and moist", "vital and damp"]
         assert thesaurus.variants("vital and moist", 0, set()) == []
-        # WordNet puts primary and master there too, but each of them first means something else.
+        # WordNet puts primary there too, which first means something else, and master, which is rare in that sense.
         assert thesaurus.variants("main", 9, set()) == ["principal", "chief"]
 
     @pytest.mark.parametrize(
