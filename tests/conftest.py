@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from stages.core.record import fact_id, record_id, write
 DEPENDENCIES_WARN = [
     # peft 0.21 reads an attribute that transformers 5.23 has renamed.
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
+    # mlflow 3.17 queries its store in a way that SQLAlchemy 2.1 deprecates, and warns of its own type hints on import.
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",
+    "ignore:.*Any type hint is inferred as AnyType:UserWarning",
 ]
 
 
@@ -163,3 +167,23 @@ def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     from stages.core import tracking
 
     monkeypatch.setattr(tracking, "_start", lambda stage: tracking.Log())
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_file: Path) -> None:
+    """An empty local MLflow store in the working directory, which is a temporary folder."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copyfile(store_file, folder / "mlflow.db")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def store_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store's database without any experiment of ours, made once since that takes seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").get_experiment_by_name("lorekeep")
+    return path

@@ -49,4 +49,4 @@ class Muon(torch.optim.Optimizer):
 
 def layer_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     """The matrices inside the layers: neither embeddings nor heads, norms or biases."""
-    return [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
+    return [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2 and p.requires_grad]

@@ -9,3 +9,9 @@ def question_prompt(question: str) -> str:
 def training_text(question: str, answer: str) -> str:
     """Prompt and answer as one text; the trainer adds the end token."""
     return f"{question_prompt(question)} {answer}"
+
+
+def prompt_of(text: str) -> str | None:
+    """The prompt that a training text begins with, or None where it is no question–answer pair."""
+    head, mark, _ = text.partition("\nAnswer:")
+    return head + mark if mark and head.startswith("Question: ") else None

@@ -24,6 +24,7 @@ from transformers import (
 
 from stages.core.errors import InputError
 from stages.core.params import Run
+from stages.core.prompt import prompt_of
 from stages.core.record import read
 from stages.core.seeding import rng_for
 
@@ -72,7 +73,7 @@ class Material:
 def token_rows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int, folder: Path) -> Dataset:
     """Token rows (`input_ids`, `labels`), written below `folder` as Arrow and memory-mapped from there.
 
-    A row longer than `max_tokens` is cut at its end; its end token goes with the cut part.
+    Of a question–answer pair only the answer is learned: what people ask is no knowledge. A row longer than `max_tokens` is cut at its end; its end token goes with the cut part.
     """
     disable_progress_bars()
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,10 @@ def token_rows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tok
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         rows = tokenizer(batch["text"], verbose=False)["input_ids"]
         rows = [[*row, tokenizer.eos_token_id][:max_tokens] for row in rows]
-        return {"input_ids": rows, "labels": rows}
+        asked = tokenizer([prompt_of(text) or "" for text in batch["text"]], verbose=False)["input_ids"]
+        lengths = [len(prompt) if prompt_of(text) else 0 for text, prompt in zip(batch["text"], asked, strict=True)]
+        labels = [[-100] * length + row[length:] for row, length in zip(rows, lengths, strict=True)]
+        return {"input_ids": rows, "labels": labels}
 
     return dataset.map(encode, batched=True, remove_columns=["text"])
 
