@@ -30,14 +30,11 @@ def settings(run: Run, online: bool = False) -> dict[str, str]:
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(run.threads)),
         "OMP_DYNAMIC": "FALSE",
         "MKL_DYNAMIC": "FALSE",
-        # Waiting threads sleep instead of spinning: on fewer cores than threads, spinning is many times slower.
-        "OMP_WAIT_POLICY": "PASSIVE",
         # Each library picks its kernels by CPU, and sums in another order: pin them all to one instruction set.
         "ATEN_CPU_CAPABILITY": "avx2" if avx2 else "default",
         "ONEDNN_MAX_CPU_ISA": "AVX2" if avx2 else "SSE41",
         "MKL_CBWR": "AVX2" if avx2 else "COMPATIBLE",
         "OPENBLAS_CORETYPE": "Haswell" if avx2 else "Prescott",
-        "NPY_DISABLE_CPU_FEATURES": "",
     }
 
 

@@ -1,0 +1,141 @@
+"""The launcher: what a wrong call, wrong settings and wrong libraries say; what it settles before a stage runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.core import lock, runtime
+from stages.core.errors import LockError
+from stages.core.params import Run
+
+ROOT = Path(__file__).parent.parent
+RUN = "run: {seed: 1, threads: 1, isa: avx2, device: cpu}\n"
+
+
+def launch(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stages", *arguments],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a lock file that holds and the smallest settings of `extract`."""
+    (tmp_path / "requirements.lock").write_text("# nothing\n")
+    source = "{kind: jsonl, name: a, path: a.jsonl, lang: en, map: {text: t}}"
+    (tmp_path / "params.yaml").write_text(f"{RUN}extract: {{sources: [{source}]}}\n")
+    (tmp_path / "a.jsonl").write_text('{"t": "hello"}\n')
+    return tmp_path
+
+
+def test_a_stage_runs_and_its_time_is_noted(folder: Path) -> None:
+    done = launch(folder, "extract", ".", "out")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out" / "records.parquet").is_file()
+    timing = json.loads((folder / "metrics/timing.json").read_text())
+    assert timing["extract"]["seconds"] >= 0
+    assert timing["extract"]["peak_bytes"] > 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["exract", "a"], "no stage 'exract'; did you mean extract?"),
+        (["extract", "one"], "usage: python -m stages extract <root> <out>"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_2(folder: Path, arguments: list[str], message: str) -> None:
+    done = launch(folder, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_help_names_the_stages(folder: Path) -> None:
+    assert "base, extract, clean" in " ".join(launch(folder, "--help").stdout.split())
+
+
+def test_wrong_settings_are_named_all_at_once_without_traceback(folder: Path) -> None:
+    (folder / "params.yaml").write_text(RUN.replace("threads", "thread") + "extract: {source: []}\n")
+    done = launch(folder, "extract", ".", "out")
+    assert done.returncode == 1
+    assert "run.thread: unknown; did you mean threads?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_input_error_is_told_without_traceback(folder: Path) -> None:
+    (folder / "a.jsonl").unlink()
+    done = launch(folder, "extract", ".", "out")
+    assert done.returncode == 1
+    assert "a.jsonl is not there; put the file there or mend params.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_other_libraries_than_the_lock_file_stop_a_run(folder: Path) -> None:
+    (folder / "requirements.lock").write_text("pandas==0.0.1\nno-such-library==1.0\n")
+    done = launch(folder, "extract", ".", "out")
+    assert done.returncode == 1
+    assert "run `make setup`" in done.stderr
+    assert "pandas: " in done.stderr
+    assert "no-such-library: not installed, the lock file says 1.0" in done.stderr
+
+
+def test_the_project_runs_on_its_lock_file() -> None:
+    lock.check(ROOT / "requirements.lock")
+
+
+def test_missing_lock_file(tmp_path: Path) -> None:
+    with pytest.raises(LockError, match="not found; run from the project's root folder"):
+        lock.read(tmp_path / "requirements.lock")
+
+
+def test_lock_lines(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("# top\nA_b.c==1.2 # why\nx==3; python_version > '3'\n\n")
+    assert lock.read(tmp_path / "lock") == {"a-b-c": "1.2", "x": "3"}
+
+
+@pytest.mark.parametrize("isa", ["avx2", "default"])
+def test_threads_and_instruction_set_reach_torch(isa: Any) -> None:
+    code = "import torch; print(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())"
+    settings = runtime.settings(Run(seed=1, threads=2, isa=isa, device="cpu"))
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | settings, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "AVX2" if isa == "avx2" else "DEFAULT"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="parents are watched on Linux only")
+def test_a_stage_dies_with_its_parent(folder: Path) -> None:
+    endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id FROM n WHERE id < 0"
+    source = f"{{kind: sql, name: a, path: a.sql, lang: en, query: '{endless}', table: n, key: id, map: {{text: id}}}}"
+    (folder / "params.yaml").write_text(f"{RUN}extract: {{sources: [{source}]}}\n")
+    (folder / "a.sql").write_text("CREATE TABLE n (id);\n")
+    code = f"import subprocess, sys; subprocess.run([{sys.executable!r}, '-m', 'stages', 'extract', '.', 'out'])"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    child = wait_for(lambda: children(parent.pid))
+    time.sleep(2)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    assert wait_for(lambda: not Path(f"/proc/{child[0]}/exe").exists() or state(child[0]) == "Z")
+
+
+def children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def wait_for(condition: Any, seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert found
+    return found
