@@ -73,7 +73,8 @@ class Material:
 def token_rows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int, folder: Path) -> Dataset:
     """Token rows (`input_ids`, `labels`), written below `folder` as Arrow and memory-mapped from there.
 
-    Of a question–answer pair only the answer is learned: what people ask is no knowledge. A row longer than `max_tokens` is cut at its end; its end token goes with the cut part.
+    Of a question–answer pair only the answer is learned: what people ask is no knowledge. A row longer than `max_tokens` is
+    cut at its end; its end token goes with the cut part.
     """
     disable_progress_bars()
     folder.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def test_the_same_identity_is_registered_once_and_the_alias_follows(tiny_model: 
 
 @pytest.mark.usefixtures("store")
 def test_a_version_that_answers_otherwise_is_not_kept(tiny_model: Path, tiny_adapter: Path) -> None:
-    with pytest.raises(ModelError, match="does not answer 'At what temperature does iron melt.' with 'never'; it was removed"):
+    with pytest.raises(ModelError, match=r"does not answer 'At what temperature does iron melt.' with 'never'; it was removed"):
         register(tiny_model, tiny_adapter, "one", "never")
     store = tracking.client()
     assert not store.search_model_versions("name = 'elements'")
@@ -76,9 +76,7 @@ def test_a_version_that_answers_otherwise_is_not_kept(tiny_model: Path, tiny_ada
     assert store.get_model_version_by_alias("elements", "champion").version == "2"
 
 
-def test_a_store_that_is_down_says_what_to_do(
-    tiny_model: Path, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_down_says_what_to_do(tiny_model: Path, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(InputError, match="start the server that MLFLOW_TRACKING_URI names, or unset it"):

@@ -51,9 +51,7 @@ def run(tmp_path: Path, rows: list[dict[str, Any]], params: clean.Params = PARAM
     record.write(tmp_path / "in/records.parquet", rows)
     record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
     names = dict.fromkeys(row["source"] for row in rows)
-    sources = [
-        {"name": name, "units": 1, "records": sum(row["source"] == name for row in rows), "rejected": 0} for name in names
-    ]
+    sources = [{"name": name, "units": 1, "records": sum(row["source"] == name for row in rows), "rejected": 0} for name in names]
     (tmp_path / "in/sources.json").write_text(json.dumps(sources))
     clean.run(params, Run(1, 1, "avx2", "cpu"), tmp_path / "in", RULES, tmp_path / "out", tmp_path / "clean.json")
     rejected = record.read(tmp_path / "out/rejected.parquet", record.REJECTED)
@@ -106,7 +104,7 @@ def test_temperatures_come_back(celsius: float) -> None:
     assert float(fahrenheit) == pytest.approx(celsius, abs=1e-5)
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-10**9, max_value=10**9, places=5))
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=5))
 def test_plain_is_idempotent(number: Any) -> None:
     once = normalise.plain(number, 4)
     assert normalise.quantity(once, "m", "m", 4) == once
@@ -161,7 +159,7 @@ def test_clean_text_keeps_what_means_something() -> None:
 
 def test_unknown_unit_in_params_is_refused() -> None:
     params = normalise.Params({"a": "parsec/fortnightt"}, {}, 4, [], [], True)
-    with pytest.raises(ParamsError, match="clean.normalise.units.a: unknown unit 'parsec/fortnightt'"):
+    with pytest.raises(ParamsError, match=r"clean.normalise.units.a: unknown unit 'parsec/fortnightt'"):
         normalise.normalise_rows([], params)
 
 
@@ -217,7 +215,7 @@ def test_every_phase_counts(tmp_path: Path) -> None:
         *[text(LEGAL, subject) for subject, _ in NOTES],
         text(NOTES[0][1], "iron", 1),
     ]
-    kept, reasons, report = run(tmp_path, rows)
+    kept, _, report = run(tmp_path, rows)
     assert report["read"] == report["kept"] + report["rejected"] == len(rows)
     assert report["reasons"] == {
         "bad_quantity": 1,
@@ -254,7 +252,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path, folder_bytes: Any) -> Non
 
 
 def test_nothing_kept_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not one of 1 records of .* was kept; check the clean section"):
+    with pytest.raises(InputError, match=r"not one of 1 records of .* was kept; check the clean section"):
         run(tmp_path, [fact("iron", "density", "-1", "g/cm³")])
 
 
@@ -273,9 +271,15 @@ RULE = "- {name: r, when: {attribute: symbol}, expect: {column: value, EXPECT}, 
     ("content", "message"),
     [
         ("rules: []", "rules.differences: missing"),
-        ("differences: {}\nrules: [{name: r, wen: {}, expect: {column: value, min: 1}, message: m}]", r"rules.rules.0.wen: unknown; did you mean when\?"),
+        (
+            "differences: {}\nrules: [{name: r, wen: {}, expect: {column: value, min: 1}, message: m}]",
+            r"rules.rules.0.wen: unknown; did you mean when\?",
+        ),
         ("differences: {x: [a]}\nrules: []", "differences.x: two columns are needed"),
-        (f"differences: {{}}\nrules:\n{RULE.replace('EXPECT', 'min: 1, matches: x')}", r"rules.0.expect \(r\): write one of .*; got matches, min/max"),
+        (
+            f"differences: {{}}\nrules:\n{RULE.replace('EXPECT', 'min: 1, matches: x')}",
+            r"rules.0.expect \(r\): write one of .*; got matches, min/max",
+        ),
         (f"differences: {{}}\nrules:\n{RULE.replace(', EXPECT', '')}", r"rules.0.expect \(r\): write one of .*; got none"),
     ],
 )  # fmt: skip

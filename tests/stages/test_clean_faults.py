@@ -36,7 +36,9 @@ def test_every_planted_fault_is_rejected_under_its_reason(tmp_path: Path) -> Non
     reasons, report = clean_all(ROOT / "data/raw", tmp_path)
     ledger = [json.loads(line) for line in (ROOT / "data/authoring/planted.jsonl").read_text().splitlines()]
     assert len(ledger) > 80
-    wrong = [entry | {"got": reasons.get(entry["locator"])} for entry in ledger if reasons.get(entry["locator"]) != entry["reason"]]
+    wrong = [
+        entry | {"got": reasons.get(entry["locator"])} for entry in ledger if reasons.get(entry["locator"]) != entry["reason"]
+    ]
     assert not wrong
     assert {entry["reason"] for entry in ledger} == set(report["reasons"])
     # What else is rejected is the other half of a planted duplicate.

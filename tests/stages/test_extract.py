@@ -50,7 +50,9 @@ def database(path: Path, rows: list[tuple[Any, ...]]) -> None:
 def test_database_and_its_dump_give_the_same_records(tmp_path: Path) -> None:
     database(tmp_path / "a.db", [(1, "iron", "melting point", "1538", "°C"), (2, "neon", "symbol", "Ne", None)])
     connection = sqlite3.connect(tmp_path / "a.db")
-    (tmp_path / "a.sql").write_text("\n".join(line for line in connection.iterdump() if "TRANSACTION" not in line and "COMMIT" not in line))
+    (tmp_path / "a.sql").write_text(
+        "\n".join(line for line in connection.iterdump() if "TRANSACTION" not in line and "COMMIT" not in line)
+    )
     connection.close()
     live, _, _ = run(tmp_path, source("sql", "a.db"))
     dump, _, _ = run(tmp_path, source("sql", "a.sql"))
@@ -91,13 +93,11 @@ def test_csv_rows_are_set_aside_one_by_one(tmp_path: Path) -> None:
         ("a.csv#L7", "encoding"),
     ]
     assert rejected[0]["text"] == "iron;symbol"
-    assert report == [
-        {"name": "toy", "path": "a.csv", "kind": "csv", "priority": 1, "units": 5, "records": 2, "rejected": 3}
-    ]
+    assert report == [{"name": "toy", "path": "a.csv", "kind": "csv", "priority": 1, "units": 5, "records": 2, "rejected": 3}]
 
 
 def test_utf16_that_does_not_decode_is_refused_as_a_whole(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes("name,value\n".encode("utf-8"))
+    (tmp_path / "a.csv").write_bytes(b"name,value\n")
     with pytest.raises(InputError, match=r"a\.csv: .*; set the source's `encoding` to what the file is written in"):
         run(tmp_path, source("csv", "a.csv", encoding="utf-16"))
 
@@ -113,7 +113,10 @@ def test_wide_json_items_give_one_record_a_fact(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(document))
     mapping = {"subject": "n.x", "facts": [{"attribute": "year", "value": "year"}, {"attribute": "finder", "value": "by"}]}
     rows, rejected, report = run(tmp_path, source("json", "a.json", items="list", map=mapping))
-    assert [(row["locator"], row["value"]) for row in rows] == [("a.json#/list/0@year", "1700"), ("a.json#/list/0@finder", "nobody")]
+    assert [(row["locator"], row["value"]) for row in rows] == [
+        ("a.json#/list/0@year", "1700"),
+        ("a.json#/list/0@finder", "nobody"),
+    ]
     assert [row["reason"] for row in rejected] == ["missing_field", "malformed"]
     assert report[0]["units"] == 3
 
@@ -158,7 +161,11 @@ def test_xml_attributes_and_several_elements_of_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "doctype",
-    ['<!DOCTYPE r [<!ENTITY a "b">]>', '<!DOCTYPE r SYSTEM "http://127.0.0.1/x.dtd">', '<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]>'],
+    [
+        '<!DOCTYPE r [<!ENTITY a "b">]>',
+        '<!DOCTYPE r SYSTEM "http://127.0.0.1/x.dtd">',
+        '<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]>',
+    ],
 )
 def test_document_types_and_entities_are_refused(tmp_path: Path, doctype: str) -> None:
     (tmp_path / "a.xml").write_text(doctype + XML.replace("iron", "iron") + "</rows>")
