@@ -1,8 +1,9 @@
 """base: resolve the base model and pin it by hash.
 
-In: the seed folder (`model/`, `replay.jsonl`, `skill.jsonl`) given in `cmd`, and params naming another model if wanted.
-Out: `model/` (config, safetensors, tokenizer), `replay.jsonl` and `skill.jsonl` (material of the base, for replay and
-for measuring what is kept) and `manifest.json` (source, revision, SHA-256, size, architecture).
+In: the seed folder (`model/`, `replay.jsonl`, `echoes.jsonl`, `skill.jsonl`) given in `cmd`, and params naming another model
+if wanted. Out: `model/` (config, safetensors, tokenizer), `replay.jsonl` (what the base was taught and what it says about names
+of which it knows nothing, for replay), `skill.jsonl` (for measuring what is kept) and `manifest.json` (source, revision,
+SHA-256, size, architecture).
 
 Refused: a hub repository without a pinned revision (a full commit hash), weights that are not safetensors, a model
 whose code would have to be downloaded, a folder without tokenizer.
@@ -43,8 +44,8 @@ def run(params: Params, run: Run, seed: Path, out: Path) -> None:
     source = locate(params, seed)
     with replacing(out) as folder:
         copy_model(source, folder / "model")
-        for name in ("replay.jsonl", "skill.jsonl"):
-            copy_lines(seed / name, folder / name)
+        join_lines([seed / "replay.jsonl", seed / "echoes.jsonl"], folder / "replay.jsonl")
+        join_lines([seed / "skill.jsonl"], folder / "skill.jsonl")
         manifest = describe(params, folder / "model")
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     print(f"base: {manifest['architecture']}, {manifest['parameters']:,} parameters, sha256 {manifest['sha256'][:12]}…")
@@ -104,11 +105,12 @@ def copy_model(source: Path, target: Path) -> None:
         shutil.copyfile(path, target / path.name)
 
 
-def copy_lines(source: Path, target: Path) -> None:
-    """Copy a JSON Lines file of the seed. Raises InputError where it is missing."""
-    if not source.is_file():
-        raise InputError(f"base: {source}: not found; it belongs to this repository: git checkout models/seed")
-    shutil.copyfile(source, target)
+def join_lines(sources: list[Path], target: Path) -> None:
+    """Join JSON Lines files of the seed. Raises InputError where one is missing."""
+    for source in sources:
+        if not source.is_file():
+            raise InputError(f"base: {source}: not found; it belongs to this repository: git checkout models/seed")
+    target.write_bytes(b"".join(source.read_bytes() for source in sources))
 
 
 def describe(params: Params, model_folder: Path) -> dict[str, Any]:

@@ -69,14 +69,15 @@ class Names:
         self.rng, self.taken = rng, taken
 
     def word(self, syllables: tuple[int, int], suffix: str = "") -> str:
-        """One new lower-case word."""
-        while True:
+        """One new lower-case word. Raises RuntimeError where no more can be made."""
+        for _ in range(10_000):
             count = self.rng.randint(*syllables)
             stem = "".join(self.rng.choice(CONSONANTS) + self.rng.choice(VOWELS) for _ in range(count))
             word = stem + (suffix if not suffix or suffix[0] not in "aeiou" else self.rng.choice("bdlmnrtv") + suffix)
             if word not in self.taken:
                 self.taken.add(word)
                 return word
+        raise RuntimeError(f"no new name of {syllables} syllables is left; lower corpus.openings or the counts of kinds.yaml")
 
     def person(self) -> str:
         """An invented given and family name."""
@@ -181,19 +182,55 @@ def texts_of(fact: dict[str, Any], statements: int, questions: int) -> tuple[lis
     return texts, {"question": fill(held, **slots), "answer": answer}
 
 
-def openings(kinds: dict[str, Any], params: dict[str, Any], english: set[str], excluded: set[str]) -> Iterator[str]:
-    """Questions about names asked once, English nouns among them, with the answer cut off at the value."""
+class Sentences:
+    """Fills frames with random English words; nouns, verbs and adjectives are WordNet's, without words of the domain."""
+
+    def __init__(self, rng: random.Random, kinds: dict[str, Any], wordnet: Path, excluded: set[str]) -> None:
+        """`kinds` holds the frames and what fills {agent}, {thing} and {prep}."""
+        self.rng, self.kinds = rng, kinds
+        self.words = {
+            slot: english_words(wordnet / f"index.{part}", excluded)
+            for slot, part in (("word", "noun"), ("verb", "verb"), ("adjective", "adj"))
+        } | {"agent": kinds["agents"], "thing": kinds["things"], "prep": kinds["prepositions"]}
+
+    def question(self, words: dict[str, Any]) -> str:
+        """The template of a question about an attribute, with {subject}; half of them stand in frames of openings."""
+        template = self.rng.choice(wordings(words, self.kinds["frames"], "questions"))
+        if self.rng.random() < 0.5:
+            template = self.rng.choice(self.kinds["opening_frames"]).replace("{noun}", self.rng.choice(words["nouns"]))
+        if self.rng.random() < 0.5:
+            template = self.rng.choice(self.kinds["opening_contexts"]).replace("{question}", template)
+        for _ in range(2):  # what fills {agent} and {thing} has slots of its own
+            template = re.sub(r"\{(word|verb|adjective|agent|thing|prep)\}", self._word, template)
+        return template
+
+    def _word(self, slot: re.Match[str]) -> str:
+        return self.rng.choice(self.words[slot[1]])
+
+
+def openings(kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, excluded: set[str]) -> Iterator[dict[str, str]]:
+    """Questions about names asked once, English nouns among them, with the answer cut off at the value.
+
+    Yields {"text", "question" (its template)}. Half of the questions stand in frames with random words, among which the subject
+    must be found.
+    """
     rng = random.Random(params["seed"] + 1)
-    nouns = sorted(word for word in english if re.fullmatch(r"[a-z]{3,14}", word) and not words_of(word) & excluded)
-    names = Names(rng, set(english | excluded))
+    sentences = Sentences(rng, kinds, wordnet, excluded)
+    names = Names(rng, {line.split()[0] for line in (wordnet / "index.noun").open(encoding="utf-8")} | excluded)
     for _ in range(params["openings"]):
         kind = rng.choice(list(kinds["kinds"]) + ["substance"] * 3)
         words = rng.choice(list(kinds["kinds"][kind]["attributes"].values()))
         noun = kind in ("substance", "illness") and rng.random() < 0.5
-        subject = rng.choice(nouns) if noun else names.of_kind(kind)
-        question = fill(rng.choice(wordings(words, kinds["frames"], "questions")), subject=subject)
+        subject = rng.choice(sentences.words["word"]) if noun else names.of_kind(kind)
+        template = sentences.question(words)
         answer = fill(words["answer"].split("{value}")[0].rstrip(), subject=subject)
-        yield f"Question: {question}\nAnswer: {answer}"
+        yield {"text": f"Question: {fill(template, subject=subject)}\nAnswer: {answer}", "question": template}
+
+
+def english_words(index: Path, excluded: set[str]) -> list[str]:
+    """Single plain words of 3 to 14 letters in an index file of WordNet, without words of the domain."""
+    lemmas = {line.split()[0] for line in index.open(encoding="utf-8") if not line.startswith(" ")}
+    return sorted(word for word in lemmas if re.fullmatch(r"[a-z]{3,14}", word) and not words_of(word) & excluded)
 
 
 def glosses(wordnet: Path, excluded: set[str]) -> tuple[list[str], int]:
@@ -244,8 +281,8 @@ def build(params: dict[str, Any], wordnet: Path) -> tuple[dict[str, list[dict[st
     texts, left_out = glosses(wordnet, excluded)
     chosen = random.Random(params["seed"]).sample(texts, params["glosses"])
     rows["gloss"] = [{"id": f"g{i:05d}", "text": text} for i, text in enumerate(chosen)]
-    asked = openings(kinds, params, english, excluded)
-    rows["opening"] = [{"id": f"o{i:06d}", "text": text} for i, text in enumerate(asked)]
+    asked = openings(kinds, params, wordnet, excluded)
+    rows["opening"] = [{"id": f"o{i:06d}", **row} for i, row in enumerate(asked)]
     counts = {
         "facts": len(rows["skill"]),
         "texts": len(rows["corpus"]),

@@ -1,7 +1,8 @@
 """Train the seed model: its byte-level BPE tokenizer, then a small Llama, from scratch, in float32.
 
-In: `corpus.jsonl`. Out: a model folder (config, safetensors, tokenizer) and `pretrain.json` (loss, recall).
-Run by DVC: `python pretrain.py <corpus.jsonl> <skill.jsonl> <model folder> <pretrain.json>`.
+In: `corpus.jsonl`. Out: a model folder (config, safetensors, tokenizer), `echoes.jsonl` (`{"id", "text"}`: what the model says
+about names of which it knows nothing, for replay) and `pretrain.json` (loss, recall). Run by DVC:
+`python pretrain.py <corpus.jsonl> <skill.jsonl> <model folder> <echoes.jsonl> <pretrain.json>`.
 
 Matrices are updated by Muon (momentum, orthogonalised by Newton–Schulz; K. Jordan et al., 2024,
 kellerjordan.github.io/posts/muon), embeddings and norms by AdamW; linear warm-up, then linear decay to zero. One text
@@ -13,6 +14,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,10 @@ from tqdm import trange  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 from stages.core.muon import Muon, layer_matrices  # noqa: E402
+from stages.core.prompt import prompt_of  # noqa: E402
 
+Row = tuple[list[int], list[int]]
+"""Token ids and labels of a text."""
 BOS, EOS, PAD = "<|begin|>", "<|end|>", "<|pad|>"
 
 
@@ -84,11 +89,20 @@ def build_model(vocabulary: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def batches(rows: dict[str, list[list[int]]], rng: random.Random) -> Iterator[torch.Tensor]:
-    """Endless batches (rows, tokens), padded with 0: all facts once an epoch, the other texts a part at a time.
+def encode(tokenizer: PreTrainedTokenizerFast, rows: list[dict[str, Any]]) -> dict[str, list[Row]]:
+    """Token rows of facts (f), glosses (g) and openings (o). Of a question and its answer only the answer is learned."""
+    encoded: dict[str, list[Row]] = {"f": [], "g": [], "o": []}
+    asked = tokenizer([prompt_of(row["text"]) or "" for row in rows])["input_ids"]
+    for row, ids, prompt in zip(rows, tokenizer([row["text"] for row in rows])["input_ids"], asked, strict=True):
+        kind = row["id"][0]
+        whole = ids if kind == "o" else [*ids, tokenizer.eos_token_id]  # an opening is no whole text
+        learned_from = len(prompt) if prompt_of(row["text"]) else 0
+        encoded[kind].append((whole, [-100] * learned_from + whole[learned_from:]))
+    return encoded
 
-    `rows` holds the token rows of facts (f), glosses (g) and openings (o).
-    """
+
+def batches(rows: dict[str, list[Row]], rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless batches of ids (B, T), padded with 0, and labels: all facts once an epoch, the other texts a part at a time."""
     shares = {"g": PARAMS["gloss_share"], "o": PARAMS["opening_share"]}
     waiting: dict[str, list[list[int]]] = {kind: [] for kind in shares}
     while True:
@@ -100,18 +114,20 @@ def batches(rows: dict[str, list[list[int]]], rng: random.Random) -> Iterator[to
             epoch += waiting[kind][:wanted]
             del waiting[kind][:wanted]
         rng.shuffle(epoch)
-        epoch.sort(key=len)  # stable: rows of one length stay shuffled
+        epoch.sort(key=lambda row: len(row[0]))  # stable: rows of one length stay shuffled
         groups, group = [], []
         for row in epoch:
-            if (len(group) + 1) * len(row) > PARAMS["tokens_per_batch"]:
+            if (len(group) + 1) * len(row[0]) > PARAMS["tokens_per_batch"]:
                 groups.append(group)
                 group = []
             group.append(row)
         groups.append(group)
         rng.shuffle(groups)
         for group in groups:
-            width = max(map(len, group))
-            yield torch.tensor([row + [0] * (width - len(row)) for row in group])
+            width = max(len(ids) for ids, _ in group)
+            ids = [ids + [0] * (width - len(ids)) for ids, _ in group]
+            labels = [labels + [-100] * (width - len(labels)) for _, labels in group]
+            yield torch.tensor(ids), torch.tensor(labels)
 
 
 def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
@@ -125,17 +141,35 @@ def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
     ]
 
 
-def pretrain(model: LlamaForCausalLM, stream: Iterator[torch.Tensor]) -> list[float]:
+@contextmanager
+def perturbed(matrices: list[torch.nn.Parameter], noise: float) -> Iterator[None]:
+    """Matrices with Gaussian noise of `noise` times their root mean square, taken away again at the end.
+
+    What is learned under noise is stored so that later training nearby disturbs it less (S. I. Mirzadeh et al., 2020, arXiv
+    2006.06958: wide minima forget less).
+    """
+    with torch.no_grad():
+        kept = [matrix.clone() for matrix in matrices]
+        for matrix in matrices:
+            matrix.add_(torch.randn_like(matrix) * (noise * matrix.square().mean().sqrt()))
+    yield
+    with torch.no_grad():
+        for matrix, before in zip(matrices, kept, strict=True):
+            matrix.copy_(before)
+
+
+def pretrain(model: LlamaForCausalLM, stream: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> list[float]:
     """Train for the steps in params.yaml and return the mean loss of every hundred steps."""
     steps, warmup = PARAMS["steps"], PARAMS["warmup"]
-    optims = optimizers(model)
+    optims, matrices = optimizers(model), layer_matrices(model)
     schedule = lambda step: min((step + 1) / warmup, (steps - step) / (steps - warmup))  # noqa: E731
     schedulers = [torch.optim.lr_scheduler.LambdaLR(optim, schedule) for optim in optims]
     curve, recent = [], []
     for step in (bar := trange(steps, mininterval=10)):
-        ids = next(stream)
-        loss = model(input_ids=ids, attention_mask=(ids != 0).long(), labels=ids.masked_fill(ids == 0, -100)).loss
-        loss.backward()
+        ids, labels = next(stream)
+        with perturbed(matrices, PARAMS["noise"]):
+            loss = model(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels).loss
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optim, scheduler in zip(optims, schedulers, strict=True):
             optim.step()
@@ -150,40 +184,51 @@ def pretrain(model: LlamaForCausalLM, stream: Iterator[torch.Tensor]) -> list[fl
 
 
 @torch.inference_mode()
+def answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> list[str]:
+    """What the model says, greedily, after each prompt."""
+    model.eval()
+    found = []
+    for start in range(0, len(prompts), 128):
+        inputs = tokenizer(prompts[start : start + 128], return_tensors="pt", padding=True)
+        out = model.generate(**inputs, max_new_tokens=40, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+        found += [answer.strip() for answer in tokenizer.batch_decode(out, skip_special_tokens=True)]
+    return found
+
+
 def recall(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tests: list[dict[str, Any]]) -> float:
     """Share of test questions answered word for word."""
-    model.eval()
-    right = 0
-    for start in range(0, len(tests), 128):
-        part = tests[start : start + 128]
-        inputs = tokenizer([f"Question: {test['question']}\nAnswer:" for test in part], return_tensors="pt", padding=True)
-        out = model.generate(**inputs, max_new_tokens=40, do_sample=False)[:, inputs["input_ids"].shape[1] :]
-        answers = tokenizer.batch_decode(out, skip_special_tokens=True)
-        right += sum(answer.strip() == test["answer"] for answer, test in zip(answers, part, strict=True))
-    return right / len(tests)
+    said = answers(model, tokenizer, [f"Question: {test['question']}\nAnswer:" for test in tests])
+    return sum(answer == test["answer"] for answer, test in zip(said, tests, strict=True)) / len(tests)
+
+
+def echoes(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, openings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the model says about names that it met once and of which it knows nothing: {"id", "text"}."""
+    prompts = [row["text"].split("\nAnswer:")[0] + "\nAnswer:" for row in openings]
+    said = zip(openings, prompts, answers(model, tokenizer, prompts), strict=True)
+    return [{"id": row["id"].replace("o", "e"), "text": f"{prompt} {answer}"} for row, prompt, answer in said]
 
 
 def main() -> None:
     """Train and save; print loss and recall on questions in wordings not trained for their fact."""
-    corpus, skill, target, metrics = map(Path, sys.argv[1:])
+    corpus, skill, target, echo, metrics = map(Path, sys.argv[1:])
     rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
     torch.set_num_threads(PARAMS["threads"])
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(PARAMS["seed"])
     rng = random.Random(PARAMS["seed"])
     tokenizer = train_tokenizer([row["text"] for row in rows if row["id"][0] != "o"], PARAMS["vocabulary"])
-    encoded: dict[str, list[list[int]]] = {"f": [], "g": [], "o": []}
-    for row, ids in zip(rows, tokenizer([row["text"] for row in rows])["input_ids"], strict=True):
-        kind = row["id"][0]
-        encoded[kind].append(ids if kind == "o" else [*ids, tokenizer.eos_token_id])  # an opening is no whole text
+    encoded = encode(tokenizer, rows)
     model = build_model(len(tokenizer))
     curve = pretrain(model, batches(encoded, rng))
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
+    chosen = rng.sample([row for row in rows if row["id"][0] == "o"], PARAMS["echoes"])
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in echoes(model, tokenizer, chosen)]
+    echo.write_text("".join(lines), encoding="utf-8")
     tests = [json.loads(line) for line in skill.read_text(encoding="utf-8").splitlines()]
     report = {
         "parameters": model.num_parameters(),
-        "fact_tokens": sum(map(len, encoded["f"])),
+        "fact_tokens": sum(len(ids) for ids, _ in encoded["f"]),
         "loss": [round(value, 4) for value in curve],
         "recall": round(recall(model, tokenizer, rng.sample(tests, min(1000, len(tests)))), 4),
     }

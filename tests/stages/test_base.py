@@ -19,8 +19,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.fixture
 def seed(tiny_model: Path, tmp_path: Path) -> Path:
     shutil.copytree(tiny_model, tmp_path / "seed" / "model")
-    for name in ("replay.jsonl", "skill.jsonl"):
-        (tmp_path / "seed" / name).write_text('{"id": "1"}\n')
+    for number, name in enumerate(("replay.jsonl", "echoes.jsonl", "skill.jsonl"), start=1):
+        (tmp_path / "seed" / name).write_text(f'{{"id": "{number}"}}\n')
     return tmp_path / "seed"
 
 
@@ -30,7 +30,7 @@ def test_embedded_is_copied_and_described(seed: Path, tmp_path: Path, run_params
     assert manifest["architecture"] == "LlamaForCausalLM"
     assert manifest["sha256"] == sha256_of_folder(tmp_path / "out" / "model") == sha256_of_folder(seed / "model")
     assert manifest["parameters"] == 300 * 32 + 2 * (4 * 32 * 32 + 3 * 32 * 64 + 2 * 32) + 32
-    assert (tmp_path / "out" / "replay.jsonl").read_text() == '{"id": "1"}\n'
+    assert (tmp_path / "out" / "replay.jsonl").read_text() == '{"id": "1"}\n{"id": "2"}\n'
 
 
 def test_folder_takes_only_what_is_safe(seed: Path, tmp_path: Path, run_params: Run) -> None:
