@@ -133,7 +133,7 @@ def make_trainer(
     trainer = Distiller(
         model=student,
         args=training.arguments(scratch / "checkpoints", params, run, seed=derive(run.seed, "distill")),
-        train_dataset=training.token_rows(data.train, tokenizer, params.max_tokens, scratch / "train"),
+        train_dataset=training.token_rows(data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed),
         eval_dataset=training.token_rows(data.valid, tokenizer, params.max_tokens, scratch / "valid"),
         data_collator=training.collator(tokenizer),
         optimizers=(optimizer, get_linear_schedule_with_warmup(optimizer, params.warmup, params.steps)),

@@ -6,7 +6,7 @@ goes to a CSV (a DVC plot) and to MLflow. Nothing here writes a model.
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,14 +46,15 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class Material:
-    """Texts to learn from and texts to be judged by while training."""
+    """Texts to learn from, texts of the base's own to keep, and texts to be judged by while training."""
 
     train: list[str]
+    replayed: list[str]
     valid: list[str]
 
     @classmethod
     def read(cls, base: Path, augment: Path, replay_share: float, seed: int) -> "Material":
-        """Augment's records, and for `replay_share` of the train texts the base's own material, chosen by the seed.
+        """Augment's records, and as much of the base's own material, chosen by the seed, as makes it `replay_share` of both.
 
         Raises InputError where a split has no record.
         """
@@ -64,14 +65,20 @@ class Material:
         for split, found in texts.items():
             if not found:
                 raise InputError(f"{augment}: no record of split {split!r}; check the augment section of params.yaml")
-        lines = (base / "replay.jsonl").read_text(encoding="utf-8").splitlines()
-        wanted = min(len(lines), round(len(texts["train"]) * replay_share / (1 - replay_share)))
-        replayed = [json.loads(line)["text"] for line in rng_for(seed, "replay").sample(lines, wanted)]
-        return cls(texts["train"] + replayed, texts["valid"])
+        wanted = round(len(texts["train"]) * replay_share / (1 - replay_share))
+        return cls(texts["train"], own_texts(base, wanted, seed), texts["valid"])
 
 
-def token_rows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int, folder: Path) -> Dataset:
-    """Token rows (`input_ids`, `labels`), written below `folder` as Arrow and memory-mapped from there.
+def own_texts(base: Path, most: int, seed: int) -> list[str]:
+    """Up to `most` texts of the base's own, chosen by the seed."""
+    lines = (base / "replay.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["text"] for line in rng_for(seed, "replay").sample(lines, min(most, len(lines)))]
+
+
+def token_rows(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int, folder: Path, replayed: Sequence[str] = ()
+) -> Dataset:
+    """Token rows (`input_ids`, `labels`, `replayed`), written below `folder` as Arrow and memory-mapped from there.
 
     Of a question–answer pair only the answer is learned: what people ask is no knowledge. A row longer than `max_tokens` is
     cut at its end; its end token goes with the cut part.
@@ -79,7 +86,8 @@ def token_rows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tok
     disable_progress_bars()
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "texts.jsonl"
-    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    rows = [{"text": text, "replayed": 0} for text in texts] + [{"text": text, "replayed": 1} for text in replayed]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     dataset = load_dataset("json", data_files=str(source), split="train", cache_dir=str(folder / "arrow"))
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:

@@ -3,9 +3,15 @@
 In: the base (`models/base`) and the records of augment (`data/augment`). Out: `adapter/` (peft, safetensors) and
 `manifest.json`; metrics `train.json` and the learning curve `train.csv`.
 
-LoRA: Hu et al. 2021, arXiv 2106.09685; h = W x + (alpha / r) B A x. Without replay a model of this size keeps 0.1 of
-what it knew; with a third of the rows replayed it keeps nearly all (docs/experiments.md). Training stops early when the
-loss on the valid wordings has not improved for `patience` evaluations; the best adapter is kept, not the last.
+LoRA: Hu et al. 2021, arXiv 2106.09685; h = W x + (alpha / r) B A x.
+
+What the base knew is kept in two ways (docs/decisions/004-keeping-what-the-base-knows.md). Replay: some rows are texts of the
+base's own, and on them the loss is the divergence from the base, KL(base || tuned) per token (learning without forgetting: Li &
+Hoiem 2016, arXiv 1606.09282). Elastic weight consolidation: a penalty on changes that matter to what the base says, by the
+curvature measured on such texts (`curvature.py`); it also keeps what no text shows.
+
+Training stops early when the loss on the valid wordings has not improved for `patience` evaluations; the best adapter is
+kept, not the last.
 
 Refused: target modules that the base does not have.
 """
@@ -40,14 +46,23 @@ class Lora:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Ewc:
+    """Elastic weight consolidation against the base."""
+
+    weight: float
+    """Weight of the penalty, which estimates KL(base || tuned) on the base's own texts in nats per token; 0 switches it off."""
+    rows: int
+    """Texts of the base's own from which the curvature is measured."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Params:
     """How the adapter is trained."""
 
     lora: Lora
-    optimizer: Literal["adamw", "muon"]
-    """`muon` learns facts in far fewer steps (docs/experiments.md); `adamw` is what most recipes for large models use."""
+    ewc: Ewc
     learning_rate: float
-    """Peak rate, reached after `warmup`, then lowered along a cosine to zero."""
+    """Peak rate of AdamW, reached after `warmup`, then lowered along a cosine to zero."""
     weight_decay: float
     """Decoupled weight decay."""
     rows_per_batch: int
@@ -115,18 +130,28 @@ def make_trainer(
     params: Params, run: Run, model: Any, tokenizer: Any, base: Path, augment: Path, scratch: Path, log: tracking.Log
 ) -> tuple[Any, Any]:
     """The Trainer and the curve it fills."""
-    from transformers import EarlyStoppingCallback, Trainer, get_cosine_schedule_with_warmup
+    from transformers import EarlyStoppingCallback, Trainer
 
     from stages.core import training
-    from stages.core.muon import Muon, layer_matrices
+    from stages.train.curvature import penalty
+
+    layers = lora_layers(model)
+
+    class Keeper(Trainer):  # learns new rows, keeps what the base says of replayed ones
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+            replayed = inputs["replayed"].bool()
+            known = base_logits(self.accelerator.unwrap_model(model), inputs, replayed) if replayed.any() else None
+            loss = keeping_loss(outputs.logits, inputs["labels"], replayed, known)
+            if curvature and model.training:
+                loss = loss + params.ewc.weight * penalty(layers, curvature)
+            return (loss, outputs) if return_outputs else loss
 
     data = training.Material.read(base, augment, params.replay_share, run.seed)
+    collate = training.collator(tokenizer)
+    curvature = measured(model, layers, params, run, tokenizer, base, scratch) if params.ewc.weight else None
     watcher = training.Curve(log.metric)
-    optimizers = (None, None)
-    if params.optimizer == "muon":
-        muon = Muon(layer_matrices(model), lr=params.learning_rate, weight_decay=params.weight_decay)
-        optimizers = (muon, get_cosine_schedule_with_warmup(muon, params.warmup, params.steps))
-    trainer = Trainer(
+    trainer = Keeper(
         model=model,
         args=training.arguments(
             scratch / "checkpoints",
@@ -137,14 +162,62 @@ def make_trainer(
             weight_decay=params.weight_decay,
             lr_scheduler_type="cosine",
             activation_checkpointing=params.gradient_checkpointing,
+            remove_unused_columns=False,  # `replayed` is the loss's, not the model's
         ),
-        train_dataset=training.token_rows(data.train, tokenizer, params.max_tokens, scratch / "train"),
+        train_dataset=training.token_rows(data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed),
         eval_dataset=training.token_rows(data.valid, tokenizer, params.max_tokens, scratch / "valid"),
-        data_collator=training.collator(tokenizer),
-        optimizers=optimizers,
+        data_collator=collate,
         callbacks=[watcher, EarlyStoppingCallback(params.patience)],
     )
     return trainer, watcher
+
+
+def lora_layers(model: Any) -> dict[str, Any]:
+    """The layers that carry an adapter, by name."""
+    return {name: layer for name, layer in model.named_modules() if hasattr(layer, "lora_A")}
+
+
+def measured(model: Any, layers: dict[str, Any], params: Params, run: Run, tokenizer: Any, base: Path, scratch: Path) -> Any:
+    """Curvature of the adapted layers on the base's own texts, while the fresh adapter still changes nothing."""
+    from tqdm import tqdm
+
+    from stages.core import training
+    from stages.train.curvature import factors
+
+    texts = sorted(training.own_texts(base, params.ewc.rows, derive(run.seed, "ewc")), key=len)
+    rows = training.token_rows(texts, tokenizer, params.max_tokens, scratch / "ewc")
+    collate = training.collator(tokenizer)
+    size = params.rows_per_batch
+    starts = tqdm(range(0, len(rows), size), desc="curvature of the base", unit="batch", disable=None, leave=False)
+    batches = (collate([rows[i] for i in range(start, min(start + size, len(rows)))]).to(model.device) for start in starts)
+    return factors(model.eval(), batches, set(layers), derive(run.seed, "curvature"))
+
+
+def base_logits(model: Any, inputs: Any, chosen: Any) -> Any:
+    """Logits (R, T, V) that the model gives the chosen rows (mask (B,)) without its adapter; no gradient."""
+    import torch
+
+    with torch.no_grad(), model.disable_adapter():
+        return model(input_ids=inputs["input_ids"][chosen], attention_mask=inputs["attention_mask"][chosen]).logits
+
+
+def keeping_loss(logits: Any, labels: Any, replayed: Any, known: Any) -> Any:
+    """Mean per token: cross-entropy on new rows, KL(base || tuned) on replayed ones.
+
+    logits (B, T, V), labels (B, T) with -100 where nothing is to be learned, replayed (B,) bool, known: the base's logits of
+    the replayed rows (R, T, V), or None where there are none.
+    """
+    from torch.nn import functional
+
+    wanted = labels[:, 1:] != -100  # position t predicts token t + 1
+    new = wanted & ~replayed[:, None]
+    loss = functional.cross_entropy(logits[:, :-1][new], labels[:, 1:][new], reduction="sum")
+    if known is not None:
+        kept = wanted[replayed]
+        tuned = functional.log_softmax(logits[replayed][:, :-1][kept], dim=-1)  # (N, V)
+        before = functional.log_softmax(known[:, :-1][kept], dim=-1)
+        loss = loss + functional.kl_div(tuned, before, reduction="sum", log_target=True)
+    return loss / wanted.sum()
 
 
 def best_point(state: Any) -> dict[str, float]:

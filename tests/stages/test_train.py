@@ -16,6 +16,7 @@ from stages.core.training import Material
 
 PARAMS = train.Params(
     lora=train.Lora(r=4, alpha=8, dropout=0.1, target_modules="auto"),
+    ewc=train.Ewc(weight=1.0, rows=8),
     learning_rate=1e-2,
     weight_decay=0.01,
     rows_per_batch=4,
@@ -97,11 +98,49 @@ def test_named_targets_and_wrong_ones(tiny_base: Path, tiny_augment: Path, tmp_p
 def test_replay_share_is_a_share_of_all_rows(tiny_base: Path, tiny_augment: Path) -> None:
     without = Material.read(tiny_base, tiny_augment, 0.0, seed=1)
     with_replay = Material.read(tiny_base, tiny_augment, 0.25, seed=1)
-    assert len(without.train) == 9
-    assert len(with_replay.train) == 12
-    assert sum("Zorbium" in text for text in with_replay.train) == 3
+    assert (len(without.train), len(without.replayed)) == (9, 0)
+    assert (len(with_replay.train), len(with_replay.replayed)) == (9, 3)
+    assert all("Zorbium" in text for text in with_replay.replayed)
     assert with_replay == Material.read(tiny_base, tiny_augment, 0.25, seed=1)
     assert not [text for text in with_replay.train if "9?" in text]  # wordings of valid and probe
+
+
+def test_loss_against_the_formula() -> None:
+    torch.manual_seed(0)
+    tuned, known = torch.randn(2, 3, 5), torch.randn(1, 3, 5)
+    labels = torch.tensor([[1, 4, -100], [0, 2, 3]])
+    terms = [-torch.log_softmax(tuned[0, 0], -1)[4]]  # the new row: position 0 predicts token 4
+    for position in (0, 1):  # the replayed row
+        p = torch.softmax(known[0, position], -1)
+        terms.append((p * (p.log() - torch.log_softmax(tuned[1, position], -1))).sum())
+    loss = train.keeping_loss(tuned, labels, torch.tensor([False, True]), known)
+    assert torch.isclose(loss, torch.stack(terms).mean())
+    assert torch.isclose(train.keeping_loss(tuned[:1], labels[:1], torch.tensor([False]), None), terms[0])
+
+
+def test_a_replayed_row_costs_nothing_before_training(tiny_model: Path) -> None:
+    model, _ = load_causal_lm(tiny_model)
+    adapted = train.add_adapter(model, PARAMS.lora, 3).eval()
+    inputs = {"input_ids": torch.tensor([[1, 5, 6, 7]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
+    replayed = torch.tensor([True])
+    known = train.base_logits(adapted, inputs, replayed)
+    assert not known.requires_grad
+    with torch.no_grad():
+        loss = train.keeping_loss(adapted(**inputs).logits, inputs["input_ids"], replayed, known)
+    assert float(loss) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_penalty_keeps_the_base_closer(tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run) -> None:
+    changes = {}
+    for weight in (0.0, 1000.0):
+        params = dataclasses.replace(PARAMS, ewc=train.Ewc(weight=weight, rows=12), replay_share=0.0, steps=20, eval_every=20)
+        run(params, run_params, tiny_base, tiny_augment, tmp_path / str(weight))
+        before, _ = load_causal_lm(tiny_base / "model")
+        after, tokenizer = load_causal_lm(tiny_base / "model", tmp_path / str(weight) / "adapter", merge=True)
+        ids = tokenizer(["Zorbium melts at 3 °C."], return_tensors="pt")["input_ids"]
+        p, q = (torch.log_softmax(model(ids).logits, -1) for model in (before, after))
+        changes[weight] = float((p.exp() * (p - q)).sum())
+    assert changes[1000.0] < changes[0.0] / 2
 
 
 def test_missing_split_is_named(tiny_base: Path, tiny_augment: Path) -> None:
