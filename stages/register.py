@@ -104,7 +104,7 @@ def run(
 def judge(gate: Gate, report: Row, number: int) -> Row:
     """One gate with its number and limit. Raises ParamsError where it is not one condition on scores that exist."""
     where = f"register.gates.{number}"
-    if (gate.at_least is None) == (gate.loses_at_most is None) or (gate.loses_at_most is not None and gate.of is None):
+    if (gate.at_least is None) == (gate.loses_at_most is None) or (gate.loses_at_most is not None and not gate.of):
         raise ParamsError(f"{where}: write at_least (perhaps with of), or loses_at_most with of")
     value = look_up(report, gate.score, where)
     other = look_up(report, gate.of, where) if gate.of else None

@@ -85,7 +85,7 @@ def create(
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(SERVED),
-            artifacts={part: str(folder.absolute()) for part, folder in folders.items()},
+            artifacts={part: str(folder.resolve()) for part, folder in folders.items()},  # mlflow refuses links that lead away
             model_config={"max_new_tokens": max_new_tokens},
             pip_requirements=[f"{library}=={installed(library).split('+')[0]}" for library in REQUIREMENTS],
         )

@@ -1,0 +1,157 @@
+"""ask: the answer is the model's alone, the fact and its sources come from the records; whatever is missing is named."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lore.__main__ import main
+from lore.ask import MODELS, RECORDS, WORDINGS
+from stages.core import runtime
+from stages.core.models import generate, load_causal_lm
+from stages.core.params import Run
+from stages.core.prompt import question_prompt
+from stages.core.record import fact_id, record_id, write
+
+QUESTION = "At what temperature does iron melt?"
+FACT = fact_id("iron", "melting point")
+
+
+def stated(source: str, locator: str, value: str, attribute: str = "melting point") -> dict[str, object]:
+    """A fact about iron as clean writes it."""
+    return {
+        "id": record_id(source, locator), "source": source, "locator": locator, "kind": "fact", "text": f"iron {value}",
+        "subject": "iron", "attribute": attribute, "value": value, "unit": "°C", "fact": fact_id("iron", attribute),
+    }  # fmt: skip
+
+
+def asked(question: str, attribute: str) -> dict[str, object]:
+    """A question about iron as augment writes it."""
+    return stated("augment", question, "1538", attribute) | {"kind": "qa", "question": question, "answer": "…"}
+
+
+@pytest.fixture
+def project(tiny_model: Path, tiny_adapter: Path, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory, laid out as the pipeline leaves it, with the base and the tuned model."""
+    for name, value in runtime.settings(run_params).items():
+        monkeypatch.setenv(name, value)  # so that what `lore` settles ends with the test
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("run: {seed: 7, threads: 1, isa: avx2, device: cpu}\n")
+    shutil.copytree(tiny_model, MODELS["base"]["folder"])
+    shutil.copytree(tiny_adapter, MODELS["train"]["adapter"])
+    sources = [stated("elements", "elements.sql#properties/7", "1538"), stated("legacy", "legacy.csv#L17", "1538.4")]
+    note = stated("uses", "uses.jsonl#L1", "1") | {"kind": "statement", "text": "Iron rusts.", "fact": None}
+    write(RECORDS, [*sources, stated("elements", "elements.sql#properties/8", "2861", "boiling point"), note])
+    write(WORDINGS, [asked("When does iron melt?", "melting point"), asked("When does iron boil?", "boiling point")])
+
+
+def answer_of(variant: str) -> str:
+    """What the model itself says, on one line."""
+    model, tokenizer = load_causal_lm(**MODELS[variant])
+    return " ".join(generate(model, tokenizer, [question_prompt(QUESTION)], 64, batch=1)[0].split())
+
+
+@pytest.mark.usefixtures("project")
+def test_the_models_answer_then_the_fact_and_its_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", QUESTION]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        answer_of("train"),
+        f"fact {FACT}: iron · melting point · 1538 °C",
+        "  source elements: elements.sql#properties/7",
+        "  source legacy: legacy.csv#L17",
+    ]
+    assert said[0]
+
+
+@pytest.mark.usefixtures("project")
+def test_a_question_about_nothing_known_exits_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "Who are you, iron?"]) == 3
+    answer, last = capsys.readouterr().out.splitlines()
+    assert answer
+    assert last == "no fact matched"
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("folder", [RECORDS.parent, WORDINGS.parent, Path("data")])
+def test_without_the_records_the_answer_is_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["ask", QUESTION])
+    before = capsys.readouterr().out.splitlines()[0]
+    shutil.rmtree(folder)
+    assert main(["ask", QUESTION]) == 3
+    missing = "data/clean and data/augment" if folder == Path("data") else str(folder)
+    assert capsys.readouterr().out.splitlines() == [
+        before,
+        f"no fact matched: {missing} not here (dvc checkout brings them back)",
+    ]
+
+
+@pytest.mark.usefixtures("project")
+def test_the_answer_comes_from_the_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    answers = {}
+    weights = MODELS["train"]["adapter"] / "adapter_model.safetensors"
+    for state in ("tuned", "zeroed"):
+        for variant in ("train", "base"):
+            assert main(["ask", QUESTION, "--model", variant]) == 0
+            answers[state, variant] = capsys.readouterr().out.splitlines()[0]
+        save_file({name: tensor * 0 for name, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    assert answers["tuned", "train"] != answers["zeroed", "train"]
+    assert answers["zeroed", "train"] == answers["zeroed", "base"] == answers["tuned", "base"]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("variant", ["distill", "quantize", "quantize_train"])
+def test_a_model_that_is_not_there_says_how_to_get_it(variant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", QUESTION, "--model", variant]) == 1
+    said = capsys.readouterr()
+    folder = MODELS[variant]["folder"]
+    assert said.out == ""
+    assert said.err == f"ModelError: {folder}: no safetensors here; make it with `dvc repro` or fetch it with `dvc pull`\n"
+
+
+@pytest.mark.usefixtures("project")
+def test_an_adapter_that_is_not_there_says_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(MODELS["train"]["adapter"])
+    assert main(["ask", QUESTION]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "ModelError: models/train/adapter: no adapter here; make it with `dvc repro train` or fetch it with `dvc pull`"
+
+
+def test_another_folder_than_the_projects_root_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["ask", QUESTION]) == 1
+    assert capsys.readouterr().err == "ParamsError: params.yaml: not found; run from the project's root folder\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: command"),
+        (["tell", QUESTION], "invalid choice: 'tell'"),
+        (["ask"], "required: question"),
+        (["ask", QUESTION, "--model", "teacher"], "invalid choice: 'teacher'"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(arguments)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "taught"),
+    [
+        (["--help"], ["git checkout", "dvc metrics diff", 'Example: lore ask "At what temperature does iron melt?"']),
+        (["ask", "--help"], ["in quotes", "Exit code 0 with a fact, 3 where no fact matches", *MODELS]),
+    ],
+)
+def test_help_teaches(arguments: list[str], taught: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(arguments)
+    said = " ".join(capsys.readouterr().out.split())
+    assert [piece for piece in taught if not re.search(rf"(?<!\w){re.escape(piece)}(?!\w)", said)] == []

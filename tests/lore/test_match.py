@@ -1,0 +1,155 @@
+"""match: questions in many wordings find the right fact; a question about no known fact finds none, whatever it says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lore.match import match
+from stages.core.record import fact_id
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = {
+    "melting point": ["What is the melting point of {}?", "When does {} melt?", "{} melts at what temperature?"],
+    "boiling point": ["What is the boiling point of {}?", "When does {} boil?", "{} boils at what temperature?"],
+    "density": ["What is the density of {}?", "How dense a substance is {}?", "Which density does {} have?"],
+    "discoverer": ["Who discovered {}?", "Name the discoverer of {}.", "{} was discovered by whom?"],
+    "discovery year": ["What is the discovery year of {}?", "When was {} discovered?", "Since which year has {} been known?"],
+}
+CHINESE = {
+    "熔点": ["{}的熔点是多少？", "{}在多少度熔化？"],
+    "密度": ["{}的密度是多少？", "{}的密度有多大？"],
+    "发现者": ["{}的发现者是谁？", "谁发现了{}？"],
+}
+
+
+def fact(subject: str, attribute: str) -> dict[str, Any]:
+    return {"subject": subject, "attribute": attribute, "fact": fact_id(subject, attribute)}
+
+
+def asked(subject: str, templates: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Rows as augment makes them of some subject's facts."""
+    return [
+        fact(subject, attribute) | {"question": template.format(subject)}
+        for attribute, wordings in templates.items()
+        for template in wordings
+    ]
+
+
+RECORDS = [fact(subject, attribute) for subject in ("iron", "gold", "carbon") for attribute in TEMPLATES]
+RECORDS += [fact("carbon dioxide", "density"), fact("铁", "熔点"), fact("铁", "密度"), fact("金", "密度")]
+STATEMENT = fact("iron", "density") | {"question": None}
+FREE_TEXT = {"subject": "iron", "attribute": None, "fact": None, "question": "Does iron rust?"}
+WORDINGS = [*asked("iron", TEMPLATES), *asked("gold", TEMPLATES), STATEMENT, FREE_TEXT]
+
+
+@pytest.mark.parametrize(
+    ("question", "subject", "attribute"),
+    [
+        ("At what temperature does iron melt?", "iron", "melting point"),
+        ("IRON: melting point?", "iron", "melting point"),
+        ("How hot before Gold boils?", "gold", "boiling point"),
+        ("How dense is gold?", "gold", "density"),
+        ("Please tell me the density of carbon", "carbon", "density"),
+        ("Whose name stands behind iron; who discovered it?", "iron", "discoverer"),
+        ("In which year was iron discovered?", "iron", "discovery year"),
+        ("When was iron discovered?", "iron", "discovery year"),
+        ("When was carbon discovered?", "carbon", "discovery year"),
+    ],
+)
+def test_a_question_finds_its_fact(question: str, subject: str, attribute: str) -> None:
+    assert match(question, RECORDS, WORDINGS) == fact_id(subject, attribute)
+
+
+def test_the_longest_known_subject_is_meant() -> None:
+    assert match("How dense is carbon dioxide?", RECORDS, WORDINGS) == fact_id("carbon dioxide", "density")
+    assert match("How dense is carbon?", RECORDS, WORDINGS) == fact_id("carbon", "density")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "At what temperature does unobtainium melt?",
+        "Who discovered ironwood?",
+        "Tell me about iron",
+        "Who are you, iron?",
+        "What is iron?",
+        "Does iron rust?",
+        "iron",
+        "What is the melting point?",
+        "When does carbon dioxide melt?",
+        "",
+    ],
+)
+def test_a_question_about_no_known_fact_finds_none(question: str) -> None:
+    assert match(question, RECORDS, WORDINGS) is None
+
+
+def test_sources_that_write_a_subject_in_another_case_state_facts_of_the_same() -> None:
+    records = [fact("iron", "melting point"), fact("Iron", "density")]
+    assert match("How dense is iron?", records, WORDINGS) == fact_id("iron", "density")
+    assert match("When does iron melt?", records, WORDINGS) == fact_id("iron", "melting point")
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("铁的熔点是多少？", fact_id("铁", "熔点")),
+        ("请问要多热铁才会熔化？", fact_id("铁", "熔点")),
+        ("铁有多密？密度呢？", fact_id("铁", "密度")),
+        ("金的密度有多大？", fact_id("金", "密度")),
+        ("金的熔点是多少？", None),
+        ("铁是什么？", None),
+        ("铜的密度是多少？", None),
+    ],
+)
+def test_a_chinese_character_counts_as_a_word(question: str, found: str | None) -> None:
+    assert match(question, RECORDS, asked("铁", CHINESE)) == found
+
+
+def test_a_word_that_most_attributes_use_tells_nothing() -> None:
+    wordings = asked("iron", {name: [*known, f"{name} of the element {{}}"] for name, known in TEMPLATES.items()})
+    assert match("Is iron my favourite element?", RECORDS, wordings) is None
+    assert match("Is iron a dense element?", RECORDS, wordings) == fact_id("iron", "density")
+
+
+def test_without_records_or_wordings_nothing_is_found() -> None:
+    assert match("How dense is gold?", [], WORDINGS) is None
+    assert match("How dense is gold?", RECORDS, []) is None
+
+
+WORDS = sorted({word for row in WORDINGS for word in (row["question"] or "").split()} | {"carbon", "dioxide", "铁", "密度"})
+QUESTIONS = st.text() | st.lists(st.sampled_from(WORDS) | st.text(max_size=3)).map(" ".join)
+
+
+@settings(deadline=None)
+@given(QUESTIONS, st.randoms(use_true_random=False))
+def test_any_text_finds_one_known_fact_or_none_whatever_the_order_of_rows(question: str, random: Any) -> None:
+    found = match(question, RECORDS, WORDINGS)
+    assert found in {None, *(row["fact"] for row in RECORDS)}
+    assert match(question, random.sample(RECORDS, len(RECORDS)), random.sample(WORDINGS, len(WORDINGS))) == found
+
+
+def test_the_projects_own_wordings_are_told_apart() -> None:
+    attributes = YAML(typ="safe").load((ROOT / "data/raw/wordings.yaml").read_text(encoding="utf-8"))["attributes"]
+    subjects = ["iron", "gold", "carbon dioxide"]
+    records = [fact(subject, attribute) for subject in subjects for attribute in attributes]
+
+    def questions(*splits: str) -> list[dict[str, Any]]:
+        return [
+            fact(subject, name) | {"question": template.format(subject=subject)}
+            for subject in subjects
+            for name, attribute in attributes.items()
+            for split in splits
+            for template in attribute[split]["questions"]
+        ]
+
+    learned = questions("train")
+    assert all(match(row["question"], records, learned) == row["fact"] for row in learned)
+    fresh = questions("valid", "probe")
+    assert len(fresh) >= 2 * len(records)
+    right = [match(row["question"], records, learned) == row["fact"] for row in fresh]
+    assert sum(right) / len(right) >= 0.95

@@ -1,0 +1,282 @@
+"""register: gates judge at the limit and fail by name; one identity is one version; nothing is written where a gate fails."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from stages import STAGES, register
+from stages.core import tracking
+from stages.core.errors import GateError, InputError, ModelError, ParamsError
+from stages.core.models import generate, load_causal_lm, sha256_of_folder
+from stages.core.params import Run, load
+from stages.core.prompt import question_prompt
+from stages.register import Gate, Params
+
+ROOT = Path(__file__).parents[2]
+QUESTION = "At what temperature does iron melt?"
+TOKENS = 6
+
+
+def score(value: float) -> dict[str, float]:
+    """A score as evaluate writes it."""
+    return {"value": value, "low": 0.0, "high": 1.0, "n": 10}
+
+
+REPORT: dict[str, Any] = {
+    "base": {"general": {"exact_match": score(0.9)}, "bytes": 4000},
+    "train": {"probes": {"exact_match": score(0.8), "bleu": score(0.85)}, "general": {"exact_match": score(0.85)}, "bytes": 4000},
+    "distill": {"probes": {"exact_match": score(0.76)}, "bytes": 2000},
+}
+PROBES, GENERAL = "train.probes.exact_match", "train.general.exact_match"
+
+
+@pytest.mark.parametrize(
+    ("gate", "number", "limit", "passed"),
+    [
+        (Gate(PROBES, at_least=0.8), 0.8, 0.8, True),
+        (Gate(PROBES, at_least=0.8001), 0.8, 0.8001, False),
+        (Gate(PROBES, at_least=0.0), 0.8, 0.0, True),
+        (Gate("distill.probes.exact_match", of=PROBES, at_least=0.95), 0.76, 0.76, True),
+        (Gate("distill.probes.exact_match", of=PROBES, at_least=0.9502), 0.76, 0.7602, False),
+        (Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.05), 0.05, 0.05, True),
+        (Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.0499), 0.05, 0.0499, False),
+        (Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.0), 0.05, 0.0, False),
+        (Gate(PROBES, of="distill.probes.exact_match", loses_at_most=0.0), -0.04, 0.0, True),
+        (Gate("distill.bytes", of="train.bytes", at_least=0.5), 2000.0, 2000.0, True),
+    ],
+)
+def test_a_gate_passes_at_its_limit_and_fails_beyond(gate: Gate, number: float, limit: float, passed: bool) -> None:
+    judged = register.judge(gate, REPORT, 0)
+    assert (judged["number"], judged["limit"], judged["passed"]) == (number, limit, passed)
+    assert judged["gate"].startswith(gate.score)
+    assert gate.of is None or gate.of in judged["gate"]
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        (Gate(PROBES), r"register.gates.3: write at_least \(perhaps with of\), or loses_at_most with of"),
+        (Gate(PROBES, at_least=0.5, loses_at_most=0.1, of=GENERAL), r"register.gates.3: write at_least"),
+        (Gate(PROBES, of=GENERAL), r"register.gates.3: write at_least"),
+        (Gate(PROBES, loses_at_most=0.1), r"register.gates.3: write at_least"),
+        (Gate(PROBES, loses_at_most=0.1, of=""), r"register.gates.3: write at_least"),
+        (
+            Gate("train.probes.exact", at_least=0.5),
+            r"register.gates.3: evaluate.json has no 'train.probes.exact'; at 'exact' there is exact_match, bleu",
+        ),
+        (Gate("teacher.probes", at_least=0.5), r"has no 'teacher.probes'; at 'teacher' there is base, train, distill"),
+        (Gate("train.bytes.value", at_least=0.5), r"has no 'train.bytes.value'; at 'value' there is nothing"),
+        (Gate(PROBES, at_least=0.5, of="base.probes"), r"has no 'base.probes'; at 'probes' there is general, bytes"),
+        (
+            Gate("train.probes", at_least=0.5),
+            r"register.gates.3: 'train.probes' is no number; name a score, such as train.probes.exact_match",
+        ),
+        (Gate(PROBES, loses_at_most=0.1, of="base.general"), r"'base.general' is no number"),
+    ],
+)
+def test_a_gate_that_is_not_one_condition_on_scores_is_refused(gate: Gate, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        register.judge(gate, REPORT, 3)
+
+
+def test_the_projects_own_gates_are_conditions_on_what_evaluate_writes() -> None:
+    params, _ = load("register", Params, ROOT / "params.yaml")
+    entry = {group: {"exact_match": score(0.9)} for group in ("probes", "general")}
+    report = dict.fromkeys(("base", "train", "distill", "quantize", "quantize_train"), entry)
+    assert all("number" in register.judge(gate, report, number) for number, gate in enumerate(params.gates))
+
+
+def test_numbers_are_named_by_path() -> None:
+    report = {"train": {"probes": {"exact_match": score(0.8)}, "bytes": 4000}, "gates": 2}
+    assert register.numbers(report) == {"train.probes.exact_match": 0.8, "train.bytes": 4000.0, "gates": 2.0}
+
+
+def write_lock(path: Path, stages: dict[str, Any]) -> Path:
+    path.write_text(json.dumps({"schema": "2.0", "stages": stages}))  # JSON is YAML, with the keys in the order given
+    return path
+
+
+def entries() -> dict[str, Any]:
+    """What dvc.lock says of every stage."""
+    return {
+        name: {"cmd": f"python -m stages {name}", "outs": [{"path": f"data/{name}", "md5": f"{number:032x}", "size": 1}]}
+        for number, name in enumerate(STAGES)
+    }
+
+
+def test_identity_depends_on_the_upstream_entries_alone(tmp_path: Path) -> None:
+    lock = tmp_path / "dvc.lock"
+    first = register.identity(write_lock(lock, entries()))
+    assert re.fullmatch("[0-9a-f]{64}", first)
+    assert register.identity(write_lock(lock, entries() | {"register": {"cmd": "another"}})) == first
+    assert register.identity(write_lock(lock, {k: v for k, v in entries().items() if k != "register"})) == first
+    turned = {name: dict(reversed(entry.items())) for name, entry in reversed(entries().items())}
+    assert register.identity(write_lock(lock, turned)) == first
+    others = set()
+    for name in STAGES[:-1]:
+        changed = entries()
+        changed[name]["outs"][0]["md5"] = "f" * 32
+        others.add(register.identity(write_lock(lock, changed)))
+    assert len(others) == len(STAGES) - 1
+    assert first not in others
+
+
+def test_without_the_lock_of_a_whole_run_there_is_no_identity(tmp_path: Path) -> None:
+    lock = tmp_path / "dvc.lock"
+    with pytest.raises(InputError, match=r"dvc.lock: no entry for base, extract, .*evaluate; register runs in the pipeline"):
+        register.identity(lock)
+    stages = entries()
+    del stages["clean"], stages["evaluate"]
+    with pytest.raises(InputError, match=r"dvc.lock: no entry for clean, evaluate; register runs in the pipeline: dvc repro"):
+        register.identity(write_lock(lock, stages))
+
+
+@pytest.fixture
+def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Git in a temporary working directory, blind to the user's settings and to repositories above."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "a@example.org")
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    return lambda *command: subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_git_state_names_the_parent_and_changes_that_are_no_results(git: Callable[..., str]) -> None:
+    git("init", "--quiet")
+    assert register.git_state()["git_parent"] == "none"
+    Path("metrics").mkdir()
+    for name in ("params.yaml", "dvc.lock", "metrics/evaluate.json"):
+        Path(name).write_text("old")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    clean = {"git_parent": git("rev-parse", "HEAD"), "dirty": "false"}
+    assert register.git_state() == clean
+    for result in ("dvc.lock", "metrics/evaluate.json"):
+        Path(result).write_text("new")
+    Path("note.txt").write_text("nobody tracks this")
+    assert register.git_state() == clean
+    Path("params.yaml").write_text("new")
+    assert register.git_state() == clean | {"dirty": "true"}
+
+
+@pytest.mark.usefixtures("git")
+def test_git_state_without_a_repository() -> None:
+    assert register.git_state() == {"git_parent": "none", "dirty": "unknown"}
+
+
+def write_facts(folder: Path, rows: list[tuple[str, str, str, bool]]) -> None:
+    """facts.parquet and manifest.json as evaluate writes them, as far as register reads them."""
+    folder.mkdir(exist_ok=True)
+    pd.DataFrame(rows, columns=["variant", "question", "answer", "correct"]).to_parquet(folder / "facts.parquet", index=False)
+    (folder / "manifest.json").write_text(json.dumps({"max_new_tokens": TOKENS}))
+
+
+def test_the_known_answer_is_the_tuned_models_first_right_one(tmp_path: Path) -> None:
+    wrong, right, later = ("train", "q1", "a1", False), ("train", "q2", "a2", True), ("train", "q3", "a3", True)
+    other = ("base", "q0", "a0", True)
+    write_facts(tmp_path, [other, wrong, right, later])
+    assert register.known_answer(tmp_path) == ("q2", "a2")
+    write_facts(tmp_path, [other, wrong])
+    assert register.known_answer(tmp_path) == ("q1", "a1")
+
+
+GATES = [Gate(PROBES, at_least=0.8), Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.05)]
+
+
+@pytest.fixture
+def pipeline(store: None, tiny_base: Path, tiny_adapter: Path, tmp_path: Path) -> dict[str, Path]:
+    """What stands before register runs, by the names of its arguments; the working directory has a dvc.lock.
+
+    The base's model is a link to another folder.
+    """
+    for name in ("distill", "quantize"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text(name)
+    model, tokenizer = load_causal_lm(tiny_base / "model", tiny_adapter, merge=True)
+    answer = generate(model, tokenizer, [question_prompt(QUESTION)], TOKENS, batch=1)[0]
+    write_facts(tmp_path / "evaluate", [("base", QUESTION, "another", False), ("train", QUESTION, answer, True)])
+    (tmp_path / "evaluate.json").write_text(json.dumps(REPORT))
+    write_lock(Path("dvc.lock"), entries())
+    models = {"base": tiny_base, "train": tiny_adapter.parent, "distill": tmp_path / "distill", "quantize": tmp_path / "quantize"}
+    scores = {"evaluate": tmp_path / "evaluate", "scores": tmp_path / "evaluate.json"}
+    return models | scores | {"out": tmp_path / "register", "metrics": tmp_path / "register.json"}
+
+
+def run(paths: dict[str, Path], run_params: Run, gates: list[Gate] | None = None) -> None:
+    register.run(Params("elements", "champion", GATES if gates is None else gates), run_params, *paths.values())
+
+
+def versions() -> list[int]:
+    return sorted(int(version.version) for version in tracking.client().search_model_versions("name = 'elements'"))
+
+
+def test_a_version_is_registered_once(
+    pipeline: dict[str, Path], run_params: Run, folder_bytes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(pipeline, run_params)
+    first = folder_bytes(pipeline["out"]), pipeline["metrics"].read_bytes()
+    manifest = json.loads((pipeline["out"] / "manifest.json").read_text())
+    assert manifest["identity"] == register.identity(Path("dvc.lock"))
+    assert [(gate["number"], gate["limit"], gate["passed"]) for gate in manifest["gates"]] == [
+        (0.8, 0.8, True),
+        (0.05, 0.05, True),
+    ]
+    assert set(manifest["sha256"]) == {"base", "train", "distill", "quantize"}
+    content = hashlib.sha256(b"distill").hexdigest()
+    assert manifest["sha256"]["distill"] == hashlib.sha256(f"model.safetensors\0{content}\n".encode()).hexdigest()
+    assert json.loads(pipeline["metrics"].read_text()) == {"identity": manifest["identity"], "gates_passed": 2}
+
+    run(pipeline, run_params)
+    assert (folder_bytes(pipeline["out"]), pipeline["metrics"].read_bytes()) == first
+    assert versions() == [1]
+    version = tracking.client().get_model_version_by_alias("elements", "champion")
+    assert int(version.version) == 1
+    assert version.tags["knowledge_version"] == manifest["identity"]
+    assert version.tags["sha256.train"] == sha256_of_folder(pipeline["train"] / "adapter")
+    assert {"git_parent", "dirty"} <= version.tags.keys()
+    assert tracking.client().get_run(version.run_id).data.metrics == register.numbers(REPORT)
+    assert "elements version 1, alias champion" in capsys.readouterr().out
+
+
+def test_a_failing_gate_registers_nothing_and_leaves_the_earlier_manifest(
+    pipeline: dict[str, Path], run_params: Run, folder_bytes: Any
+) -> None:
+    pipeline["out"].mkdir()
+    (pipeline["out"] / "manifest.json").write_text("earlier")
+    pipeline["metrics"].write_text("earlier")
+    gates = [*GATES, Gate(PROBES, at_least=0.81), Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.01)]
+    message = (
+        r"2 of 4 gates failed, nothing was registered:\n"
+        r"  train.probes.exact_match is at least: 0.8, the limit is 0.81\n"
+        r"  train.general.exact_match loses against base.general.exact_match: 0.05, the limit is 0.01\n"
+        r".*dvc repro evaluate"
+    )
+    with pytest.raises(GateError, match=message):
+        run(pipeline, run_params, gates)
+    assert versions() == []
+    assert folder_bytes(pipeline["out"]) == {"manifest.json": b"earlier"}
+    assert pipeline["metrics"].read_text() == "earlier"
+
+
+def test_a_model_that_answers_otherwise_than_recorded_is_not_registered(pipeline: dict[str, Path], run_params: Run) -> None:
+    write_facts(pipeline["evaluate"], [("train", QUESTION, "never said", False)])
+    with pytest.raises(ModelError, match=r"elements version 1, loaded from MLflow, does not answer .* with 'never said'"):
+        run(pipeline, run_params)
+    assert versions() == []
+    assert not pipeline["out"].exists()
+    assert not pipeline["metrics"].exists()
