@@ -4,8 +4,10 @@ In: the models, the scores of evaluate, dvc.lock. Out: `manifest.json` (gates wi
 model, the version's identity), the same as `register.json` in metrics; in MLflow a version of the registered model,
 with an alias.
 
-The identity of a knowledge version is the digest of its upstream entries in dvc.lock, because a run comes before its
-commit; git's parent and whether the tree was dirty are tags. The same identity is never registered twice.
+The identity of a knowledge version is the digest of what dvc.lock says the stages before this one made, because a run comes
+before its commit; git's parent and whether the tree was dirty are tags. It is made of outputs, all of them inputs of this
+stage, and not of code or settings: a change that changed no byte is no other version, and DVC would not run this stage for it.
+The same identity is never registered twice.
 
 Refused: a gate that fails (all failures are named, nothing is registered); a model that, loaded from MLflow, answers
 another way than evaluate recorded.
@@ -60,6 +62,9 @@ def run(
     params: Params,
     run: Run,
     base: Path,
+    extract: Path,
+    clean: Path,
+    augment: Path,
     train: Path,
     distill: Path,
     quantize: Path,
@@ -78,7 +83,8 @@ def run(
             f"{len(failed)} of {len(gates)} gates failed, nothing was registered:\n{lines}\n"
             "The models are in place; improve them, or change register.gates. For experiments run: dvc repro evaluate"
         )
-    folders = {"base": base / "model", "train": train / "adapter", "distill": distill, "quantize": quantize}
+    folders = {"base": base / "model", "extract": extract, "clean": clean, "augment": augment}
+    folders |= {"train": train / "adapter", "distill": distill, "quantize": quantize}
     manifest: Row = {
         "identity": identity(Path("dvc.lock")),
         "gates": gates,
@@ -134,12 +140,18 @@ def look_up(report: Row, path: str, where: str) -> float:
 
 
 def identity(lock: Path) -> str:
-    """SHA-256 over what dvc.lock says of every stage before this one. Raises InputError where a stage is missing."""
+    """SHA-256 over the hashes that dvc.lock has of data/<stage> and models/<stage> of every stage before this one.
+
+    Raises InputError where one is missing.
+    """
     stages = read_yaml(lock).get("stages", {}) if lock.is_file() else {}
-    if missing := [name for name in UPSTREAM if name not in stages]:
-        raise InputError(f"{lock}: no entry for {', '.join(missing)}; register runs in the pipeline: dvc repro")
-    upstream = {name: stages[name] for name in UPSTREAM}
-    return hashlib.sha256(json.dumps(upstream, sort_keys=True).encode()).hexdigest()
+    made = {
+        name: [out["md5"] for out in stages.get(name, {}).get("outs", []) if out["path"] in (f"data/{name}", f"models/{name}")]
+        for name in UPSTREAM
+    }
+    if missing := [name for name, hashes in made.items() if not hashes]:
+        raise InputError(f"{lock}: no output of {', '.join(missing)}; register runs in the pipeline: dvc repro")
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
 
 def git_state() -> dict[str, str]:

@@ -210,6 +210,18 @@ def test_every_setting_is_read_by_its_stage() -> None:
         load(name, importlib.import_module(f"stages.{name}").Params, ROOT / "params.yaml")
 
 
+def test_no_dependency_was_hashed_as_an_empty_folder() -> None:
+    """DVC sees a folder inside another DVC project as empty, and would then never notice a change there."""
+    stages = yaml(ROOT / "dvc.lock")["stages"]
+    assert stages
+    assert not [(name, dep["path"]) for name, stage in stages.items() for dep in stage["deps"] if dep.get("nfiles") == 0]
+
+
+def test_every_file_of_the_seed_model_is_a_dependency() -> None:
+    deps = set(yaml(ROOT / "dvc.yaml")["stages"]["base"]["deps"])
+    assert {f"models/seed/model/{path.name}" for path in (ROOT / "models/seed/model").iterdir()} <= deps
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """What the checks read, to be broken."""

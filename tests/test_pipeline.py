@@ -22,7 +22,7 @@ from stages.core.models import sha256_of_folder
 
 ROOT = Path(__file__).parent.parent
 OVERLAY: dict[str, Any] = {
-    "train": {"steps": 40, "eval_every": 20, "warmup": 5},
+    "train": {"steps": 40, "eval_every": 20, "warmup": 5, "ewc": {"weight": 1.5, "rows": 128}},
     "distill": {"steps": 20, "eval_every": 10, "warmup": 5},
     "evaluate": {"general": 40},
 }
@@ -130,6 +130,19 @@ def test_a_first_run_runs_every_stage_and_a_second_none(clone: Clone) -> None:
     assert len(facts) == 5 * facts["fact"].nunique()
 
 
+def test_another_place_arrives_at_the_same_hashes(clone: Clone, tmp_path: Path) -> None:
+    """Other path, time zone, language, umask, hash seed, and one CPU instead of two."""
+    root = tmp_path / "another place"
+    clone("git", "clone", "-q", str(clone.root), str(root))
+    shutil.copytree(clone.root / "data" / "wordnet", root / "data" / "wordnet", copy_function=os.link)
+    other = Clone(root)
+    other.environment |= {"TZ": "Asia/Kolkata", "LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "4711"}
+    one_cpu = ["taskset", "-c", "0"] if shutil.which("taskset") else []
+    other(*one_cpu, "sh", "-c", "umask 077 && dvc repro")
+    assert other("git", "status", "--porcelain") == ""
+    assert other.hashes() == clone.hashes()
+
+
 def test_the_data_changed(clone: Clone) -> None:
     before = clone.facts().query("subject == 'iron' and attribute == 'melting point'")["expected"].iloc[0]
     clone("git", "checkout", "-q", "-b", "hotter")
@@ -184,6 +197,49 @@ def test_a_failing_gate_names_itself_and_registers_nothing(clone: Clone) -> None
     assert "train.probes.exact_match" in output
     assert "1.01" in output
     clone("git", "checkout", "-q", "params.yaml")
+
+
+QUESTIONS = ("At what temperature does iron melt?", "Who discovered radium?", "What is the density of gold?")
+
+
+def test_answers_come_from_the_model_alone(clone: Clone) -> None:
+    """With data and metrics out of reach the answers are the same; with the adapter zeroed they are the base's."""
+    tuned, base = answers(clone), answers(clone, "--model", "base")
+    away = clone.root.with_name("away")
+    away.mkdir()
+    for name in ("data", "metrics"):
+        (clone.root / name).rename(away / name)
+    assert answers(clone, code=3) == tuned
+    for name in ("data", "metrics"):
+        (away / name).rename(clone.root / name)
+    zero_adapter(clone.root / "models/train/adapter/adapter_model.safetensors")
+    assert answers(clone) == base != tuned
+
+
+def answers(clone: Clone, *options: str, code: int = 0) -> list[str]:
+    """The first line that `lore ask` prints for each question."""
+    found = []
+    for question in QUESTIONS:
+        done = subprocess.run(
+            ["lore", "ask", question, *options],
+            cwd=clone.root,
+            env=clone.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        found.append(done.stdout.splitlines()[0])
+    return found
+
+
+def zero_adapter(path: Path) -> None:
+    """Replace all tensors by zeros; the file may be a link into DVC's cache, which must stay as it is."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = {name: tensor * 0 for name, tensor in load_file(path).items()}
+    path.unlink()
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def change_iron(clone: Clone) -> None:

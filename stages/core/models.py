@@ -14,7 +14,9 @@ def load_causal_lm(folder: Path, adapter: Path | None = None, *, merge: bool = F
     there is one). Raises ModelError where weights, tokenizer or adapter are missing or do not fit.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # of loading, which takes no time
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"{folder}: no safetensors here; make it with `dvc repro` or fetch it with `dvc pull`")
     try:

@@ -3,7 +3,9 @@
 The only place that writes environment variables.
 """
 
+import logging
 import os
+import warnings
 
 from stages.core.params import Run
 
@@ -41,3 +43,6 @@ def settings(run: Run, online: bool = False) -> dict[str, str]:
 def prepare(run: Run, online: bool = False) -> None:
     """Set the environment of this process. Call it before anything imports torch or numpy."""
     os.environ.update(settings(run, online))
+    for name in ("torch.utils._pytree", "torchao"):  # what libraries tell each other's authors while they are imported
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)

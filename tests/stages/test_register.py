@@ -1,6 +1,7 @@
 """register: gates judge at the limit and fail by name; one identity is one version; nothing is written where a gate fails."""
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -112,7 +113,7 @@ def entries() -> dict[str, Any]:
     }
 
 
-def test_identity_depends_on_the_upstream_entries_alone(tmp_path: Path) -> None:
+def test_identity_depends_on_the_upstream_outputs_alone(tmp_path: Path) -> None:
     lock = tmp_path / "dvc.lock"
     first = register.identity(write_lock(lock, entries()))
     assert re.fullmatch("[0-9a-f]{64}", first)
@@ -120,6 +121,10 @@ def test_identity_depends_on_the_upstream_entries_alone(tmp_path: Path) -> None:
     assert register.identity(write_lock(lock, {k: v for k, v in entries().items() if k != "register"})) == first
     turned = {name: dict(reversed(entry.items())) for name, entry in reversed(entries().items())}
     assert register.identity(write_lock(lock, turned)) == first
+    edited = entries()
+    edited["train"] |= {"cmd": "another", "deps": [{"path": "stages/train", "md5": "0"}]}
+    edited["clean"]["outs"].append({"path": "metrics/clean.json", "md5": "0"})
+    assert register.identity(write_lock(lock, edited)) == first
     others = set()
     for name in STAGES[:-1]:
         changed = entries()
@@ -131,11 +136,11 @@ def test_identity_depends_on_the_upstream_entries_alone(tmp_path: Path) -> None:
 
 def test_without_the_lock_of_a_whole_run_there_is_no_identity(tmp_path: Path) -> None:
     lock = tmp_path / "dvc.lock"
-    with pytest.raises(InputError, match=r"dvc.lock: no entry for base, extract, .*evaluate; register runs in the pipeline"):
+    with pytest.raises(InputError, match=r"dvc.lock: no output of base, extract, .*evaluate; register runs in the pipeline"):
         register.identity(lock)
     stages = entries()
     del stages["clean"], stages["evaluate"]
-    with pytest.raises(InputError, match=r"dvc.lock: no entry for clean, evaluate; register runs in the pipeline: dvc repro"):
+    with pytest.raises(InputError, match=r"dvc.lock: no output of clean, evaluate; register runs in the pipeline: dvc repro"):
         register.identity(write_lock(lock, stages))
 
 
@@ -204,17 +209,18 @@ def pipeline(store: None, tiny_base: Path, tiny_adapter: Path, tmp_path: Path) -
 
     The base's model is a link to another folder.
     """
-    for name in ("distill", "quantize"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").write_text(name)
+    made = {name: tmp_path / name for name in ("extract", "clean", "augment", "distill", "quantize")}
+    for name, folder in made.items():
+        folder.mkdir()
+        (folder / "model.safetensors").write_text(name)
     model, tokenizer = load_causal_lm(tiny_base / "model", tiny_adapter, merge=True)
     answer = generate(model, tokenizer, [question_prompt(QUESTION)], TOKENS, batch=1)[0]
     write_facts(tmp_path / "evaluate", [("base", QUESTION, "another", False), ("train", QUESTION, answer, True)])
     (tmp_path / "evaluate.json").write_text(json.dumps(REPORT))
     write_lock(Path("dvc.lock"), entries())
-    models = {"base": tiny_base, "train": tiny_adapter.parent, "distill": tmp_path / "distill", "quantize": tmp_path / "quantize"}
-    scores = {"evaluate": tmp_path / "evaluate", "scores": tmp_path / "evaluate.json"}
-    return models | scores | {"out": tmp_path / "register", "metrics": tmp_path / "register.json"}
+    paths = made | {"base": tiny_base, "train": tiny_adapter.parent, "evaluate": tmp_path / "evaluate"}
+    paths |= {"scores": tmp_path / "evaluate.json", "out": tmp_path / "register", "metrics": tmp_path / "register.json"}
+    return {name: paths[name] for name in list(inspect.signature(register.run).parameters)[2:]}
 
 
 def run(paths: dict[str, Path], run_params: Run, gates: list[Gate] | None = None) -> None:
@@ -236,7 +242,7 @@ def test_a_version_is_registered_once(
         (0.8, 0.8, True),
         (0.05, 0.05, True),
     ]
-    assert set(manifest["sha256"]) == {"base", "train", "distill", "quantize"}
+    assert set(manifest["sha256"]) == {"base", "extract", "clean", "augment", "train", "distill", "quantize"}
     content = hashlib.sha256(b"distill").hexdigest()
     assert manifest["sha256"]["distill"] == hashlib.sha256(f"model.safetensors\0{content}\n".encode()).hexdigest()
     assert json.loads(pipeline["metrics"].read_text()) == {"identity": manifest["identity"], "gates_passed": 2}
