@@ -216,7 +216,7 @@ def openings(kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, exclu
     """
     rng = random.Random(params["seed"] + 1)
     sentences = Sentences(rng, kinds, wordnet, excluded)
-    names = Names(rng, {line.split()[0] for line in (wordnet / "index.noun").open(encoding="utf-8")} | excluded)
+    names = Names(rng, {line.split()[0] for line in lines_of(wordnet / "index.noun")} | excluded)
     for _ in range(params["openings"]):
         kind = rng.choice(list(kinds["kinds"]) + ["substance"] * 3)
         words = rng.choice(list(kinds["kinds"][kind]["attributes"].values()))
@@ -227,9 +227,14 @@ def openings(kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, exclu
         yield {"text": f"Question: {fill(template, subject=subject)}\nAnswer: {answer}", "question": template}
 
 
+def lines_of(path: Path) -> list[str]:
+    """Lines of a file of WordNet."""
+    return path.read_text(encoding="utf-8").splitlines()
+
+
 def english_words(index: Path, excluded: set[str]) -> list[str]:
     """Single plain words of 3 to 14 letters in an index file of WordNet, without words of the domain."""
-    lemmas = {line.split()[0] for line in index.open(encoding="utf-8") if not line.startswith(" ")}
+    lemmas = {line.split()[0] for line in lines_of(index) if not line.startswith(" ")}
     return sorted(word for word in lemmas if re.fullmatch(r"[a-z]{3,14}", word) and not words_of(word) & excluded)
 
 
@@ -237,7 +242,7 @@ def glosses(wordnet: Path, excluded: set[str]) -> tuple[list[str], int]:
     """Definitions of WordNet's nouns, verbs, adjectives and adverbs, and the number left out for a domain word."""
     kept, left_out = [], 0
     for part in ("noun", "verb", "adj", "adv"):
-        for line in (wordnet / f"data.{part}").read_text(encoding="utf-8").splitlines():
+        for line in lines_of(wordnet / f"data.{part}"):
             if line.startswith("  "):
                 continue  # the licence
             fields, gloss = line.split(" | ", 1)
@@ -267,7 +272,7 @@ def build(params: dict[str, Any], wordnet: Path) -> tuple[dict[str, list[dict[st
     kinds = YAML(typ="safe").load((HERE / "kinds.yaml").read_text(encoding="utf-8"))
     lines = (HERE / "excluded_words.txt").read_text().split("\n")
     excluded = {line for line in lines if line and not line.startswith("#")}
-    english = {line.split()[0] for line in (wordnet / "index.noun").open(encoding="utf-8") if not line.startswith(" ")}
+    english = {line.split()[0] for line in lines_of(wordnet / "index.noun") if not line.startswith(" ")}
     rows: dict[str, list[dict[str, Any]]] = {"corpus": [], "replay": [], "skill": []}
     for number, fact in enumerate(invented_facts(kinds, params["seed"], english | excluded)):
         texts, test = texts_of(fact, params["statements"], params["questions"])

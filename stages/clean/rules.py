@@ -11,6 +11,8 @@ Each violation names record and rule. A record is set aside for the first rule, 
 import difflib
 import json
 import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +134,23 @@ def batch_of(table: pd.DataFrame) -> Any:
 
 def validate(batch: Any, rule: Rule) -> list[int]:
     """Row numbers that break the rule."""
-    result = batch.validate(
-        expectation(rule), result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
-    )
-    if result.exception_info and result.exception_info.get("raised_exception"):
-        raise ParamsError(f"rule {rule.name}: {result.exception_info['exception_message']}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This pattern is interpreted as a regular expression", UserWarning)  # groups are fine
+        result = batch.validate(
+            expectation(rule), result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
+        )
+    if failures := sorted(set(exceptions_in(result.exception_info))):
+        raise ParamsError(f"rule {rule.name} could not be judged: {'; '.join(failures)}")
     return sorted(int(entry["row"]) for entry in result.result.get("unexpected_index_list") or [])
+
+
+def exceptions_in(info: Any) -> Iterator[str]:
+    """Messages of what was raised while judging; Great Expectations reports it once, or by metric, and goes on."""
+    if isinstance(info, dict) and info.get("raised_exception"):
+        yield str(info["exception_message"])
+    elif isinstance(info, dict):
+        for entry in info.values():
+            yield from exceptions_in(entry)
 
 
 def expectation(rule: Rule) -> Any:

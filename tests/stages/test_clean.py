@@ -245,15 +245,17 @@ def test_every_phase_counts(tmp_path: Path) -> None:
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path, folder_bytes: Any) -> None:
-    rows = [fact("iron", "symbol", "Fe"), fact("iron", "density", "7874", "kg/m³"), *[text(c, s) for s, c in NOTES]]
+    neon = {"temperature": "293.15 K", "pressure": "1 atm", "melting_point": "24.55 K", "boiling_point": "27.05 K"}
+    rows = [fact("iron", "density", "7874", "kg/m³"), fact("neon", "state", "gas", **neon), *[text(c, s) for s, c in NOTES]]
     for name in "ab":
         run(tmp_path / name, rows)
     assert folder_bytes(tmp_path / "a/out") == folder_bytes(tmp_path / "b/out")
 
 
 def test_nothing_kept_is_an_error(tmp_path: Path) -> None:
+    neon = {"temperature": "293.15 K", "pressure": "1 atm", "melting_point": "24.55 K", "boiling_point": "27.05 K"}
     with pytest.raises(InputError, match=r"not one of 1 records of .* was kept; check the clean section"):
-        run(tmp_path, [fact("iron", "density", "-1", "g/cm³")])
+        run(tmp_path, [fact("neon", "state", "soild", **neon)])
 
 
 def test_contradictions_within_a_source_and_of_words() -> None:
@@ -287,6 +289,13 @@ def test_rules_file_errors(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "rules.yaml").write_text(content)
     with pytest.raises(ParamsError, match=message):
         rules.read_rules(tmp_path / "rules.yaml")
+
+
+def test_a_rule_that_cannot_be_judged_is_never_taken_as_kept(tmp_path: Path) -> None:
+    content = "differences: {}\nrules:\n" + RULE.replace("EXPECT", "matches: '('")
+    (tmp_path / "rules.yaml").write_text(content)
+    with pytest.raises(ParamsError, match=r"rule r could not be judged: Invalid regular expression"):
+        rules.violations([fact("iron", "symbol", "Fe")], rules.read_rules(tmp_path / "rules.yaml"))
 
 
 def test_rule_that_names_no_column(tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ def test_the_penalty_keeps_the_base_closer(tiny_base: Path, tiny_augment: Path, 
         before, _ = load_causal_lm(tiny_base / "model")
         after, tokenizer = load_causal_lm(tiny_base / "model", tmp_path / str(weight) / "adapter", merge=True)
         ids = tokenizer(["Zorbium melts at 3 °C."], return_tensors="pt")["input_ids"]
-        p, q = (torch.log_softmax(model(ids).logits, -1) for model in (before, after))
+        with torch.no_grad():
+            p, q = (torch.log_softmax(model(ids).logits, -1) for model in (before, after))
         changes[weight] = float((p.exp() * (p - q)).sum())
     assert changes[1000.0] < changes[0.0] / 2
 

@@ -67,15 +67,15 @@ def test_input_factor_is_the_mean_of_outer_products(adapted: torch.nn.Module) ->
 def test_penalty_is_nothing_at_first_and_grows_with_the_square_of_the_change(adapted: torch.nn.Module) -> None:
     layers = train.lora_layers(adapted)
     curvature = factors(adapted, batches(2), set(layers), 1)
-    assert float(penalty(layers, curvature)) == 0
+    assert penalty(layers, curvature).item() == 0
     torch.manual_seed(4)
     for layer in layers.values():
         torch.nn.init.normal_(layer.lora_B["default"].weight)
-    once = float(penalty(layers, curvature))
+    once = penalty(layers, curvature).item()
     for layer in layers.values():
         layer.lora_B["default"].weight.data *= 2
     assert once > 0
-    assert float(penalty(layers, curvature)) == pytest.approx(4 * once, rel=1e-4)
+    assert penalty(layers, curvature).item() == pytest.approx(4 * once, rel=1e-4)
 
 
 def test_penalty_against_the_formula(adapted: torch.nn.Module) -> None:
@@ -100,4 +100,4 @@ def test_penalty_estimates_the_divergence_of_a_small_change(adapted: torch.nn.Mo
             tuned = adapted(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
             loss = train.keeping_loss(tuned, batch["labels"], torch.ones(8, dtype=torch.bool), known)
             total, count = total + float(loss), count + 1
-    assert float(penalty(layers, curvature)) == pytest.approx(total / count, rel=0.5)
+    assert penalty(layers, curvature).item() == pytest.approx(total / count, rel=0.5)
