@@ -103,7 +103,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         if (ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, root / name)
-    shutil.copytree(ROOT / "data" / "wordnet", root / "data" / "wordnet", copy_function=os.link)
+    shutil.copytree(ROOT / "data" / "wordnet", root / "data" / "wordnet")
     clone = Clone(root)
     clone(sys.executable, "data/authoring/build.py", "--elements", ELEMENTS, "--out", "data/raw")
     clone.set_params(OVERLAY | {"register": {"gates": []}})
@@ -134,7 +134,7 @@ def test_another_place_arrives_at_the_same_hashes(clone: Clone, tmp_path: Path) 
     """Other path, time zone, language, umask, hash seed, and one CPU instead of two."""
     root = tmp_path / "another place"
     clone("git", "clone", "-q", str(clone.root), str(root))
-    shutil.copytree(clone.root / "data" / "wordnet", root / "data" / "wordnet", copy_function=os.link)
+    shutil.copytree(ROOT / "data" / "wordnet", root / "data" / "wordnet")
     other = Clone(root)
     other.environment |= {"TZ": "Asia/Kolkata", "LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "4711"}
     one_cpu = ["taskset", "-c", "0"] if shutil.which("taskset") else []

@@ -25,9 +25,9 @@ QUIET = {
 def settings(run: Run, online: bool = False) -> dict[str, str]:
     """The environment of a run; `online` lets a hub repository be fetched."""
     avx2 = run.isa == "avx2"
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     return QUIET | {
-        "HF_HUB_OFFLINE": "0" if online else "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "0" if online else "1",
+        **({"HF_HUB_OFFLINE": "0"} if online else offline),
         # The number of threads decides how sums are split, and so the last bits.
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(run.threads)),
         "OMP_DYNAMIC": "FALSE",
