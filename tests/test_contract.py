@@ -207,7 +207,9 @@ def test_every_setting_is_read_by_its_stage() -> None:
     from stages.core.params import load
 
     for name in STAGES:
-        load(name, importlib.import_module(f"stages.{name}").Params, ROOT / "params.yaml")
+        module = importlib.import_module(f"stages.{name}")
+        section, _ = load(name, module.Params, ROOT / "params.yaml")
+        assert isinstance(section, module.Params)
 
 
 def test_no_dependency_was_hashed_as_an_empty_folder() -> None:

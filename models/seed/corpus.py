@@ -1,7 +1,8 @@
 """The seed model's corpus: English glosses and facts about invented entities; nothing of any real domain.
 
 In: `kinds.yaml` (kinds, attributes, wordings), `excluded_words.txt` (names of the domain), WordNet 3.0. Out:
-`corpus.jsonl` (`{"id", "text"}`, the training texts; ids begin with f for facts, g for glosses, o for openings),
+`corpus.jsonl` (`{"id", "text"}`, the training texts; ids begin with f for facts, g for glosses, o for
+openings, which also have their `question` with a {subject} slot),
 `replay.jsonl` (a part of them, for later replay), `skill.jsonl` (one question per invented fact, in a wording that this
 fact was not trained with) and `corpus.json` (counts). Run by DVC: `python corpus.py <wordnet folder> <corpus.jsonl>
 <corpus.json>`.

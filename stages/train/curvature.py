@@ -71,7 +71,7 @@ def recorded(model: nn.Module, names: set[str]) -> Iterator[dict[str, tuple[torc
 
 
 def penalty(layers: dict[str, Any], curvature: Factors) -> torch.Tensor:
-    """½ Σ tr(G ΔW A ΔWᵀ) over peft's LoRA layers, by the name that the layer has in the base: nats per predicted token."""
+    """½ Σ tr(G ΔW A ΔWᵀ) over peft's LoRA layers, named as in `factors`: nats per predicted token."""
     total = torch.zeros(())
     for name, layer in layers.items():
         a, g = curvature[name]
