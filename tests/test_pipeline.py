@@ -22,7 +22,7 @@ from stages.core.models import sha256_of_folder
 
 ROOT = Path(__file__).parent.parent
 OVERLAY: dict[str, Any] = {
-    "train": {"steps": 40, "eval_every": 20, "warmup": 5, "ewc": {"weight": 1.5, "rows": 128}},
+    "train": {"steps": 40, "eval_every": 20, "warmup": 5, "ewc": {"weight": 1.5, "rows": 128, "damping": 0.1}},
     "distill": {"steps": 20, "eval_every": 10, "warmup": 5},
     "evaluate": {"general": 40},
 }

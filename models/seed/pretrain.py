@@ -12,6 +12,7 @@ is one row, so that every text stands at the position it has when the model is a
 import json
 import os
 import random
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -201,11 +202,18 @@ def recall(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tests: l
     return sum(answer == test["answer"] for answer, test in zip(said, tests, strict=True)) / len(tests)
 
 
-def echoes(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, openings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the model says about names that it met once and of which it knows nothing: {"id", "text"}."""
+def echoes(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, openings: list[dict[str, Any]], held_out: set[str]
+) -> list[dict[str, Any]]:
+    """What the model says about names that it met once and of which it knows nothing: {"id", "text"}.
+
+    Nothing that names an entity of `held_out`: those are never replayed.
+    """
     prompts = [row["text"].split("\nAnswer:")[0] + "\nAnswer:" for row in openings]
     said = zip(openings, prompts, answers(model, tokenizer, prompts), strict=True)
-    return [{"id": row["id"].replace("o", "e"), "text": f"{prompt} {answer}"} for row, prompt, answer in said]
+    rows = [{"id": row["id"].replace("o", "e"), "text": f"{prompt} {answer}"} for row, prompt, answer in said]
+    names = re.compile(rf"\b({'|'.join(map(re.escape, sorted(held_out)))})\b", re.IGNORECASE)
+    return [row for row in rows if not names.search(row["text"])]
 
 
 def main() -> None:
@@ -223,9 +231,10 @@ def main() -> None:
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
     chosen = rng.sample([row for row in rows if row["id"][0] == "o"], PARAMS["echoes"])
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in echoes(model, tokenizer, chosen)]
-    echo.write_text("".join(lines), encoding="utf-8")
     tests = [json.loads(line) for line in skill.read_text(encoding="utf-8").splitlines()]
+    held_out = {test["subject"] for test in tests if not test["replayed"]}
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in echoes(model, tokenizer, chosen, held_out)]
+    echo.write_text("".join(lines), encoding="utf-8")
     report = {
         "parameters": model.num_parameters(),
         "fact_tokens": sum(len(ids) for ids, _ in encoded["f"]),

@@ -8,7 +8,8 @@ LoRA: Hu et al. 2021, arXiv 2106.09685; h = W x + (alpha / r) B A x.
 What the base knew is kept in two ways (docs/decisions/004-keeping-what-the-base-knows.md). Replay: some rows are texts of the
 base's own, and on them the loss is the divergence from the base, KL(base || tuned) per token (learning without forgetting: Li &
 Hoiem 2016, arXiv 1606.09282). Elastic weight consolidation: a penalty on changes that matter to what the base says, by the
-curvature measured on such texts (`curvature.py`); it also keeps what no text shows.
+curvature measured on such texts (`curvature.py`); it also keeps what no text shows. The steps, too, are taken in coordinates that
+avoid what matters to the base.
 
 Training stops early when the loss on the valid wordings has not improved for `patience` evaluations; the best adapter is
 kept, not the last.
@@ -53,6 +54,8 @@ class Ewc:
     """Weight of the penalty, which estimates KL(base || tuned) on the base's own texts in nats per token; 0 switches it off."""
     rows: int
     """Texts of the base's own from which the curvature is measured."""
+    damping: float
+    """How far steps avoid what matters to the base: low, much; towards high values, plain AdamW."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -133,7 +136,7 @@ def make_trainer(
     from transformers import EarlyStoppingCallback, Trainer
 
     from stages.core import training
-    from stages.train.curvature import penalty
+    from stages.train.curvature import EvenAdamW, penalty
 
     layers = lora_layers(model)
 
@@ -151,6 +154,8 @@ def make_trainer(
     collate = training.collator(tokenizer)
     curvature = measured(model, layers, params, run, tokenizer, base, scratch) if params.ewc.weight else None
     watcher = training.Curve(log.metric)
+    decay = {"lr": params.learning_rate, "weight_decay": params.weight_decay}
+    optimizer = EvenAdamW(layers, curvature, params.ewc.damping, **decay) if curvature else None
     trainer = Keeper(
         model=model,
         args=training.arguments(
@@ -168,6 +173,7 @@ def make_trainer(
         eval_dataset=training.token_rows(data.valid, tokenizer, params.max_tokens, scratch / "valid"),
         data_collator=collate,
         callbacks=[watcher, EarlyStoppingCallback(params.patience)],
+        optimizers=(optimizer, None),
     )
     return trainer, watcher
 

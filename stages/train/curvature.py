@@ -10,11 +10,14 @@ then moves the base's predictions by about ½ tr(G ΔW A ΔWᵀ), in nats of KL(
 independent. For LoRA, ΔW = s B A', so the penalty costs products of rank r only.
 
 Unlike replay, which keeps the texts that it shows, this keeps what is stored in the same directions, shown or not.
+
+The same factors tell which way to go: `EvenAdamW` takes its steps in coordinates in which the penalty weighs every direction
+alike, so that it moves furthest where the base minds least.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -79,3 +82,50 @@ def penalty(layers: dict[str, Any], curvature: Factors) -> torch.Tensor:
         scale = layer.scaling["default"]
         total = total.to(up.device) + 0.5 * scale**2 * ((up.T @ g @ up) * (down @ a @ down.T)).sum()
     return total
+
+
+def inverse_root(factor: torch.Tensor, damping: float) -> torch.Tensor:
+    """(F / mean eigenvalue of F + damping · I)^(-1/2) of a symmetric matrix (d, d), in float64."""
+    scaled = factor.double() / (factor.double().trace() / len(factor)).clamp(min=torch.finfo(torch.float64).tiny)
+    values, vectors = torch.linalg.eigh(scaled)
+    return cast(torch.Tensor, (vectors * (values.clamp(min=0) + damping).rsqrt()) @ vectors.T)
+
+
+class EvenAdamW(torch.optim.AdamW):
+    """AdamW on LoRA in coordinates in which the base's curvature is even: B = Q B', A' = A'' P, steps are those of B' and A''.
+
+    P and Q are the damped inverse roots of the factors A and G, scaled so that the adapter's inner activations on the base's texts
+    are as large as without P, and so that Q has the norm of the identity. In these coordinates the penalty of this module is the
+    plain ½ ‖B' A''‖², as far as it is not damped: preconditioning by the Fisher matrix of what is to be kept, not of what is
+    learned, which K-FAC takes (Martens & Grosse 2015, arXiv 1503.05671).
+    """
+
+    def __init__(self, layers: dict[str, Any], curvature: Factors, damping: float, **settings: Any) -> None:
+        """`layers` as in `penalty`; their fresh A' is turned into the new coordinates. `settings` are those of AdamW."""
+        weights = [layer.lora_A["default"].weight for layer in layers.values()]
+        weights += [layer.lora_B["default"].weight for layer in layers.values()]
+        super().__init__(weights, **settings)
+        self.turns: dict[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]] = {}
+        for name, layer in layers.items():
+            a, g = curvature[name]
+            p, q = inverse_root(a, damping), inverse_root(g, damping)
+            p *= (a.double().trace() / (p @ a.double() @ p).trace()).sqrt()
+            q *= (len(q) / q.square().sum()).sqrt()
+            down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+            self.turns[down] = lambda change, p=p.to(down): change @ p  # type: ignore[misc]
+            self.turns[up] = lambda change, q=q.to(up): q @ change  # type: ignore[misc]
+            with torch.no_grad():
+                down.copy_(self.turns[down](down))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One step; there is no closure to evaluate again. P and Q are symmetric: they turn gradients and changes alike."""
+        starts = {}
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    weight.grad = self.turns[weight](weight.grad)
+                    starts[weight] = weight * (1 - group["lr"] * group["weight_decay"])  # decay is the same in both
+        super().step()
+        for weight, start in starts.items():
+            weight.copy_(start + self.turns[weight](weight - start))

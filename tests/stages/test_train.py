@@ -16,7 +16,7 @@ from stages.core.training import Material
 
 PARAMS = train.Params(
     lora=train.Lora(r=4, alpha=8, dropout=0.1, target_modules="auto"),
-    ewc=train.Ewc(weight=1.0, rows=8),
+    ewc=train.Ewc(weight=1.0, rows=8, damping=0.1),
     learning_rate=1e-2,
     weight_decay=0.01,
     rows_per_batch=4,
@@ -133,7 +133,7 @@ def test_a_replayed_row_costs_nothing_before_training(tiny_model: Path) -> None:
 def test_the_penalty_keeps_the_base_closer(tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run) -> None:
     changes = {}
     for weight in (0.0, 1000.0):
-        params = dataclasses.replace(PARAMS, ewc=train.Ewc(weight=weight, rows=12), replay_share=0.0, steps=20, eval_every=20)
+        params = dataclasses.replace(PARAMS, ewc=train.Ewc(weight=weight, rows=12, damping=0.1), replay_share=0.0, steps=20, eval_every=20)
         run(params, run_params, tiny_base, tiny_augment, tmp_path / str(weight))
         before, _ = load_causal_lm(tiny_base / "model")
         after, tokenizer = load_causal_lm(tiny_base / "model", tmp_path / str(weight) / "adapter", merge=True)

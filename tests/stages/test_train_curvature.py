@@ -1,13 +1,14 @@
 """curvature: the factors are those of the formula, and the penalty estimates how far a change moves the predictions."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from stages import train
 from stages.core.models import load_causal_lm
-from stages.train.curvature import factors, penalty
+from stages.train.curvature import EvenAdamW, Factors, factors, inverse_root, penalty
 
 LORA = train.Lora(r=4, alpha=8, dropout=0.0, target_modules="auto")
 
@@ -101,3 +102,85 @@ def test_penalty_estimates_the_divergence_of_a_small_change(adapted: torch.nn.Mo
             loss = train.keeping_loss(tuned, batch["labels"], torch.ones(8, dtype=torch.bool), known)
             total, count = total + float(loss), count + 1
     assert penalty(layers, curvature).item() == pytest.approx(total / count, rel=0.5)
+
+
+def test_inverse_root_against_its_definition() -> None:
+    torch.manual_seed(1)
+    factor = torch.cov(torch.randn(6, 20))
+    root = inverse_root(factor, 0.1)
+    scaled = factor.double() / factor.double().trace() * 6
+    assert torch.allclose(root @ root @ (scaled + 0.1 * torch.eye(6)), torch.eye(6, dtype=torch.float64), atol=1e-6)
+
+
+def test_a_layer_that_never_spoke_is_left_as_it_is() -> None:
+    assert torch.allclose(inverse_root(torch.zeros(3, 3), 0.25), 2 * torch.eye(3, dtype=torch.float64))
+
+
+@pytest.fixture
+def learning(adapted: torch.nn.Module) -> tuple[dict[str, Any], Factors, dict[str, torch.Tensor]]:
+    """Layers, curvature, and a batch to learn."""
+    layers = train.lora_layers(adapted)
+    return layers, factors(adapted, batches(4), set(layers), 1), batches(1)[0]
+
+
+def steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor], count: int) -> None:
+    for _ in range(count):
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        optimizer.step()
+
+
+def test_steps_are_those_of_adamw_in_the_other_coordinates(adapted: torch.nn.Module, learning: Any) -> None:
+    layers, curvature, batch = learning
+    name, layer = next(iter(layers.items()))
+    fresh = layer.lora_A["default"].weight.detach().clone()
+    optimizer = EvenAdamW({name: layer}, curvature, 0.1, lr=0.01, weight_decay=0.1)
+    down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    p, q = optimizer.turns[down](torch.eye(down.shape[1])), optimizer.turns[up](torch.eye(up.shape[0]))
+    inner = [fresh.clone().requires_grad_(), torch.zeros_like(up).requires_grad_()]  # A'' and B'
+    plain = torch.optim.AdamW(inner, lr=0.01, weight_decay=0.1)
+    for _ in range(4):
+        assert torch.allclose(down, inner[0] @ p, atol=1e-5)
+        assert torch.allclose(up, q @ inner[1], atol=1e-5)
+        steps(adapted, optimizer, batch, 1)
+        plain.zero_grad()
+        tuned = {f"{name}.lora_A.default.weight": inner[0] @ p, f"{name}.lora_B.default.weight": q @ inner[1]}
+        torch.func.functional_call(adapted, tuned, kwargs=batch).loss.backward()
+        plain.step()
+
+
+def test_the_fresh_adapter_still_changes_nothing_and_speaks_as_loud_as_before(learning: Any) -> None:
+    layers, curvature, _ = learning
+    before = {name: layer.lora_A["default"].weight.detach().clone() for name, layer in layers.items()}
+    EvenAdamW(layers, curvature, 0.1)
+    assert penalty(layers, curvature).item() == 0
+    loud = lambda down, a: torch.trace(down @ a @ down.T).item()  # noqa: E731 - variance of the inner activations
+    ratios = [loud(layer.lora_A["default"].weight, curvature[n][0]) / loud(before[n], curvature[n][0]) for n, layer in layers.items()]
+    assert sum(ratios) / len(ratios) == pytest.approx(1, rel=0.3)
+
+
+def test_much_damping_is_plain_adamw(tiny_model: Path, learning: Any) -> None:
+    _, curvature, batch = learning
+    moved = []
+    for damping in (1e9, None):
+        model = train.add_adapter(load_causal_lm(tiny_model)[0], LORA, 3).eval()
+        layers = train.lora_layers(model)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        chosen = torch.optim.AdamW(weights, lr=0.01) if damping is None else EvenAdamW(layers, curvature, damping, lr=0.01)
+        steps(model, chosen, batch, 3)
+        moved.append([layer.get_delta_weight("default") for layer in layers.values()])
+    assert all(torch.allclose(one, other, atol=1e-3) for one, other in zip(*moved, strict=True))
+
+
+def test_it_learns_a_row_at_less_cost_for_the_base(tiny_model: Path, learning: Any) -> None:
+    _, curvature, batch = learning
+    costs = []
+    for damping in (0.1, 1e9):
+        model = train.add_adapter(load_causal_lm(tiny_model)[0], LORA, 3).eval()
+        layers = train.lora_layers(model)
+        optimizer = EvenAdamW(layers, curvature, damping, lr=0.003)
+        before = model(**batch).loss.item()
+        while model(**batch).loss.item() > 0.8 * before:
+            steps(model, optimizer, batch, 1)
+        costs.append(penalty(layers, curvature).item())
+    assert costs[0] < costs[1]
