@@ -45,7 +45,7 @@ lint: setup ## formatting, lint rules and types
 lock: ## pin the versions of a fresh resolution of pyproject.toml in requirements.lock
 	$(PYTHON) setup/lock.py requirements.lock $(PIP_FLAGS)
 
-seed: setup ## rebuild the seed model in models/seed (about a quarter of an hour)
+seed: setup ## rebuild the seed model in models/seed (about half an hour)
 	cd models/seed && dvc repro
 
 clean: ## remove the environment and everything that can be made again

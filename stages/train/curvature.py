@@ -94,10 +94,10 @@ def inverse_root(factor: torch.Tensor, damping: float) -> torch.Tensor:
 class EvenAdamW(torch.optim.AdamW):
     """AdamW on LoRA in coordinates in which the base's curvature is even: B = Q B', A' = A'' P, steps are those of B' and A''.
 
-    P and Q are the damped inverse roots of the factors A and G, scaled so that the adapter's inner activations on the base's texts
-    are as large as without P, and so that Q has the norm of the identity. In these coordinates the penalty of this module is the
-    plain ½ ‖B' A''‖², as far as it is not damped: preconditioning by the Fisher matrix of what is to be kept, not of what is
-    learned, which K-FAC takes (Martens & Grosse 2015, arXiv 1503.05671).
+    P and Q are the damped inverse roots of the factors A and G, scaled so that the adapter's inner activations on the base's own
+    texts are as large as without P, and so that Q has the norm of the identity. In these coordinates the penalty of this module
+    is the plain ½ ‖B' A''‖², as far as it is not damped: preconditioning by the Fisher matrix of what is to be kept, not of what
+    is learned, which K-FAC takes (Martens & Grosse 2015, arXiv 1503.05671).
     """
 
     def __init__(self, layers: dict[str, Any], curvature: Factors, damping: float, **settings: Any) -> None:
@@ -105,27 +105,34 @@ class EvenAdamW(torch.optim.AdamW):
         weights = [layer.lora_A["default"].weight for layer in layers.values()]
         weights += [layer.lora_B["default"].weight for layer in layers.values()]
         super().__init__(weights, **settings)
-        self.turns: dict[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]] = {}
+        self.inner: dict[torch.Tensor, torch.Tensor] = {}
+        """P (in, in) by A'."""
+        self.outer: dict[torch.Tensor, torch.Tensor] = {}
+        """Q (out, out) by B."""
+        tiny = torch.finfo(torch.float64).tiny
         for name, layer in layers.items():
-            a, g = curvature[name]
+            a, g = (factor.double() for factor in curvature[name])
             p, q = inverse_root(a, damping), inverse_root(g, damping)
-            p *= (a.double().trace() / (p @ a.double() @ p).trace()).sqrt()
+            p *= (a.trace().clamp(min=tiny) / (p @ a @ p).trace().clamp(min=tiny)).sqrt()
             q *= (len(q) / q.square().sum()).sqrt()
             down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-            self.turns[down] = lambda change, p=p.to(down): change @ p  # type: ignore[misc]
-            self.turns[up] = lambda change, q=q.to(up): q @ change  # type: ignore[misc]
+            self.inner[down], self.outer[up] = p.to(down), q.to(up)
             with torch.no_grad():
-                down.copy_(self.turns[down](down))
+                down.copy_(self.turned(down, down))
+
+    def turned(self, weight: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+        """A change of B' or A'' as one of B or A', and a gradient the other way: P and Q are symmetric."""
+        return change @ self.inner[weight] if weight in self.inner else self.outer[weight] @ change
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step; there is no closure to evaluate again. P and Q are symmetric: they turn gradients and changes alike."""
+        """One step; there is no closure to evaluate again."""
         starts = {}
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    weight.grad = self.turns[weight](weight.grad)
+                    weight.grad = self.turned(weight, weight.grad)
                     starts[weight] = weight * (1 - group["lr"] * group["weight_decay"])  # decay is the same in both
         super().step()
         for weight, start in starts.items():
-            weight.copy_(start + self.turns[weight](weight - start))
+            weight.copy_(start + self.turned(weight, weight - start))
