@@ -187,12 +187,15 @@ class Sentences:
     """Fills frames with random English words; nouns, verbs and adjectives are WordNet's, without words of the domain."""
 
     def __init__(self, rng: random.Random, kinds: dict[str, Any], wordnet: Path, excluded: set[str]) -> None:
-        """`kinds` holds the frames and what fills {agent}, {thing} and {prep}."""
+        """`kinds` holds the frames and what fills {agent}, {thing} and {prep}. Only common words fill the other slots."""
         self.rng, self.kinds = rng, kinds
+        nouns = english_words(wordnet / "index.noun", excluded)
         self.words = {
-            slot: english_words(wordnet / f"index.{part}", excluded)
-            for slot, part in (("word", "noun"), ("verb", "verb"), ("adjective", "adj"))
+            "word": common_of(nouns),
+            "verb": common_of(english_words(wordnet / "index.verb", excluded)),
+            "adjective": common_of(english_words(wordnet / "index.adj", excluded)),
         } | {"agent": kinds["agents"], "thing": kinds["things"], "prep": kinds["prepositions"]}
+        self.rare = sorted(nouns.keys() - set(self.words["word"]))
 
     def question(self, words: dict[str, Any]) -> str:
         """The template of a question about an attribute, with {subject}; half of them stand in frames of openings."""
@@ -210,7 +213,7 @@ class Sentences:
 
 
 def openings(kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, excluded: set[str]) -> Iterator[dict[str, str]]:
-    """Questions about names asked once, English nouns among them, with the answer cut off at the value.
+    """Questions about names asked once, rare English nouns among them, with the answer cut off at the value.
 
     Yields {"text", "question" (its template)}. Half of the questions stand in frames with random words, among which the subject
     must be found.
@@ -221,8 +224,8 @@ def openings(kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, exclu
     for _ in range(params["openings"]):
         kind = rng.choice(list(kinds["kinds"]) + ["substance"] * 3)
         words = rng.choice(list(kinds["kinds"][kind]["attributes"].values()))
-        noun = kind in ("substance", "illness") and rng.random() < 0.5
-        subject = rng.choice(sentences.words["word"]) if noun else names.of_kind(kind)
+        noun = kind in ("substance", "illness") and rng.random() < 0.3
+        subject = rng.choice(sentences.rare) if noun else names.of_kind(kind)
         template = sentences.question(words)
         answer = fill(words["answer"].split("{value}")[0].rstrip(), subject=subject)
         yield {"text": f"Question: {fill(template, subject=subject)}\nAnswer: {answer}", "question": template}
@@ -233,10 +236,23 @@ def lines_of(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-def english_words(index: Path, excluded: set[str]) -> list[str]:
-    """Single plain words of 3 to 14 letters in an index file of WordNet, without words of the domain."""
-    lemmas = {line.split()[0] for line in lines_of(index) if not line.startswith(" ")}
-    return sorted(word for word in lemmas if re.fullmatch(r"[a-z]{3,14}", word) and not words_of(word) & excluded)
+def english_words(index: Path, excluded: set[str]) -> dict[str, int]:
+    """Single plain words of 3 to 14 letters in an index file of WordNet, without words of the domain.
+
+    The value is the number of its senses that occur in WordNet's tagged texts: 0 for a rare word.
+    """
+    found = {}
+    for line in lines_of(index):
+        if not line.startswith(" "):
+            lemma, _, _, pointers, *fields = line.split()  # then the pointers, the senses, and the tagged senses
+            if re.fullmatch(r"[a-z]{3,14}", lemma) and not words_of(lemma) & excluded:
+                found[lemma] = int(fields[int(pointers) + 1])
+    return found
+
+
+def common_of(words: dict[str, int]) -> list[str]:
+    """Those that occur in WordNet's tagged texts."""
+    return sorted(word for word, senses in words.items() if senses)
 
 
 def glosses(wordnet: Path, excluded: set[str]) -> tuple[list[str], int]:
