@@ -12,7 +12,7 @@ export DVC_NO_ANALYTICS := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help repro setup test lint lock seed clean
+.PHONY: help repro setup test docs lint lock seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -36,6 +36,9 @@ $(STAMP): requirements.lock pyproject.toml setup/wordnet.py setup/wordnet.sha256
 
 test: setup ## set up the same way, then run the tests
 	$(BIN)/python -m pytest --cov=stages --cov=lore --cov-report=term $(PYTEST_FLAGS)
+
+docs: setup ## pages that show what every rule found in the records, in site/
+	lore docs
 
 lint: setup ## formatting, lint rules and types
 	ruff check .

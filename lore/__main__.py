@@ -9,7 +9,10 @@ from stages.core import runtime
 from stages.core.errors import LorekeepError
 from stages.core.params import Run, read_section
 
-COMMANDS = {"ask": "ask the model a question, and see which fact and which sources stand behind it"}
+COMMANDS = {
+    "ask": "ask the model a question, and see which fact and which sources stand behind it",
+    "docs": "build pages that show what every rule found in the records",
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ not hashed). An error made on purpose is printed without a traceback.
 import argparse
 import ctypes
 import difflib
+import errno
 import importlib
 import inspect
 import json
@@ -26,6 +27,12 @@ from stages.core.output import write_json
 from stages.core.params import Run, load, read_section
 
 TIMING = Path("metrics/timing.json")
+FULL = "free some space and run dvc repro again; no output was left half-written"
+FORBIDDEN = "make it writable for this user and run dvc repro again"
+WAYS_OUT = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL} | dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), FORBIDDEN
+)
+"""What a person can do about an error of the file system."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,6 +50,11 @@ def main(argv: list[str] | None = None) -> int:
         note_timing(options.stage, time.perf_counter() - started)
     except LorekeepError as error:
         print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in WAYS_OUT:
+            raise
+        print(f"\n{options.stage}: {error}; {WAYS_OUT[error.errno]}", file=sys.stderr)
         return 1
     return 0
 

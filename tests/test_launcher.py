@@ -1,7 +1,9 @@
 """The launcher: what a wrong call, wrong settings and wrong libraries say; what it settles before a stage runs."""
 
+import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -76,6 +78,73 @@ def test_an_input_error_is_told_without_traceback(folder: Path) -> None:
     assert done.returncode == 1
     assert "a.jsonl is not there; put the file there or mend params.yaml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_told_without_traceback_and_leaves_the_old_output_whole(folder: Path) -> None:
+    assert launch(folder, "extract", ".", "out").returncode == 0
+    before = (folder / "out/records.parquet").read_bytes()
+    (folder / "a.jsonl").write_text("".join(f'{{"t": "{os.urandom(40).hex()}"}}\n' for _ in range(2000)))
+    done = subprocess.run(
+        [sys.executable, "-m", "stages", "extract", ".", "out"],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert "free some space and run dvc repro again; no output was left half-written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "out/records.parquet").read_bytes() == before
+    assert not list(folder.glob(".*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space and run dvc repro again"),
+        (errno.EDQUOT, "free some space and run dvc repro again"),
+        (errno.EACCES, "make it writable for this user and run dvc repro again"),
+        (errno.EROFS, "make it writable for this user and run dvc repro again"),
+    ],
+)
+def test_errors_of_the_file_system_say_what_to_do(
+    folder: Path, number: int, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stages import __main__, extract
+
+    def failing(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "out/.records.parquet.partial")
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(extract, "run", lambda params, run, root, out: failing(root, out))
+    monkeypatch.setattr(__main__, "die_with_parent", lambda: None)
+    monkeypatch.setattr(runtime, "prepare", lambda *_, **__: None)
+    assert __main__.main(["extract", ".", "out"]) == 1
+    message = capsys.readouterr().err
+    assert f"{os.strerror(number)}: 'out/.records.parquet.partial'; {advice}" in message
+    assert message.startswith("\nextract: ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_is_named(folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o500)
+    done = launch(folder, "extract", ".", "closed/out")
+    assert done.returncode == 1
+    assert "closed" in done.stderr
+    assert "make it writable for this user" in done.stderr
+
+
+def test_an_unforeseen_error_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stages import __main__, extract
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "broken cable")
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(extract, "run", lambda params, run, root, out: failing(root, out))
+    monkeypatch.setattr(__main__, "die_with_parent", lambda: None)
+    monkeypatch.setattr(runtime, "prepare", lambda *_, **__: None)
+    with pytest.raises(OSError, match="broken cable"):
+        __main__.main(["extract", ".", "out"])
 
 
 def test_other_libraries_than_the_lock_file_stop_a_run(folder: Path) -> None:

@@ -124,6 +124,17 @@ def reading_xml(fixture: Fixture) -> Call:
     return lambda: list(source.units(path))
 
 
+def reading_a_page(fixture: Fixture) -> Call:
+    from PIL import Image, ImageDraw, ImageFont
+
+    from stages.extract.pages import read_lines
+
+    page = Image.new("L", (400, 110), 255)
+    ImageDraw.Draw(page).text((30, 30), "Neon: -248.6", font=ImageFont.load_default(28), fill=0)
+    page.save(fixture("tmp_path") / "page.png")
+    return lambda: list(read_lines(fixture("tmp_path") / "page.png", "rapidocr", "en"))
+
+
 def scoring_an_answer(fixture: Fixture) -> Call:
     from stages.evaluate.scores import overlaps
 
@@ -166,6 +177,7 @@ NEEDS = {
     "pint": Need("pint.registry.Quantity.m_as", converting_a_quantity, Unusable, r"'K' is not a unit that converts to °C"),
     "sqlalchemy": Need("sqlalchemy.engine.Engine.connect", reading_a_database),
     "lxml": Need("lxml.etree.iterparse", reading_xml),
+    "rapidocr": Need("rapidocr.RapidOCR.__call__", reading_a_page),
     "sacrebleu": Need("sacrebleu.metrics.BLEU.sentence_score", scoring_an_answer),
     "rouge_score": Need("rouge_score.rouge_scorer.RougeScorer.score", scoring_an_answer),
     "torchao": Need("torchao.quantization.Int8WeightOnlyConfig", quantizing_a_model),

@@ -105,7 +105,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
             shutil.copyfile(ROOT / name, root / name)
     shutil.copytree(ROOT / "data" / "wordnet", root / "data" / "wordnet")
     clone = Clone(root)
-    clone(sys.executable, "data/authoring/build.py", "--elements", ELEMENTS, "--out", "data/raw")
+    for script in ("build", "scans"):
+        clone(sys.executable, f"data/authoring/{script}.py", "--elements", ELEMENTS, "--out", "data/raw")
     clone.set_params(OVERLAY | {"register": {"gates": []}})
     (root / "dvc.lock").unlink(missing_ok=True)
     shutil.rmtree(root / "metrics")  # of the whole run: others come of a dozen elements

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+from cards import on_pages_alone
 from faults import FAULTS, Raw, Row, plant
 
 HERE = Path(__file__).parent
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, help="default: planted.jsonl beside this script, for a full build")
     options = parser.parse_args()
     with (HERE / "elements.csv").open(encoding="utf-8") as file:
-        elements = list(csv.DictReader(file))
+        elements = [on_pages_alone(element) for element in csv.DictReader(file)]
     if options.elements:
         wanted = options.elements.split(",")
         elements = [element for element in elements if element["name"] in wanted]

@@ -68,12 +68,7 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
     checks = rules.read_rules(rules_file)
-    ledger = Ledger(rows, {row["id"]: row for row in rows})
-
-    normalised, reasons = normalise.normalise_rows(rows, params.normalise)
-    ledger.sift("normalise", reasons, normalised)
-    ledger.sift("filter", information.low_information(ledger.kept, params.filter))
-    ledger.sift("filter", duplicates(ledger.kept, params.normalise.dates))
+    ledger = before_rules(rows, params)
     reasons, violations = rules.violations(ledger.kept, checks)
     ledger.sift("verify", reasons)
     reasons, disputes = contradictions.find(ledger.kept, ledger.original, params.verify)
@@ -90,6 +85,16 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     report = summary(ledger, sources, len(before), len(disputes))
     write_json(metrics, report)
     show(report)
+
+
+def before_rules(rows: list[Row], params: Params) -> Ledger:
+    """The ledger as the rules find it: normalised and filtered."""
+    ledger = Ledger(rows, {row["id"]: row for row in rows})
+    normalised, reasons = normalise.normalise_rows(rows, params.normalise)
+    ledger.sift("normalise", reasons, normalised)
+    ledger.sift("filter", information.low_information(ledger.kept, params.filter))
+    ledger.sift("filter", duplicates(ledger.kept, params.normalise.dates))
+    return ledger
 
 
 def duplicates(rows: list[Row], dates: list[str]) -> dict[str, tuple[str, str]]:

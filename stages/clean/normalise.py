@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from stages.core.errors import ParamsError
 from stages.core.params import STRICT
-from stages.core.record import fact_text, to_meta
+from stages.core.record import fact_text, fold, to_meta
 
 Row = dict[str, Any]
 UNITS: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
@@ -35,6 +35,8 @@ EXPONENT = re.compile(r"\s*[x×·]\s*10\^?\s*([+-]?\d+)")
 UNIT = re.compile(r"(?:[/*·⋅ ]?(?:[^\W\d_]|[°%])++(?:(?:\^|\*\*)?-?\d(?!\d)|[⁻¹²³⁴⁵⁶⁷⁸⁹]+)?)+")
 """What may go to pint's parser, which evaluates expressions: names with one-digit exponents, so no 9**9**9."""
 LONGEST_UNIT = 40
+POWER = re.compile(r"(?<=[^\W\d_])(-?\d)(?=[/*·⋅ ]|$)")
+"""The exponent in cm3, which pint wants as cm**3."""
 DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d %B %Y", "%d %b %Y", "%d-%b-%Y", "%B %d, %Y", "%b %d, %Y",
     "%B %d %Y", "%b %d %Y", "%Y年%m月%d日",
@@ -83,7 +85,20 @@ def normalise_rows(rows: list[Row], params: Params) -> tuple[list[Row], dict[str
         except Unusable as problem:
             reasons[row["id"]] = (problem.reason, problem.evidence)
             done.append(row)
-    return done, reasons
+    return one_spelling(done), reasons
+
+
+def one_spelling(rows: list[Row]) -> list[Row]:
+    """Rows whose subjects are spelt as the first row about them does, in order of priority: Hafnium becomes hafnium."""
+    first: dict[str, str] = {}
+    spelt = []
+    for row in rows:
+        subject = row["subject"] and first.setdefault(fold(row["subject"]), row["subject"])
+        changed = {"subject": subject}
+        if row["fact"]:
+            changed["text"] = fact_text(subject, row["attribute"], row["value"], row["unit"])
+        spelt.append(row | changed)
+    return spelt
 
 
 def check_units(params: Params) -> None:
@@ -176,7 +191,7 @@ def unit_of(written: str, wanted: str) -> Any:
         raise ValueError(f"{written!r} does not look like a unit")
     if written in TEMPERATURES and UNITS.parse_units(ALIASES.get(wanted, wanted)).dimensionality == {"[temperature]": 1}:
         written = TEMPERATURES[written]
-    return UNITS.parse_units(written)
+    return UNITS.parse_units(POWER.sub(r"**\1", written))
 
 
 def plain(number: Decimal, digits: int) -> str:

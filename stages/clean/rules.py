@@ -121,13 +121,19 @@ def frame(facts: list[Row], rules: Rules) -> pd.DataFrame:
     return table
 
 
-def batch_of(table: pd.DataFrame) -> Any:
-    """The frame as a Great Expectations batch, in a context that lives in memory only."""
+def quiet_context() -> Any:
+    """A context of Great Expectations that lives in memory only and prints nothing."""
     import great_expectations as gx
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    return context
+
+
+def batch_of(table: pd.DataFrame) -> Any:
+    """The frame as a Great Expectations batch."""
+    context = quiet_context()
     asset = context.data_sources.add_pandas("records").add_dataframe_asset("facts")
     return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table.reset_index(names="row")})
 

@@ -2,10 +2,10 @@
 
 In: the root folder and, from params, the sources in order of priority with a small mapping: which column or path is the
 subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet` (unreadable units with their reason) and
-`sources.json` (per source how many units it held).
+`sources.json` (per source how many units it held, and the OCR engine that read it).
 
-A unit is what a source itself counts: a result row, a line, a JSON item, an XML element. It gives one record per mapped
-fact or text that is present in it, or one rejected record; no unit gives nothing.
+A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a line of a scanned page. It gives
+one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing.
 
 Refused: a missing, empty or wholly unreadable source, a path that leaves the root. Only files are read: a live
 database enters as a snapshot.
@@ -23,11 +23,11 @@ from stages.core import record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
-from stages.extract import markup, table
+from stages.extract import markup, pages, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
-Source = Annotated[table.Sql | table.Csv | markup.Json | markup.JsonLines | markup.Xml, Field(discriminator="kind")]
+Source = Annotated[table.Sql | table.Csv | markup.Json | markup.JsonLines | markup.Xml | pages.Pages, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -57,6 +57,7 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         report.append(
             {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority, "units": units}
             | {"records": counts["records"], "rejected": counts["rejected"]}
+            | ({"engine": pages.engine_version(source.engine)} if isinstance(source, pages.Pages) else {})
         )
     with replacing(out) as folder:
         record.write(folder / "records.parquet", rows)
@@ -80,8 +81,9 @@ def check_names(params: Params, root: Path) -> None:
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(f"  {problem}" for problem in problems))
     for source in params.sources:
-        if not (root / source.path).is_file():
-            raise InputError(f"extract: {source.name}: {root / source.path} is not there; put the file there or mend params.yaml")
+        path = root / source.path
+        if not (path.is_file() or (isinstance(source, pages.Pages) and path.is_dir())):
+            raise InputError(f"extract: {source.name}: {path} is not there; put the file there or mend params.yaml")
 
 
 def records_of(unit: Unit, source: Any) -> Iterator[Row]:

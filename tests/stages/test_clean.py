@@ -70,6 +70,8 @@ def run(tmp_path: Path, rows: list[dict[str, Any]], params: clean.Params = PARAM
         ("−38.83", "°C", "°C", "-38.83"),
         ("１５３８", "°C", "°C", "1538"),
         ("7874", "kg/m³", "g/cm³", "7.874"),
+        ("7.874", "g/cm3", "g/cm³", "7.874"),
+        ("7874", "kg m-3", "g/cm³", "7.874"),
         ("0.0558450", "kg/mol", "g/mol", "55.84"),
         ("2.5", "公斤", "g", "2500"),
         ("1.5e3", "m", "km", "1.5"),
@@ -94,6 +96,14 @@ def test_units_that_do_not_convert(unit: str) -> None:
     with pytest.raises(normalise.Unusable) as caught:
         normalise.quantity("5", unit, "°C", 4)
     assert caught.value.reason == "unknown_unit"
+
+
+def test_subjects_are_spelt_as_the_best_source_spells_them() -> None:
+    rows = [fact("iron", "symbol", "Fe"), fact("IRON", "density", "7.874", "g/cm³"), text("Rusts in wet air.", "Ｉron")]
+    spelt, reasons = normalise.normalise_rows(rows, PARAMS.normalise)
+    assert [row["subject"] for row in spelt] == ["iron"] * 3
+    assert [row["text"] for row in spelt] == ["iron: symbol Fe", "iron: density 7.874 g/cm³", "Rusts in wet air."]
+    assert not reasons
 
 
 @given(st.floats(-273, 6000, allow_nan=False))

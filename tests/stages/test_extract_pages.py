@@ -1,0 +1,198 @@
+"""pages: lines of scanned pages become units with place and confidence; what is unsure or of another form is set aside."""
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+from stages import extract
+from stages.core.errors import InputError, ParamsError
+from stages.core.params import load, parse
+from stages.extract import pages
+from stages.extract.pages import Line, Pages
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "data" / "ocr_pages"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
+needs_tesseract = pytest.mark.skipif(not shutil.which("tesseract"), reason="the program tesseract is not installed")
+ENGINES = ["rapidocr", pytest.param("tesseract", marks=needs_tesseract)]
+
+
+def source(**settings: Any) -> Pages:
+    problems: list[str] = []
+    defaults = {"kind": "pages", "name": "toy", "path": "a.png", "lang": "en", "line": "(?P<s>\\w+): (?P<v>.+)"}
+    defaults["map"] = {"subject": "s", "value": "v"}
+    found = parse(defaults | settings, Pages, "extract.sources.0", problems)
+    assert found is not None, problems
+    return found
+
+
+def printed(path: Path, *lines: str) -> Path:
+    page = Image.new("L", (700, 60 + 50 * len(lines)), 255)
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(page).text((30, 30 + 50 * number), line, font=ImageFont.load_default(28), fill=0)
+    page.save(path)
+    return path
+
+
+def lines_in(path: Path, engine: str, lang: str = "en") -> list[str]:
+    return [line.text for _, line in pages.read_lines(path, engine, lang)]
+
+
+def error_rate(found: str, wanted: str) -> float:
+    """Character error rate: edits per wanted character, white space aside."""
+    found, wanted = "".join(found.split()), "".join(wanted.split())
+    row = list(range(len(found) + 1))
+    for i, a in enumerate(wanted, start=1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(found, start=1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1] / len(wanted)
+
+
+def test_every_fact_of_the_record_cards_is_read_right() -> None:
+    params, _ = load("extract", extract.Params, ROOT / "params.yaml")
+    (cards,) = [source for source in params.sources if isinstance(source, Pages)]
+    rows = [row for unit in cards.units(ROOT / "data/raw" / cards.path) for row in extract.records_of(unit, cards)]
+    read = {(row["subject"].lower(), row["attribute"]): (row["value"], row["unit"]) for row in rows if "reason" not in row}
+    with (ROOT / "data/authoring/elements.csv").open(encoding="utf-8") as file:
+        elements = {row["name"]: row for row in csv.DictReader(file)}
+    assert len(read) == 69
+    for (subject, attribute), (value, unit) in read.items():
+        known = elements[subject][attribute]
+        assert (value, unit) == ((f"{float(known) + 273.15:.2f}", "K") if unit == "K" else (known, unit)), subject
+    reasons = sorted(row["reason"] for row in rows if "reason" in row)
+    assert reasons == ["low_confidence", "other_form", "other_form"]  # what is struck out; the two titles
+
+
+def test_facts_of_the_record_cards_are_in_no_other_source() -> None:
+    params, _ = load("extract", extract.Params, ROOT / "params.yaml")
+    facts: dict[bool, set[str]] = {True: set(), False: set()}
+    for found in params.sources:
+        rows = [row for unit in found.units(ROOT / "data/raw" / found.path) for row in extract.records_of(unit, found)]
+        facts[isinstance(found, Pages)] |= {row["fact"] for row in rows if row.get("fact")}
+    assert len(facts[True]) == 69
+    assert not facts[True] & facts[False]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_units_have_place_text_and_cells(tmp_path: Path, engine: str) -> None:
+    printed(tmp_path / "a.png", "Copper: 1085", "nothing of the kind")
+    first, second = source(engine=engine).units(tmp_path / "a.png")
+    assert first.cells == {"line": "Copper: 1085", "s": "Copper", "v": "1085"}
+    assert first.place.startswith("L1@")
+    left, top, right, bottom = map(int, first.place[3:].split(","))
+    assert left <= 40
+    assert top <= 40
+    assert right > 120
+    assert 50 < bottom <= 80
+    assert (second.cells, second.reason) == (None, "other_form")
+    assert second.raw == "nothing of the kind"
+
+
+def test_unsure_lines_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed(tmp_path / "a.png", "x")
+    lines = [("L1@0,0,9,9", Line("Iron: 1538", 0.79, (0, 0, 9, 9))), ("L2@0,9,9,19", Line("Neon: -249", 0.8, (0, 9, 9, 19)))]
+    monkeypatch.setattr(pages, "read_lines", lambda *_: iter(lines))
+    unsure, sure = source(min_confidence=0.8).units(tmp_path / "a.png")
+    assert (unsure.reason, unsure.raw) == ("low_confidence", "Iron: 1538")
+    assert unsure.evidence == "read with confidence 0.79, 0.8 is asked for"
+    assert sure.cells is not None
+
+
+def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    printed(tmp_path / "b.png", "Neon: two")
+    printed(tmp_path / "deep" / "a.png", "Iron: one")
+    (tmp_path / "notes.txt").write_text("no picture")
+    places = [unit.place.split("@")[0] for unit in source().units(tmp_path)]
+    assert places == ["b.png/L1", "deep/a.png/L1"]
+
+
+def test_every_page_of_a_file_is_read(tmp_path: Path) -> None:
+    first, second = (Image.open(printed(tmp_path / f"{name}.png", f"Iron: {name}")) for name in ("one", "two"))
+    first.save(tmp_path / "a.tiff", save_all=True, append_images=[second])
+    units = list(source().units(tmp_path / "a.tiff"))
+    assert [unit.raw for unit in units] == ["Iron: one", "Iron: two"]
+    assert [unit.place.split("@")[0] for unit in units] == ["L1", "page 2/L1"]
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    page = Image.new("RGBA", (400, 110), (0, 0, 0, 0))
+    ImageDraw.Draw(page).text((30, 30), "Iron: 1538", font=ImageFont.load_default(28), fill=(0, 0, 0, 255))
+    page.save(tmp_path / "a.png")
+    assert lines_in(tmp_path / "a.png", "rapidocr") == ["Iron: 1538"]
+
+
+def test_an_empty_page_has_no_line(tmp_path: Path) -> None:
+    Image.new("L", (200, 200), 255).save(tmp_path / "a.png")
+    assert lines_in(tmp_path / "a.png", "rapidocr") == []
+
+
+@pytest.mark.parametrize("cut", [0, 10, 300])
+def test_a_broken_picture_is_refused(tmp_path: Path, cut: int) -> None:
+    whole = printed(tmp_path / "whole.png", "Iron: 1538").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[:cut])
+    with pytest.raises(InputError, match=r"a\.png cannot be read as a picture: .*; mend or remove it"):
+        list(source().units(tmp_path / "a.png"))
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"toy: .* holds no picture \(\.png, .*put the pages there"):
+        list(source().units(tmp_path))
+
+
+def test_a_wrong_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"toy: `line` is no regular expression: .*; mend it in params\.yaml"):
+        list(source(line="(").units(tmp_path))
+
+
+def test_a_missing_program_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pytesseract
+
+    def missing() -> None:
+        raise pytesseract.TesseractNotFoundError
+
+    monkeypatch.setattr(pytesseract, "get_tesseract_version", missing)
+    printed(tmp_path / "a.png", "Iron: 1538")
+    with pytest.raises(InputError, match=r"tesseract is not installed; on Debian: sudo apt-get install .*engine: rapidocr"):
+        lines_in(tmp_path / "a.png", "tesseract")
+
+
+def test_the_version_of_the_engine_is_kept() -> None:
+    assert pages.engine_version("rapidocr").startswith("rapidocr 3.")
+
+
+def test_parts_of_a_line_are_joined_from_left_to_right() -> None:
+    parts = [Line("1538", 0.9, (100, 12, 180, 38)), Line("Iron:", 0.7, (10, 10, 80, 40)), Line("Neon:", 1.0, (12, 52, 80, 80))]
+    parts.append(Line("another column", 1.0, (300, 11, 400, 39)))
+    joined = [pages.joined(row) for row in pages.rows_of(parts)]
+    assert [line.text for line in joined] == ["Iron: 1538", "another column", "Neon:"]
+    assert (joined[0].confidence, joined[0].box) == (0.7, (10, 10, 180, 40))
+
+
+def test_chinese_is_joined_without_spaces() -> None:
+    words = [Line(text, 1.0, (20 * i, 0, 20 * i + 20, 20)) for i, text in enumerate(("熔", "点", "，", "1538", "度", "Fe", "x"))]
+    assert pages.joined(words).text == "熔点， 1538 度 Fe x"
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(1, 90), st.integers(1, 40)), max_size=30))
+def test_no_part_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> None:
+    parts = [Line(str(i), 1.0, (x, y, x + w, y + h)) for i, (x, y, w, h) in enumerate(boxes)]
+    rows = pages.rows_of(parts)
+    assert sorted(part.text for row in rows for part in row) == sorted(part.text for part in parts)
+    assert rows == pages.rows_of(parts[::-1]) or len({part.box for part in parts}) < len(parts)
+
+
+@needs_shared
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("page", "lang", "most"), [("multi-line_cn1.png", "zh", 0.1), ("phototest.tif", "en", 0.05)])
+def test_real_pages(page: str, lang: str, most: float, engine: str) -> None:
+    truth = next(path for path in SHARED.glob(f"{Path(page).stem}*.txt"))
+    found = "\n".join(lines_in(SHARED / page, engine, lang))
+    assert error_rate(found, truth.read_text(encoding="utf-8")) <= most
