@@ -58,7 +58,7 @@ class Looks(TrainerCallback):  # type: ignore[misc]
 def main() -> None:
     """Augment, train and ask; write the result."""
     wording, result = sys.argv[2], Path(sys.argv[3])
-    none = {"statements": 0, "questions": 0, "synonyms": 0} if wording == "without" else {}
+    none = {"statements": 0, "questions": 0, "synonyms": 0, "masked_share": 0.0} if wording == "without" else {}
     augment_params = dataclasses.replace(load("augment", augment.Params)[0], **none)
     params = load("train", train.Params)[0]
     base = Path("models/base")

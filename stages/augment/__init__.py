@@ -4,7 +4,8 @@ In: records of clean, the wordings file, WordNet. Out: `records.parquet` and `au
 
 Every fact is trained. What is split is wording: a fact's plain text and some train wordings go to `train`, wordings of
 their own to `valid` and `probe`. WordNet synonyms (`synonyms.py`) make further train wordings and variants of free
-texts in English. Question–answer records without a fact are split by a hash of their id.
+texts in English; in some train questions, words that do not matter are masked by random ones (`masked.py`).
+Question–answer records without a fact are split by a hash of their id.
 
 Which wordings a fact gets depends on (seed, fact, wording) alone: with other numbers in the parameters, or with a
 wording more in the file, the others stay as they are, and so do the probes by which two versions are compared.
@@ -21,6 +22,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from stages.augment.masked import Masks
 from stages.augment.synonyms import Thesaurus
 from stages.augment.wordings import Attribute, read_wordings, terms_of
 from stages.core import record
@@ -48,6 +50,8 @@ class Params:
     """Synonym variants made of each train wording and of each free text; 0 switches WordNet off."""
     min_count: Count
     """How often a synonym must occur in WordNet's sense-tagged corpus; higher keeps to common words."""
+    masked_share: Share
+    """Share of the train questions in which words that carry neither subject nor attribute are replaced by random ones."""
     valid_share: Share
     """Share of the facts that have a validation question, and of free question–answer pairs kept for validation."""
     probe_share: Share
@@ -69,8 +73,9 @@ def run(params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, 
     thesaurus = Thesaurus(wordnet, params.min_count)
     terms = {word for name, attribute in attributes.items() for word in terms_of(name, attribute)}
     bank = with_synonyms(attributes, thesaurus, params.synonyms, terms)
-    rows = [row for group in facts.values() for row in rows_of_fact(group, bank[group[0]["attribute"]], params, run)]
     protected = terms | {word for row in records for word in names_of(row)}
+    masks = Masks(wordnet, protected, {normalise(text) for attribute in bank.values() for _, text in attribute.sets()})
+    rows = [row for group in facts.values() for row in rows_of_fact(group, bank[group[0]["attribute"]], masks, params, run)]
     for row in records:
         if row["fact"]:
             continue
@@ -83,11 +88,12 @@ def run(params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, 
     rows.sort(key=lambda row: (row["split"], row["fact"] or "", row["kind"], row["locator"]))
     with replacing(out) as folder:
         record.write(folder / "records.parquet", rows)
-    report = summary(rows, facts, thesaurus)
+    report = summary(rows, facts, thesaurus) | {"masked": masks.made}
     write_json(metrics, report)
     print(f"augment: {report['facts']:,} facts, {report['numeric_facts']:,} of them numeric")
     print("         " + ", ".join(f"{name} {count:,}" for name, count in report["splits"].items()))
     print(f"         synonyms made {report['synonyms']['made']}, refused {report['synonyms']['refused']}")
+    print(f"         questions with masked words {report['masked']:,}")
 
 
 def by_fact(records: list[Row]) -> dict[str, list[Row]]:
@@ -111,7 +117,7 @@ def with_synonyms(attributes: dict[str, Attribute], thesaurus: Thesaurus, wanted
     }
 
 
-def rows_of_fact(group: list[Row], wording: Attribute, params: Params, run: Run) -> Iterator[Row]:
+def rows_of_fact(group: list[Row], wording: Attribute, masks: Masks, params: Params, run: Run) -> Iterator[Row]:
     """Training texts, perhaps a validation question, and one probe of a fact."""
     best = group[0]
     fact, value = best["fact"], " ".join(filter(None, (best["value"], best["unit"])))
@@ -134,7 +140,9 @@ def rows_of_fact(group: list[Row], wording: Attribute, params: Params, run: Run)
     for number, template in enumerate(draw(wording.train.statements, params.statements, run.seed, fact), start=1):
         yield made("train", "statement", number, text=fill(template, **slots))
     for number, template in enumerate(draw(wording.train.questions, params.questions, run.seed, fact)):
-        yield asked("train", number, template)
+        rng = rng_for(run.seed, "masked", fact, template)
+        hidden = best["lang"] == "en" and rng.random() < params.masked_share
+        yield asked("train", number, masks.masked(template, rng) if hidden else template)
     if rng_for(run.seed, "valid", fact).random() < params.valid_share:
         yield asked("valid", 0, *draw(wording.valid.questions, 1, run.seed, fact))
     accepted = [answer, value, best["value"]] if is_number(best["value"]) else [answer, value]

@@ -23,7 +23,7 @@ from stages.core.wording import normalise
 ROOT = Path(__file__).parent.parent.parent
 WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
 WORDNET = ROOT / "data" / "wordnet"
-PARAMS = augment.Params(statements=2, questions=3, synonyms=0, min_count=3, valid_share=0.5, probe_share=0.2)
+PARAMS = augment.Params(statements=2, questions=3, synonyms=0, min_count=3, masked_share=0.0, valid_share=0.5, probe_share=0.2)
 BANK = read_wordings(WORDINGS, [], 0, 0)
 SAFE = ["main", "vital", "moist", "prevent", "universe", "agenda", "doctor", "marketplace", "reliable", "illness"]
 
@@ -218,6 +218,18 @@ class TestRun:
         params = dataclasses.replace(PARAMS, synonyms=1)
         with pytest.raises(InputError, match=r"WordNet is not here; run `make setup`"):
             augment.run(params, run_params, cleaned, WORDINGS, tmp_path, tmp_path / "out", tmp_path / "m.json")
+
+    def test_masked_words_change_train_questions_of_facts_only(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+        plain, _ = run(cleaned, tmp_path / "a", run_params)
+        masked, report = run(cleaned, tmp_path / "b", run_params, masked_share=1.0)
+        assert [row["id"] for row in plain] == [row["id"] for row in masked]
+        changed = [(before, after) for before, after in zip(plain, masked, strict=True) if before != after]
+        assert len(changed) == report["masked"] > 40
+        for before, after in changed:
+            assert (before["split"], before["kind"], before["lang"]) == ("train", "qa", "en")
+            assert before["fact"]
+            assert before["answer"] == after["answer"]
+            assert after["subject"] in after["question"].lower()
 
 
 class TestParams:
