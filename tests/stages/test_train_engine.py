@@ -78,8 +78,10 @@ def test_two_processes_under_deepspeed(project: Path) -> None:
 
 
 def test_deepspeed_does_the_work(project: Path) -> None:
-    (project / "shadow/deepspeed").mkdir(parents=True)
-    (project / "shadow/deepspeed/__init__.py").write_text('raise RuntimeError("made to fail")\n')
+    (project / "shadow").mkdir()
+    (project / "shadow/sitecustomize.py").write_text(
+        "import deepspeed\n\n\ndef broken(*_, **__):\n    raise RuntimeError('made to fail')\n\n\ndeepspeed.initialize = broken\n"
+    )
     said = train(project, "shadowed", code=1, path=str(project / "shadow"), deepspeed=2)["stderr"]
     assert "made to fail" in said
     train(project, "plain", path=str(project / "shadow"))
