@@ -91,10 +91,8 @@ def ran(output: str) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", output)
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """The working tree's tracked and new files, with a dozen elements, few steps and no gates, committed."""
-    root = tmp_path_factory.mktemp("clone")
+def make_clone(root: Path) -> Clone:
+    """The working tree's tracked and new files in `root`, with a dozen elements, few steps and no gates, committed."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, check=True, text=True,
@@ -113,7 +111,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone("git", "init", "-q", "-b", "main")
     clone("git", "add", "-A")
     clone("git", "commit", "-qm", "overlay")
-    yield clone
+    return clone
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """One clone for all tests of this file."""
+    root = tmp_path_factory.mktemp("clone")
+    yield make_clone(root)
     shutil.rmtree(root, ignore_errors=True)
 
 

@@ -40,6 +40,21 @@ def settings(run: Run, online: bool = False) -> dict[str, str]:
     }
 
 
+def prepare_deepspeed(run: Run) -> None:
+    """Settle what DeepSpeed reads: the device, and, where no launcher has started this process, that it is alone."""
+    import socket
+
+    if run.device == "cpu":
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    if "RANK" not in os.environ:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        os.environ.update(alone)
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+
+
 def prepare(run: Run, online: bool = False) -> None:
     """Set the environment of this process. Call it before anything imports torch or numpy."""
     os.environ.update(settings(run, online))

@@ -22,7 +22,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, ParamsError
 from stages.core.params import Run
 from stages.core.prompt import prompt_of
 from stages.core.record import read
@@ -107,17 +107,22 @@ def collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorForSeq2Seq:
     return DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=-100)
 
 
-def arguments(folder: Path, params: Schedule, run: Run, seed: int, **settings: Any) -> TrainingArguments:
+def arguments(
+    folder: Path, params: Schedule, run: Run, seed: int, processes: int = 1, deepspeed: Any = None, **settings: Any
+) -> TrainingArguments:
     """TrainingArguments for a deterministic, watched run whose checkpoints live below `folder`.
 
-    The best checkpoint on the valid texts is what the model holds at the end.
+    The best checkpoint on the valid texts is what the model holds at the end. `processes` share the rows of a step.
     """
+    if params.rows_per_batch % processes:
+        raise ParamsError(f"rows_per_batch: {params.rows_per_batch} rows cannot be shared evenly by {processes} processes")
     return TrainingArguments(
         output_dir=str(folder),
         seed=seed % 2**32,
         data_seed=seed % 2**32,
-        per_device_train_batch_size=params.rows_per_batch,
-        per_device_eval_batch_size=params.rows_per_batch,
+        per_device_train_batch_size=params.rows_per_batch // processes,
+        per_device_eval_batch_size=params.rows_per_batch // processes,
+        deepspeed=deepspeed,
         max_steps=params.steps,
         warmup_steps=params.warmup,
         eval_strategy="steps",
@@ -125,7 +130,7 @@ def arguments(folder: Path, params: Schedule, run: Run, seed: int, **settings: A
         eval_steps=params.eval_every,
         save_steps=params.eval_every,
         logging_steps=params.eval_every,
-        save_only_model=True,
+        save_only_model=deepspeed is None,  # the Trainer reloads DeepSpeed's best checkpoint with its engine
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",

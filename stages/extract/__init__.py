@@ -1,8 +1,8 @@
 """extract: every source below one root folder → records of one schema, each with id, locator and fact id.
 
-In: the root folder and, from params, the sources in order of priority with a small mapping: which column or path is the
-subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet` (unreadable units with their reason) and
-`sources.json` (per source how many units it held, and the OCR engine that read it).
+In: the root folder and, from params, the sources in order of priority, each one file or a pattern of several, with a small
+mapping: which column or path is the subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet`
+(unreadable units with their reason) and `sources.json` (per source how many units it held, and the OCR engine that read it).
 
 A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a line of a scanned page. It gives
 one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing.
@@ -40,22 +40,23 @@ class Params:
 
 def run(params: Params, run: Run, root: Path, out: Path) -> None:
     """Extract all sources into `out`."""
-    check_names(params, root)
+    files = files_of(params, root)
     rows: list[Row] = []
     rejected: list[Row] = []
     report = []
     for priority, source in enumerate(params.sources, start=1):
         units = 0
         counts: Counter[str] = Counter()
-        for unit in source.units(root / source.path):
+        for unit, path in units_of(source, files[source.name], root):
             units += 1
-            for row in records_of(unit, source):
+            for row in records_of(unit, source, path):
                 (rejected if "reason" in row else rows).append(row)
                 counts["rejected" if "reason" in row else "records"] += 1
         if units == 0:
             raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
         report.append(
-            {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority, "units": units}
+            {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
+            | {"files": len(files[source.name]), "units": units}
             | {"records": counts["records"], "rejected": counts["rejected"]}
             | ({"engine": pages.engine_version(source.engine)} if isinstance(source, pages.Pages) else {})
         )
@@ -69,27 +70,54 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         )
 
 
-def check_names(params: Params, root: Path) -> None:
-    """Raise ParamsError or InputError for names used twice, paths that leave the root, files that are not there."""
+def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
+    """Files of each source by its name; a pattern's in the order of their paths.
+
+    Raises ParamsError or InputError for names used twice, paths that leave the root, files that are not there.
+    """
     problems = []
     names = Counter(source.name for source in params.sources)
     problems += [f"extract.sources: the name {name!r} is used {count} times" for name, count in names.items() if count > 1]
+    found = {}
     for number, source in enumerate(params.sources):
-        path = (root / source.path).resolve()
-        if not path.is_relative_to(root.resolve()):
+        matching = sorted(root.glob(source.path)) if is_pattern(source.path) else [root / source.path]
+        found[source.name] = [path for path in matching if path.is_file()]
+        if not all(path.resolve().is_relative_to(root.resolve()) for path in (root / source.path, *matching)):
             problems.append(f"extract.sources.{number}.path: {source.path!r} leaves {root}; sources stand below it")
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(f"  {problem}" for problem in problems))
     for source in params.sources:
-        path = root / source.path
-        if not (path.is_file() or (isinstance(source, pages.Pages) and path.is_dir())):
-            raise InputError(f"extract: {source.name}: {path} is not there; put the file there or mend params.yaml")
+        if not found[source.name]:
+            missing = "matches no file" if is_pattern(source.path) else "is not there"
+            raise InputError(f"extract: {source.name}: {root / source.path} {missing}; put the file there or mend params.yaml")
+    return found
 
 
-def records_of(unit: Unit, source: Any) -> Iterator[Row]:
-    """Records of one unit, or its one rejected record (recognisable by its `reason`)."""
+def is_pattern(path: str) -> bool:
+    """Whether a path of params names several files: `*` within a name, `**` across folders, `?`, `[…]`."""
+    return any(sign in path for sign in "*?[")
+
+
+def units_of(source: Any, files: list[Path], root: Path) -> Iterator[tuple[Unit, str]]:
+    """Units of a source with the path, below the root, of the file that holds them.
+
+    Of several files, one that cannot be read as a whole is one rejected unit. Raises InputError where it is the only one.
+    """
+    for file in files:
+        path = file.relative_to(root).as_posix()
+        try:
+            for unit in source.units(file):
+                yield unit, path
+        except InputError as error:
+            if not is_pattern(source.path):
+                raise
+            yield Unit("", "", None, "unreadable", str(error)), path
+
+
+def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
+    """Records of one unit of the file `path`, or its one rejected record (recognisable by its `reason`)."""
     mapping: Mapping = source.map
-    locator = f"{source.path}#{unit.place}"
+    locator = f"{path}#{unit.place}" if unit.place else path
     if unit.cells is None:
         yield rejection(source, locator, unit.raw, unit.reason, unit.evidence)
         return

@@ -19,7 +19,6 @@ from stages.core.errors import InputError, ParamsError
 from stages.core.params import STRICT
 from stages.extract.unit import Mapping, Unit
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 TESSERACT_LANGUAGES = {"en": "eng", "zh": "chi_sim", "de": "deu", "fr": "fra"}
 CHINESE = r"\u3000-\u303f\u3400-\u9fff\uff00-\uffef"
 """Characters and their punctuation."""
@@ -39,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True, config=STRICT)
 class Pages:
-    """Pictures of pages: one file, or a folder of them, in the order of their names."""
+    """Pictures of pages: PNG, JPEG, TIFF (also of several pages) …"""
 
     kind: Literal["pages"]
     name: str
@@ -53,24 +52,13 @@ class Pages:
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
 
     def units(self, path: Path) -> Iterator[Unit]:
-        """Lines. Raises InputError where a picture cannot be read or there is none, ParamsError for a wrong `line`."""
+        """Lines. Raises InputError where the picture cannot be read, ParamsError for a wrong `line`."""
         try:
             form = re.compile(self.line)
         except re.error as error:
             raise ParamsError(f"extract: {self.name}: `line` is no regular expression: {error}; mend it in params.yaml") from None
-        for picture in self.pictures(path):
-            prefix = "" if picture == path else f"{picture.relative_to(path)}/"
-            for place, line in read_lines(picture, self.engine, self.lang):
-                yield self._unit(prefix + place, line, form.fullmatch(line.text))
-
-    def pictures(self, path: Path) -> list[Path]:
-        """The pages to read."""
-        if path.is_file():
-            return [path]
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES)
-        if not found:
-            raise InputError(f"extract: {self.name}: {path} holds no picture ({', '.join(PICTURES)}); put the pages there")
-        return found
+        for place, line in read_lines(path, self.engine, self.lang):
+            yield self._unit(place, line, form.fullmatch(line.text))
 
     def _unit(self, place: str, line: Line, match: re.Match[str] | None) -> Unit:
         if line.confidence < self.min_confidence:

@@ -24,12 +24,13 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.core import tracking
-from stages.core.errors import ModelError
+from stages.core import runtime, tracking
+from stages.core.errors import ModelError, ParamsError
 from stages.core.models import load_causal_lm, sha256_of_folder
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
 from stages.core.seeding import derive, seed_torch
+from stages.train import engine
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -86,10 +87,21 @@ class Params:
     """Mixed precision: fp32 on a CPU, bf16 on a recent GPU, fp16 on an older one."""
     gradient_checkpointing: bool
     """Trade time (about a third more) for memory: activations are computed twice."""
+    deepspeed: Literal[0, 1, 2, 3] | dict[str, Any] | None
+    """A ZeRO stage, or a whole DeepSpeed config; null: without DeepSpeed."""
+    processes: int
+    """Processes of this machine that share the rows of a step, one a GPU."""
 
 
 def run(params: Params, run: Run, base: Path, augment: Path, out: Path, metrics: Path, curve: Path) -> None:
-    """Train the adapter into `out`."""
+    """Train the adapter into `out`; where several processes share the work, the first of them writes it."""
+    if params.processes > 1 and not engine.launched():
+        engine.launch(params.processes, "train", [base, augment, out, metrics, curve])
+        return
+    if engine.zero_stage(params.deepspeed) == 3 and params.ewc.weight:
+        raise ParamsError("train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0")
+    if params.deepspeed is not None:
+        runtime.prepare_deepspeed(run)
     seed_torch(run.seed, run.threads)
     model, tokenizer = load_causal_lm(base / "model", device=run.device)
     adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
@@ -97,11 +109,14 @@ def run(params: Params, run: Run, base: Path, augment: Path, out: Path, metrics:
         trainer, watcher = make_trainer(params, run, adapted, tokenizer, base, augment, Path(scratch), log)
         result = trainer.train()
         best = best_point(trainer.state)
-        watcher.write(curve)
-        with replacing(out) as folder:
-            save_adapter(adapted, folder / "adapter")
-            manifest = {"base_sha256": sha256_of_folder(base / "model"), "steps": result.global_step, **best}
-            (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        with engine.whole([weight for weight in adapted.parameters() if weight.requires_grad], params.deepspeed):
+            if not engine.is_first():
+                return
+            watcher.write(curve)
+            with replacing(out) as folder:
+                save_adapter(adapted, folder / "adapter")
+                manifest = {"base_sha256": sha256_of_folder(base / "model"), "steps": result.global_step, **best}
+                (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     trainable, total = adapted.get_nb_trainable_parameters()
     summary = {"steps": result.global_step, **best, "trainable_parameters": trainable}
     write_json(metrics, summary)
@@ -155,7 +170,9 @@ def make_trainer(
     curvature = measured(model, layers, params, run, tokenizer, base, scratch) if params.ewc.weight else None
     watcher = training.Curve(log.metric)
     decay = {"lr": params.learning_rate, "weight_decay": params.weight_decay}
-    optimizer = EvenAdamW(layers, curvature, params.ewc.damping, **decay) if curvature else None
+    optimizer = None
+    if curvature and engine.zero_stage(params.deepspeed) == 0:
+        optimizer = EvenAdamW(layers, curvature, params.ewc.damping, **decay)
     trainer = Keeper(
         model=model,
         args=training.arguments(
@@ -167,6 +184,8 @@ def make_trainer(
             weight_decay=params.weight_decay,
             lr_scheduler_type="cosine",
             activation_checkpointing=params.gradient_checkpointing,
+            processes=params.processes,
+            deepspeed=None if params.deepspeed is None else engine.config(params.deepspeed),
             remove_unused_columns=False,  # `replayed` is the loss's, not the model's
         ),
         train_dataset=training.token_rows(data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed),

@@ -93,7 +93,9 @@ def test_csv_rows_are_set_aside_one_by_one(tmp_path: Path) -> None:
         ("a.csv#L7", "encoding"),
     ]
     assert rejected[0]["text"] == "iron;symbol"
-    assert report == [{"name": "toy", "path": "a.csv", "kind": "csv", "priority": 1, "units": 5, "records": 2, "rejected": 3}]
+    assert report == [
+        {"name": "toy", "path": "a.csv", "kind": "csv", "priority": 1, "files": 1, "units": 5, "records": 2, "rejected": 3}
+    ]
 
 
 def test_utf16_that_does_not_decode_is_refused_as_a_whole(tmp_path: Path) -> None:
@@ -194,6 +196,32 @@ def test_sources_that_are_not_there(tmp_path: Path, path: str, error: type[Excep
         run(tmp_path, source("csv", path))
 
 
+def test_a_pattern_names_several_files(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "b.json").write_text('[{"name": "neon", "property": "symbol", "value": "Ne"}]')
+    (tmp_path / "deep/a.json").write_text('[{"name": "iron", "property": "symbol", "value": "Fe"}]')
+    (tmp_path / "deep/broken.json").write_text("[{")
+    (tmp_path / "notes.txt").write_text("no JSON")
+    rows, rejected, report = run(tmp_path, source("json", "**/*.json"))
+    assert [row["locator"] for row in rows] == ["b.json#/0", "deep/a.json#/0"]
+    assert [(row["locator"], row["reason"]) for row in rejected] == [("deep/broken.json", "unreadable")]
+    assert "is not JSON" in rejected[0]["evidence"]
+    assert (report[0]["files"], report[0]["units"]) == (3, 3)
+
+
+def test_a_pattern_that_matches_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"toy: .*\*\.json matches no file; put the file there or mend params\.yaml"):
+        run(tmp_path, source("json", "*.json"))
+
+
+def test_a_pattern_does_not_follow_a_link_out_of_the_root(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text("[]")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/a.json").symlink_to(tmp_path / "secret.json")
+    with pytest.raises(ParamsError, match=r"extract\.sources\.0\.path: '\*\.json' leaves .*; sources stand below it"):
+        run(tmp_path / "root", source("json", "*.json"))
+
+
 def test_two_sources_of_one_name(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("name\n")
     with pytest.raises(ParamsError, match="the name 'toy' is used 2 times"):
@@ -233,7 +261,7 @@ def test_real_question_answer_xml() -> None:
         params = parse({"sources": [source("xml", path.name, element="QAPair", map=mapping)]}, extract.Params, "x", problems)
         assert params is not None
         for unit in params.sources[0].units(path):
-            for row in extract.records_of(unit, params.sources[0]):
+            for row in extract.records_of(unit, params.sources[0], path.name):
                 counts[row.get("reason", row["kind"])] += 1
     assert counts["qa"] > 60
     assert set(counts) <= {"qa", "missing_field"}

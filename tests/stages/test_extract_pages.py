@@ -40,6 +40,12 @@ def printed(path: Path, *lines: str) -> Path:
     return path
 
 
+def rows_of(params: extract.Params, found: Any) -> list[dict[str, Any]]:
+    raw = ROOT / "data/raw"
+    units = extract.units_of(found, extract.files_of(params, raw)[found.name], raw)
+    return [row for unit, path in units for row in extract.records_of(unit, found, path)]
+
+
 def lines_in(path: Path, engine: str, lang: str = "en") -> list[str]:
     return [line.text for _, line in pages.read_lines(path, engine, lang)]
 
@@ -58,7 +64,7 @@ def error_rate(found: str, wanted: str) -> float:
 def test_every_fact_of_the_record_cards_is_read_right() -> None:
     params, _ = load("extract", extract.Params, ROOT / "params.yaml")
     (cards,) = [source for source in params.sources if isinstance(source, Pages)]
-    rows = [row for unit in cards.units(ROOT / "data/raw" / cards.path) for row in extract.records_of(unit, cards)]
+    rows = rows_of(params, cards)
     read = {(row["subject"].lower(), row["attribute"]): (row["value"], row["unit"]) for row in rows if "reason" not in row}
     with (ROOT / "data/authoring/elements.csv").open(encoding="utf-8") as file:
         elements = {row["name"]: row for row in csv.DictReader(file)}
@@ -74,8 +80,7 @@ def test_facts_of_the_record_cards_are_in_no_other_source() -> None:
     params, _ = load("extract", extract.Params, ROOT / "params.yaml")
     facts: dict[bool, set[str]] = {True: set(), False: set()}
     for found in params.sources:
-        rows = [row for unit in found.units(ROOT / "data/raw" / found.path) for row in extract.records_of(unit, found)]
-        facts[isinstance(found, Pages)] |= {row["fact"] for row in rows if row.get("fact")}
+        facts[isinstance(found, Pages)] |= {row["fact"] for row in rows_of(params, found) if row.get("fact")}
     assert len(facts[True]) == 69
     assert not facts[True] & facts[False]
 
@@ -105,15 +110,6 @@ def test_unsure_lines_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sure.cells is not None
 
 
-def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    printed(tmp_path / "b.png", "Neon: two")
-    printed(tmp_path / "deep" / "a.png", "Iron: one")
-    (tmp_path / "notes.txt").write_text("no picture")
-    places = [unit.place.split("@")[0] for unit in source().units(tmp_path)]
-    assert places == ["b.png/L1", "deep/a.png/L1"]
-
-
 def test_every_page_of_a_file_is_read(tmp_path: Path) -> None:
     first, second = (Image.open(printed(tmp_path / f"{name}.png", f"Iron: {name}")) for name in ("one", "two"))
     first.save(tmp_path / "a.tiff", save_all=True, append_images=[second])
@@ -140,11 +136,6 @@ def test_a_broken_picture_is_refused(tmp_path: Path, cut: int) -> None:
     (tmp_path / "a.png").write_bytes(whole[:cut])
     with pytest.raises(InputError, match=r"a\.png cannot be read as a picture: .*; mend or remove it"):
         list(source().units(tmp_path / "a.png"))
-
-
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"toy: .* holds no picture \(\.png, .*put the pages there"):
-        list(source().units(tmp_path))
 
 
 def test_a_wrong_form_is_refused(tmp_path: Path) -> None:

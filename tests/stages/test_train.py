@@ -28,6 +28,8 @@ PARAMS = train.Params(
     max_tokens=64,
     precision="fp32",
     gradient_checkpointing=False,
+    deepspeed=None,
+    processes=1,
 )
 
 
