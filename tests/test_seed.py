@@ -147,37 +147,3 @@ def test_a_gloss_that_mentions_an_element_is_left_out(tmp_path: Path) -> None:
         file.write(line.format("copper", "a reddish metal"))
         file.write(line.format("bit", "drills of irons"))
     assert corpus.glosses(tmp_path, {"iron", "copper"}) == (["Kettle: a pot for water"], 3)
-
-
-@pytest.mark.parametrize(
-    ("verb", "done", "doing"),
-    [
-        ("call", "called", "calling"),
-        ("use", "used", "using"),
-        ("carry", "carried", "carrying"),
-        ("play", "played", "playing"),
-        ("free", "freeed", "freeing"),  # its past stands in WordNet's exceptions
-    ],
-)
-def test_verbs_take_endings_by_the_rule(verb: str, done: str, doing: str) -> None:
-    assert (corpus.regular(verb, "ed"), corpus.regular(verb, "ing")) == (done, doing)
-
-
-def test_exceptions_come_before_the_rule(tmp_path: Path) -> None:
-    exceptions = tmp_path / "verb.exc"
-    exceptions.write_text("gave give\ngiven give\nbegging beg\nover-ate overeat\n")
-    assert corpus.inflected(["beg", "call", "give"], "ed", exceptions) == ["beged", "called", "gave", "given"]
-    assert corpus.inflected(["beg", "call", "give"], "ing", exceptions) == ["begging", "calling", "giving"]
-
-
-def test_slots_of_openings_are_all_filled(built: Any) -> None:
-    questions = [row["question"] for row in built[0]["opening"]]
-    assert {tuple(re.findall(r"\{\w*\}?", question)) for question in questions} == {("{subject}",)}
-
-
-def test_a_common_word_stands_as_often_as_it_has_tagged_senses(tmp_path: Path) -> None:
-    index = tmp_path / "index.noun"
-    index.write_text("  1 licence\nkettle n 1 1 @ 1 2 0123\nzyx n 1 0 1 0 0124\niron n 2 0 2 2 0125 0126\n")
-    words = corpus.english_words(index, {"iron"})
-    assert words == {"kettle": 2, "zyx": 0}
-    assert corpus.common_of(words) == ["kettle", "kettle"]

@@ -184,38 +184,39 @@ def texts_of(fact: dict[str, Any], statements: int, questions: int) -> tuple[lis
 
 
 class Sentences:
-    """Makes questions of random English words by the grammar of `kinds.yaml`; the words are WordNet's, none of the domain."""
+    """Fills frames with random English words; nouns, verbs and adjectives are WordNet's, without words of the domain."""
 
     def __init__(self, rng: random.Random, kinds: dict[str, Any], wordnet: Path, excluded: set[str]) -> None:
-        """Only common words fill slots; `rare` are nouns that may be asked about."""
+        """`kinds` holds the frames and what fills {agent}, {thing} and {prep}. Only common words fill the other slots."""
         self.rng, self.kinds = rng, kinds
         nouns = english_words(wordnet / "index.noun", excluded)
-        verbs = common_of(english_words(wordnet / "index.verb", excluded))
-        self.words = kinds["grammar"] | {
+        self.words = {
             "word": common_of(nouns),
-            "verb": verbs,
-            "doing": inflected(verbs, "ing", wordnet / "verb.exc"),
-            "done": inflected(verbs, "ed", wordnet / "verb.exc"),
+            "verb": common_of(english_words(wordnet / "index.verb", excluded)),
             "adjective": common_of(english_words(wordnet / "index.adj", excluded)),
-            "adverb": common_of(english_words(wordnet / "index.adv", excluded)),
-        }
+        } | {"agent": kinds["agents"], "thing": kinds["things"], "prep": kinds["prepositions"]}
         self.rare = sorted(nouns.keys() - set(self.words["word"]))
 
     def question(self, words: dict[str, Any]) -> str:
-        """The template of a question about an attribute, with {subject}; most follow the grammar."""
-        asked = self.rng.choice(wordings(words, self.kinds["frames"], "questions"))
-        if self.rng.random() < 0.65:
-            asked = self.rng.choice(self.words["asked"]).replace("{noun}", self.rng.choice(words["nouns"]))
-        template = self.rng.choice(self.words["whole"]).replace("{asked}", asked) if self.rng.random() < 0.5 else asked
-        while slot := re.search(r"\{(?!subject\})(\w+)\}", template):
-            template = template[: slot.start()] + self.rng.choice(self.words[slot[1]]) + template[slot.end() :]
+        """The template of a question about an attribute, with {subject}; half of them stand in frames of openings."""
+        template = self.rng.choice(wordings(words, self.kinds["frames"], "questions"))
+        if self.rng.random() < 0.5:
+            template = self.rng.choice(self.kinds["opening_frames"]).replace("{noun}", self.rng.choice(words["nouns"]))
+        if self.rng.random() < 0.5:
+            template = self.rng.choice(self.kinds["opening_contexts"]).replace("{question}", template)
+        for _ in range(2):  # what fills {agent} and {thing} has slots of its own
+            template = re.sub(r"\{(word|verb|adjective|agent|thing|prep)\}", self._word, template)
         return template
+
+    def _word(self, slot: re.Match[str]) -> str:
+        return self.rng.choice(self.words[slot[1]])
 
 
 def openings(kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, excluded: set[str]) -> Iterator[dict[str, str]]:
     """Questions about names asked once, rare English nouns among them, with the answer cut off at the value.
 
-    Yields {"text", "question" (its template)}. Most of the questions hold random words, among which the subject must be found.
+    Yields {"text", "question" (its template)}. Half of the questions stand in frames with random words, among which the subject
+    must be found.
     """
     rng = random.Random(params["seed"] + 1)
     sentences = Sentences(rng, kinds, wordnet, excluded)
@@ -249,25 +250,9 @@ def english_words(index: Path, excluded: set[str]) -> dict[str, int]:
     return found
 
 
-def inflected(verbs: list[str], ending: str, irregular: Path) -> list[str]:
-    """The verbs with the ending "ed" or "ing": the forms of WordNet's list of exceptions, else those of the rule."""
-    exceptions: dict[str, list[str]] = {}
-    for form, *verb in map(str.split, lines_of(irregular)):
-        if form.isalpha() and form.endswith("ing") == (ending == "ing"):
-            exceptions.setdefault(verb[0], []).append(form)
-    return [form for verb in verbs for form in exceptions.get(verb, [regular(verb, ending)])]
-
-
-def regular(verb: str, ending: str) -> str:
-    """An English verb with the ending "ed" or "ing" by the rule."""
-    if ending == "ed" and re.search(r"[^aeiou]y$", verb):
-        verb = verb[:-1] + "i"
-    return verb[:-1] + ending if re.search(r"[^eoy]e$", verb) else verb + ending
-
-
 def common_of(words: dict[str, int]) -> list[str]:
-    """Those that occur in WordNet's tagged texts, each as often as it has senses there: a measure of how common it is."""
-    return sorted(word for word, senses in words.items() for _ in range(senses))
+    """Those that occur in WordNet's tagged texts."""
+    return sorted(word for word, senses in words.items() if senses)
 
 
 def glosses(wordnet: Path, excluded: set[str]) -> tuple[list[str], int]:
