@@ -21,7 +21,7 @@ def cells(entry: dict[str, Any]) -> str:
 def with_results(readme: str, report: dict[str, Any]) -> str:
     """The text with the row of every variant renewed. Raises LookupError where there is no row for one."""
     for variant, entry in report.items():
-        row = re.compile(rf"^(\| {variant}(?: [(（][^|]*)? \|).*$", re.MULTILINE)
+        row = re.compile(rf"^(\| {variant}(?: ?[(（][^|]*)? \|).*$", re.MULTILINE)
         if not row.search(readme):
             raise LookupError(f"no row for {variant}")
         readme = row.sub(lambda found, entry=entry: f"{found[1]} {cells(entry)} |", readme)
