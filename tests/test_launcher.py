@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -83,7 +84,7 @@ def test_an_input_error_is_told_without_traceback(folder: Path) -> None:
 def test_a_full_disk_is_told_without_traceback_and_leaves_the_old_output_whole(folder: Path) -> None:
     assert launch(folder, "extract", ".", "out").returncode == 0
     before = (folder / "out/records.parquet").read_bytes()
-    (folder / "a.jsonl").write_text("".join(f'{{"t": "{os.urandom(40).hex()}"}}\n' for _ in range(2000)))
+    (folder / "a.jsonl").write_text("".join(f'{{"t": "{random.Random(i).randbytes(40).hex()}"}}\n' for i in range(2000)))
     done = subprocess.run(
         [sys.executable, "-m", "stages", "extract", ".", "out"],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,

@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data/raw").mkdir(parents=True)
     shutil.copy(ROOT / "data/raw/rules.yaml", tmp_path / "data/raw")
     (tmp_path / "data/raw/a.csv").write_text(ROWS)
-    mapping = {name: name for name in ("subject", "attribute", "value", "unit")}
-    mapping["meta"] = {name: name for name in ("temperature", "pressure", "melting_point", "boiling_point")}  # type: ignore[assignment]
+    mapping: dict[str, Any] = {name: name for name in ("subject", "attribute", "value", "unit")}
+    mapping["meta"] = {name: name for name in ("temperature", "pressure", "melting_point", "boiling_point")}
     common = {"kind": "csv", "name": "a", "path": "a.csv", "lang": "en", "encoding": "utf-8", "delimiter": ",", "skip_lines": 0}
     problems: list[str] = []
     params = parse({"sources": [common | {"map": mapping}]}, extract.Params, "extract", problems)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 needs_compiler = pytest.mark.skipif(
     not shutil.which("c++"), reason="DeepSpeed builds its own operations: a C++ compiler is needed"
 )
-SMALL = {
+SMALL: dict[str, Any] = {
     "lora": {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": "auto"},
     "ewc": {"weight": 0.1, "rows": 8, "damping": 1e9},
     "learning_rate": 0.01,
@@ -60,7 +60,7 @@ def train(project: Path, name: str, code: int = 0, path: str = "", **changes: An
 @needs_compiler
 @pytest.mark.parametrize(("stage", "weight"), [(2, 0.1), (3, 0.0)])
 def test_deepspeed_trains_to_the_same_loss(project: Path, stage: int, weight: float) -> None:
-    ewc = SMALL["ewc"] | {"weight": weight}  # type: ignore[operator]
+    ewc = SMALL["ewc"] | {"weight": weight}
     plain, sharded = train(project, "plain", ewc=ewc), train(project, "sharded", ewc=ewc, deepspeed=stage)
     assert sharded["valid_loss"] == pytest.approx(plain["valid_loss"], abs=0.002)
     assert sharded["steps"] == plain["steps"] == 12
