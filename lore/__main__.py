@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from stages.core.params import Run, read_section
 COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
     "docs": "build pages that show what every rule found in the records",
+    "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
 }
+
+BROKEN_PIPE = 128 + 13
+"""What a shell says of a program that SIGPIPE ended."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     except LorekeepError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader has seen enough: lore ask … | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
 
 
 if __name__ == "__main__":

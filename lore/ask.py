@@ -27,11 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="variant to ask: train, the tuned model (default); base, before tuning; distill, the student; "
         "quantize, its INT8 form; quantize_train, the tuned model's INT8 form",
     )
+    parser.add_argument(
+        "--registered",
+        metavar="URI",
+        help="ask a version of MLflow's registry instead, such as models:/elements@champion or models:/elements/3",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the answer, then the fact behind it. Raises ModelError where the variant is not there."""
-    print(answer(options.question, options.model), flush=True)
+    if options.registered:
+        from stages.core import registry
+
+        print(" ".join(registry.ask(options.registered, options.question).split()), flush=True)
+    else:
+        print(answer(options.question, options.model), flush=True)
     lines = fact_lines(options.question)
     if lines:
         print("\n".join(lines))

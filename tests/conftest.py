@@ -26,6 +26,8 @@ DEPENDENCIES_WARN = [
     # mlflow 3.17 queries its store in a way that SQLAlchemy 2.1 deprecates, and warns of its own type hints on import.
     "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",
     "ignore:.*Any type hint is inferred as AnyType:UserWarning",
+    # mlflow 3.17 asks pandas 3 for the columns of text in a table as pandas 2 named them.
+    "ignore:For backward compatibility, 'str' dtypes are included by select_dtypes:DeprecationWarning",
 ]
 
 

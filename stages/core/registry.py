@@ -92,6 +92,25 @@ def create(
     return str(mlflow.register_model(logged.model_uri, name, tags=tags).version)
 
 
+def ask(address: str, question: str) -> str:
+    """What a registered version says; `address` is MLflow's, such as models:/elements@champion.
+
+    Raises ModelError where there is no such version, InputError where the store cannot be used.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client()
+    try:
+        with addressed():
+            return str(mlflow.pyfunc.load_model(address).predict([question])[0])
+    except MlflowException as error:
+        raise ModelError(
+            f"{address} cannot be loaded ({error.error_code}); write models:/<name>@<alias> or models:/<name>/<version>, "
+            "and see which there are with: mlflow ui, or lore versions"
+        ) from None
+
+
 def answers(name: str, version: str, known: tuple[str, str]) -> bool:
     """Whether the version, loaded as anyone would load it, gives the known answer."""
     import mlflow

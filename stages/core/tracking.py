@@ -6,6 +6,7 @@ MLFLOW_TRACKING_URI names. A store that cannot be used costs a run its log, neve
 """
 
 import dataclasses
+import logging
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ class Log:
     def __init__(self, client: Any = None, run_id: str = "") -> None:
         """`client` is an MlflowClient, or None for a log that goes nowhere."""
         self._client, self._run_id = client, run_id
+        self._monitor: Any = None
 
     def metric(self, name: str, value: float, step: int = 0) -> None:
         """Log one number of a curve."""
@@ -38,8 +40,28 @@ class Log:
         """Attach a file."""
         self._try("log_artifact", self._run_id, str(path))
 
+    def table(self, frame: Any, name: str) -> None:
+        """Attach a pandas table that MLflow's pages show and compare between runs; `name` ends in .json."""
+        self._try("log_table", self._run_id, frame, name)
+
+    def figure(self, figure: Any, name: str) -> None:
+        """Attach a matplotlib figure; `name` says the format."""
+        self._try("log_figure", self._run_id, figure, name)
+
+    def watch(self) -> None:
+        """Log CPU, memory, disk, network and GPUs every ten seconds from now on, until the run ends."""
+        if self._client is None:
+            return
+        from mlflow.system_metrics import system_metrics_monitor as system
+
+        logging.getLogger(system.__name__).setLevel(logging.ERROR)  # it announces its start and its end
+        self._monitor = system.SystemMetricsMonitor(self._run_id, tracking_uri=uri())
+        self._monitor.start()
+
     def end(self, status: str) -> None:
         """Close the run as FINISHED or FAILED."""
+        if self._monitor is not None:
+            self._monitor.finish()
         self._try("set_terminated", self._run_id, status)
 
     def _try(self, method: str, *arguments: Any, **options: Any) -> None:
@@ -56,6 +78,7 @@ class Log:
 def run(stage: str, params: Any) -> Iterator[Log]:
     """A run of the stage in the experiment, its settings and its seconds logged; it ends as the body ends."""
     log = _start(stage)
+    log.watch()
     started = time.perf_counter()
     for name, value in _flat(dataclasses.asdict(params)).items():
         log.param(name, value)

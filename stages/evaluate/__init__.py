@@ -32,7 +32,7 @@ from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
 from stages.core.prompt import question_prompt
 from stages.core.seeding import derive, seed_torch
-from stages.evaluate import scores
+from stages.evaluate import figures, scores
 from stages.evaluate.scores import Score
 
 Row = dict[str, Any]
@@ -92,7 +92,8 @@ def run(
         write_json(metrics, report)
         write_plots(facts, plots, derive(run.seed, "pairs"))
         log.file(metrics)
-        log.file(out / "facts.parquet")
+        log.table(pd.read_parquet(out / "facts.parquet"), "facts.json")
+        log.figure(figures.attributes(pd.read_csv(plots / "attributes.csv")), "attributes.png")
     show(report)
 
 

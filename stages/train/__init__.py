@@ -19,6 +19,7 @@ Refused: target modules that the base does not have.
 
 import json
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +45,7 @@ class Lora:
     dropout: float
     """Share of the adapter's inputs dropped while training, in [0, 1)."""
     target_modules: Literal["auto"] | list[str]
-    """`auto`: every linear layer but the output head; or names such as [q_proj, v_proj]."""
+    """`auto`: every linear layer but the output head (of a mixture of experts, attention's); or names: [q_proj, v_proj]."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -105,7 +106,8 @@ def run(params: Params, run: Run, base: Path, augment: Path, out: Path, metrics:
     seed_torch(run.seed, run.threads)
     model, tokenizer = load_causal_lm(base / "model", device=run.device)
     adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
-    with tempfile.TemporaryDirectory() as scratch, tracking.run("train", params) as log:
+    logged = tracking.run("train", params) if engine.is_first() else nullcontext(tracking.Log())
+    with tempfile.TemporaryDirectory() as scratch, logged as log:
         trainer, watcher = make_trainer(params, run, adapted, tokenizer, base, augment, Path(scratch), log)
         result = trainer.train()
         best = best_point(trainer.state)
@@ -134,7 +136,7 @@ def add_adapter(model: Any, lora: Lora, seed: int) -> Any:
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules="all-linear" if lora.target_modules == "auto" else lora.target_modules,
+        target_modules=automatic_targets(model) if lora.target_modules == "auto" else lora.target_modules,
         task_type="CAUSAL_LM",
     )
     try:
@@ -142,6 +144,19 @@ def add_adapter(model: Any, lora: Lora, seed: int) -> Any:
     except ValueError as error:
         names = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)})
         raise ModelError(f"train.lora.target_modules: {error}; the linear layers of this base are {', '.join(names)}") from None
+
+
+def automatic_targets(model: Any) -> str | list[str]:
+    """Every linear layer but the output head; in a mixture of experts, those of attention.
+
+    peft takes the MLPs' names there for the fused blocks of all experts: an adapter on each of them.
+    """
+    import torch
+
+    if not any(weight.dim() == 3 for weight in model.parameters()):  # (expert, out, in)
+        return "all-linear"
+    linear = (name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear))
+    return sorted({name.rpartition(".")[2] for name in linear if ".self_attn." in name})
 
 
 def make_trainer(

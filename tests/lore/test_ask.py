@@ -1,12 +1,15 @@
 """ask: the answer is the model's alone, the fact and its sources come from the records; whatever is missing is named."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from lore.__main__ import main
+from lore.__main__ import BROKEN_PIPE, main
 from lore.ask import MODELS, RECORDS, WORDINGS
 from stages.core import runtime
 from stages.core.models import generate, load_causal_lm
@@ -14,6 +17,7 @@ from stages.core.params import Run
 from stages.core.prompt import question_prompt
 from stages.core.record import fact_id, record_id, write
 
+ROOT = Path(__file__).parents[2]
 QUESTION = "At what temperature does iron melt?"
 FACT = fact_id("iron", "melting point")
 
@@ -155,3 +159,17 @@ def test_help_teaches(arguments: list[str], taught: list[str], capsys: pytest.Ca
         main(arguments)
     said = " ".join(capsys.readouterr().out.split())
     assert [piece for piece in taught if not re.search(rf"(?<!\w){re.escape(piece)}(?!\w)", said)] == []
+
+
+@pytest.mark.usefixtures("project")
+def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
+    command = [sys.executable, "-m", "lore", "ask", QUESTION]
+    with subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as asked:
+        assert asked.stdout
+        assert asked.stderr
+        asked.stdout.close()
+        said = asked.stderr.read().decode()
+    assert "Traceback" not in said
+    assert asked.returncode == BROKEN_PIPE

@@ -1,0 +1,106 @@
+"""Lay ready settings over params.yaml: a model's profile, a source's mapping, your own experiment.
+
+An overlay is a YAML file that holds some keys of params.yaml and nothing else. Mappings are merged key by key; lists and single
+values replace what stood there. Comments of params.yaml stay. Every setting is checked before anything is written.
+"""
+
+import argparse
+import difflib
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages import STAGES
+from stages.core.errors import ParamsError
+from stages.core.output import replacing
+from stages.core.params import Run, parse
+
+PARAMS = Path("params.yaml")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `lore overlay`."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="such as docs/profiles/deepseek-v2-lite.yaml")
+    parser.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
+    parser.epilog = "Undo: git checkout params.yaml. See also: dvc params diff."
+
+
+def run(options: argparse.Namespace) -> int:
+    """Merge the files into params.yaml in order, and print each setting that changes. Raises ParamsError with every problem."""
+    document = read(PARAMS)
+    changes: dict[str, tuple[Any, Any]] = {}
+    for file in options.files:
+        for key, old, new in merge(document, read(file)):
+            changes[key] = (changes[key][0] if key in changes else old, new)
+    if problems := list(problems_of(document)):
+        names = ", ".join(str(file) for file in options.files)
+        raise ParamsError(f"{names} over {PARAMS}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    for key, (old, new) in changes.items():
+        print(f"{key}: {shown(old)} → {shown(new)}")
+    if not changes:
+        print(f"{PARAMS} says all that already")
+    elif not options.dry_run:
+        with replacing(PARAMS) as temporary, temporary.open("w", encoding="utf-8") as stream:
+            round_trip().dump(document, stream)
+    return 0
+
+
+def read(path: Path) -> Any:
+    """A YAML mapping with its comments. Raises ParamsError where there is none."""
+    try:
+        document = round_trip().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: not found; write the path from the project's root folder") from None
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise ParamsError(f"{path}: expected a mapping of sections, as in params.yaml")
+    return document
+
+
+def merge(target: Any, overlay: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Merge in place; yields (key path, old value, new value) of each setting that changes."""
+    for key, value in overlay.items():
+        old = target.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and old:
+            yield from merge(old, value, f"{prefix}{key}.")
+        elif old != value or key not in target:
+            target[key] = value
+            yield f"{prefix}{key}", old, value
+
+
+def problems_of(document: Any) -> Iterator[str]:
+    """What the stages would refuse, a line each."""
+    expected = {"run": Run} | {stage: importlib.import_module(f"stages.{stage}").Params for stage in STAGES}
+    for name, section in document.items():
+        if name not in expected:
+            near = difflib.get_close_matches(name, expected, n=1)
+            yield f"{name}: no section of params.yaml" + (f"; did you mean {near[0]}?" if near else "")
+            continue
+        found: list[str] = []
+        parse(section, expected[name], name, found)
+        yield from found
+
+
+def shown(value: Any) -> str:
+    """A setting on one line; long ones by their size."""
+    if isinstance(value, list) and len(str(value)) > 60:
+        names = [entry.get("name", "?") if isinstance(entry, dict) else entry for entry in value]
+        return f"[{', '.join(map(str, names))}]"
+    return "null" if value is None else str(value)
+
+
+def round_trip() -> YAML:
+    """A reader and writer that keeps comments, quotes and the form of params.yaml."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
+    return yaml

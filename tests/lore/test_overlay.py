@@ -1,0 +1,97 @@
+"""overlay: settings are merged with their comments kept, and nothing is written that a stage would refuse."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lore.__main__ import main
+from lore.overlay import merge, read
+
+ROOT = Path(__file__).parents[2]
+KEYS = st.sampled_from("abc")
+LEAVES = st.none() | st.integers(0, 2) | st.lists(st.integers(0, 2), max_size=2)
+MAPPINGS = st.dictionaries(KEYS, LEAVES | st.dictionaries(KEYS, LEAVES | st.dictionaries(KEYS, LEAVES)))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def overlay(project: Path, text: str, *options: str, code: int = 0) -> None:
+    (project / "o.yaml").write_text(text, encoding="utf-8")
+    assert main(["overlay", "o.yaml", *options]) == code
+
+
+def test_only_the_named_lines_change(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (project / "params.yaml").read_text(encoding="utf-8").splitlines()
+    overlay(project, "train: {steps: 20, lora: {r: 4}}\nevaluate:\n  general: 40\n")
+    after = (project / "params.yaml").read_text(encoding="utf-8").splitlines()
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert changed == ["    r: 4", "  steps: 20", "  general: 40"]
+    assert capsys.readouterr().out == "train.steps: 1300 → 20\ntrain.lora.r: 16 → 4\nevaluate.general: 500 → 40\n"
+
+
+def test_an_overlay_that_says_nothing_new_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overlay(project, "base: {source: embedded, folder: null}\n")
+    assert (project / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert "says all that already" in capsys.readouterr().out
+
+
+def test_a_dry_run_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overlay(project, "run: {seed: 5}\n", "--dry-run")
+    assert (project / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert capsys.readouterr().out == "run.seed: 20260701 → 5\n"
+
+
+def test_of_several_files_the_last_one_counts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "first.yaml").write_text("train: {steps: 10, warmup: 1}\n")
+    (project / "o.yaml").write_text("train: {steps: 20}\n")
+    assert main(["overlay", "first.yaml", "o.yaml"]) == 0
+    assert capsys.readouterr().out == "train.steps: 1300 → 20\ntrain.warmup: 40 → 1\n"
+
+
+def test_every_mistake_is_told_at_once_and_nothing_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overlay(project, "trian: {steps: 2}\nquantize: {scheme: int4}\ntrain: {step: 3}\n", code=1)
+    said = capsys.readouterr().err
+    assert "trian: no section of params.yaml; did you mean train?" in said
+    assert "train.step: unknown; did you mean steps?" in said
+    assert "quantize.scheme: input should be 'weight_only' or 'dynamic', got 'int4'" in said
+    assert (project / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n", "o.yaml: expected a mapping of sections"),
+        ("a: [\n", "o.yaml: not readable as YAML"),
+    ],
+)
+def test_a_file_that_is_no_overlay(project: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
+    overlay(project, text, code=1)
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["overlay", "away.yaml"]) == 1
+    assert "away.yaml: not found; write the path from the project's root folder" in capsys.readouterr().err
+    (project / "folder.yaml").mkdir()
+    assert main(["overlay", "folder.yaml"]) == 1
+    assert "folder.yaml: cannot be read: Is a directory" in capsys.readouterr().err
+
+
+@given(MAPPINGS, MAPPINGS)
+def test_merging_twice_is_merging_once(target: dict[str, object], laid: dict[str, object]) -> None:
+    list(merge(target, laid))
+    assert list(merge(target, laid)) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/profiles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_profile_fits(project: Path, path: Path) -> None:
+    assert main(["overlay", str(path)]) == 0
+    assert read(project / "params.yaml")["run"]["device"] == "auto"
