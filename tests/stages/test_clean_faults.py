@@ -84,9 +84,13 @@ def random_faults(out: Path, seed: int, wanted: int) -> tuple[int, list[dict[str
     for source, rows in good.items():
         items: list[Any] = [(row, None) for row in rows]
         names = [name for where, name in chosen if where == source]
+        planted: list[Any] = []
         for name in names:
             faulty = faults.plant(rng, source, name, rows)
+            while faulty in planted:  # once more, it would rightly be a duplicate, whatever else is wrong with it
+                faulty = faults.plant(rng, source, name, rows)
             assert faulty is not None
+            planted.append(faulty)
             items.insert(rng.randint(len(rows), len(items)), (faulty, name))
         places = build.WRITERS[source](out, [item for item, _ in items])
         ledger += [
