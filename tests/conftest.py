@@ -179,6 +179,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_file: Path) -> 
     shutil.copyfile(store_file, folder / "mlflow.db")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
 
 
 @pytest.fixture(scope="session")

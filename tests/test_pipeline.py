@@ -35,6 +35,13 @@ for version in client.search_model_versions("name = 'elements'"):
     print(version.version, *client.get_model_version("elements", version.version).aliases)
 """
 
+LIST_EXPERIMENTS = """
+import mlflow
+client = mlflow.MlflowClient("sqlite:///mlflow.db")
+for run in client.search_runs([client.get_experiment_by_name("lorekeep").experiment_id]):
+    print(run.data.tags.get("dvc_experiment", ""))
+"""
+
 pytestmark = pytest.mark.pipeline
 
 
@@ -196,6 +203,30 @@ def test_only_what_depends_on_a_change_reruns(clone: Clone) -> None:
     with (clone.root / "data/raw/elements.sql").open("a") as file:
         file.write("-- reviewed\n")
     assert ran(clone("dvc", "repro")) == ["extract"]
+
+
+def test_experiments_leave_branch_and_store_as_they_should(clone: Clone) -> None:
+    """One in the workspace, two queued ones in a folder of their own; a gate that would fail is not asked."""
+    clone("git", "checkout", "-q", ".")
+    clone("dvc", "checkout", "--force", "-q")
+    head = clone("git", "rev-parse", "HEAD")
+    clone("dvc", "exp", "run", "--name", "rounded", "-S", "quantize.scheme=dynamic", "evaluate")
+    clone("git", "checkout", "-q", ".")
+    clone("dvc", "checkout", "--force", "-q")
+    queue = ["dvc", "exp", "run", "--queue", "--copy-paths", "data/wordnet"]
+    clone(*queue, "--name", "asked", "-S", "evaluate.general=10,20", "evaluate")
+    clone("dvc", "exp", "run", "--run-all", "-j", "1")
+    shown = json.loads(clone("dvc", "exp", "show", "--json"))
+    (branch,) = [entry for entry in shown if entry["rev"] == head.strip()]
+    sizes = {
+        experiment["name"]: experiment["revs"][0]["data"]["metrics"]["metrics/evaluate.json"]["data"]["base"]["general"]
+        for experiment in branch["experiments"]
+    }
+    assert {name: found["exact_match"]["n"] for name, found in sizes.items()} == {"rounded": 40, "asked-1": 10, "asked-2": 20}
+    assert clone("git", "rev-parse", "HEAD") == head
+    assert clone("git", "status", "--porcelain") == ""
+    logged = clone(sys.executable, "-c", LIST_EXPERIMENTS).split()
+    assert {"asked-1", "asked-2", "rounded"} <= set(logged)
 
 
 def test_a_failing_gate_names_itself_and_registers_nothing(clone: Clone) -> None:

@@ -1,8 +1,9 @@
 """MLflow, behind one small interface: where the store is, and runs with their curves.
 
 Only this module, `registry` and `served` import mlflow. Nothing here can change an output's bytes: run ids, clocks and
-addresses stay in the store. The store is `sqlite:///mlflow.db` in the project's root (artifacts in `mlruns`), or what
-MLFLOW_TRACKING_URI names. A store that cannot be used costs a run its log, never its result: one warning, then silence.
+addresses stay in the store. The store is `sqlite:///mlflow.db` in the project's root (artifacts in `mlruns`), also of
+experiments that DVC runs in a folder of their own, or what MLFLOW_TRACKING_URI names. A store that cannot be used costs a run
+its log, never its result: one warning, then silence.
 """
 
 import dataclasses
@@ -99,7 +100,7 @@ def client() -> Any:
 
         found = MlflowClient(tracking_uri=address)
         if found.get_experiment_by_name(EXPERIMENT) is None:
-            artifacts = Path("mlruns").absolute().as_uri() if address == local_store() else None
+            artifacts = (root() / "mlruns").as_uri() if address == local_store() else None
             found.create_experiment(EXPERIMENT, artifact_location=artifacts)
     except Exception as error:  # whatever a store may raise
         raise unreachable(error) from None
@@ -121,15 +122,22 @@ def uri() -> str:
 
 
 def local_store() -> str:
-    """Address of the store in this folder."""
-    return f"sqlite:///{Path('mlflow.db').absolute()}"
+    """Address of the store in the project's root."""
+    return f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def root() -> Path:
+    """The project's root: of an experiment that runs in a temporary folder, DVC names that of the project it belongs to."""
+    return Path(os.environ.get("DVC_ROOT", "")).absolute()
 
 
 def _start(stage: str) -> Log:
     try:
         found = client()
         experiment = found.get_experiment_by_name(EXPERIMENT)
-        started = found.create_run(experiment.experiment_id, run_name=stage, tags={"stage": stage})
+        names = {"stage": stage, "dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
+        tags = {name: value for name, value in names.items() if value}
+        started = found.create_run(experiment.experiment_id, run_name=stage, tags=tags)
     except Exception as error:  # see Log._try
         failure = error if isinstance(error, InputError) else unreachable(error)
         print(f"{failure}; this run is not logged", file=sys.stderr)

@@ -54,6 +54,19 @@ def test_a_run_has_its_settings_numbers_and_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("store")
+def test_an_experiment_in_a_folder_of_its_own_is_logged_with_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(Path.cwd()))
+    monkeypatch.setenv("DVC_EXP_NAME", "wide")
+    monkeypatch.chdir(tmp_path)
+    with tracking.run("train", SETTINGS):
+        pass
+    assert not Path("mlflow.db").exists()
+    store = tracking.client()
+    (found,) = store.search_runs([store.get_experiment_by_name("lorekeep").experiment_id])
+    assert found.data.tags["dvc_experiment"] == "wide"
+
+
+@pytest.mark.usefixtures("store")
 def test_a_failing_body_fails_its_run() -> None:
     with pytest.raises(ValueError, match="broken"), tracking.run("train", SETTINGS):
         raise ValueError("broken")
