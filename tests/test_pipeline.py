@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,21 @@ def test_only_what_depends_on_a_change_reruns(clone: Clone) -> None:
     with (clone.root / "data/raw/elements.sql").open("a") as file:
         file.write("-- reviewed\n")
     assert ran(clone("dvc", "repro")) == ["extract"]
+
+
+def test_of_two_runs_at_once_the_second_says_who_is_at_work(clone: Clone) -> None:
+    clone("git", "checkout", "-q", ".")
+    clone("dvc", "checkout", "--force", "-q")
+    lock, command = clone.root / ".dvc/tmp/rwlock", ["dvc", "repro", "--force", "--single-item", "clean"]
+    with subprocess.Popen(command, cwd=clone.root, env=clone.environment, stdout=subprocess.DEVNULL) as first:
+        while first.poll() is None and not (lock.is_file() and "metrics/clean.json" in lock.read_text(encoding="utf-8")):
+            time.sleep(0.05)
+        said = clone(*command, code=255)
+    assert "is busy, it is being blocked by" in said
+    assert f"(PID {first.pid})" in said
+    assert first.returncode == 0
+    assert clone("dvc", "status", "-q") == ""
+    assert clone("git", "status", "--porcelain") == ""
 
 
 def test_experiments_leave_branch_and_store_as_they_should(clone: Clone) -> None:
