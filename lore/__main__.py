@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -11,8 +12,13 @@ from stages.core.params import Run, read_section
 
 COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
+    "diff": "compare two knowledge versions fact by fact, and what the model made of each",
     "docs": "build pages that show what every rule found in the records",
+    "versions": "list the knowledge versions with their facts and scores",
 }
+
+STOPPED = 141
+"""Exit code of a command whose output nobody reads on: 128 + SIGPIPE, as the shell has it."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         runtime.prepare(read_section("run", Run, Path("params.yaml")))
         code: int = importlib.import_module(f"lore.{options.command}").run(options)
         return code
+    except BrokenPipeError:  # whoever read this has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return STOPPED
     except LorekeepError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
