@@ -93,8 +93,8 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_outcomes(facts: Facts, before: pd.DataFrame | None, after: pd.DataFrame | None) -> Facts:
-    """The same with columns `outcome`, `question`, `answer_a` and `answer_b`. `before` and `after` are of `answers_of`; None where
-    a version was never evaluated."""
+    """The same with columns `outcome`, `question`, `answer_a` and `answer_b`. `before` and `after` are of `answers_of`, None
+    where a version was never evaluated."""
 
     def told(frame: pd.DataFrame, outcome: Callable[..., str]) -> pd.DataFrame:
         a, b = (None if answers is None else answers.reindex(frame["fact"]) for answers in (before, after))

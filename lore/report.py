@@ -47,8 +47,8 @@ def facts_section(facts: Facts, variant: str, everything: bool) -> Section:
     rows: list[tuple[str, ...]] = []
     # A new value tells more than a new source.
     changed = facts.changed.sort_values("kinds", key=lambda column: column.map(set(CONTENT_FIRST[:-1]).isdisjoint), kind="stable")
-    for name, sign, frame in (("changed", "~", changed), ("added", "+", facts.added), ("removed", "-", facts.removed)):
-        rows += [fact_row(sign, row) for row in records(frame[:most])]
+    for name, frame in (("changed", changed), ("added", facts.added), ("removed", facts.removed)):
+        rows += [fact_row(name, row) for row in records(frame[:most])]
         lines += left_out(name, len(frame), most)
     if everything:
         rows += [moved_row(row) for row in records(facts.moved)]
@@ -57,22 +57,22 @@ def facts_section(facts: Facts, variant: str, everything: bool) -> Section:
     return Section("Facts", tuple(lines), ("", "fact", "was", "is", "where", f"model ({variant})"), rows)
 
 
-def fact_row(sign: str, row: Row) -> tuple[str, ...]:
-    """One fact that was added, removed or changed."""
+def fact_row(kind: str, row: Row) -> tuple[str, ...]:
+    """One fact that was changed, added or removed."""
     where = f"{row['source']}: {row['locator']}" if "source" in row else place(row)
     name = f"{row['subject']} · {row['attribute']}" if "subject" in row else f"{row['subject_b']} · {row['attribute_b']}"
-    was = "" if sign == "+" else amount(row, "_a" if sign == "~" else "")
-    now = "" if sign == "-" else amount(row, "_b" if sign == "~" else "")
+    was = "" if kind == "added" else amount(row, "_a" if kind == "changed" else "")
+    now = "" if kind == "removed" else amount(row, "_b" if kind == "changed" else "")
     said = row["answer_b"] if row["outcome"] in BAD else ""
-    if sign == "~" and "name" in row["kinds"]:
+    if kind == "changed" and "name" in row["kinds"]:
         name = f"{row['subject_a']} · {row['attribute_a']} → {name}"
-    return sign, name, was, now, where, row["outcome"] + (f": “{said}”" if said else "")
+    return kind, name, was, now, where, row["outcome"] + (f": “{said}”" if said else "")
 
 
 def moved_row(row: Row) -> tuple[str, ...]:
     """One fact that stands elsewhere in its source."""
     value = amount(row, "_b")
-    return ">", f"{row['subject_b']} · {row['attribute_b']}", value, value, place(row), "moved"
+    return "moved", f"{row['subject_b']} · {row['attribute_b']}", value, value, place(row), ""
 
 
 def place(row: Row) -> str:
