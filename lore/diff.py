@@ -101,10 +101,10 @@ def compare(a: "Version", b: "Version", model: str) -> Difference:
         for path in SETTINGS
         if a.text(path) != b.text(path)
     }
-    return Difference(a, b, model, list(notes(a, b, before, after)), found, collateral, changed, scores)
+    return Difference(a, b, model, list(notes(a, b, before, after, model)), found, collateral, changed, scores)
 
 
-def notes(a: "Version", b: "Version", before: "pd.DataFrame | None", after: "pd.DataFrame | None") -> Iterator[str]:
+def notes(a: "Version", b: "Version", before: "pd.DataFrame | None", after: "pd.DataFrame | None", model: str) -> Iterator[str]:
     """What a reader must know before believing the rest."""
     for version, answers in ((a, before), (b, after)):
         for doubt in version.doubts(["data/clean", "data/evaluate", METRICS]):
@@ -112,7 +112,7 @@ def notes(a: "Version", b: "Version", before: "pd.DataFrame | None", after: "pd.
         if answers is None:
             yield f"{version.label}: never evaluated, so nothing is known of what the model knows; dvc repro evaluate asks it"
         elif answers.empty:
-            yield f"{version.label}: the model chosen was not asked; --model names another"
+            yield f"{version.label}: {model} was not asked; --model names another"
 
 
 def sections_of(found: Difference, everything: bool) -> list[Any]:

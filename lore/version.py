@@ -111,19 +111,21 @@ class Version:
             if not cache.has(digest):
                 yield path, digest
 
-    def table(self, path: str, columns: Sequence[str], **options: Any) -> pa.Table:
+    def table(self, path: str, columns: Sequence[str]) -> pa.Table:
         """Columns of a Parquet file. Raises InputError where it is missing, corrupted, or of another form."""
         what = f"{path} of {self.label}"
         self.demand([path])
         content = Path(path).read_bytes() if self.commit is None else self.cached(path)
         try:
-            table = pq.read_table(pa.BufferReader(content), columns=list(columns), **options)
-        except pa.ArrowInvalid as error:
+            file = pq.ParquetFile(pa.BufferReader(content))
+            if lacking := sorted(set(columns) - set(file.schema_arrow.names)):
+                raise InputError(
+                    f"{what}: no column {', '.join(lacking)}; it was written by another Lorekeep: run dvc repro there"
+                )
+            return file.read(columns=list(columns))
+        except (pa.ArrowInvalid, OSError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{what}: not a Parquet file ({reason}); make it again with dvc repro") from None
-        if lacking := sorted(set(columns) - set(table.column_names)):
-            raise InputError(f"{what}: no column {', '.join(lacking)}; it was written by another Lorekeep: run dvc repro there")
-        return table
 
     def cached(self, path: str) -> bytes:
         """A file of an output folder, from the cache, its hash checked."""

@@ -37,7 +37,9 @@ def records(numbers: np.ndarray, values: np.ndarray, lines: np.ndarray) -> pa.Ta
     """Facts as clean writes them, ten attributes a subject."""
     rows = {
         "id": [f"{number:016x}" for number in numbers],
-        "text": [f"substance {number // 10}: property {number % 10} {value} °C" for number, value in zip(numbers, values, strict=True)],
+        "text": [
+            f"substance {number // 10}: property {number % 10} {value} °C" for number, value in zip(numbers, values, strict=True)
+        ],
         "lang": ["en"] * len(numbers),
         "source": ["elements"] * len(numbers),
         "locator": [f"elements.csv#L{line}" for line in lines],

@@ -53,7 +53,9 @@ class Project:
 
     def git(self, *command: str) -> str:
         """Run git."""
-        done = subprocess.run(["git", *command], cwd=self.root, env=os.environ | IDENTITY, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *command], cwd=self.root, env=os.environ | IDENTITY, capture_output=True, text=True, check=True
+        )
         return done.stdout
 
     def settings(self, params: Row | None = None, rules: Row | None = None, wordings: Row | None = None) -> None:
