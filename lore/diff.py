@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lore.facts import Collateral, Facts
+    from lore.report import Section
     from lore.settings import Setting
     from lore.version import Version
 
@@ -30,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("b", nargs="?", metavar="B", help="another one; default: the files as they lie here")
     parser.add_argument("--model", choices=VARIANTS, default="train", help="whose answers count, fact by fact; default: train")
     parser.add_argument("--all", action="store_true", help="list everything, also what is still wrong and what only moved")
+    parser.add_argument(
+        "--ask", action="store_true", help="load the model here and ask it about removed facts: has it forgotten?"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown, for a pull request")
     form.add_argument("--json", action="store_true", help="print JSON; it always holds everything")
@@ -40,11 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compare, print, and perhaps write the page. Raises InputError where a version cannot be read."""
     from lore import page, report, version
+    from stages.core.errors import InputError
     from stages.core.output import replacing
 
     a = version.revision(options.a)
     b = version.workspace() if options.b is None else version.revision(options.b)
-    found = compare(a, b, options.model)
+    if options.ask and b.commit is not None:
+        raise InputError(
+            f"--ask asks the model in this folder: git checkout {b.name}, dvc checkout, then lore diff {a.name} --ask"
+        )
+    found = compare(a, b, options.model, options.ask)
     sections = sections_of(found, options.all)
     title = f"{a.label} → {b.label}"
     if options.json:
@@ -78,9 +87,12 @@ class Difference:
         return any(map(len, tables))
 
 
-def compare(a: "Version", b: "Version", model: str) -> Difference:
-    """Read both versions and compare them. Raises InputError where a part of one is missing or damaged."""
-    import pyarrow as pa
+def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Difference:
+    """Read both versions and compare them; `ask` has the model here asked about what was removed.
+
+    Raises InputError where a part of a version is missing or damaged, ModelError where the model is not there.
+    """
+    import pandas as pd
 
     from lore import facts, settings, verdict
 
@@ -91,11 +103,15 @@ def compare(a: "Version", b: "Version", model: str) -> Difference:
         version.table(facts.ANSWERS, facts.ANSWER) if version.has(str(Path(facts.ANSWERS).parent)) else None for version in (a, b)
     ]
     before, after = (None if table is None else facts.answers_of(table, model) for table in tables)
-    found = facts.with_outcomes(facts.compare(facts.read_facts(a), facts.read_facts(b)), before, after)
+    found = facts.compare(facts.read_facts(a), facts.read_facts(b))
+    heard = after
+    if ask and before is not None:
+        heard = pd.concat([after, facts.asked_again(found.removed, before, model)])
+    found = facts.with_outcomes(found, before, heard)
     collateral = None if before is None or after is None else facts.collateral(found, before, after)
     scores: list[dict[str, Any]] = []
-    if all(isinstance(table, pa.Table) for table in tables):
-        scores = verdict.judge(a.document(METRICS) or {}, b.document(METRICS) or {}, *tables)
+    if tables[0] is not None and tables[1] is not None:
+        scores = verdict.judge(a.document(METRICS) or {}, b.document(METRICS) or {}, tables[0], tables[1])
     changed = {
         path: list(settings.differences(a.document(path) or {}, b.document(path) or {}))
         for path in SETTINGS
@@ -115,7 +131,7 @@ def notes(a: "Version", b: "Version", before: "pd.DataFrame | None", after: "pd.
             yield f"{version.label}: {model} was not asked; --model names another"
 
 
-def sections_of(found: Difference, everything: bool) -> list[Any]:
+def sections_of(found: Difference, everything: bool) -> "list[Section]":
     """The report's parts; a screenful, or everything."""
     from lore import report
 

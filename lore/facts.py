@@ -112,6 +112,19 @@ def with_outcomes(facts: Facts, before: pd.DataFrame | None, after: pd.DataFrame
     return Facts(*told_of, facts.moved, facts.same)
 
 
+def asked_again(removed: pd.DataFrame, before: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Answers, as of `answers_of`, of the model in this folder to the questions about facts that are gone. It is right where it
+    states the value that was right. Raises ModelError where the model is not there."""
+    from lore import ask
+
+    rows = before.loc[before.index.intersection(pd.Index(removed["fact"]))]
+    answers = ask.answers(rows["question"].tolist(), variant) if len(rows) else []
+    stated = [
+        Asked("", expected, said, right=False).says(expected) for expected, said in zip(rows["expected"], answers, strict=True)
+    ]
+    return rows.assign(answer=answers, correct=stated)
+
+
 @dataclass(frozen=True)
 class Asked:
     """One answer."""
@@ -139,7 +152,7 @@ def of_added(kinds: list[str], a: Asked | None, b: Asked | None) -> str:
 
 
 def of_removed(kinds: list[str], a: Asked | None, b: Asked | None) -> str:
-    """What the model did with a fact that is gone; evaluate asks no such facts, unless its answers are of an earlier run."""
+    """What the model did with a fact that is gone. evaluate asks no such facts; `asked_again` does."""
     del kinds
     if b is None:
         return NOT_ASKED

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lore import settings
-from lore.facts import Collateral, Facts
+from lore.facts import NOT_ASKED, Collateral, Facts
 from lore.verdict import NOISE
 
 Row = dict[str, Any]
@@ -52,8 +52,8 @@ def facts_section(facts: Facts, variant: str, everything: bool) -> Section:
         lines += left_out(name, len(frame), most)
     if everything:
         rows += [moved_row(row) for row in records(facts.moved)]
-    if len(unasked := facts.removed[facts.removed["outcome"] == "not asked"]):
-        lines.append(f'Removed facts are not asked. To ask: lore ask --model {variant} "{unasked["question"].iloc[0] or "…"}"')
+    if (facts.removed["outcome"] == NOT_ASKED).any():
+        lines.append("removed facts were not asked; --ask asks the model in this folder")
     return Section("Facts", tuple(lines), ("", "fact", "was", "is", "where", f"model ({variant})"), rows)
 
 

@@ -21,6 +21,8 @@ from lore.cache import Cache, hash_of
 from stages.core.errors import InputError
 
 LOCK = "dvc.lock"
+CHEAP = 2**26
+"""Bytes that are hashed to see whether they were edited."""
 CONFLICT = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
 
 
@@ -80,6 +82,11 @@ class Version:
         """Path → hash of every output in dvc.lock."""
         return {out["path"]: str(out["md5"]) for stage in self.stages.values() for out in stage.get("outs", []) if "md5" in out}
 
+    @functools.cached_property
+    def cache(self) -> Cache:
+        """The cache of the project in this folder."""
+        return Cache()
+
     def has(self, folder: str) -> bool:
         """Whether an output folder belongs to this version: by its dvc.lock, or on disk in the workspace."""
         return folder in self.outs or (self.commit is None and Path(folder).is_dir())
@@ -91,24 +98,24 @@ class Version:
             folders = " ".join(sorted({str(Path(path).parent) for path in missing}))
             remedy = f"bring them back with dvc checkout {folders} or dvc pull {folders}, or make them with dvc repro"
         else:
-            missing = [f"{path} ({digest})" for path, digest in self.absent(paths)]
-            folders = " ".join(sorted({str(Path(path).parent) for path, _ in self.absent(paths)}))
+            absent = list(self.absent(paths))
+            missing = [f"{path} ({digest})" for path, digest in absent]
+            folders = " ".join(sorted({str(Path(path).parent) for path, _ in absent}))
             remedy = (
                 f"dvc fetch --all-commits {folders}, where a remote is set; else git checkout {self.name}, and dvc repro there"
             )
         if missing:
-            where = "in this folder" if self.commit is None else f"in DVC's cache ({Cache().folder})"
+            where = "in this folder" if self.commit is None else f"in DVC's cache ({self.cache.folder})"
             raise InputError(f"{self.label}: not {where}: {', '.join(missing)}; {remedy}")
 
     def absent(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Those of the files that the cache lacks, each with the hash that is missing: the file's, or its folder's."""
-        cache = Cache()
         for path in paths:
             folder, name = str(Path(path).parent), Path(path).name
             digest = self.outs.get(folder, "no hash in dvc.lock")
-            if cache.has(digest):
-                digest = cache.listing(digest, f"the list of {folder} of {self.label}").get(name, f"not in {folder}")
-            if not cache.has(digest):
+            if self.cache.has(digest):
+                digest = self.cache.listing(digest, f"the list of {folder} of {self.label}").get(name, f"not in {folder}")
+            if not self.cache.has(digest):
                 yield path, digest
 
     def table(self, path: str, columns: Sequence[str]) -> pa.Table:
@@ -129,9 +136,9 @@ class Version:
 
     def cached(self, path: str) -> bytes:
         """A file of an output folder, from the cache, its hash checked."""
-        cache, folder = Cache(), str(Path(path).parent)
-        listing = cache.listing(self.outs[folder], f"the list of {folder} of {self.label}")
-        return cache.read(listing[Path(path).name], f"{path} of {self.label}")
+        folder = str(Path(path).parent)
+        listing = self.cache.listing(self.outs[folder], f"the list of {folder} of {self.label}")
+        return self.cache.read(listing[Path(path).name], f"{path} of {self.label}")
 
     def doubts(self, read: Sequence[str]) -> list[str]:
         """What keeps this version from being the result of one whole run, a line each; `read` are the outputs that count."""
@@ -141,11 +148,10 @@ class Version:
         """Files on disk that are not those of dvc.lock: outputs that are read, and inputs in data/raw."""
         if self.commit is not None:
             return
-        known = {dep["path"]: str(dep.get("md5")) for stage in self.stages.values() for dep in stage.get("deps", [])}
-        raw = {path: digest for path, digest in known.items() if path.startswith("data/raw/")}
-        wanted = {path: self.outs[path] for path in read if path in self.outs} | raw
-        changed = [path for path, digest in wanted.items() if Path(path).exists() and hash_of(Path(path)) != digest]
-        if changed:
+        stages = self.stages.values()
+        outs = [out for stage in stages for out in stage.get("outs", []) if out["path"] in read]
+        raw = [dep for stage in stages for dep in stage.get("deps", []) if dep["path"].startswith("data/raw/")]
+        if changed := [entry["path"] for entry in outs + raw if edited(Path(entry["path"]), entry)]:
             yield f"on disk, not as in {LOCK}: {', '.join(changed)}; dvc repro brings the version up to date"
 
     def outrun(self) -> Iterator[str]:
@@ -161,6 +167,14 @@ class Version:
         ran = [stage.get("params", {}).get("params.yaml", {}) for stage in self.stages.values()]
         if changed := list(dict.fromkeys(name for sections in ran for name, was in sections.items() if now.get(name) != was)):
             yield f"params.yaml, not as in {LOCK}: {', '.join(changed)}; dvc repro brings the version up to date"
+
+
+def edited(path: Path, entry: dict[str, Any]) -> bool:
+    """Whether what lies there is not what an entry of dvc.lock describes. What is large and as long as it was is not read."""
+    if not path.exists():
+        return False
+    size = sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+    return size != entry.get("size", size) or (size <= CHEAP and hash_of(path) != entry.get("md5"))
 
 
 def workspace() -> Version:

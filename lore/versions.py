@@ -4,7 +4,6 @@ knowledge_version of the model version). Example: `lore versions`, then `lore di
 
 import argparse
 import json
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,12 +50,12 @@ def row_of(version: "Version") -> Row:
     }
 
 
-def dated(version: "Version") -> str:
-    """The day of the commit, or today for the files here."""
+def dated(version: "Version") -> str | None:
+    """The day of the commit."""
     from lore.version import git
 
     if version.commit is None:
-        return date.today().isoformat()
+        return None
     return (git("show", "--no-patch", "--format=%cs", version.commit) or b"").decode().strip()
 
 

@@ -64,6 +64,30 @@ def test_a_removed_fact_is_forgotten_or_not(project: Project, found: Found, aske
     assert said["unchanged"]["kept"] == 1
 
 
+@pytest.mark.parametrize(("said", "outcome"), [("Iron melts at 1538 °C", "still answers it"), ("At 538 °C.", "forgotten")])
+def test_the_model_here_may_be_asked_about_removed_facts(
+    project: Project, found: Found, lore: Lore, monkeypatch: pytest.MonkeyPatch, said: str, outcome: str
+) -> None:
+    asked = []
+    monkeypatch.setattr("lore.ask.answers", lambda questions, variant: asked.append((questions, variant)) or [said])
+    project.version("a", [IRON, GOLD], [answer(IRON), answer(GOLD)])
+    project.run([GOLD], [answer(GOLD)])
+    assert "removed facts were not asked; --ask asks the model in this folder" in lore("diff")
+    assert outcomes(found("a", "--ask"), "removed") == [("iron", outcome)]
+    assert asked == [(["When does iron melt?"], "train")]
+    assert found("a", "--ask")["unchanged"]["kept"] == 1
+    project.commit("b")
+    assert lore("diff", "a", "b", "--ask", code=1) == (
+        "InputError: --ask asks the model in this folder: git checkout b, dvc checkout, then lore diff a --ask\n"
+    )
+
+
+def test_without_removed_facts_no_model_is_loaded(project: Project, found: Found) -> None:
+    project.version("a", [IRON], [answer(IRON)])
+    project.run([IRON, GOLD])
+    assert outcomes(found("--ask"), "added") == [("gold", "not asked")]
+
+
 def test_a_removed_fact_that_was_never_known_is_not_forgotten(project: Project, found: Found) -> None:
     project.version("a", [GOLD], [answer(GOLD, "It is 3 °C.")])
     project.version("b", [IRON], [answer(IRON), answer(GOLD, "It is 4 °C.")])

@@ -143,6 +143,23 @@ def test_files_that_are_not_those_of_the_lock_are_told(two: Project) -> None:
     assert revision("b").doubts(read) == []
 
 
+def test_raw_data_edited_since_the_run_is_told(two: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = two.root / "data/raw/elements.sql"
+    raw.write_text("1538")
+    lock = YAML(typ="safe").load((two.root / "dvc.lock").read_text())
+    lock["stages"]["clean"]["deps"] = [{"path": "data/raw/elements.sql", "md5": hash_of(raw), "size": 4}]
+    with (two.root / "dvc.lock").open("w") as stream:
+        YAML(typ="safe").dump(lock, stream)
+    said = ["on disk, not as in dvc.lock: data/raw/elements.sql; dvc repro brings the version up to date"]
+    assert workspace().doubts([]) == []
+    raw.write_text("1649")
+    assert workspace().doubts([]) == said
+    monkeypatch.setattr("lore.version.CHEAP", 3)
+    assert workspace().doubts([]) == []
+    raw.write_text("15380")
+    assert workspace().doubts([]) == said
+
+
 def test_a_stage_that_ran_on_something_else_is_told(two: Project) -> None:
     lock = YAML(typ="safe").load((two.root / "dvc.lock").read_text())
     lock["stages"]["evaluate"]["deps"][0]["md5"] = "0" * 32 + ".dir"
