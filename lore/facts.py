@@ -97,8 +97,7 @@ def with_outcomes(facts: Facts, before: pd.DataFrame | None, after: pd.DataFrame
     where a version was never evaluated."""
 
     def told(frame: pd.DataFrame, outcome: Callable[..., str]) -> pd.DataFrame:
-        a, b = (None if answers is None else answers.reindex(frame["fact"]) for answers in (before, after))
-        rows_a, rows_b = ([None] * len(frame) if rows is None else told_rows(rows) for rows in (a, b))
+        rows_a, rows_b = (told_rows(frame, answers, side) for answers, side in ((before, "a"), (after, "b")))
         kinds: Iterable[list[str]] = frame["kinds"] if "kinds" in frame else [[]] * len(frame)
         asked = [row_b or row_a or Asked("", "", "", right=False) for row_a, row_b in zip(rows_a, rows_b, strict=True)]
         return frame.assign(
@@ -139,10 +138,17 @@ class Asked:
         return bool(re.search(rf"(?<![-.\dA-Za-z]){re.escape(fold(expected))}(?!\.?[\dA-Za-z])", fold(self.answer)))
 
 
-def told_rows(rows: pd.DataFrame) -> list[Asked | None]:
-    """The rows of reindexed answers; None where the fact was not asked."""
+def told_rows(frame: pd.DataFrame, answers: pd.DataFrame | None, side: str) -> list[Asked | None]:
+    """The answer on one side to each fact; None where it was not asked, or asked when its value was another than this side has:
+    such an answer is of an earlier run, and would be taken for right."""
+    if answers is None:
+        return [None] * len(frame)
+    rows = answers.reindex(frame["fact"])
+    value, unit = ((f"{name}_{side}" if f"{name}_{side}" in frame else name) for name in ("value", "unit"))
+    amounts = (frame[value] + " " + frame[unit]).str.strip()
     columns = (rows[name] for name in ("question", "expected", "answer", "correct"))
-    return [None if pd.isna(row[2]) else Asked(row[0], row[1], row[2], right=bool(row[3])) for row in zip(*columns, strict=True)]
+    told = (None if pd.isna(row[2]) else Asked(row[0], row[1], row[2], right=bool(row[3])) for row in zip(*columns, strict=True))
+    return [row if row and row.expected == amount else None for row, amount in zip(told, amounts, strict=True)]
 
 
 def of_added(kinds: list[str], a: Asked | None, b: Asked | None) -> str:

@@ -157,6 +157,8 @@ class Version:
     def outrun(self) -> Iterator[str]:
         """Stages that ran on another input than the version has now: what they made is of an earlier run."""
         for name, stage in self.stages.items():
+            if name == "register":  # what it makes is not compared
+                continue
             deps = [(dep["path"], dep.get("md5")) for dep in stage.get("deps", [])]
             if old := [path for path, digest in deps if path in self.outs and str(digest) != self.outs[path]]:
                 yield f"{name} ran on another {', '.join(old)} than {LOCK} has: run dvc repro"

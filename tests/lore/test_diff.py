@@ -293,6 +293,13 @@ def test_nothing_in_the_workspace_is_touched(project: Project, lore: Lore) -> No
     assert project.git("status", "--porcelain") == ""
 
 
+def test_answers_of_an_earlier_run_are_not_taken_for_learned(project: Project, found: Found) -> None:
+    """As after `dvc repro clean`: the data are new, the answers are those to the old value, and right for that."""
+    project.version("a", [IRON], [answer(IRON)])
+    project.run([HOTTER], [answer(IRON)])
+    assert outcomes(found(), "changed") == [("iron", "not asked")]
+
+
 def test_chinese_facts_stay_aligned(project: Project, lore: Lore) -> None:
     rows = [fact("铁", "1538", attribute="熔点"), fact("iron", "1538")]
     project.version("a", [])
