@@ -20,6 +20,8 @@ BESIDES = 5
 """Rows of any other kind."""
 WIDTH = 150
 """Columns of aligned text where there is no terminal."""
+NARROW = 32
+"""Columns of a cell that is never cut: a difference with its interval fits."""
 GOOD = frozenset({"learned", "forgotten", "newly right", "kept right", "better"})
 CONTENT_FIRST = ("value", "unit", "name", "source")
 """Kinds of change in the order of their weight."""
@@ -39,7 +41,7 @@ class Section:
 def facts_section(facts: Facts, variant: str, everything: bool) -> Section:
     """Facts added, removed, changed, and what the model did with each."""
     most = None if everything else LISTED
-    kinds = [f"{n:,} {name}" for name in CONTENT_FIRST if (n := sum(name in row for row in facts.changed["kinds"]))]
+    kinds = [f"{name} {n:,}" for name in CONTENT_FIRST if (n := sum(name in row for row in facts.changed["kinds"]))]
     counts = [f"{len(getattr(facts, kind)):,} {kind}" for kind in ("added", "removed", "changed")]
     counts[-1] += f" ({', '.join(kinds)})" if kinds else ""
     moved = f", {len(facts.moved):,} of them at another place of their source" if len(facts.moved) else ""
@@ -178,7 +180,7 @@ def aligned(section: Section) -> Iterator[str]:
     table = [section.columns, *([" ".join(cell.split()) for cell in row] for row in section.rows)]
     widths = [max(map(width, column)) for column in zip(*table, strict=True)]
     most = shutil.get_terminal_size((WIDTH, 0)).columns - 2
-    while sum(widths) + 2 * len(widths) > max(most, 16 * len(widths)):
+    while sum(widths) + 2 * len(widths) > most and max(widths) > NARROW:
         widths[widths.index(max(widths))] -= 1  # the widest column gives way
     for row in table:
         cells = (cut(cell, size) for cell, size in zip(row, widths, strict=True))
@@ -191,16 +193,19 @@ def width(text: str) -> int:
 
 
 def cut(text: str, most: int) -> str:
-    """No wider than `most` columns; of `old → new` both are left to be seen."""
+    """No wider than `most` columns: its middle is left out, since a value stands at the end. Of `old → new` both are shown."""
     if width(text) <= most:
         return text
     old, arrow, new = text.partition(" → ")
     if arrow and most > 20:
         old = cut(old, max(most // 2 - 2, most - 3 - width(new)))
         return f"{old}{arrow}{cut(new, most - 3 - width(old))}"
-    while width(text) >= most:
-        text = text[:-1]
-    return text + "…"
+    head = tail = text
+    while width(head) > most // 2:
+        head = head[:-1]
+    while width(tail) > most - 1 - width(head):
+        tail = tail[1:]
+    return f"{head}…{tail}"
 
 
 def markdown(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:

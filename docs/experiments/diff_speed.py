@@ -10,7 +10,6 @@ all four tables into pandas as they are; compare the versions. At last the comma
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -86,11 +85,11 @@ def make(project: Project, tag: str, table: pa.Table, rng: np.random.Generator) 
     project.commit(tag)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
-    start = time.perf_counter()
+def seconds(work: Callable[[], object]) -> np.ndarray:
+    """How long it takes, and how much processor time of this process, all threads together."""
+    start = np.array([time.perf_counter(), time.process_time()])
     work()
-    return time.perf_counter() - start
+    return np.array([time.perf_counter(), time.process_time()]) - start
 
 
 def main(number: int, result: Path) -> None:
@@ -115,15 +114,19 @@ def main(number: int, result: Path) -> None:
                 compared.append(seconds(lambda: diff.compare(revision("a"), revision("b"), "train")))
             command = [sys.executable, "-m", "lore", "diff", "a", "b"]
             environment = os.environ | {"PYTHONPATH": str(ROOT)}
-            whole = seconds(lambda: subprocess.run(command, env=environment, check=True, capture_output=True))
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            whole = seconds(lambda: subprocess.run(command, env=environment, check=True, capture_output=True))[0]
+            children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    (read_s, read_cpu_s), (compare_s, compare_cpu_s) = np.median(read, axis=0), np.median(compared, axis=0)
     found = {
         "facts": number,
-        "read_s": round(statistics.median(read), 2),
-        "compare_s": round(statistics.median(compared), 2),
-        "ratio": round(statistics.median(compared) / statistics.median(read), 2),
+        "read_s": round(read_s, 2),
+        "compare_s": round(compare_s, 2),
+        "ratio": round(compare_s / read_s, 2),
+        "read_cpu_s": round(read_cpu_s, 2),
+        "compare_cpu_s": round(compare_cpu_s, 2),
+        "ratio_cpu": round(compare_cpu_s / read_cpu_s, 2),
         "command_s": round(whole, 2),
-        "command_peak_mib": round(peak),
+        "command_peak_mib": round(children.ru_maxrss / 1024),
     }
     print(json.dumps(found, indent=2))
     result.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lore import facts
 from lore.__main__ import main
+from lore.report import cut, width
 from tests.lore.knowledge import RUN, Project, Row, answer, fact
 
 ROOT = Path(__file__).parents[2]
@@ -307,6 +308,18 @@ def test_chinese_facts_stay_aligned(project: Project, lore: Lore) -> None:
     lines = [line for line in lore("diff", "a", "b").splitlines() if "learned" in line or "not asked" in line]
     assert "铁 · 熔点" in lines[1]
     assert lines[0].index("1538 °C") - lines[1].index("1538 °C") == 3  # three Chinese characters, each two columns wide
+
+
+@pytest.mark.parametrize("size", [20, 21, 40, 60, 200])
+@pytest.mark.parametrize(
+    "said", ["a" * 90, "铁" * 45, "elements: a.sql#properties/300 → cards: scans/page-1.png#L18", "e\u0301" * 60]
+)
+def test_a_cell_that_is_cut_shows_both_ends(said: str, size: int) -> None:
+    found = cut(said, size)
+    assert width(found) <= size
+    assert (found == said) == (width(said) <= size)
+    assert (found[0], found[-1]) == (said[0], said[-1])
+    assert (" → " in found) == (" → " in said and size > 20)
 
 
 def test_markdown_and_html_hold_the_text_as_text(project: Project, lore: Lore, tmp_path: Path) -> None:
