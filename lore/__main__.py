@@ -17,8 +17,8 @@ COMMANDS = {
     "versions": "list the knowledge versions with their facts and scores",
 }
 
-STOPPED = 141
-"""Exit code of a command whose output nobody reads on: 128 + SIGPIPE, as the shell has it."""
+BROKEN_PIPE = 128 + 13
+"""What a shell says of a program that SIGPIPE ended."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,12 +38,12 @@ def main(argv: list[str] | None = None) -> int:
         runtime.prepare(read_section("run", Run, Path("params.yaml")))
         code: int = importlib.import_module(f"lore.{options.command}").run(options)
         return code
-    except BrokenPipeError:  # whoever read this has read enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return STOPPED
     except LorekeepError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader has seen enough: lore ask … | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from lore import facts
 from lore.__main__ import main
@@ -370,6 +371,16 @@ def test_a_wrong_command_line_exits_with_2(arguments: list[str], message: str, c
     with pytest.raises(SystemExit, match=r"^2$"):
         main(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_the_workflow_may_comment_and_nothing_else() -> None:
+    workflow = YAML(typ="safe").load((ROOT / ".github/workflows/knowledge-diff.yml").read_text(encoding="utf-8"))
+    (job,) = workflow["jobs"].values()
+    assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert "permissions" not in job
+    assert all(re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in job["steps"] if "uses" in step)
+    assert not any("github.event" in step.get("run", "").replace("github.event.pull_request.number", "") for step in job["steps"])
+    assert 'lore diff "origin/$BASE" HEAD --markdown' in "".join(step.get("run", "") for step in job["steps"])
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
