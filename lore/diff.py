@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare, print, and perhaps write the page. Raises InputError where a version cannot be read."""
+    """Compare, print, and perhaps write the page. Raises InputError where a version cannot be read or the page not written."""
     from lore import page, report, version
     from stages.core.errors import InputError
     from stages.core.output import replacing
@@ -61,8 +61,11 @@ def run(options: argparse.Namespace) -> int:
     else:
         print((report.markdown if options.markdown else report.text)(title, found.notes, sections), end="", flush=True)
     if options.html:
-        with replacing(options.html) as temporary:
-            temporary.write_text(page.page(title, found.notes, sections), encoding="utf-8")
+        try:
+            with replacing(options.html) as temporary:
+                temporary.write_text(page.page(title, found.notes, sections), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{options.html}: the page cannot be written: {error.strerror}; name another file") from None
     return DIFFERENT if options.exit_code and found.differs() else 0
 
 

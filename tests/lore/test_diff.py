@@ -340,6 +340,15 @@ def test_markdown_and_html_hold_the_text_as_text(project: Project, lore: Lore, t
     assert not re.search(r"<script|<b>|<link|<img|src=|@import|url\(", written)
 
 
+def test_a_page_that_cannot_be_written_is_named(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.version("a", [IRON])
+    (project.root / "file").write_text("")
+    assert main(["diff", "a", "--html", "file/page.html"]) == 1
+    assert re.fullmatch(
+        r"InputError: file/page.html: the page cannot be written: .+; name another file\n", capsys.readouterr().err
+    )
+
+
 def test_reports_are_the_same_every_time(project: Project, lore: Lore, tmp_path: Path) -> None:
     rows = [fact(f"s{number}", str(number)) for number in range(30)]
     project.version("a", rows, [answer(row, "x" if number % 3 else None) for number, row in enumerate(rows)])
