@@ -12,8 +12,10 @@ from stages.core.params import Run, read_section
 
 COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
+    "diff": "compare two knowledge versions fact by fact, and what the model made of each",
     "docs": "build pages that show what every rule found in the records",
     "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
+    "versions": "list the knowledge versions with their facts and scores",
 }
 
 BROKEN_PIPE = 128 + 13

@@ -15,6 +15,7 @@ MODELS: dict[str, dict[str, Any]] = {
 RECORDS, WORDINGS = Path("data/clean/records.parquet"), Path("data/augment/records.parquet")
 NO_FACT = 3
 MAX_NEW_TOKENS = 64
+BATCH = 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,11 +54,17 @@ def run(options: argparse.Namespace) -> int:
 
 def answer(question: str, variant: str) -> str:
     """What the model says, on one line."""
+    return answers([question], variant)[0]
+
+
+def answers(questions: list[str], variant: str) -> list[str]:
+    """What the model says to each question, on one line. Raises ModelError where the variant is not there."""
     from stages.core.models import generate, load_causal_lm
     from stages.core.prompt import question_prompt
 
     model, tokenizer = load_causal_lm(**MODELS[variant])
-    return " ".join(generate(model, tokenizer, [question_prompt(question)], MAX_NEW_TOKENS, batch=1)[0].split())
+    said = generate(model, tokenizer, [question_prompt(question) for question in questions], MAX_NEW_TOKENS, batch=BATCH)
+    return [" ".join(text.split()) for text in said]
 
 
 def fact_lines(question: str) -> list[str]:

@@ -176,6 +176,9 @@ def test_comparing_across_branches(clone: Clone) -> None:
     changed = json.loads(clone("dvc", "metrics", "diff", "main", "hotter", "--json"))
     assert "metrics/clean.json" in changed  # one contradiction more
     assert json.loads(clone("dvc", "params", "diff", "main", "hotter", "--json")) == {}
+    (iron,) = json.loads(clone("lore", "diff", "main", "hotter", "--json"))["facts"]["changed"]
+    assert (iron["subject_b"], iron["attribute_b"], iron["kinds"]) == ("iron", "melting point", ["value"])
+    assert number(iron["value_b"]) == pytest.approx(number(iron["value_a"]) + 111, abs=0.5)
     clone("dvc", "plots", "diff", "main", "hotter")
     assert (clone.root / "dvc_plots" / "index.html").is_file()
     shutil.rmtree(clone.root / "dvc_plots")
