@@ -15,6 +15,7 @@ COMMANDS = {
     "diff": "compare two knowledge versions fact by fact, and what the model made of each",
     "docs": "build pages that show what every rule found in the records",
     "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
+    "trace": "follow an answer back to the raw file, or a source forward to every answer",
     "versions": "list the knowledge versions with their facts and scores",
 }
 

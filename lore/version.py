@@ -39,17 +39,20 @@ class Version:
         """Its name with the commit it means."""
         return f"{self.name} ({self.short})" if self.short and self.short != self.name else self.name
 
+    def content(self, path: str) -> bytes | None:
+        """A file's bytes as git holds them there (in the workspace: as they lie), or None where there is none."""
+        if self.commit is None:
+            return Path(path).read_bytes() if Path(path).is_file() else None
+        return git("cat-file", "blob", f"{self.commit}:./{path}")
+
     def text(self, path: str) -> str | None:
         """A text file as git holds it there (in the workspace: as it lies), or None where there is none.
 
         Raises InputError for conflict markers, and for what is not UTF-8.
         """
         try:
-            if self.commit is None:
-                found = Path(path).read_text(encoding="utf-8") if Path(path).is_file() else None
-            else:
-                content = git("cat-file", "blob", f"{self.commit}:./{path}")
-                found = None if content is None else content.decode("utf-8")
+            content = self.content(path)
+            found = None if content is None else content.decode("utf-8")
         except UnicodeDecodeError:
             raise InputError(f"{path} of {self.label}: not UTF-8; save it as UTF-8") from None
         if found and (mark := CONFLICT.search(found)):
@@ -121,8 +124,7 @@ class Version:
     def table(self, path: str, columns: Sequence[str]) -> pa.Table:
         """Columns of a Parquet file. Raises InputError where it is missing, corrupted, or of another form."""
         what = f"{path} of {self.label}"
-        self.demand([path])
-        content = Path(path).read_bytes() if self.commit is None else self.cached(path)
+        content = self.output(path)
         try:
             file = pq.ParquetFile(pa.BufferReader(content))
             if lacking := sorted(set(columns) - set(file.schema_arrow.names)):
@@ -134,8 +136,11 @@ class Version:
             reason = " ".join(str(error).split())
             raise InputError(f"{what}: not a Parquet file ({reason}); make it again with dvc repro") from None
 
-    def cached(self, path: str) -> bytes:
-        """A file of an output folder, from the cache, its hash checked."""
+    def output(self, path: str) -> bytes:
+        """A file of an output folder; from the cache, its hash is checked. Raises InputError where it is missing or corrupted."""
+        self.demand([path])
+        if self.commit is None:
+            return Path(path).read_bytes()
         folder = str(Path(path).parent)
         listing = self.cache.listing(self.outs[folder], f"the list of {folder} of {self.label}")
         return self.cache.read(listing[Path(path).name], f"{path} of {self.label}")

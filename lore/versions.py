@@ -22,8 +22,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the list. Raises InputError where a file of a version cannot be read."""
     from lore import report, version
 
-    tags = (version.git("tag", "--list", PATTERN, "--sort=version:refname") or b"").decode().split()
-    rows = [row_of(found) for found in [*map(version.revision, tags), version.revision("HEAD"), version.workspace()]]
+    rows = [row_of(found) for found in [*tagged(), version.revision("HEAD"), version.workspace()]]
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2), flush=True)
         return 0
@@ -31,6 +30,14 @@ def run(options: argparse.Namespace) -> int:
     cells = [tuple(map(cell, row.values())) for row in rows]
     print("\n".join(report.aligned(report.Section("", columns=columns, rows=cells))))
     return 0
+
+
+def tagged() -> "list[Version]":
+    """The versions that have a tag, oldest first."""
+    from lore import version
+
+    tags = (version.git("tag", "--list", PATTERN, "--sort=version:refname") or b"").decode().split()
+    return [version.revision(tag) for tag in tags]
 
 
 def row_of(version: "Version") -> Row:
