@@ -16,6 +16,7 @@ COMMANDS = {
     "docs": "build pages that show what every rule found in the records",
     "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
     "trace": "follow an answer back to the raw file, or a source forward to every answer",
+    "verify": "make a revision anew elsewhere, and prove it the same to the bit or name the first difference",
     "versions": "list the knowledge versions with their facts and scores",
 }
 

@@ -69,7 +69,18 @@ def hash_of(path: Path) -> str:
 
 
 def manifest_of(folder: Path) -> bytes:
-    """What DVC keeps in its cache of a folder: the hash and the relative path of each file."""
-    files = sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*") if file.is_file())
-    entries: list[dict[str, Any]] = [{"md5": md5(file.read_bytes()), "relpath": name} for name, file in files]
+    """What DVC keeps in its cache of a folder."""
+    return manifest(files_of(folder))
+
+
+def manifest(files: dict[str, str]) -> bytes:
+    """What DVC keeps of a folder, from its files' relative paths and hashes."""
+    entries: list[dict[str, Any]] = [{"md5": digest, "relpath": name} for name, digest in sorted(files.items())]
     return json.dumps(entries, sort_keys=True).encode()
+
+
+def files_of(place: Path) -> dict[str, str]:
+    """Relative path → hash of the files below a folder; of a single file, the path is empty; nothing where there is none."""
+    if place.is_file():
+        return {"": md5(place.read_bytes())}
+    return {file.relative_to(place).as_posix(): md5(file.read_bytes()) for file in sorted(place.rglob("*")) if file.is_file()}
