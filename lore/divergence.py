@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 IDS = ("id", "fact", "record", "name")
 """Columns that name a record; else its first column does."""
 LONGEST = 200
+ORDER = "the same rows in another order: something is not sorted, or shuffled without the seed"
 NUMPY = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4",
     "U16": "<u2", "U8": "u1", "BOOL": "?",
@@ -95,7 +96,7 @@ def in_rows(was: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]], key: s
 def reordered(was: Sequence[Any], now: Sequence[Any]) -> str:
     """What tells an order from a content: the same rows, only in another order."""
     same = len(was) == len(now) and Counter(map(written, was)) == Counter(map(written, now))
-    return "the same rows in another order: what makes them is not sorted" if same else ""
+    return ORDER if same else ""
 
 
 def in_json(was: bytes, now: bytes) -> Divergence | None:

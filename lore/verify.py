@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
 def notes(version: "Version", stages: list[str]) -> list[str]:
     """What a reader must know before believing the rest."""
     left = [name for name in version.stages if name not in stages]
-    return list(version.outrun()) + ([f"not rebuilt: {', '.join(left)}"] if left else [])
+    outrun = [line for line in version.outrun() if line.split()[0] in stages]
+    return outrun + ([f"not rebuilt: {', '.join(left)}"] if left else [])
 
 
 def outputs_section(found: "list[Output]", parting: "Parting | None") -> "Section":

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from lore import certificate, rebuild
 from lore.cache import md5
-from lore.divergence import Divergence, first
+from lore.divergence import ORDER, Divergence, first
 from lore.outputs import Recorded
 from lore.rebuild import chosen, demand_libraries, in_order
 from lore.version import Version, revision
@@ -174,6 +174,18 @@ def test_a_revision_that_is_bit_exact(small: Small, lore: Lore, tmp_path: Path, 
     assert "the same environment" in lore("verify", "--stage", "read", "--against", str(tmp_path / "one.json"))
 
 
+def test_settings_of_the_user_stay_outside(small: Small, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("GIT_DIR", "DVC_ROOT", "MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHASHSEED"):
+        monkeypatch.setenv(name, "theirs")
+    monkeypatch.setenv("OWN", "kept")
+    found = rebuild.Clone(tmp_path, tmp_path / "scratch").environment()
+    assert "theirs" not in found.values()
+    assert found["OWN"] == "kept"
+    assert found["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path / 'scratch/mlflow.db'}"
+    assert found["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    del small
+
+
 def test_register_runs_where_it_is_asked_for(small: Small, lore: Lore, tmp_path: Path) -> None:
     said = lore("verify", "--register", "--keep", str(tmp_path / "kept"))
     assert "not rebuilt" not in said
@@ -192,7 +204,7 @@ def test_a_listing_that_is_not_sorted_is_named(small: Small, lore: Lore) -> None
     said = lore("verify", "--stage", "read", code=3)
     assert said.splitlines()[0].endswith(": differs")
     said_once(said, "stage read, data/read/records.parquet", "record 0 (id a), column id", "recorded: a", "rebuilt: c")
-    said_once(said, "the same rows in another order: what makes them is not sorted")
+    said_once(said, ORDER)
 
 
 def test_a_seed_left_out_is_named(small: Small, lore: Lore, tmp_path: Path) -> None:
@@ -449,7 +461,7 @@ ROWS = [{"id": "x", "n": 1}, {"id": "y", "n": 2}]
         ("a.json", b'{"a": [1, {"b": true}]}', b'{"a": [1, {"b": 1}]}', ("a[1].b", "true", "1", "")),
         ("a.json", b'{"a": null}', b"{}", ("a", "null", "nothing", "")),
         ("a.json", b"[1, 2]", b"[1]", ("[1]", "2", "nothing", "2 entries against 1")),
-        ("a.json", b"[1, 2]", b"[2, 1]", ("[0]", "1", "2", "the same rows in another order: what makes them is not sorted")),
+        ("a.json", b"[1, 2]", b"[2, 1]", ("[0]", "1", "2", ORDER)),
         ("a.json", b'{"a": 1}', b'{"a":1}', ("the whole file", "the same content", "the same content", "written in other bytes")),
         ("a.json", b"1", b"2", ("the whole file", "1", "2", "")),
         ("a.jsonl", b'{"a": 1}\n{"a": 2}', b'{"a": 1}\n{"a": 3}', ("line 2, a", "2", "3", "")),
