@@ -77,7 +77,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return lines + [f"cpu: {name} here alone" for name in sorted(flags[1] - flags[0])]
 
 
-def certify(version: Version, stages: list[str], outputs: list[Output], parting: Parting | None) -> dict[str, Any]:
+def certify(version: Version, stages: list[str], outputs: list[Output], partings: list[Parting]) -> dict[str, Any]:
     """The certificate without its part `run`."""
     from dataclasses import asdict
 
@@ -88,8 +88,8 @@ def certify(version: Version, stages: list[str], outputs: list[Output], parting:
         "stages": stages,
         "outputs": [asdict(output) for output in outputs],
         "environment": environment(version),
-        "verdict": EXACT if parting is None else DIFFERS,
-        "first_difference": None if parting is None else asdict(parting),
+        "verdict": DIFFERS if partings else EXACT,
+        "differences": [asdict(parting) for parting in partings],
     }
 
 

@@ -56,6 +56,13 @@ def compare(version: Version, root: Path, stages: list[str]) -> list[Output]:
     ]
 
 
+def partings(version: Version, root: Path, outputs: list[Output]) -> list[Parting]:
+    """What differs first in each output of the first stage that has one which is not the same: of a training the step and the
+    tensor. Later stages differ because this one does. Raises InputError where the cache's copy is damaged."""
+    differing = [output for output in outputs if not output.same]
+    return [parting(version, root, output) for output in differing if output.stage == differing[0].stage]
+
+
 def parting(version: Version, root: Path, output: Output) -> Parting:
     """What differs first in an output that is not the same. Raises InputError where the cache's copy is damaged."""
     recorded = Recorded(version, output.path, output.locked)

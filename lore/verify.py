@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lore.version import Version
 
 DIFFERENT = 3
+UNKNOWN = "the recorded file is not kept here (neither in DVC's cache nor in git), so only hashes could be compared"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,19 +48,18 @@ def run(options: argparse.Namespace) -> int:
     with rebuild.clone(found_in, options.keep) as clone:
         clone.repro(stages)
         found = outputs.compare(found_in, clone.root, stages)
-        first = next((output for output in found if not output.same), None)
-        parting = None if first is None else outputs.parting(found_in, clone.root, first)
-    certified = certificate.certify(found_in, stages, found, parting)
+        partings = outputs.partings(found_in, clone.root, found)
+    certified = certificate.certify(found_in, stages, found, partings)
     if options.certificate:
         seconds = {"started": int(started), "seconds": round(time.time() - started, 1)}
         certificate.write(options.certificate, certified, seconds)
-    sections = [outputs_section(found, parting), environment_section(certified["environment"])]
-    if parting:
-        sections.insert(0, parting_section(parting))
+    sections = [outputs_section(found), environment_section(certified["environment"])]
+    if partings:
+        sections.insert(0, partings_section(partings))
     if against:
         sections.append(against_section(options.against, against["environment"], certified["environment"]))
     print(report.text(f"{found_in.label}: {certified['verdict']}", notes(found_in, stages), sections), end="", flush=True)
-    return DIFFERENT if parting else 0
+    return DIFFERENT if partings else 0
 
 
 def notes(version: "Version", stages: list[str]) -> list[str]:
@@ -69,7 +69,7 @@ def notes(version: "Version", stages: list[str]) -> list[str]:
     return outrun + ([f"not rebuilt: {', '.join(left)}"] if left else [])
 
 
-def outputs_section(found: "list[Output]", parting: "Parting | None") -> "Section":
+def outputs_section(found: "list[Output]") -> "Section":
     """Every output with both hashes, or with one where they are the same."""
     from lore.report import Section
 
@@ -79,24 +79,32 @@ def outputs_section(found: "list[Output]", parting: "Parting | None") -> "Sectio
     rows: list[tuple[str, ...]] = [
         (output.stage, output.path, output.locked, "the same" if output.same else output.made) for output in found
     ]
-    if parting is None:
+    if same == len(found):
         columns, rows = ("stage", "output", "md5"), [row[:3] for row in rows]
     return Section("Outputs", tuple(lines), columns, rows)
 
 
-def parting_section(parting: "Parting") -> "Section":
-    """The first difference, a line for each thing there is to know."""
+def partings_section(partings: "list[Parting]") -> "Section":
+    """The first difference, a line for each thing there is to know, then the other outputs of its stage."""
     from lore.report import Section
 
-    found = parting.divergence
-    lines = [f"stage {parting.stage}, {parting.path}"]
+    first, *others = partings
+    found = first.divergence
+    lines = [f"stage {first.stage}, {first.path}"]
     if found is None:
-        lines.append("the recorded file is not kept here (neither in DVC's cache nor in git), so only hashes could be compared")
+        lines.append(UNKNOWN)
     else:
         lines += [found.where, f"recorded: {found.was}", f"rebuilt: {found.now}", *filter(None, [found.note])]
-    if parting.others:
-        lines.append(f"in the same output also: {', '.join(parting.others)}")
-    return Section("First difference", tuple(lines))
+    if first.others:
+        lines.append(f"in the same output also: {', '.join(first.others)}")
+    return Section("First difference", (*lines, *map(brief, others)))
+
+
+def brief(parting: "Parting") -> str:
+    """A further difference on one line."""
+    found = parting.divergence
+    told = f"{found.where}: {found.was} → {found.now}" + (f"; {found.note}" if found.note else "") if found else UNKNOWN
+    return f"in the same stage also {parting.path}: {told}"
 
 
 def environment_section(environment: dict[str, Any]) -> "Section":

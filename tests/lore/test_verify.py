@@ -216,7 +216,7 @@ def test_a_seed_left_out_is_named(small: Small, lore: Lore, tmp_path: Path) -> N
     assert "1 of 2 tensors differ" in said
     said_once(said, "3 of 4 the same", "read   data/read")
     certified = json.loads(path.read_text())["certificate"]
-    assert (certified["verdict"], certified["first_difference"]["path"]) == ("differs", "models/fit/adapter.safetensors")
+    assert (certified["verdict"], certified["differences"][0]["path"]) == ("differs", "models/fit/adapter.safetensors")
     shutil.rmtree(small.root / ".dvc/cache")
     (small.root / "models/fit/adapter.safetensors").unlink()
     said = lore("verify", "--stage", "fit", code=3)
@@ -235,10 +235,22 @@ def test_a_seed_left_out_is_named(small: Small, lore: Lore, tmp_path: Path) -> N
 def test_a_metric_and_a_training_step_are_named(
     small: Small, lore: Lore, planted: str, path: str, where: str, was: str, now: str
 ) -> None:
-    small.script("fit", unstable(FIT, small.root, planted))
+    code = FIT.replace("np.ones(3", "np.ones(3) * (2 if ELSEWHERE else 1) + 0 * np.ones(3")
+    small.script("fit", unstable(code, small.root, planted))
     small.run()
     said = lore("verify", code=3)
+    greatest = "greatest absolute difference 1; 1 of 2 tensors differ"
+    said_once(said, f"in the same stage also models/fit/adapter.safetensors: tensor a: 1.0 at [0] → 2.0 at [0]; {greatest}")
     said_once(said, f"stage fit, {path}", where, f"recorded: {was}", f"rebuilt: {now}")
+
+
+def test_files_too_many_are_named(small: Small, lore: Lore) -> None:
+    more = 'out.mkdir(parents=True) -> out.mkdir(parents=True); [(out / f"{n}.txt").touch() for n in "az" if ELSEWHERE]'
+    small.script("fit", unstable(FIT, small.root, more))
+    small.run()
+    said = lore("verify", code=3)
+    said_once(said, "stage fit, models/fit/a.txt", "the whole file", "recorded: nothing", "rebuilt: a file")
+    said_once(said, "in the same output also: models/fit/z.txt")
 
 
 def test_the_cache_here_is_not_used(small: Small, lore: Lore) -> None:
@@ -441,11 +453,18 @@ def tensors(**values: Any) -> bytes:
     return save({name: np.array(value, "f4") for name, value in values.items()})
 
 
+def tensor(dtype: str, length: int, data: bytes) -> bytes:
+    """A tensor of a type that numpy does not know."""
+    head = json.dumps({"a": {"dtype": dtype, "shape": [length], "data_offsets": [0, len(data)]}}).encode()
+    return len(head).to_bytes(8, "little") + head + data
+
+
 def half(*values: float) -> bytes:
     """A tensor of bfloat16."""
-    data = (np.array(values, "<f4").view("<u4") >> 16).astype("<u2").tobytes()
-    head = json.dumps({"a": {"dtype": "BF16", "shape": [len(values)], "data_offsets": [0, len(data)]}}).encode()
-    return len(head).to_bytes(8, "little") + head + data
+    return tensor("BF16", len(values), (np.array(values, "<f4").view("<u4") >> 16).astype("<u2").tobytes())
+
+
+SAME = ("the whole file", "the same content", "the same content", "written in other bytes")
 
 
 ROWS = [{"id": "x", "n": 1}, {"id": "y", "n": 2}]
@@ -462,7 +481,11 @@ ROWS = [{"id": "x", "n": 1}, {"id": "y", "n": 2}]
         ("a.json", b'{"a": null}', b"{}", ("a", "null", "nothing", "")),
         ("a.json", b"[1, 2]", b"[1]", ("[1]", "2", "nothing", "2 entries against 1")),
         ("a.json", b"[1, 2]", b"[2, 1]", ("[0]", "1", "2", ORDER)),
-        ("a.json", b'{"a": 1}', b'{"a":1}', ("the whole file", "the same content", "the same content", "written in other bytes")),
+        ("a.json", b'{"a": 1}', b'{"a":1}', SAME),
+        ("a.parquet", parquet(ROWS), pd.DataFrame(ROWS).to_parquet(index=False, compression="zstd"), SAME),
+        ("a.safetensors", tensors(a=[1]), save({"a": np.ones(1, "f4")}, metadata={"by": "another"}), SAME),
+        ("a.safetensors", tensor("F8_E4M3", 1, b"a"), tensor("F8_E4M3", 1, b"b"),
+         ("tensor a", "F8_E4M3 [1]", "F8_E4M3 [1]", "other bytes; 1 of 1 tensors differ")),
         ("a.json", b"1", b"2", ("the whole file", "1", "2", "")),
         ("a.jsonl", b'{"a": 1}\n{"a": 2}', b'{"a": 1}\n{"a": 3}', ("line 2, a", "2", "3", "")),
         ("a.jsonl", b"1\n", b"1\n2\n", ("line 2", "", "2", "")),
