@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lore.cache import md5
@@ -335,6 +335,7 @@ def test_a_locator_in_words(locator: str, words: str) -> None:
     assert described(locator) == words
 
 
+@settings(deadline=None)
 @given(name=st.text("ab/.", min_size=1), spot=st.text("L#/@1a"))
 def test_a_place_lies_within_its_file_and_no_other(name: str, spot: str) -> None:
     locator = f"{name}#{spot}"

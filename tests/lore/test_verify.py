@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from safetensors.numpy import save
@@ -533,6 +533,7 @@ def reached(value: Any, path: str) -> Any:
     return value
 
 
+@settings(deadline=None)
 @given(values, values)
 def test_the_key_path_leads_to_what_differs(was: Any, now: Any) -> None:
     found = first("a.json", json.dumps(was).encode(), json.dumps(now).encode())
@@ -550,6 +551,7 @@ rows_drawn = st.builds(lambda name, n: {"id": name, "n": n}, st.sampled_from("ab
 tables = st.lists(rows_drawn, min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(tables, tables)
 def test_the_record_named_is_the_first_that_differs(was: list[dict[str, Any]], now: list[dict[str, Any]]) -> None:
     found = first("a.parquet", parquet(was), parquet(now))
@@ -563,6 +565,7 @@ def test_the_record_named_is_the_first_that_differs(was: list[dict[str, Any]], n
     assert found.note.startswith("the same rows") == (sorted(map(str, was)) == sorted(map(str, now)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(width=32), min_size=1, max_size=6), st.lists(st.floats(width=32), min_size=1, max_size=6))
 def test_the_greatest_difference_of_a_tensor(was: list[float], now: list[float]) -> None:
     length = min(len(was), len(now))
@@ -575,6 +578,7 @@ def test_the_greatest_difference_of_a_tensor(was: list[float], now: list[float])
         assert found.where == "tensor t"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40), st.binary(max_size=40), st.sampled_from(["parquet", "json", "jsonl", "csv", "safetensors", "txt"]))
 def test_no_content_is_too_broken_to_be_compared(was: bytes, now: bytes, ending: str) -> None:
     assert (first(f"a.{ending}", was, now) is None) == (was == now)
