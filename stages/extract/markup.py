@@ -151,17 +151,24 @@ class Xml:
         count, paths = 0, self.map.paths()
         keep = any("/" in name for name in paths)
         with path.open("rb") as file:
+            elements = etree.iterparse(file, events=("end",), tag=f"{{*}}{self.element}", **SAFE)
             try:
-                for _, element in etree.iterparse(file, events=("end",), tag=f"{{*}}{self.element}", **SAFE):
+                for _, element in elements:
                     count += 1
                     raw = etree.tostring(element, encoding="unicode", with_tail=False)
                     yield unit_of_element(f"{self.element}[{count}]", raw, element, paths)
                     release(element, keep)
-            except etree.XMLSyntaxError as error:
-                if "entit" in str(error).lower():
-                    raise InputError(f"extract: {self.name}: {path} uses entities, which are refused: {error.msg}") from None
-                evidence = f"the document cannot be read from here on: {error.msg}"
-                yield Unit(f"L{error.lineno}", "", None, "malformed", evidence)
+            except etree.XMLSyntaxError:
+                yield from self._broken(elements.error_log, path)
+
+    def _broken(self, log: Any, path: Path) -> Iterator[Unit]:
+        """The rejected unit of a syntax error. A prefix that stands for no namespace is none: nothing is lost by it."""
+        faults = [entry for entry in log.filter_from_errors() if entry.domain != etree.ErrorDomains.NAMESPACE]
+        for fault in faults[:1]:
+            if "entit" in fault.message.lower():
+                raise InputError(f"extract: {self.name}: {path} uses entities, which are refused: {fault.message}") from None
+            evidence = f"the document cannot be read from here on: {fault.message}, line {fault.line}, column {fault.column}"
+            yield Unit(f"L{fault.line}", "", None, "malformed", evidence)
 
     def _refuse_entities(self, path: Path) -> None:
         """A document type may be named; it is never fetched. What it declares in the document itself is known at the root."""
@@ -211,8 +218,8 @@ def text_of_node(node: Any) -> str | None:
 
 
 def local(tag: Any) -> str:
-    """A name without its namespace; a reference to an entity has none."""
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+    """A name without its namespace or prefix; a reference to an entity has none."""
+    return tag.rpartition("}")[2].rpartition(":")[2] if isinstance(tag, str) else ""
 
 
 def release(element: Any, keep: bool) -> None:
