@@ -85,13 +85,13 @@ class JsonLines:
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Lines that are not empty; one that is no JSON object is rejected by itself."""
-        for number, *read in decoded_lines(path, "utf-8"):
-            raw, line = (None if text is None else text.rstrip("\r\n") for text in read)
+        for number, read, line in decoded_lines(path, "utf-8"):
+            raw = read.rstrip("\r\n")
             if line is None:
                 yield Unit(f"L{number}", raw, None, "encoding", "not utf-8")
-            elif line.strip():
+            elif raw.strip():
                 try:
-                    item = json.loads(line, parse_constant=refuse_constant)
+                    item = json.loads(raw, parse_constant=refuse_constant)
                 except (ValueError, RecursionError) as error:
                     yield Unit(f"L{number}", raw, None, "malformed", str(error))
                 else:
