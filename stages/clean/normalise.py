@@ -220,11 +220,11 @@ def iso_date(text: str, day_first: bool) -> str:
         text = timed[1] or timed[2]
     slashed = ("%d/%m/%Y",) if day_first else ("%m/%d/%Y",)
     compact = ("%Y%m%d",) if re.fullmatch(r"\d{8}", text) else ()
-    for formats, shape in (((*DAYS, *slashed, *compact), "%Y-%m-%d"), (MONTHS, "%Y-%m"), (YEARS, "%Y")):
+    for formats, shape in (((*DAYS, *slashed, *compact), "YYYY-MM-DD"), (MONTHS, "YYYY-MM"), (YEARS, "YYYY")):
         for form in formats:
             try:
                 found = datetime.strptime(text, form)
             except ValueError:
                 continue
-            return found.strftime(shape).zfill(len(found.strftime(shape)))
+            return found.date().isoformat()[: len(shape)]
     raise Unusable("bad_date", f"{text!r} is not a date that can be read in one way only")
