@@ -61,7 +61,8 @@ def result_of(folder: str, overlay: Row, root: Path, run: Run) -> Row:
         try:
             row |= stages_on(reading, cleaning, root, Path(name), run)
         except LorekeepError as error:
-            row["reasons"] = f"refused: {' '.join(str(error).replace(f'{root}/', '').split())}"
+            message = str(error).replace(f"{root}/", "").replace(f"{name}/extract", "<folder>")
+            row["reasons"] = f"refused: {' '.join(message.split())}"
     return row | {"seconds": f"{time.perf_counter() - started:.1f}"}
 
 
