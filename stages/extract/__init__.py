@@ -5,7 +5,8 @@ mapping: which column or path is the subject, the attribute, the value … Out: 
 (unreadable units with their reason) and `sources.json` (per source how many units it held, and the OCR engine that read it).
 
 A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a line of a scanned page. It gives
-one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing.
+one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several
+files, one that cannot be read or holds no unit is one rejected record.
 
 Refused: a missing, empty or wholly unreadable source, a path that leaves the root. Only files are read: a live
 database enters as a snapshot.
