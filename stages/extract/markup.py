@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,11 +46,13 @@ class Json:
         if self.items == ".":
             yield self._unit("", document, {"": document})
             return
-        for place, entries, around in lists_at(document, [name for name in self.items.split(".") if name], "", {"": document}):
+        names = [name for name in self.items.split(".") if name]
+        before = "".join(f"/{name}" for name in takewhile(lambda name: name != "*", names))
+        for place, entries, around in lists_at(document, names, "", {"": document}):
             if isinstance(entries, (list, dict)):
                 for key, item in entries.items() if isinstance(entries, dict) else enumerate(entries):
                     yield self._unit(f"{place}/{key}", item, around)
-            elif "*" in self.items.split("."):
+            elif place.startswith(f"{before}/"):  # one entry among others
                 yield Unit(place, "", None, "malformed", f"no list here; `items` names {self.items!r}")
             else:
                 raise InputError(f"extract: {self.name}: {path} has no list at {self.items!r}; mend `items` in params.yaml")
@@ -68,7 +71,8 @@ def lists_at(node: Any, names: list[str], place: str, around: dict[str, Any]) ->
     elif isinstance(node, list):
         name = place.rpartition("/")[2]
         for number, entry in enumerate(node):
-            yield from lists_at(entry, names[1:], f"{place}/{number}", around | {name: entry})
+            named = around | {name: entry} if name else around
+            yield from lists_at(entry, names[1:], f"{place}/{number}", named)
     else:
         yield place, None, around
 

@@ -1,6 +1,7 @@
 """Nested sources: paths through lists and around a unit, names without namespace, document types that are never fetched."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ def test_units_in_lists_of_lists_and_what_stands_around_them(tmp_path: Path) -> 
     assert cells(units, "elsewhere/title") == [None] * 4
 
 
+def test_lists_in_a_list_at_the_top(tmp_path: Path) -> None:
+    units = of_json(tmp_path, [{"rows": [{"a": 1}, {"a": 2}]}, {"rows": [{"a": 3}]}], "*.rows", a="a", b="rows/a")
+    assert [(unit.place, unit.get("a")) for unit in units] == [("/0/rows/0", "1"), ("/0/rows/1", "2"), ("/1/rows/0", "3")]
+
+
 def test_the_first_of_several_counts_unless_all_or_another_is_asked_for(tmp_path: Path) -> None:
     paths = {"first": "answers.t", "all": "answers.*.t", "second": "answers.1.t", "tenth": "answers.9.t"}
     units = of_json(tmp_path, SQUAD, "data.*.paragraphs.*.qas", **paths)
@@ -85,9 +91,10 @@ def test_a_document_may_be_one_unit(tmp_path: Path) -> None:
     assert (unit.place, unit.get("name"), unit.get("isotopes.*")) == ("", "iron", "54\n56")
 
 
-def test_a_list_at_the_top_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has no list at 'data'; mend `items` in params\.yaml"):
-        of_json(tmp_path, {"date": []}, "data")
+@pytest.mark.parametrize("items", ["data", "data.*.rows", "*.rows", "date.x"])
+def test_a_document_without_the_list_is_refused(tmp_path: Path, items: str) -> None:
+    with pytest.raises(InputError, match=rf"has no list at '{re.escape(items)}'; mend `items` in params\.yaml"):
+        of_json(tmp_path, {"date": []}, items)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
