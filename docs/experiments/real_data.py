@@ -4,7 +4,8 @@
 
 From the project's root. The mappings are those of scenarios/ and of real_data.yaml beside this script; there are no rules.
 Every line must add up: the units that extract read are those that the csv, json, sqlite3 and expat modules of Python count,
-and what clean read is what it kept and what it rejected. It needs no network: `unshare -rn` before the command takes it away.
+and what clean read is what it kept and what it rejected. Seconds are those of the processor. It needs no network:
+`unshare -rn` before the command takes it away.
 """
 
 import csv
@@ -57,14 +58,14 @@ def result_of(folder: str, overlay: Row, root: Path, run: Run) -> Row:
     files = list(files_of(overlay, root))
     counted = sum(units_counted(source, path) for source, path in files)
     row: Row = {"folder": folder, "files": len({path for _, path in files}), "counted": counted}
-    started = time.perf_counter()
+    started = time.process_time()
     with tempfile.TemporaryDirectory() as name:
         try:
             row |= stages_on(reading, cleaning, root, Path(name), run)
         except LorekeepError as error:
             message = str(error).replace(f"{root}/", "").replace(f"{name}/extract", "<folder>")
             row["reasons"] = f"refused: {' '.join(message.split())}"
-    return row | {"seconds": f"{time.perf_counter() - started:.1f}"}
+    return row | {"seconds": f"{time.process_time() - started:.1f}"}
 
 
 def stages_on(reading: extract.Params, cleaning: clean.Params, root: Path, folder: Path, run: Run) -> Row:
