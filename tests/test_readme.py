@@ -1,7 +1,8 @@
-"""The READMEs' numbers are those of metrics/evaluate.json."""
+"""The READMEs' numbers are those of metrics/evaluate.json; both say the same commands."""
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,3 +45,16 @@ def test_another_number_is_noticed(report: dict[str, Any]) -> None:
 def test_a_variant_without_a_row_is_noticed(report: dict[str, Any]) -> None:
     with pytest.raises(LookupError, match="no row for train"):
         results.with_results("| base | 0 |\n", report)
+
+
+def commands(name: str, heading: str) -> list[str]:
+    """Lines of the shell blocks below a heading, without their comments."""
+    section = (ROOT / name).read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    return [re.sub(r"\s+# .*", "", line) for line in lines]
+
+
+def test_own_knowledge_goes_in_by_the_same_commands_in_both_languages() -> None:
+    english = commands("README.md", "Bring your own knowledge")
+    assert english == commands("README.zh-CN.md", "换成自己的知识")
+    assert "dvc repro clean" in english

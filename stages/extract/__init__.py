@@ -5,7 +5,8 @@ mapping: which column or path is the subject, the attribute, the value … Out: 
 (unreadable units with their reason) and `sources.json` (per source how many units it held, and the OCR engine that read it).
 
 A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a line of a scanned page. It gives
-one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing.
+one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several
+files, one that cannot be read or holds no unit is one rejected record.
 
 Refused: a missing, empty or wholly unreadable source, a path that leaves the root. Only files are read: a live
 database enters as a snapshot.
@@ -23,11 +24,13 @@ from stages.core import record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
-from stages.extract import markup, pages, table
+from stages.extract import delimited, markup, pages, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
-Source = Annotated[table.Sql | table.Csv | markup.Json | markup.JsonLines | markup.Xml | pages.Pages, Field(discriminator="kind")]
+Source = Annotated[
+    table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | pages.Pages, Field(discriminator="kind")
+]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -45,14 +48,15 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
     rejected: list[Row] = []
     report = []
     for priority, source in enumerate(params.sources, start=1):
-        units = 0
+        units = held = 0
         counts: Counter[str] = Counter()
         for unit, path in units_of(source, files[source.name], root):
             units += 1
+            held += unit.reason != "empty"
             for row in records_of(unit, source, path):
                 (rejected if "reason" in row else rows).append(row)
                 counts["rejected" if "reason" in row else "records"] += 1
-        if units == 0:
+        if not held:
             raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
         report.append(
             {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
@@ -101,17 +105,23 @@ def is_pattern(path: str) -> bool:
 def units_of(source: Any, files: list[Path], root: Path) -> Iterator[tuple[Unit, str]]:
     """Units of a source with the path, below the root, of the file that holds them.
 
-    Of several files, one that cannot be read as a whole is one rejected unit. Raises InputError where it is the only one.
+    Of several files, one that cannot be read as a whole is one rejected unit, and so is one without any unit. Raises InputError
+    where the one that cannot be read is the only one.
     """
+    several = is_pattern(source.path)
     for file in files:
-        path = file.relative_to(root).as_posix()
+        path, found = file.relative_to(root).as_posix(), False
         try:
             for unit in source.units(file):
+                found = True
                 yield unit, path
         except InputError as error:
-            if not is_pattern(source.path):
+            if not several:
                 raise
             yield Unit("", "", None, "unreadable", str(error)), path
+        else:
+            if several and not found:
+                yield Unit("", "", None, "empty", "nothing in this file is a unit of the source"), path
 
 
 def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
