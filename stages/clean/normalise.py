@@ -31,6 +31,9 @@ for definition in chinese.DEFINITIONS:
     UNITS.define(definition)
 FOLDED = re.compile(r"[\uff01-\uff5e\uffe0-\uffe2\uffe4-\uffe6\u2103\u2109\u3371-\u337a\u3380-\u33df]")
 """Full-width forms, and whole units in one character (℃, ㎏, ㎡)."""
+PUNCTUATION = "，：；？！（）"
+"""Of these, what Chinese prose is punctuated with: there it is no other width of something else."""
+CHINESE = re.compile(r"[\u3400-\u9fff]")
 TEMPERATURES = {"C": "degC", "F": "degF"}
 """Coulomb and farad, unless a temperature is wanted."""
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -149,9 +152,12 @@ def normalise_value(row: Row, params: Params) -> tuple[str, str | None]:
 def clean_text(text: str) -> str:
     """NFC with full-width forms folded, white space single, control and invisible characters gone.
 
-    NFKC as a whole would turn g/cm³ into g/cm3; only what `FOLDED` names and spaces are folded.
+    NFKC as a whole would turn g/cm³ into g/cm3; only what `FOLDED` names and spaces are folded, and a Chinese text keeps its
+    `PUNCTUATION`.
     """
-    text = unicodedata.normalize("NFC", FOLDED.sub(lambda found: folded(found.group()), text))
+    kept = PUNCTUATION if CHINESE.search(text) else ""
+    text = FOLDED.sub(lambda found: found.group() if found.group() in kept else folded(found.group()), text)
+    text = unicodedata.normalize("NFC", text)
     text = "".join(c for c in text if c in "\t\n " or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn"))
     return " ".join(text.split())
 
@@ -182,7 +188,7 @@ def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
 def split_quantity(value: str) -> tuple[Decimal, str]:
     """Number and what stands behind it. Raises Unusable (`bad_quantity`)."""
     text = unicodedata.normalize("NFC", value).replace("−", "-").replace("\u2009", " ").replace("\u202f", " ").strip()
-    text = re.sub(r"^(零下|负)\s*(?=\d)", "-", text)
+    text = re.sub(r"^(零下|负)\s*(?=\d)", "-", text).replace("，", ",")
     match = NUMBER.match(text)
     rest = text[match.end() :] if match else ""
     if not match or re.match(r"[\d.,]|\s\d", rest):  # 12,3,4 or 1 53: two numbers, or a convention we do not know

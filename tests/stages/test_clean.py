@@ -185,7 +185,7 @@ def test_clean_text_is_idempotent(content: str) -> None:
 
 def test_clean_text_keeps_what_means_something() -> None:
     assert normalise.clean_text("7.87\u00a0g/cm³\u200b") == "7.87 g/cm³"
-    assert normalise.clean_text("密度：７．８７") == "密度:7.87"
+    assert normalise.clean_text("密度：７．８７") == "密度：7.87"
 
 
 def test_unknown_unit_in_params_is_refused() -> None:

@@ -29,6 +29,7 @@ from stages.core.errors import ParamsError
         ("2万亿千瓦时", None, "kWh", "2000000000000"),
         ("5千米", None, "m", "5000"),
         ("1,200千克", None, "吨", "1.2"),
+        ("1，200千克", None, "吨", "1.2"),
         ("65㎏", None, "g", "65000"),
         ("170㎝", None, "m", "1.7"),
         ("3㎡", None, "平方米", "3"),
@@ -105,9 +106,11 @@ def test_every_day_written_in_characters_is_read(day: object) -> None:
     ("written", "expected"),
     [
         ("ＡＢＣ１２３", "ABC123"),
-        ("密度：７．８７　克", "密度:7.87 克"),
+        ("密度：７．８７　克", "密度：7.87 克"),
+        ("ａ：ｂ，ｃ（ｄ）", "a:b,c(d)"),
+        ("铁（Ｆｅ）会生锈，对吗？", "铁（Fe）会生锈，对吗？"),
         ("体温３８．５℃", "体温38.5°C"),
-        ("面积3㎡，重65㎏", "面积3m²,重65kg"),
+        ("面积3㎡，重65㎏", "面积3m²，重65kg"),
         ("￥５０", "¥50"),
         ("g/cm³ 与 x²", "g/cm³ 与 x²"),
         ("“引号”、顿号。", "“引号”、顿号。"),
@@ -118,7 +121,7 @@ def test_characters(written: str, expected: str) -> None:
     assert normalise.clean_text(expected) == expected
 
 
-@given(st.text(st.sampled_from("℃℉㎏㎡㎥㏄￥￠２３Ａ～｡ 　a年"), max_size=12))
+@given(st.text(st.sampled_from("℃℉㎏㎡㎥㏄￥￠２３Ａ～｡ 　a年，（）"), max_size=12))
 def test_folding_is_idempotent(text: str) -> None:
     once = normalise.clean_text(text)
     assert normalise.clean_text(once) == once
