@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-import re
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,16 +12,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results", ROOT / "docs/results.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec
     assert spec.loader
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
 
-results = script()
+results, tour = script("results"), script("tour")
 
 
 @pytest.fixture
@@ -47,14 +47,26 @@ def test_a_variant_without_a_row_is_noticed(report: dict[str, Any]) -> None:
         results.with_results("| base | 0 |\n", report)
 
 
-def commands(name: str, heading: str) -> list[str]:
-    """Lines of the shell blocks below a heading, without their comments."""
-    section = (ROOT / name).read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    lines = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
-    return [re.sub(r"\s+# .*", "", line) for line in lines]
+def test_the_tour_takes_commands_apart_as_a_reader_would() -> None:
+    text = (
+        "```sh\nmake   # sets up\nlore ask \"a # b\"     # exits with 3\n```\n\n```text\nyes ...\n```\n"
+        "<!-- not in the tour -->\n```sh\ndvc push\n```\n```sh\npython -c \"\nprint(1)\"\n```\n"
+    )  # fmt: skip
+    steps = list(tour.steps_of(text))
+    assert [(step.line, step.command, step.code, step.shown) for step in steps] == [
+        (2, "make", 0, None),
+        (3, 'lore ask "a # b"', 3, "yes ...\n"),
+        (14, 'python -c "\nprint(1)"', 0, None),
+    ]
 
 
-def test_own_knowledge_goes_in_by_the_same_commands_in_both_languages() -> None:
-    english = commands("README.md", "Bring your own knowledge")
-    assert english == commands("README.zh-CN.md", "换成自己的知识")
-    assert "dvc repro clean" in english
+@pytest.mark.parametrize(("printed", "agrees"), [("yes, 5  \n", True), ("no\n", False), ("yes\nmore", False)])
+def test_the_tour_compares_what_is_printed(printed: str, agrees: bool) -> None:
+    assert tour.same("yes, ...\n", printed) == agrees
+
+
+def test_both_languages_give_the_same_commands() -> None:
+    english, chinese = (list(tour.steps_of((ROOT / name).read_text(encoding="utf-8"))) for name in results.READMES)
+    assert [(step.command, step.code, step.shown) for step in english] == [
+        (step.command, step.code, step.shown) for step in chinese
+    ]
