@@ -134,7 +134,10 @@ def test_a_line_of_the_table_adds_up(toys: Path, run_params: Run, tmp_path: Path
 def test_a_folder_that_is_refused_shows_the_message(toys: Path, run_params: Run) -> None:
     (toys / "toys/a.csv").write_text("id,text\n1,\n")
     row = real_data.result_of("toys", TOYS, toys, run_params)
-    assert row["reasons"] == "refused: clean: not one of 0 records of <folder> was kept; check the clean section of params.yaml"
+    assert row["reasons"] == (
+        "refused: extract: toys: not one of 1 units gives a record (none of the mapped columns has a value); "
+        "its columns are id, text; mend `map` in params.yaml"
+    )
     assert real_data.adds_up(row)
 
 

@@ -8,8 +8,8 @@ A unit is what a source itself counts: a result row, a line, a JSON item, an XML
 one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several
 files, one that cannot be read or holds no unit is one rejected record.
 
-Refused: a missing, empty or wholly unreadable source, a path that leaves the root. Only files are read: a live
-database enters as a snapshot.
+Refused: a missing, empty or wholly unreadable source, one whose mapping fits no unit, a path that leaves the root. Only files
+are read: a live database enters as a snapshot.
 """
 
 from collections import Counter
@@ -50,14 +50,19 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
     for priority, source in enumerate(params.sources, start=1):
         units = held = 0
         counts: Counter[str] = Counter()
+        lacking: dict[tuple[str, str], Unit] = {}
         for unit, path in units_of(source, files[source.name], root):
             units += 1
             held += unit.reason != "empty"
             for row in records_of(unit, source, path):
                 (rejected if "reason" in row else rows).append(row)
                 counts["rejected" if "reason" in row else "records"] += 1
+                if "reason" in row:
+                    lacking.setdefault((row["reason"], row["evidence"]), unit)
         if not held:
             raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
+        if not counts["records"] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
+            raise misfit(source, units, *lacking.popitem())
         report.append(
             {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
             | {"files": len(files[source.name]), "units": units}
@@ -72,6 +77,14 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         print(
             f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected"
         )
+
+
+def misfit(source: Any, units: int, lacking: tuple[str, str], unit: Unit) -> InputError:
+    """The error for a mapping of which every unit lacks the same: a column that was renamed, or a slip of the pen."""
+    columns = f"; its columns are {', '.join(unit.cells or {})}" if isinstance(source, (table.Sql, delimited.Csv)) else ""
+    return InputError(
+        f"extract: {source.name}: not one of {units:,} units gives a record ({lacking[1]}){columns}; mend `map` in params.yaml"
+    )
 
 
 def files_of(params: Params, root: Path) -> dict[str, list[Path]]:

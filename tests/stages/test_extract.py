@@ -195,6 +195,18 @@ def test_sources_that_are_not_there(tmp_path: Path, path: str, error: type[Excep
         run(tmp_path, source("csv", path))
 
 
+def test_a_column_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,property,amount,unit\niron,symbol,Fe,\nneon,symbol,Ne,\n")
+    message = r"toy: not one of 2 units gives a record \(no value\); its columns are name, property, amount, unit; mend `map`"
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, source("csv", "a.csv"))
+    (tmp_path / "a.jsonl").write_text('{"name": "iron", "attribute": "symbol"}\n')
+    with pytest.raises(
+        InputError, match=r"not one of 1 units gives a record \(no attribute and no value\); mend `map` in params"
+    ):
+        run(tmp_path, source("jsonl", "a.jsonl"))
+
+
 def test_a_pattern_names_several_files(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "b.json").write_text('[{"name": "neon", "property": "symbol", "value": "Ne"}]')
