@@ -12,10 +12,10 @@ export DVC_NO_ANALYTICS := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help repro setup test docs lint lock seed clean
+.PHONY: help repro setup test docs docs-test lint lock seed clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
 
 repro: setup ## (default) set up, then run what changed: dvc repro
 	dvc repro
@@ -39,6 +39,9 @@ test: setup ## set up the same way, then run the tests
 
 docs: setup ## pages that show what every rule found in the records, in site/
 	lore docs
+
+docs-test: setup ## follow the README literally in a fresh clone (an hour; options: TOUR="--skip 'make test'")
+	$(BIN)/python docs/tour.py $(TOUR)
 
 lint: setup ## formatting, lint rules and types
 	ruff check .

@@ -1,6 +1,6 @@
 """Follow the README literally: paste every command into a fresh clone, and compare what it prints with what the README shows.
 
-    python docs/tour.py [--readme README.md] [--clone FOLDER] [--skip "make test"]
+    python docs/tour.py [--readme README.md] [--clone FOLDER] [--cache FOLDER] [--home FOLDER] [--skip "make test"]
 
 `make docs-test` calls it. Commands are the lines of the README's `sh` blocks, in order, in one folder; each must exit with 0, or
 with the code that a comment at its end names (`# exits with 3`). A `text` block right after one shows what its last command
@@ -12,6 +12,7 @@ import argparse
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -40,13 +41,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readme", default="README.md", help="which README to follow")
     parser.add_argument("--clone", type=Path, help="where to clone to; a temporary folder if left out")
+    parser.add_argument("--home", type=Path, help="what ~ is: a folder that holds the public data the README names")
+    parser.add_argument("--cache", type=Path, help="start from this DVC cache: what was computed before is taken from it")
     parser.add_argument("--skip", action="append", default=[], metavar="COMMAND", help="a command to leave out, said at the end")
     options = parser.parse_args()
     steps = list(steps_of((ROOT / options.readme).read_text(encoding="utf-8")))
     with tempfile.TemporaryDirectory() as folder:
         clone = options.clone or Path(folder) / "lorekeep"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        failures = [step for step in steps if step.command not in options.skip and not follow(step, clone)]
+        if options.cache:
+            (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {options.cache.resolve()}\n")
+        environment = dict(os.environ) | ({"HOME": str(options.home.resolve())} if options.home else {})
+        environment |= {"PATH": f"{clone / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", "GIT_EDITOR": "true"}
+        failures = [step for step in steps if step.command not in options.skip and not follow(step, clone, environment)]
     skipped = [step.command for step in steps if step.command in options.skip]
     print(
         f"{options.readme}: {len(steps) - len(skipped)} commands, {len(failures)} failed; skipped: {', '.join(skipped) or 'none'}"
@@ -63,17 +70,43 @@ def steps_of(readme: str) -> Iterator[Step]:
         following = blocks[number + 1] if number + 1 < len(blocks) else None
         at_once = following and following["kind"] == "text" and not readme[block.end() : following.start()].strip()
         first = readme[: block.start("body")].count("\n") + 1
-        commands = [(first + i, line) for i, line in enumerate(block["body"].splitlines()) if line.strip()]
+        commands = list(whole_commands(block["body"], first))
         for position, (line, command) in enumerate(commands):
             code = CODE.search(command)
             last = position == len(commands) - 1
             shown = following["body"] if last and at_once and following else None
-            yield Step(line, re.sub(r"\s+# .*$", "", command), int(code.group(1)) if code else 0, shown)
+            yield Step(line, without_comment(command), int(code.group(1)) if code else 0, shown)
 
 
-def follow(step: Step, clone: Path) -> bool:
+def whole_commands(body: str, first: int) -> Iterator[tuple[int, str]]:
+    """(line number, command) of a block that begins on line `first`; a command goes on where a quotation is open."""
+    begun, start = "", first
+    for number, line in enumerate(body.splitlines(), start=first):
+        begun, start = (f"{begun}\n{line}", start) if begun else (line, number)
+        if not complete(begun):
+            continue
+        if begun.strip():
+            yield start, begun
+        begun = ""
+
+
+def complete(command: str) -> bool:
+    """Whether every quotation of a command is closed."""
+    try:
+        shlex.split(command, comments=True)
+    except ValueError:
+        return False
+    return True
+
+
+def without_comment(command: str) -> str:
+    """The command up to the first # that stands in no quotation."""
+    places = (found.start() for found in re.finditer(r"\s+#", command))
+    return next((command[:place] for place in places if complete(command[:place])), command)
+
+
+def follow(step: Step, clone: Path, environment: dict[str, str]) -> bool:
     """Run one command in the clone and say whether it did what the README says."""
-    environment = os.environ | {"PATH": f"{clone / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", "GIT_EDITOR": "true"}
     print(f"\n{step.line}: $ {step.command}", flush=True)
     started = time.monotonic()
     done = subprocess.run(["sh", "-c", step.command], cwd=clone, env=environment, stdout=subprocess.PIPE, text=True, check=False)

@@ -1,12 +1,15 @@
 """Lay ready settings over params.yaml: a model's profile, a source's mapping, your own experiment.
 
 An overlay is a YAML file that holds some keys of params.yaml and nothing else. Mappings are merged key by key; lists and single
-values replace what stood there. Comments of params.yaml stay. Every setting is checked before anything is written.
+values replace what stood there. Comments of params.yaml stay. Every setting is checked before anything is written. Where sources
+change, so do the inputs of extract in dvc.yaml.
 """
 
 import argparse
 import difflib
 import importlib
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,9 @@ from stages.core.errors import ParamsError
 from stages.core.output import replacing
 from stages.core.params import Run, parse
 
-PARAMS = Path("params.yaml")
+PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
+ROOT_ARGUMENT = 4
+"""Where the folder of the sources stands in `python -m stages extract <folder> <out>`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +49,28 @@ def run(options: argparse.Namespace) -> int:
     if not changes:
         print(f"{PARAMS} says all that already")
     elif not options.dry_run:
-        with replacing(PARAMS) as temporary, temporary.open("w", encoding="utf-8") as stream:
-            round_trip().dump(document, stream)
+        write(PARAMS, document)
+        if "extract.sources" in changes:
+            follow_sources(document["extract"]["sources"])
     return 0
+
+
+def follow_sources(sources: Any) -> None:
+    """Make the files and folders that the sources name the inputs of extract in dvc.yaml, and print them."""
+    pipeline = read(PIPELINE)
+    stage = pipeline["stages"]["extract"]
+    root = shlex.split(stage["cmd"])[ROOT_ARGUMENT]
+    # Of a pattern, the folder before its first wildcard.
+    named = sorted({re.split(r"[^/]*[*?\[]", f"{root}/{source['path']}")[0].rstrip("/") for source in sources})
+    stage["deps"] = named + [dep for dep in stage["deps"] if not Path(dep).is_relative_to(root)]
+    write(PIPELINE, pipeline)
+    print(f"{PIPELINE}: extract reads {', '.join(named)}")
+
+
+def write(path: Path, document: Any) -> None:
+    """Write a YAML file in one step."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        round_trip().dump(document, stream)
 
 
 def read(path: Path) -> Any:

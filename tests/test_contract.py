@@ -133,13 +133,13 @@ def check_cached(root: Path) -> list[str]:
 
 
 def check_inputs(root: Path) -> list[str]:
-    """Every dependency is tracked by git, made by an earlier stage, or the word net that set-up fetches."""
+    """Every dependency is tracked by git or by DVC, made by an earlier stage, or the word net that set-up fetches."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     made: list[str] = ["data/wordnet"]
     problems = []
     for name, stage in yaml(root / "dvc.yaml")["stages"].items():
         for dep in stage["deps"]:
-            known = any(file == dep or file.startswith(f"{dep}/") for file in tracked)
+            known = any(file in (dep, f"{dep}.dvc") or file.startswith(f"{dep}/") for file in tracked)
             if not known and not any(Path(dep).is_relative_to(path) for path in made):
                 problems.append(f"{name}: nobody makes {dep}")
         made += [
@@ -147,6 +147,20 @@ def check_inputs(root: Path) -> list[str]:
             for key in ("outs", "metrics", "plots")
             for out in stage.get(key, [])
         ]
+    return problems
+
+
+def check_sources(root: Path) -> list[str]:
+    """Every source of params.yaml is a dependency of extract: else a change of it would go unnoticed."""
+    extract = yaml(root / "dvc.yaml")["stages"]["extract"]
+    folder = shlex.split(extract["cmd"])[4]
+    problems = []
+    for source in yaml(root / "params.yaml")["extract"]["sources"]:
+        path = re.split(r"[^/]*[*?\[]", f"{folder}/{source['path']}")[0].rstrip("/")
+        if not any(Path(path).is_relative_to(dep) for dep in extract["deps"]):
+            problems.append(
+                f"extract: params.yaml reads {path}, which is no dependency in dvc.yaml; add it to the deps of extract"
+            )
     return problems
 
 
@@ -190,7 +204,7 @@ def check_names(root: Path) -> list[str]:
 
 
 CHECKS: list[Callable[[Path], list[str]]] = [
-    check_order, check_stages, check_cached, check_inputs, check_imports, check_names,
+    check_order, check_stages, check_cached, check_inputs, check_sources, check_imports, check_names,
 ]  # fmt: skip
 
 
@@ -248,6 +262,13 @@ def test_a_removed_dependency_is_noticed(copy: Path) -> None:
 def test_a_removed_input_is_noticed(copy: Path) -> None:
     edit(copy / "dvc.yaml", lambda d: d["stages"]["clean"]["deps"].remove("data/raw/rules.yaml"))
     assert any("data/raw/rules.yaml is in cmd, but neither a dep nor an out" in problem for problem in check_stages(copy))
+
+
+def test_a_source_that_is_no_dependency_is_noticed(copy: Path) -> None:
+    edit(copy / "params.yaml", lambda d: d["extract"]["sources"][0].update(path="notes/**/*.xml"))
+    assert check_sources(copy) == [
+        "extract: params.yaml reads data/raw/notes, which is no dependency in dvc.yaml; add it to the deps of extract"
+    ]
 
 
 def test_a_removed_section_is_noticed(copy: Path) -> None:

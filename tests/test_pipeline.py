@@ -199,6 +199,21 @@ def test_rolling_back(clone: Clone) -> None:
     assert clone.hashes() == rolled_back
 
 
+def test_another_clone_pulls_a_version_without_computing(clone: Clone, tmp_path: Path) -> None:
+    store = ["dvc", "remote", "add", "--local", "--default", "store", str(tmp_path / "store")]
+    clone(*store)
+    clone("dvc", "push")
+    clone("git", "clone", "-q", str(clone.root), str(tmp_path / "second"))
+    shutil.copytree(ROOT / "data" / "wordnet", tmp_path / "second/data/wordnet")
+    second = Clone(tmp_path / "second")
+    second(*store)
+    second("dvc", "pull")
+    assert second.hashes() == clone.hashes()
+    assert second("dvc", "status", "-q") == ""
+    assert ran(second("dvc", "repro")) == []
+    assert second("git", "status", "--porcelain") == ""
+
+
 def test_only_what_depends_on_a_change_reruns(clone: Clone) -> None:
     clone.set_params({"quantize": {"scheme": "dynamic"}})
     assert ran(clone("dvc", "repro")) == ["quantize", "evaluate", "register"]

@@ -15,6 +15,7 @@ from typing import Any
 import pint
 from pydantic.dataclasses import dataclass
 
+from stages.clean import chinese
 from stages.core.errors import ParamsError
 from stages.core.params import STRICT
 from stages.core.record import fact_text, fold, to_meta
@@ -23,11 +24,16 @@ Row = dict[str, Any]
 UNITS: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
 ALIASES = {
     "°C": "degC", "℃": "degC", "°F": "degF", "℉": "degF", "°K": "K", "摄氏度": "degC", "华氏度": "degF", "开": "K",
-    "deg C": "degC", "deg F": "degF", "公斤": "kg", "千克": "kg", "克": "g", "毫克": "mg", "吨": "t", "公里": "km", "千米": "km",
-    "米": "m", "厘米": "cm", "毫米": "mm", "毫升": "mL", "升": "L", "小时": "h", "分钟": "min", "秒": "s", "天": "day",
-    "克/立方厘米": "g/cm**3", "千克/立方米": "kg/m**3", "克/摩尔": "g/mol", "千帕": "kPa", "大气压": "atm",
+    "deg C": "degC", "deg F": "degF", "mm[Hg]": "mmHg",
 }  # fmt: skip
 """Spellings that pint does not know."""
+for definition in chinese.DEFINITIONS:
+    UNITS.define(definition)
+FOLDED = re.compile(r"[\uff01-\uff5e\uffe0-\uffe2\uffe4-\uffe6\u2103\u2109\u3371-\u337a\u3380-\u33df]")
+"""Full-width forms, and whole units in one character (℃, ㎏, ㎡)."""
+PUNCTUATION = "，：；？！（）"
+"""Of these, what Chinese prose is punctuated with: there it is no other width of something else."""
+CHINESE = re.compile(r"[\u3400-\u9fff]")
 TEMPERATURES = {"C": "degC", "F": "degF"}
 """Coulomb and farad, unless a temperature is wanted."""
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -43,6 +49,8 @@ DAYS = (
 )  # fmt: skip
 MONTHS = ("%Y-%m", "%Y/%m", "%B %Y", "%b %Y", "%m/%Y", "%Y年%m月")
 YEARS = ("%Y", "%Y年")
+TIMED = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d\S*|(\d{8})\d{4,6}(?:[+-]\d{4})?")
+"""A date with the time of day, of ISO 8601 or HL7: the day counts, as it is written."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -144,12 +152,19 @@ def normalise_value(row: Row, params: Params) -> tuple[str, str | None]:
 def clean_text(text: str) -> str:
     """NFC with full-width forms folded, white space single, control and invisible characters gone.
 
-    NFKC as a whole would turn g/cm³ into g/cm3; only full-width forms (U+FF01–FF5E) and spaces are folded.
+    NFKC as a whole would turn g/cm³ into g/cm3; only what `FOLDED` names and spaces are folded, and a Chinese text keeps its
+    `PUNCTUATION`.
     """
-    text = "".join(unicodedata.normalize("NFKC", c) if "\uff01" <= c <= "\uff5e" else c for c in text)
+    kept = PUNCTUATION if CHINESE.search(text) else ""
+    text = FOLDED.sub(lambda found: found.group() if found.group() in kept else folded(found.group()), text)
     text = unicodedata.normalize("NFC", text)
     text = "".join(c for c in text if c in "\t\n " or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn"))
     return " ".join(text.split())
+
+
+def folded(character: str) -> str:
+    """The plain form of one character; ㎡ is m², as people write it."""
+    return re.sub(r"(?<=.)[23]$", lambda found: {"2": "²", "3": "³"}[found.group()], unicodedata.normalize("NFKC", character))
 
 
 def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
@@ -173,6 +188,7 @@ def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
 def split_quantity(value: str) -> tuple[Decimal, str]:
     """Number and what stands behind it. Raises Unusable (`bad_quantity`)."""
     text = unicodedata.normalize("NFC", value).replace("−", "-").replace("\u2009", " ").replace("\u202f", " ").strip()
+    text = re.sub(r"^(零下|负)\s*(?=\d)", "-", text).replace("，", ",")
     match = NUMBER.match(text)
     rest = text[match.end() :] if match else ""
     if not match or re.match(r"[\d.,]|\s\d", rest):  # 12,3,4 or 1 53: two numbers, or a convention we do not know
@@ -180,16 +196,17 @@ def split_quantity(value: str) -> tuple[Decimal, str]:
     number = Decimal(match.group().replace(",", "").replace(" ", ""))
     if power := EXPONENT.match(rest):
         number, rest = number.scaleb(int(power.group(1))), rest[power.end() :]
-    return number, rest.strip()
+    power_of_ten, rest = chinese.myriads(rest)
+    return number.scaleb(power_of_ten), rest.strip()
 
 
 @lru_cache(maxsize=1024)
 def unit_of(written: str, wanted: str) -> Any:
     """pint's unit. `C` and `F` are temperatures where one is wanted. Raises pint's errors."""
-    written = ALIASES.get(written, written)
+    written, target = (chinese.pint_unit(ALIASES.get(name, name)) for name in (written, wanted))
     if len(written) > LONGEST_UNIT or not UNIT.fullmatch(written):
         raise ValueError(f"{written!r} does not look like a unit")
-    if written in TEMPERATURES and UNITS.parse_units(ALIASES.get(wanted, wanted)).dimensionality == {"[temperature]": 1}:
+    if written in TEMPERATURES and UNITS.parse_units(target).dimensionality == {"[temperature]": 1}:
         written = TEMPERATURES[written]
     return UNITS.parse_units(POWER.sub(r"**\1", written))
 
@@ -204,14 +221,16 @@ def plain(number: Decimal, digits: int) -> str:
 
 def iso_date(text: str, day_first: bool) -> str:
     """YYYY-MM-DD, or YYYY-MM or YYYY where no more is known. Raises Unusable (`bad_date`)."""
-    text = re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text.strip())
+    text = chinese.plain_date(re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text.strip()))
+    if timed := TIMED.fullmatch(text):
+        text = timed[1] or timed[2]
     slashed = ("%d/%m/%Y",) if day_first else ("%m/%d/%Y",)
     compact = ("%Y%m%d",) if re.fullmatch(r"\d{8}", text) else ()
-    for formats, shape in (((*DAYS, *slashed, *compact), "%Y-%m-%d"), (MONTHS, "%Y-%m"), (YEARS, "%Y")):
+    for formats, shape in (((*DAYS, *slashed, *compact), "YYYY-MM-DD"), (MONTHS, "YYYY-MM"), (YEARS, "YYYY")):
         for form in formats:
             try:
                 found = datetime.strptime(text, form)
             except ValueError:
                 continue
-            return found.strftime(shape).zfill(len(found.strftime(shape)))
+            return found.date().isoformat()[: len(shape)]
     raise Unusable("bad_date", f"{text!r} is not a date that can be read in one way only")

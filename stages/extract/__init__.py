@@ -5,10 +5,11 @@ mapping: which column or path is the subject, the attribute, the value … Out: 
 (unreadable units with their reason) and `sources.json` (per source how many units it held, and the OCR engine that read it).
 
 A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a line of a scanned page. It gives
-one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing.
+one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several
+files, one that cannot be read or holds no unit is one rejected record.
 
-Refused: a missing, empty or wholly unreadable source, a path that leaves the root. Only files are read: a live
-database enters as a snapshot.
+Refused: a missing, empty or wholly unreadable source, one whose mapping fits no unit, a path that leaves the root. Only files
+are read: a live database enters as a snapshot.
 """
 
 from collections import Counter
@@ -23,11 +24,13 @@ from stages.core import record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
-from stages.extract import markup, pages, table
+from stages.extract import delimited, markup, pages, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
-Source = Annotated[table.Sql | table.Csv | markup.Json | markup.JsonLines | markup.Xml | pages.Pages, Field(discriminator="kind")]
+Source = Annotated[
+    table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | pages.Pages, Field(discriminator="kind")
+]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -45,15 +48,21 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
     rejected: list[Row] = []
     report = []
     for priority, source in enumerate(params.sources, start=1):
-        units = 0
+        units = held = 0
         counts: Counter[str] = Counter()
+        lacking: dict[tuple[str, str], Unit] = {}
         for unit, path in units_of(source, files[source.name], root):
             units += 1
+            held += unit.reason != "empty"
             for row in records_of(unit, source, path):
                 (rejected if "reason" in row else rows).append(row)
                 counts["rejected" if "reason" in row else "records"] += 1
-        if units == 0:
+                if "reason" in row:
+                    lacking.setdefault((row["reason"], row["evidence"]), unit)
+        if not held:
             raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
+        if not counts["records"] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
+            raise misfit(source, units, *lacking.popitem())
         report.append(
             {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
             | {"files": len(files[source.name]), "units": units}
@@ -68,6 +77,14 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         print(
             f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected"
         )
+
+
+def misfit(source: Any, units: int, lacking: tuple[str, str], unit: Unit) -> InputError:
+    """The error for a mapping of which every unit lacks the same: a column that was renamed, or a slip of the pen."""
+    columns = f"; its columns are {', '.join(unit.cells or {})}" if isinstance(source, (table.Sql, delimited.Csv)) else ""
+    return InputError(
+        f"extract: {source.name}: not one of {units:,} units gives a record ({lacking[1]}){columns}; mend `map` in params.yaml"
+    )
 
 
 def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
@@ -101,17 +118,23 @@ def is_pattern(path: str) -> bool:
 def units_of(source: Any, files: list[Path], root: Path) -> Iterator[tuple[Unit, str]]:
     """Units of a source with the path, below the root, of the file that holds them.
 
-    Of several files, one that cannot be read as a whole is one rejected unit. Raises InputError where it is the only one.
+    Of several files, one that cannot be read as a whole is one rejected unit, and so is one without any unit. Raises InputError
+    where the one that cannot be read is the only one.
     """
+    several = is_pattern(source.path)
     for file in files:
-        path = file.relative_to(root).as_posix()
+        path, found = file.relative_to(root).as_posix(), False
         try:
             for unit in source.units(file):
+                found = True
                 yield unit, path
         except InputError as error:
-            if not is_pattern(source.path):
+            if not several:
                 raise
             yield Unit("", "", None, "unreadable", str(error)), path
+        else:
+            if several and not found:
+                yield Unit("", "", None, "empty", "nothing in this file is a unit of the source"), path
 
 
 def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:

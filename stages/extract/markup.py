@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,36 +12,69 @@ from pydantic.dataclasses import dataclass
 
 from stages.core.errors import InputError
 from stages.core.params import STRICT
-from stages.extract.table import decoded_lines
+from stages.extract.lines import decoded_lines
+from stages.extract.path import joined, nodes_at, split
 from stages.extract.unit import Mapping, Unit
+
+SAFE: dict[str, Any] = {
+    "resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False,
+    "remove_comments": True, "remove_pis": True,
+}  # fmt: skip
+"""How every document is read."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Json:
-    """One JSON document that holds a list of items."""
+    """One JSON document: a list of items, or one item."""
 
     kind: Literal["json"]
     name: str
     path: str
     lang: str
     items: str
-    """Dotted path to the list (or mapping) whose entries are the units; empty for the document itself."""
+    """Dotted path to the list (or mapping) whose entries are the units; `a.*.b`: the lists b of all entries of a; empty: the
+    document is the list; `.`: the document is one unit."""
     map: Mapping
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Items. Raises InputError where the document cannot be read or has no such list."""
         try:
-            found: Any = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
+            content = path.read_bytes()
+            document: Any = json.loads(content.decode(json.detect_encoding(content)), parse_constant=refuse_constant)
         except (json.JSONDecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
             raise InputError(f"extract: {self.name}: {path} is not JSON: {error}; mend the file") from None
-        for part in filter(None, self.items.split(".")):
-            found = found.get(part) if isinstance(found, dict) else None
-        if not isinstance(found, (list, dict)):
-            raise InputError(f"extract: {self.name}: {path} has no list at {self.items!r}; mend `items` in params.yaml")
-        entries = found.items() if isinstance(found, dict) else enumerate(found)
-        pointer = "".join(f"/{part}" for part in filter(None, self.items.split(".")))
-        for key, item in entries:
-            yield unit_of_item(f"{pointer}/{key}", json.dumps(item, ensure_ascii=False), item)
+        if self.items == ".":
+            yield self._unit("", document, {"": document})
+            return
+        names = [name for name in self.items.split(".") if name]
+        before = "".join(f"/{name}" for name in takewhile(lambda name: name != "*", names))
+        for place, entries, around in lists_at(document, names, "", {"": document}):
+            if isinstance(entries, (list, dict)):
+                for key, item in entries.items() if isinstance(entries, dict) else enumerate(entries):
+                    yield self._unit(f"{place}/{key}", item, around)
+            elif place.startswith(f"{before}/"):  # one entry among others
+                yield Unit(place, "", None, "malformed", f"no list here; `items` names {self.items!r}")
+            else:
+                raise InputError(f"extract: {self.name}: {path} has no list at {self.items!r}; mend `items` in params.yaml")
+
+    def _unit(self, place: str, item: Any, around: dict[str, Any]) -> Unit:
+        return unit_of_item(place, json.dumps(item, ensure_ascii=False), item, self.map, around)
+
+
+def lists_at(node: Any, names: list[str], place: str, around: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """(JSON pointer, what stands there, what stands around it by its name) at the end of `items`."""
+    if not names:
+        yield place, node, around
+    elif names[0] != "*":
+        below = node.get(names[0]) if isinstance(node, dict) else None
+        yield from lists_at(below, names[1:], f"{place}/{names[0]}", around | {names[0]: below})
+    elif isinstance(node, list):
+        name = place.rpartition("/")[2]
+        for number, entry in enumerate(node):
+            named = around | {name: entry} if name else around
+            yield from lists_at(entry, names[1:], f"{place}/{number}", named)
+    else:
+        yield place, None, around
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -54,19 +89,20 @@ class JsonLines:
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Lines that are not empty; one that is no JSON object is rejected by itself."""
-        for number, raw, line in decoded_lines(path, "utf-8"):
+        for number, read, line in decoded_lines(path, "utf-8"):
+            raw = read.rstrip("\r\n")
             if line is None:
                 yield Unit(f"L{number}", raw, None, "encoding", "not utf-8")
-            elif line.strip():
+            elif raw.strip():
                 try:
-                    item = json.loads(line, parse_constant=refuse_constant)
+                    item = json.loads(raw, parse_constant=refuse_constant)
                 except (ValueError, RecursionError) as error:
                     yield Unit(f"L{number}", raw, None, "malformed", str(error))
                 else:
-                    yield unit_of_item(f"L{number}", raw, item)
+                    yield unit_of_item(f"L{number}", raw, item, self.map, {})
 
 
-def unit_of_item(place: str, raw: str, item: Any) -> Unit:
+def unit_of_item(place: str, raw: str, item: Any, mapping: Mapping, around: dict[str, Any]) -> Unit:
     """The unit of one JSON value; only objects can be mapped."""
     try:
         json.dumps(item, ensure_ascii=False).encode()
@@ -74,7 +110,26 @@ def unit_of_item(place: str, raw: str, item: Any) -> Unit:
         return Unit(place, json.dumps(item), None, "malformed", "a string holds half of a surrogate pair")
     if not isinstance(item, dict):
         return Unit(place, raw, None, "malformed", f"an object is needed, found {type(item).__name__}")
-    return Unit(place, raw, item)
+    return Unit(place, raw, {path: text_in_item(path, item, around) for path in mapping.paths()})
+
+
+def text_in_item(path: str, item: dict[str, Any], around: dict[str, Any]) -> str | None:
+    """The text at a path of an item. A key that is written like a path comes before the path."""
+    if path in item:
+        return joined(text_of_value(value) for value in nodes_at(item[path], [], key))
+    enclosing, names = split(path)
+    start = item if enclosing is None else around.get(enclosing)
+    return joined(text_of_value(value) for value in nodes_at(start, names, key))
+
+
+def key(node: Any, name: str) -> Any:
+    """What a JSON object holds under a key."""
+    return node.get(name) if isinstance(node, dict) else None
+
+
+def text_of_value(value: Any) -> str | None:
+    """The text of a JSON string, number or truth value."""
+    return None if value is None or isinstance(value, (dict, list)) else str(value)
 
 
 def refuse_constant(name: str) -> float:
@@ -84,59 +139,95 @@ def refuse_constant(name: str) -> float:
 
 @dataclass(frozen=True, config=STRICT)
 class Xml:
-    """An XML document; read as a stream, without entities, DTDs or network."""
+    """An XML document; read as a stream, without entities, DTDs or network. Names are compared without their namespace."""
 
     kind: Literal["xml"]
     name: str
     path: str
     lang: str
     element: str
-    """Name of the element that is a unit. Paths in `map`: child (`state`), child of a child (`a.b`), attribute (`state@unit`)."""
+    """Name of the element that is a unit. Of what stands around a unit (`archive/title`), only what stands before it is seen."""
     map: Mapping
 
     def units(self, path: Path) -> Iterator[Unit]:
-        """Elements; what follows a syntax error is one rejected unit.
-
-        Raises InputError where the document declares a DTD or entities.
-        """
-        count = 0
-        settings = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
+        """Elements; what follows a syntax error is one rejected unit. Raises InputError where the document declares entities."""
+        self._refuse_entities(path)
+        count, paths = 0, self.map.paths()
+        keep = any("/" in name for name in paths)
         with path.open("rb") as file:
+            elements = etree.iterparse(file, events=("end",), tag=f"{{*}}{self.element}", **SAFE)
             try:
-                for _, element in etree.iterparse(
-                    file, events=("end",), tag=self.element, remove_comments=True, remove_pis=True, **settings
-                ):
-                    self._refuse_doctype(element, path)
+                for _, element in elements:
                     count += 1
                     raw = etree.tostring(element, encoding="unicode", with_tail=False)
-                    yield Unit(f"{self.element}[{count}]", raw, dict(cells_of(element)))
-                    release(element)
-            except etree.XMLSyntaxError as error:
-                if "entit" in str(error).lower():
-                    raise InputError(f"extract: {self.name}: {path} uses entities, which are refused: {error.msg}") from None
-                evidence = f"the document cannot be read from here on: {error.msg}"
-                yield Unit(f"L{error.lineno}", "", None, "malformed", evidence)
+                    yield unit_of_element(f"{self.element}[{count}]", raw, element, paths)
+                    release(element, keep)
+            except etree.XMLSyntaxError:
+                yield from self._broken(elements.error_log, path)
 
-    def _refuse_doctype(self, element: Any, path: Path) -> None:
-        if element.getroottree().docinfo.internalDTD is not None:
-            raise InputError(f"extract: {self.name}: {path} declares a document type, which is refused; remove <!DOCTYPE …>")
+    def _broken(self, log: Any, path: Path) -> Iterator[Unit]:
+        """The rejected unit of a syntax error. A prefix that stands for no namespace is none: nothing is lost by it."""
+        faults = [entry for entry in log.filter_from_errors() if entry.domain != etree.ErrorDomains.NAMESPACE]
+        for fault in faults[:1]:
+            if "entit" in fault.message.lower():
+                raise InputError(f"extract: {self.name}: {path} uses entities, which are refused: {fault.message}") from None
+            evidence = f"the document cannot be read from here on: {fault.message}, line {fault.line}, column {fault.column}"
+            yield Unit(f"L{fault.line}", "", None, "malformed", evidence)
+
+    def _refuse_entities(self, path: Path) -> None:
+        """A document type may be named; it is never fetched. What it declares in the document itself is known at the root."""
+        with path.open("rb") as file, suppress(etree.XMLSyntaxError):  # which `units` reports
+            for _, root in etree.iterparse(file, events=("start",), **SAFE):
+                declared = root.getroottree().docinfo.internalDTD
+                if declared is not None and any(True for _ in declared.iterentities()):
+                    raise InputError(
+                        f"extract: {self.name}: {path} declares entities, which are refused; write out what they stand for and "
+                        "remove them from <!DOCTYPE …>"
+                    )
+                return
 
 
-def cells_of(element: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(path, text) of an element's attributes and of everything below it; the first of several children of one name counts."""
-    seen = set()
-    for name, value in element.attrib.items():
-        yield f"{prefix.removesuffix('.')}@{name}", value
-    for child in element:
-        if isinstance(child.tag, str) and child.tag not in seen:
-            seen.add(child.tag)
-            path = f"{prefix}{child.tag}"
-            yield path, "".join(child.itertext())
-            yield from cells_of(child, f"{path}.")
+def unit_of_element(place: str, raw: str, element: Any, paths: set[str]) -> Unit:
+    """The unit of one element."""
+    if (entity := next(element.iter(etree.Entity), None)) is not None:
+        return Unit(place, raw, None, "undeclared_entity", f"{entity.text} stands for something that the document does not hold")
+    return Unit(place, raw, {path: text_in_element(path, element) for path in paths})
 
 
-def release(element: Any) -> None:
-    """Free an element that has been read, and its earlier siblings: memory stays constant."""
+def text_in_element(path: str, element: Any) -> str | None:
+    """The text at a path of an element."""
+    enclosing, names = split(path)
+    start = element if enclosing is None else around(element, enclosing)
+    return joined(text_of_node(node) for node in nodes_at(start, names, child))
+
+
+def around(element: Any, name: str) -> Any:
+    """The innermost element of a name around an element, or None; without a name the root."""
+    outer = (other for other in element.iterancestors() if local(other.tag) == name)
+    return next(outer, None) if name else element.getroottree().getroot()
+
+
+def child(node: Any, name: str) -> Any:
+    """An element's children of a name, or its attribute."""
+    if node is None or isinstance(node, str):
+        return None
+    if name.startswith("@"):
+        return next((value for key, value in node.attrib.items() if local(key) == name[1:]), None)
+    return [below for below in node if local(below.tag) == name]
+
+
+def text_of_node(node: Any) -> str | None:
+    """The text of an element with all that is inside, or an attribute's value."""
+    return node if node is None or isinstance(node, str) else "".join(node.itertext())
+
+
+def local(tag: Any) -> str:
+    """A name without its namespace or prefix; a reference to an entity has none."""
+    return tag.rpartition("}")[2].rpartition(":")[2] if isinstance(tag, str) else ""
+
+
+def release(element: Any, keep: bool) -> None:
+    """Free an element that has been read, and its earlier siblings (`keep`: those of its name only): memory stays constant."""
     element.clear()
-    while element.getprevious() is not None:
-        del element.getparent()[0]
+    for earlier in list(element.itersiblings(element.tag if keep else None, preceding=True)):
+        earlier.getparent().remove(earlier)

@@ -1,6 +1,5 @@
-"""Tables: SQL databases (as files or text dumps) and delimited text."""
+"""Tables of a SQL database, as a file or a text dump."""
 
-import csv
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -80,66 +79,3 @@ def load_dump(path: Path, database: Path) -> None:
         raise InputError(f"extract: {path}:{start}: {error}; mend the dump there") from None
     finally:
         connection.close()
-
-
-@dataclass(frozen=True, config=STRICT)
-class Csv:
-    """Delimited text with one header line."""
-
-    kind: Literal["csv"]
-    name: str
-    path: str
-    lang: str
-    encoding: str
-    """Python's name of the encoding: utf-8, utf-8-sig, cp1252, gbk, utf-16 …"""
-    delimiter: str
-    skip_lines: int
-    """Lines above the header, such as a title."""
-    map: Mapping
-
-    def units(self, path: Path) -> Iterator[Unit]:
-        """Rows; a line that does not decode, or has another number of fields than the header, is rejected by itself."""
-        lines = decoded_lines(path, self.encoding)
-        header: list[str] | None = None
-        for number, raw, line in lines:
-            if number <= self.skip_lines or (line is not None and not line.strip()):
-                continue
-            if line is None:
-                yield Unit(f"L{number}", raw, None, "encoding", f"not {self.encoding}")
-                continue
-            fields = next(csv.reader([line], delimiter=self.delimiter), [])
-            if header is None:
-                header = fields
-            elif len(fields) != len(header):
-                yield Unit(f"L{number}", raw, None, "malformed", f"{len(fields)} fields, the header has {len(header)}")
-            else:
-                yield Unit(f"L{number}", raw, dict(zip(header, fields, strict=True)))
-
-
-def decoded_lines(path: Path, encoding: str) -> Iterator[tuple[int, str, str | None]]:
-    """(line number, what was read, the line or None where it does not decode).
-
-    Raises InputError where the encoding is unknown, or where lines cannot be told apart before decoding (UTF-16) and
-    the file does not decode.
-    """
-    try:
-        whole = encoding.lower().replace("-", "").replace("_", "").startswith(("utf16", "utf32"))
-        if whole:
-            with path.open(encoding=encoding, newline="") as file:
-                for number, line in enumerate(file, start=1):
-                    yield number, line.rstrip("\r\n"), line.rstrip("\r\n")
-            return
-        with path.open("rb") as binary:
-            for number, content in enumerate(binary, start=1):
-                content = content.rstrip(b"\r\n")  # noqa: PLW2901 - the line without its end
-                yield number, content.decode(encoding, errors="replace"), decode(content, encoding)
-    except (LookupError, UnicodeError) as error:
-        raise InputError(f"extract: {path}: {error}; set the source's `encoding` to what the file is written in") from None
-
-
-def decode(content: bytes, encoding: str) -> str | None:
-    """The text, or None where the bytes are not of the encoding."""
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        return None

@@ -19,22 +19,14 @@ class Unit:
     raw: str
     """As it was read."""
     cells: dict[str, Any] | None
+    """What stands in its columns, or at the paths of its source's mapping."""
     reason: str = ""
     evidence: str = ""
 
     def get(self, path: str | None) -> str | None:
-        """The text at a column name or dotted path, or None where there is none."""
-        value: Any = self.cells
-        if path is None or value is None:
-            return None
-        if path in value:
-            value = value[path]
-        else:
-            for part in path.split("."):
-                value = value.get(part) if isinstance(value, dict) else None
-        if value is None or isinstance(value, (dict, list)):
-            return None
-        return str(value).strip() or None
+        """The text in a column or at a path, or None where there is none."""
+        value = None if path is None or self.cells is None else self.cells.get(path)
+        return None if value is None else str(value).strip() or None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -64,6 +56,12 @@ class Mapping:
     answer: str | None = None
     meta: dict[str, str] = Field(default_factory=dict)
     """Further fields to keep, by the name they get."""
+
+    def paths(self) -> set[str]:
+        """All columns or paths that are named."""
+        alone = [self.subject, self.attribute, self.value, self.unit, self.text, self.question, self.answer]
+        of_facts = [path for fact in self.facts for path in (fact.value, fact.unit)]
+        return {path for path in (*alone, *of_facts, *self.meta.values()) if path}
 
     def facts_in(self, unit: Unit) -> Iterator[tuple[str, str | None, str | None, str | None]]:
         """(locator suffix, attribute, value, unit) of every fact the unit should state.

@@ -137,6 +137,12 @@ def test_plain_is_idempotent(number: Any) -> None:
         ("March 2019", "2019-03"),
         ("2019", "2019"),
         ("2019年", "2019"),
+        ("7 March 0812", "0812-03-07"),
+        ("2019-03-07T18:37:13Z", "2019-03-07"),
+        ("2019-03-07 18:37:13.000", "2019-03-07"),
+        ("2019-03-07T23:15:05+00:00", "2019-03-07"),
+        ("20190307111514-0500", "2019-03-07"),
+        ("201903071115", "2019-03-07"),
     ],
 )
 def test_dates(written: str, expected: str) -> None:
@@ -148,7 +154,22 @@ def test_day_and_month_are_a_setting() -> None:
     assert normalise.iso_date("07/03/2019", day_first=False) == "2019-07-03"
 
 
-@pytest.mark.parametrize("written", ["31/02/2020", "2020-13-01", "soon", "17x6", "300 BC", "190", "99999999", ""])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "31/02/2020",
+        "2020-13-01",
+        "soon",
+        "17x6",
+        "300 BC",
+        "190",
+        "2019-03-07 noon",
+        "2019-02-30T10:00",
+        "20190307111",
+        "99999999",
+        "",
+    ],
+)
 def test_dates_that_are_none(written: str) -> None:
     with pytest.raises(normalise.Unusable) as caught:
         normalise.iso_date(written, day_first=True)
@@ -164,7 +185,7 @@ def test_clean_text_is_idempotent(content: str) -> None:
 
 def test_clean_text_keeps_what_means_something() -> None:
     assert normalise.clean_text("7.87\u00a0g/cm³\u200b") == "7.87 g/cm³"
-    assert normalise.clean_text("密度：７．８７") == "密度:7.87"
+    assert normalise.clean_text("密度：７．８７") == "密度：7.87"
 
 
 def test_unknown_unit_in_params_is_refused() -> None:

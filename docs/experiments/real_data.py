@@ -1,0 +1,189 @@
+"""What becomes of real data by configuration alone? Run extract and clean on every folder and count again without them.
+
+    PYTHONPATH=. python docs/experiments/real_data.py <folder of the real data> <result.csv or result.md>
+
+From the project's root. The mappings are those of scenarios/ and of real_data.yaml beside this script; there are no rules.
+Every line must add up: the units that extract read are those that the csv, json, sqlite3 and expat modules of Python count,
+and what clean read is what it kept and what it rejected. Seconds are those of the processor. It needs no network:
+`unshare -rn` before the command takes it away.
+"""
+
+import csv
+import importlib
+import json
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+from stages import clean, extract
+from stages.core import runtime
+from stages.core.errors import LorekeepError, ParamsError
+from stages.core.params import Run, parse, read_section, read_yaml
+
+ROOT = Path(__file__).parents[2]
+NO_RULES = "differences: {}\nrules: []\n"
+COLUMNS = ["folder", "files", "units", "counted", "read", "kept", "rejected", "reasons", "seconds"]
+Row = dict[str, Any]
+
+
+def overlays() -> dict[str, Row]:
+    """Every overlay of params.yaml by the folder of real data it is for."""
+    scenarios = [read_yaml(path) for path in sorted((ROOT / "scenarios").glob("*.yaml"))]
+    of_scenarios = {overlay["extract"]["sources"][0]["path"].split("/")[0]: overlay for overlay in scenarios}
+    return of_scenarios | read_yaml(Path(__file__).with_suffix(".yaml"))
+
+
+def settings(overlay: Row) -> tuple[extract.Params, clean.Params]:
+    """params.yaml with the overlay pasted over its parts. Raises ParamsError with every problem."""
+    document = read_yaml(ROOT / "params.yaml")
+    for section, parts in overlay.items():
+        for name, part in parts.items():
+            document[section][name] = document[section][name] | part if isinstance(part, dict) else part
+    problems = [f"{section}: no such section" for section in overlay if section not in ("extract", "clean")]
+    reading = parse(document["extract"], extract.Params, "extract", problems)
+    cleaning = parse(document["clean"], clean.Params, "clean", problems)
+    if reading is None or cleaning is None or problems:
+        raise ParamsError("\n".join(problems))
+    return reading, cleaning
+
+
+def result_of(folder: str, overlay: Row, root: Path, run: Run) -> Row:
+    """One line of the table. A folder that is refused shows the message."""
+    reading, cleaning = settings(overlay)
+    files = list(files_of(overlay, root))
+    counted = sum(units_counted(source, path) for source, path in files)
+    row: Row = {"folder": folder, "files": len({path for _, path in files}), "counted": counted}
+    started = time.process_time()
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            row |= stages_on(reading, cleaning, root, Path(name), run)
+        except LorekeepError as error:
+            message = str(error).replace(f"{root}/", "").replace(f"{name}/extract", "<folder>")
+            row["reasons"] = f"refused: {' '.join(message.split())}"
+    return row | {"seconds": f"{time.process_time() - started:.1f}"}
+
+
+def stages_on(reading: extract.Params, cleaning: clean.Params, root: Path, folder: Path, run: Run) -> Row:
+    """Both stages, and what they counted."""
+    (folder / "rules.yaml").write_text(NO_RULES, encoding="utf-8")
+    extract.run(reading, run, root, folder / "extract")
+    clean.run(cleaning, run, folder / "extract", folder / "rules.yaml", folder / "clean", folder / "clean.json")
+    report = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["reasons"].items())
+    units = sum(source["units"] for source in report["sources"].values())
+    return {"units": units, "reasons": reasons} | {name: report[name] for name in ("read", "kept", "rejected")}
+
+
+def files_of(overlay: Row, root: Path) -> Iterator[tuple[Row, Path]]:
+    """Every source with every file of it."""
+    for source in overlay["extract"]["sources"]:
+        for path in sorted(root.glob(source["path"])):
+            yield source, path
+
+
+def units_counted(source: Row, path: Path) -> int:
+    """Units of a file, counted without the project's readers; a file of a pattern without any is one."""
+    counters = {"csv": rows_in_csv, "json": items_in_json, "jsonl": lines_in, "xml": elements_in_xml, "sql": rows_in_sql}
+    return max(counters[source["kind"]](source, path), int("*" in source["path"]))
+
+
+def rows_in_csv(source: Row, path: Path) -> int:
+    """By the csv module, which reads the file as a whole."""
+    quoting = csv.QUOTE_MINIMAL if source.get("quote", '"') else csv.QUOTE_NONE
+    with path.open(encoding=source["encoding"], newline="") as file:
+        for _ in range(source["skip_lines"]):
+            next(file)
+        rows = [row for row in csv.reader(file, delimiter=source["delimiter"], quoting=quoting) if "".join(row).strip()
+                or len(row) > 1]  # fmt: skip
+    return len(rows) - ("columns" not in source)
+
+
+def items_in_json(source: Row, path: Path) -> int:
+    """By the json module; a document that it cannot read is one rejected unit."""
+    if source["items"] == ".":
+        return 1
+    try:
+        found = [json.loads(path.read_bytes())]
+    except (ValueError, RecursionError):
+        return 1
+    for name in filter(None, source["items"].split(".")):
+        found = [entry for node in found for entry in node] if name == "*" else [node[name] for node in found]
+    return sum(len(entries) if isinstance(entries, (list, dict)) else 1 for entries in found)
+
+
+def lines_in(source: Row, path: Path) -> int:
+    """Lines that are not empty."""
+    return sum(bool(line.strip()) for line in path.read_bytes().split(b"\n"))
+
+
+def elements_in_xml(source: Row, path: Path) -> int:
+    """By expat; what follows a syntax error is one unit."""
+    count = 0
+
+    def end(name: str) -> None:
+        nonlocal count
+        count += source["element"] in ("*", name.rpartition(":")[2])
+
+    parser = expat.ParserCreate()
+    parser.EndElementHandler = end
+    try:
+        parser.Parse(path.read_bytes(), True)
+    except expat.ExpatError:
+        count += 1
+    return count
+
+
+def rows_in_sql(source: Row, path: Path) -> int:
+    """By sqlite3 alone."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return len(connection.execute(source["query"]).fetchall())
+    finally:
+        connection.close()
+
+
+def adds_up(row: Row) -> bool:
+    """Whether a line of the table does; one that was refused has nothing to add."""
+    return "units" not in row or (row["units"] == row["counted"] and row["read"] == row["kept"] + row["rejected"])
+
+
+def write(rows: list[Row], path: Path) -> None:
+    """The table, as CSV or Markdown by the file's ending."""
+    if path.suffix == ".md":
+        shown = [
+            [f"{row.get(name, ''):,}" if isinstance(row.get(name), int) else row.get(name, "") for name in COLUMNS]
+            for row in rows
+        ]
+        lines = [f"| {' | '.join(line)} |" for line in (COLUMNS, *shown)]
+        path.write_text("\n".join([lines[0], "|---" * len(COLUMNS) + "|", *lines[1:], ""]), encoding="utf-8")
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> int:
+    """Run every folder that is there; 1 where a line does not add up."""
+    root, result = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
+    run = read_section("run", Run)
+    runtime.prepare(run)
+    importlib.import_module("great_expectations")  # its seconds belong to no folder
+    rows = [
+        result_of(folder, overlay, root, run)
+        for folder, overlay in sorted(overlays().items())
+        if (root / folder).is_dir()
+    ]  # fmt: skip
+    write(rows, result)
+    wrong = [row["folder"] for row in rows if not adds_up(row)]
+    print(f"{len(rows)} folders; not adding up: {', '.join(wrong) or 'none'}")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
