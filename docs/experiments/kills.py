@@ -1,6 +1,6 @@
 """Does a run that is killed recover? Kill every stage at ten moments, the whole process group or dvc alone, and run again.
 
-    PYTHONPATH=. python docs/experiments/kills.py <folder for the clone> <result.csv>
+    PYTHONPATH=. python docs/experiments/kills.py <folder for the clone> <result.csv> [stage …]
 
 From the project's root. The clone is that of tests/test_pipeline.py: a dozen elements and few steps. After each kill no process
 of it may be left, `dvc repro` must succeed (where it refuses, after `dvc checkout --force`, as it says), and dvc.lock must be the
@@ -79,7 +79,7 @@ def main() -> None:
     with result.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["stage", "kill", "seconds", "survivors", "recovered"], lineterminator="\n")
         writer.writeheader()
-        for stage in STAGES:
+        for stage in sys.argv[3:] or STAGES:
             started = time.monotonic()
             start(clone, stage).wait()
             whole = time.monotonic() - started
