@@ -18,6 +18,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
 
 repro: setup ## (default) set up, then run what changed: dvc repro
+	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # DVC leaves it empty where it is killed just then, and cannot read it
 	dvc repro
 
 setup: $(STAMP) ## create .venv with the locked libraries, fetch WordNet 3.0

@@ -3,8 +3,9 @@
     PYTHONPATH=. python docs/experiments/kills.py <folder for the clone> <result.csv> [stage …]
 
 From the project's root. The clone is that of tests/test_pipeline.py: a dozen elements and few steps. After each kill no process
-of it may be left, `dvc repro` must succeed (where it refuses, after `dvc checkout --force`, as it says), and dvc.lock must be the
-committed one. DVC's run cache is removed first, so that what was lost is computed again.
+of it may be left, `dvc repro` must succeed (where it refuses, after `dvc checkout --force`, as it says, or after removing the list of
+locks that DVC was writing, as the README says), and dvc.lock must be the committed one. DVC's run cache is removed first, so that
+what was lost is computed again.
 """
 
 import csv
@@ -19,6 +20,12 @@ from pathlib import Path
 from stages import STAGES
 from tests import test_pipeline
 
+WAYS: dict[str, list[list[str]]] = {
+    "repro": [],
+    "checkout --force": [["dvc", "checkout", "--force"]],
+    "rm .dvc/tmp/rwlock": [["rm", "-f", ".dvc/tmp/rwlock"]],
+}
+"""What a person does before `dvc repro`."""
 MOMENTS = [(number + 0.5) / 10 for number in range(10)]
 
 
@@ -60,8 +67,8 @@ def survivors(root: Path, patience: float = 10.0) -> list[int]:
 
 
 def recovered(clone: test_pipeline.Clone, committed: str) -> str:
-    """How the clone came back to what was committed: at once, after a forced checkout, or not."""
-    for how, commands in (("repro", []), ("checkout --force", [["dvc", "checkout", "--force"]])):
+    """How the clone came back to what was committed: one of WAYS, or not."""
+    for how, commands in WAYS.items():
         for command in [*commands, ["dvc", "repro"]]:
             code = subprocess.run(command, cwd=clone.root, env=clone.environment, capture_output=True, check=False).returncode
         status = subprocess.run(["dvc", "status", "-q"], cwd=clone.root, env=clone.environment, capture_output=True, check=False)
@@ -96,7 +103,7 @@ def main() -> None:
                     rows.append(row | {"recovered": recovered(clone, committed)})
                     writer.writerow(rows[-1])
                     file.flush()
-    for how in ("repro", "checkout --force", "not"):
+    for how in (*WAYS, "not"):
         print(f"{how}: {sum(row['recovered'] == how for row in rows)} of {len(rows)}")
     print(f"survivors: {sum(int(row['survivors']) for row in rows)}")
 
