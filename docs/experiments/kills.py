@@ -3,9 +3,9 @@
     PYTHONPATH=. python docs/experiments/kills.py <folder for the clone> <result.csv> [stage …]
 
 From the project's root. The clone is that of tests/test_pipeline.py: a dozen elements and few steps. After each kill no process
-of it may be left, `dvc repro` must succeed (where it refuses, after `dvc checkout --force`, as it says, or after removing the list of
-locks that DVC was writing, as the README says), and dvc.lock must be the committed one. DVC's run cache is removed first, so that
-what was lost is computed again.
+of it may be left, `dvc repro` must succeed (where it refuses, after `dvc checkout --force`, as it says, or after removing the
+list of locks that DVC was writing, as the README says), and dvc.lock must be the committed one. DVC's run cache is removed first,
+so that what was lost is computed again.
 """
 
 import csv
