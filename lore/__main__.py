@@ -17,6 +17,8 @@ COMMANDS = {
     "docs": "build pages that show what every rule found in the records",
     "merge-driver": "merge dvc.lock stage by stage, and say what must run again",
     "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
+    "release": "tag this version and put MLflow's alias on its model, as one act",
+    "rollback": "go back to an earlier version: data, models, metrics and MLflow's alias, as one act",
     "versions": "list the knowledge versions with their facts and scores",
 }
 

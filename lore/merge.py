@@ -168,11 +168,10 @@ def three_way(base: Any, ours: Any, theirs: Any) -> Any:
         return ours
     if base in (ours, theirs):
         return theirs if base == ours else ours
-    if not (isinstance(ours, Mapping) and isinstance(theirs, Mapping)):
+    if not all(isinstance(side, Mapping) for side in (base, ours, theirs)):
         return UNKNOWN
-    before = base if isinstance(base, Mapping) else {}
     keys = dict.fromkeys([*ours, *theirs])
-    found = {key: three_way(*(side.get(key, ABSENT) for side in (before, ours, theirs))) for key in keys}
+    found = {key: three_way(*(side.get(key, ABSENT) for side in (base, ours, theirs))) for key in keys}
     return UNKNOWN if UNKNOWN in found.values() else {key: value for key, value in found.items() if value is not ABSENT}
 
 

@@ -32,7 +32,7 @@ class Stage:
 PIPELINE = {
     "clean": Stage("clean", ("a.txt", "code.py"), ("run",), ("clean.d",)),
     "train": Stage("train", ("clean.d", "lib.py"), ("run", "train"), ("model", "score.json")),
-    "teach": Stage("teach", ("clean.d", "b.txt", "code.py"), ("teach",), ("small",), careless=True),
+    "teach": Stage("teach", ("b.txt", "clean.d", "code.py"), ("teach",), ("small",), careless=True),
     "judge": Stage("judge", ("model", "small/weights"), (), ("verdict",)),
 }
 
@@ -126,7 +126,7 @@ def edited(world: World, edit: tuple[str, str, Any]) -> World:  # noqa: PLR0911
         return replace(world, stages={**world.stages, name: replace(stage, cmd=f"{name} -v{value}")})
     if kind == "out":
         return replace(world, stages={**world.stages, name: replace(stage, outs=(stage.outs[0], f"{name}-more{value}"))})
-    deps = tuple(dep for dep in stage.deps if dep != value) if value in stage.deps else (*stage.deps, value)
+    deps = tuple(sorted({*stage.deps} ^ {value}))
     return replace(world, stages={**world.stages, name: replace(stage, deps=deps)})
 
 
