@@ -74,9 +74,7 @@ class Merge:
         self.base, self.ours, self.theirs = self.sides = (base, ours, theirs)
         found = {name: self.declaration(name) for name in dict.fromkeys([*ours, *theirs])}
         self.names = [name for name, declared in found.items() if declared is not ABSENT]
-        whole = {name: declared for name, declared in found.items() if isinstance(declared, dict)}
-        made = {out for declared in whole.values() for out in declared["outputs"]}
-        self.stages = {name: whole.get(name) or self.contradictory(name, made) for name in self.names}
+        self.stages = {name: self.contradictory(name) if found[name] is UNKNOWN else found[name] for name in self.names}
         self.source = functools.cache(lambda path: self.values(lambda entry: entry.inputs, path))
         self.setting = functools.cache(lambda key: self.values(lambda entry: entry.settings, key))
 
@@ -97,11 +95,11 @@ class Merge:
         """What the merged project declares of a stage: ABSENT where a side removed it, UNKNOWN where the sides contradict."""
         return three_way(*(side[name].declared() if name in side else ABSENT for side in self.sides))
 
-    def contradictory(self, name: str, made: set[str]) -> dict[str, Any]:
-        """A stage of which no entry can hold, with all that any side says of what it reads and, unless another does, makes."""
+    def contradictory(self, name: str) -> dict[str, Any]:
+        """A stage of which no entry can hold, with all that any side says of what it reads and makes."""
         entries = [side[name] for side in self.sides if name in side]
         inputs = {path: True for entry in entries for path in entry.inputs}
-        outputs = {path: True for entry in entries for path in entry.outputs if path not in made}
+        outputs = {path: True for entry in entries for path in entry.outputs}
         return {"cmd": UNKNOWN, "inputs": inputs, "settings": {}, "outputs": outputs}
 
     def holding(self, name: str, kept: Mapping[str, Row]) -> list[Row]:
@@ -132,13 +130,14 @@ class Merge:
 
     def fits(self, path: str, content: Any, side: Mapping[str, Entry], kept: Mapping[str, Row]) -> bool:
         """Whether an input of a side's entry is what the merged project has at that path."""
-        makers = [(name, out) for name, stage in self.stages.items() for out in stage["outputs"] if touch(path, out)]
-        for name, out in makers:
+        outs = {out for stage in self.stages.values() for out in stage["outputs"] if touch(path, out)}
+        for out in outs:
             # A file in an output, or a folder around one, has a hash of its own: it is as on that side if the output is.
             there = content if out == path else made_on(side).get(out)
-            if name not in kept or hashes(kept[name]["outs"])[out] != there:
+            # Two stages that make the same, each side's new name of one, are left to a person, who will keep one of them.
+            if there is None or all(hashes(row.get("outs")).get(out) != there for row in kept.values()):
                 return False
-        return any(inside(path, out) for _, out in makers) or content in self.source(path)
+        return any(inside(path, out) for out in outs) or content in self.source(path)
 
     def values(self, read: Callable[[Entry], Mapping[Any, Any]], key: Any) -> list[Any]:
         """What the merged project may have of a file or parameter that no stage makes; nothing where both sides changed it.

@@ -43,6 +43,19 @@ def changed(before: str, after: str) -> list[str]:
     return (git("diff", "--name-only", "--no-renames", before, after) or b"").decode().splitlines()
 
 
+def begun(before: str, after: str) -> Iterator[str]:
+    """Files that git was moving from one commit to the other when it was cut off: here as there. A file that came is removed."""
+    for path in changed(before, after):
+        old, new = (git("rev-parse", "--verify", "--quiet", f"{commit}:{path}") for commit in (before, after))
+        here = git("hash-object", "--", path) if Path(path).is_file() else None
+        if here != new or here == old:
+            continue
+        if old is None:
+            Path(path).unlink()
+        else:
+            yield path
+
+
 def lost(version: Version) -> list[str]:
     """Outputs of a version of which neither git nor the cache has everything, each with the hash of what is missing."""
     held = (git("ls-tree", "-r", "--name-only", str(version.commit)) or b"").decode().splitlines()

@@ -1,8 +1,8 @@
 """Go back to an earlier knowledge version: settings, data, the stages' code, metrics, models and MLflow's alias, together or not
-at all. The files come as a new commit, so history stays and `git revert` goes forward again; what the version does not declare,
-such as documents, stays. Before anything changes, everything needed is looked for. Afterwards the model is asked about facts
-that differ. Example: `lore rollback knowledge@v1.1.0 --reason "melting points were in kelvin"`; first `--dry-run` to see the
-plan. A rollback that is cut off is undone by the next call."""
+at all. The files come as a new commit, so history stays, and a rollback to what was left goes forward again; what the version
+does not declare, such as documents, stays. Before anything changes, everything needed is looked for. Afterwards the model is
+asked about facts that differ. Example: `lore rollback knowledge@v1.1.0 --reason "melting points were in kelvin"`; with
+`--dry-run` first, to see the plan. A rollback that is cut off is undone by the next call."""
 
 import argparse
 import sys
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
             "model": place.model, "alias": place.alias, "number": place.number, "was": place.alias_now,
         }  # fmt: skip
         book.perform(plan, acts.steps_of(book)(plan))
-    print(f"rolled back, commit {new[:9]}; git revert {new[:9]} and dvc checkout go forward again")
+    print(f"rolled back, commit {new[:9]}; lore rollback {here.short} --reason … goes forward again")
     if not options.no_canaries:
         print("\n".join(canaries.ask(here, target)))
     return 0
@@ -97,6 +97,7 @@ def listed(names: Sequence[str]) -> str:
 
 def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
     """The steps of a rollback."""
+    from lore import restore
     from lore.acts import alias_step
     from lore.journal import Step
     from lore.version import git
@@ -115,6 +116,8 @@ def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
             raise InputError(f"HEAD has moved to {head[:9]} since; git reset --keep {before[:9]} first")
         if head == after:
             book.call("git", "reset", "--quiet", "--keep", before)
+        for path in restore.begun(before, after):
+            book.call("git", "checkout", "--quiet", before, "--", path)
         checkout()
 
     return [Step("files", forward, back), Step("outputs", checkout, lambda: None), alias_step(plan)]

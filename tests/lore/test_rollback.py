@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lore import acts, journal
+from lore import acts, journal, restore
 from lore.__main__ import main
 from stages.core import registry
 from stages.core.errors import InputError, ModelError
@@ -285,6 +285,18 @@ def test_edits_made_after_a_kill_are_kept(released: Released, lore: Lore, monkey
     assert "had been cut off: undone" in lore(*BACK)
 
 
+def test_files_that_git_had_begun_to_move_are_moved_back(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = released.state()
+    with monkeypatch.context() as patch:
+        interrupted(patch, 0, False)
+        with pytest.raises(Killed):
+            main(list(BACK))
+    for path in ("params.yaml", "data/raw/facts.csv"):
+        (released.root / path).write_text(released.git("show", f"knowledge@v1.0.0:{path}"))
+    assert "had been cut off: undone" in lore(*BACK, "--no-canaries")
+    is_version_one(released, before)
+
+
 def test_a_branch_that_has_moved_since_is_left_alone(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         interrupted(patch, 1, False)
@@ -310,3 +322,37 @@ def test_an_act_cut_off_after_its_last_step_is_complete(released: Released, lore
             main(list(BACK))
     assert "is what is here already" in lore(*BACK, code=1)
     is_version_one(released, before)
+
+
+def test_what_only_one_version_declares(released: Released, lore: Lore) -> None:
+    """A source and an output that came later: the output goes, the source stays; both are as they were after a way back."""
+    (released.root / "data/raw/later.csv").write_text("later\n")
+    (released.root / "metrics/later.json").write_text("{}\n")
+    lock = (released.root / "dvc.lock").read_text()
+    digest = released.keep(released.root / "metrics/later.json")
+    later = f"  later: {{cmd: make, outs: [{{path: metrics/later.json, md5: {digest}}}]}}\n"
+    (released.root / "dvc.lock").write_text(lock.replace("stages:\n", f"stages:\n{later}"))
+    stages = (released.root / "dvc.yaml").read_text()
+    declared = "  later: {cmd: make, outs: [{metrics/later.json: {cache: false}}]}\n"
+    (released.root / "dvc.yaml").write_text(stages.replace("stages:\n", f"stages:\n{declared}"))
+    released.commit("later")
+    lore(*BACK)
+    assert (released.root / "data/raw/later.csv").is_file()
+    assert not (released.root / "metrics/later.json").exists()
+    lore("rollback", "later", "--reason", "back", "--no-canaries")
+    assert (released.root / "metrics/later.json").read_text() == "{}\n"
+
+
+def test_a_file_that_came_is_removed_again(released: Released) -> None:
+    first = released.git("rev-parse", "HEAD").strip()
+    (released.root / "data/raw/new.csv").write_text("new\n")
+    released.commit()
+    second = released.git("rev-parse", "HEAD").strip()
+    released.git("reset", "-q", "--soft", first)
+    assert list(restore.begun(first, second)) == []
+    assert not (released.root / "data/raw/new.csv").exists()
+
+
+def test_git_s_own_words_are_told(released: Released) -> None:
+    with pytest.raises(InputError, match=r"git read-tree: .*; nothing was changed"):
+        restore.run(["read-tree", "nothing"], None)
