@@ -86,6 +86,7 @@ def plan_lines(here: "Version", target: "Version", place: "Registered", files: S
         f"files    {listed(files)}",
         f"outputs  {listed(outs)}",
         f"alias    {place.model}@{place.alias}: {moved}",
+        *(["then     make setup, since requirements.lock is another"] if "requirements.lock" in files else []),
     ]
 
 

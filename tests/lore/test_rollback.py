@@ -343,6 +343,19 @@ def test_what_only_one_version_declares(released: Released, lore: Lore) -> None:
     assert (released.root / "metrics/later.json").read_text() == "{}\n"
 
 
+def test_other_libraries_are_told(released: Released) -> None:
+    from lore import registered, rollback, version
+
+    here = version.revision("HEAD")
+    place = registered.Registered("0", MODEL, "1", "champion", None)
+    assert rollback.plan_lines(here, here, place, ["requirements.lock"])[1:] == [
+        "files    1 change: requirements.lock",
+        "outputs  none changes",
+        "alias    elements@champion: version none → 1",
+        "then     make setup, since requirements.lock is another",
+    ]
+
+
 def test_a_file_that_came_is_removed_again(released: Released) -> None:
     first = released.git("rev-parse", "HEAD").strip()
     (released.root / "data/raw/new.csv").write_text("new\n")
