@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -257,6 +259,36 @@ def test_present_outputs_that_are_in_no_cache_are_named(released: Released, lore
 def test_two_at_once_are_refused(released: Released, lore: Lore) -> None:
     with journal.opened():
         assert "another lore release or rollback is at work in this repository" in refused(released, lore)
+
+
+def test_a_program_that_outlives_a_kill_keeps_the_next_act_out(released: Released) -> None:
+    with journal.opened() as book:
+        child = int(book.call("sh", "-c", "sleep 60 >&- 2>&- & echo $!"))
+    try:
+        with pytest.raises(InputError, match="another lore release or rollback is at work"), journal.opened():
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+    for _ in range(100):
+        try:
+            with journal.opened():
+                return
+        except InputError:
+            time.sleep(0.05)
+    pytest.fail("the lock was not given back")
+
+
+def test_an_output_edited_after_a_kill_is_kept(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        interrupted(patch, 1, True)
+        with pytest.raises(Killed):
+            main(list(BACK))
+    made = released.root / "models/train/made.txt"
+    made.write_text("mine")
+    assert "cannot be undone: dvc checkout --quiet" in lore(*BACK, code=1)
+    assert made.read_text() == "mine"
+    made.unlink()
+    assert "had been cut off: undone" in lore(*BACK)
 
 
 def test_a_broken_journal_is_named(released: Released, lore: Lore) -> None:
