@@ -75,6 +75,8 @@ class Merge:
         found = {name: self.declaration(name) for name in dict.fromkeys([*ours, *theirs])}
         self.names = [name for name, declared in found.items() if declared is not ABSENT]
         self.stages = {name: self.contradictory(name) if found[name] is UNKNOWN else found[name] for name in self.names}
+        made = dict.fromkeys(out for stage in self.stages.values() for out in stage["outputs"])
+        self.outs = functools.cache(lambda path: [out for out in made if touch(path, out)])
         self.source = functools.cache(lambda path: self.values(lambda entry: entry.inputs, path))
         self.setting = functools.cache(lambda key: self.values(lambda entry: entry.settings, key))
 
@@ -130,14 +132,13 @@ class Merge:
 
     def fits(self, path: str, content: Any, side: Mapping[str, Entry], kept: Mapping[str, Row]) -> bool:
         """Whether an input of a side's entry is what the merged project has at that path."""
-        outs = {out for stage in self.stages.values() for out in stage["outputs"] if touch(path, out)}
-        for out in outs:
+        for out in self.outs(path):
             # A file in an output, or a folder around one, has a hash of its own: it is as on that side if the output is.
             there = content if out == path else made_on(side).get(out)
             # Two stages that make the same, each side's new name of one, are left to a person, who will keep one of them.
             if there is None or all(hashes(row.get("outs")).get(out) != there for row in kept.values()):
                 return False
-        return any(inside(path, out) for out in outs) or content in self.source(path)
+        return any(inside(path, out) for out in self.outs(path)) or content in self.source(path)
 
     def values(self, read: Callable[[Entry], Mapping[Any, Any]], key: Any) -> list[Any]:
         """What the merged project may have of a file or parameter that no stage makes; nothing where both sides changed it.

@@ -1,15 +1,18 @@
 """merge-driver: git calls it in a real merge, DVC agrees with what it kept, and every refusal says what to do."""
 
+import copy
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lore import merge_driver
+from lore.merge import merge
 from tests.lore.knowledge import IDENTITY, Project, fact
 
 ROOT = Path(__file__).parents[2]
@@ -234,3 +237,41 @@ def test_it_loads_no_numeric_library(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def rerun(stages: dict[str, Any], change: Callable[[dict[str, Any]], None], mark: str) -> dict[str, Any]:
+    """The dvc.lock of this project after a change and a `dvc repro` that made something else of it everywhere downstream."""
+    new = copy.deepcopy(stages)
+    change(new)
+    made = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    for name, stage in new.items():
+        for dep in stage["deps"]:
+            dep["md5"] = made.get(dep["path"], dep["md5"])
+        if stage["deps"] != stages[name]["deps"] or stage["params"] != stages[name]["params"]:
+            for out in stage["outs"]:
+                out["md5"] = mark + out["md5"][1:]
+        made |= {out["path"]: out["md5"] for out in stage["outs"]}
+    return new
+
+
+def test_this_projects_own_pipeline() -> None:
+    base = merge_driver.document((ROOT / "dvc.lock").read_text(encoding="utf-8"), "dvc.lock")["stages"]
+
+    def other_wordings(stages: dict[str, Any]) -> None:
+        next(dep for dep in stages["augment"]["deps"] if dep["path"].endswith("wordings.yaml"))["md5"] = "0"
+
+    def other_student(stages: dict[str, Any]) -> None:
+        stages["distill"]["params"]["params.yaml"]["distill"]["layers"] = 3
+
+    def other_seed(stages: dict[str, Any]) -> None:
+        for stage in stages.values():
+            stage["params"]["params.yaml"]["run"]["seed"] = 1
+
+    changes = ((other_wordings, "x"), (other_student, "y"), (other_seed, "z"))
+    wordings, student, seed = (rerun(base, change, mark) for change, mark in changes)
+    assert merge(base, wordings, base).dropped == merge(base, base, wordings).dropped == []
+    found = merge(base, wordings, student)
+    assert found.dropped == ["distill", "quantize", "evaluate", "register"]
+    assert found.kept["train"] == wordings["train"]
+    assert merge(base, student, seed).dropped == ["distill", "quantize", "evaluate", "register"]
+    assert merge(base, wordings, seed).dropped == ["augment", "train", "distill", "quantize", "evaluate", "register"]
