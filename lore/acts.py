@@ -27,7 +27,7 @@ def steps_of(book: Journal) -> Callable[[Plan], Sequence[Step]]:
 
 def demand_clean() -> None:
     """Raise InputError where a file here is not as in the last commit, or an output not as in dvc.lock."""
-    changed = (git("status", "--porcelain") or b"").decode().splitlines()
+    changed = (git("-c", "core.quotePath=off", "status", "--porcelain") or b"").decode().splitlines()
     if changed:
         shown = ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise InputError(f"not as in the last commit: {shown}; git commit them, or git stash --include-untracked")

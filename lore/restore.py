@@ -40,13 +40,18 @@ def paths(version: Version) -> Iterator[str]:
 
 def changed(before: str, after: str) -> list[str]:
     """Paths of the files that differ between two commits."""
-    return (git("diff", "--name-only", "--no-renames", before, after) or b"").decode().splitlines()
+    return names(git("diff", "--relative", "--name-only", "-z", "--no-renames", before, after))
+
+
+def names(said: bytes | None) -> list[str]:
+    """The file names in what git prints with -z, which leaves them as they are."""
+    return [name for name in (said or b"").decode().split("\0") if name]
 
 
 def begun(before: str, after: str) -> Iterator[str]:
     """Files that git was moving from one commit to the other when it was cut off: here as there. A file that came is removed."""
     for path in changed(before, after):
-        old, new = (git("rev-parse", "--verify", "--quiet", f"{commit}:{path}") for commit in (before, after))
+        old, new = (git("rev-parse", "--verify", "--quiet", f"{commit}:./{path}") for commit in (before, after))
         here = git("hash-object", "--", path) if Path(path).is_file() else None
         if here != new or here == old:
             continue
@@ -58,7 +63,7 @@ def begun(before: str, after: str) -> Iterator[str]:
 
 def lost(version: Version) -> list[str]:
     """Outputs of a version of which neither git nor the cache has everything, each with the hash of what is missing."""
-    held = (git("ls-tree", "-r", "--name-only", str(version.commit)) or b"").decode().splitlines()
+    held = names(git("ls-tree", "-r", "-z", "--name-only", str(version.commit)))
     missing = []
     for path, digest in version.outs.items():
         if any(name == path or name.startswith(f"{path}/") for name in held):

@@ -198,8 +198,8 @@ def test_a_dirty_workspace_is_refused(released: Released, lore: Lore) -> None:
     assert "not as in the last commit: params.yaml; git commit them, or git stash --include-untracked" in said
     released.git("checkout", "params.yaml")
     for number in range(7):
-        (released.root / f"new{number}").write_text("")
-    assert "new0, new1, new2, new3, new4 and 2 more" in refused(released, lore)
+        (released.root / f"新{number}").write_text("")
+    assert "新0, 新1, 新2, 新3, 新4 and 2 more" in refused(released, lore)
 
 
 def test_an_edited_output_is_refused(released: Released, lore: Lore) -> None:
@@ -359,20 +359,20 @@ def test_an_act_cut_off_after_its_last_step_is_complete(released: Released, lore
 def test_what_only_one_version_declares(released: Released, lore: Lore) -> None:
     """A source and an output that came later: the output goes, the source stays; both are as they were after a way back."""
     (released.root / "data/raw/later.csv").write_text("later\n")
-    (released.root / "metrics/later.json").write_text("{}\n")
+    (released.root / "metrics/后来.json").write_text("{}\n")
     lock = (released.root / "dvc.lock").read_text()
-    digest = released.keep(released.root / "metrics/later.json")
-    later = f"  later: {{cmd: make, outs: [{{path: metrics/later.json, md5: {digest}}}]}}\n"
+    digest = released.keep(released.root / "metrics/后来.json")
+    later = f"  later: {{cmd: make, outs: [{{path: metrics/后来.json, md5: {digest}}}]}}\n"
     (released.root / "dvc.lock").write_text(lock.replace("stages:\n", f"stages:\n{later}"))
     stages = (released.root / "dvc.yaml").read_text()
-    declared = "  later: {cmd: make, outs: [{metrics/later.json: {cache: false}}]}\n"
+    declared = "  later: {cmd: make, outs: [{metrics/后来.json: {cache: false}}]}\n"
     (released.root / "dvc.yaml").write_text(stages.replace("stages:\n", f"stages:\n{declared}"))
     released.commit("later")
     lore(*BACK)
     assert (released.root / "data/raw/later.csv").is_file()
-    assert not (released.root / "metrics/later.json").exists()
+    assert not (released.root / "metrics/后来.json").exists()
     lore("rollback", "later", "--reason", "back", "--no-canaries")
-    assert (released.root / "metrics/later.json").read_text() == "{}\n"
+    assert (released.root / "metrics/后来.json").read_text() == "{}\n"
 
 
 def test_other_libraries_are_told(released: Released) -> None:
@@ -390,14 +390,21 @@ def test_other_libraries_are_told(released: Released) -> None:
 
 def test_a_file_that_came_is_removed_again(released: Released) -> None:
     first = released.git("rev-parse", "HEAD").strip()
-    (released.root / "data/raw/new.csv").write_text("new\n")
+    (released.root / "data/raw/新.csv").write_text("new\n")
     released.commit()
     second = released.git("rev-parse", "HEAD").strip()
     released.git("reset", "-q", "--soft", first)
     assert list(restore.begun(first, second)) == []
-    assert not (released.root / "data/raw/new.csv").exists()
+    assert not (released.root / "data/raw/新.csv").exists()
 
 
 def test_git_s_own_words_are_told(released: Released) -> None:
     with pytest.raises(InputError, match=r"git read-tree: .*; nothing was changed"):
         restore.run(["read-tree", "nothing"], None)
+
+
+def test_where_nothing_differs_nothing_is_asked(released: Released) -> None:
+    from lore import canaries, version
+
+    here = version.revision("HEAD")
+    assert canaries.ask(here, here) == ["canaries: no fact with a question differs between the two versions"]
