@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from stages.core import runtime
 from stages.core.errors import LorekeepError
@@ -14,11 +15,17 @@ COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
     "diff": "compare two knowledge versions fact by fact, and what the model made of each",
     "docs": "build pages that show what every rule found in the records",
+    "merge-driver": "merge dvc.lock stage by stage, and say what must run again",
     "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
+    "release": "tag this version and put MLflow's alias on its model, as one act",
+    "rollback": "go back to an earlier version: data, models, metrics and MLflow's alias, as one act",
     "trace": "follow an answer back to the raw file, or a source forward to every answer",
     "verify": "make a revision anew elsewhere, and prove it the same to the bit or name the first difference",
     "versions": "list the knowledge versions with their facts and scores",
 }
+
+WITHOUT_SETTINGS = ("merge-driver",)
+"""Commands that git calls, perhaps while params.yaml is being merged; they load no numeric library."""
 
 BROKEN_PIPE = 128 + 13
 """What a shell says of a program that SIGPIPE ended."""
@@ -34,12 +41,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, summary in COMMANDS.items():
-        module = importlib.import_module(f"lore.{name}")
+        module = module_of(name)
         module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__))
     options = parser.parse_args(argv)
     try:
-        runtime.prepare(read_section("run", Run, Path("params.yaml")))
-        code: int = importlib.import_module(f"lore.{options.command}").run(options)
+        if options.command not in WITHOUT_SETTINGS:
+            runtime.prepare(read_section("run", Run, Path("params.yaml")))
+        code: int = module_of(options.command).run(options)
         return code
     except LorekeepError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -47,6 +55,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough: lore ask … | head -1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+def module_of(command: str) -> ModuleType:
+    """The module of a command."""
+    return importlib.import_module(f"lore.{command.replace('-', '_')}")
 
 
 if __name__ == "__main__":

@@ -10,15 +10,16 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lore.cache import Cache, hash_of
 from stages.core.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LOCK = "dvc.lock"
 CHEAP = 2**26
@@ -121,8 +122,11 @@ class Version:
             if not self.cache.has(digest):
                 yield path, digest
 
-    def table(self, path: str, columns: Sequence[str]) -> pa.Table:
+    def table(self, path: str, columns: Sequence[str]) -> "pa.Table":
         """Columns of a Parquet file. Raises InputError where it is missing, corrupted, or of another form."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         what = f"{path} of {self.label}"
         content = self.output(path)
         try:

@@ -125,3 +125,42 @@ def disagreement(name: str, version: str, known: tuple[str, str], advice: str) -
     return ModelError(
         f"register: {name} version {version}, loaded from MLflow, does not answer {question!r} with {answer!r}; {advice}"
     )
+
+
+def version_with(name: str, identity: str) -> str | None:
+    """Number of the version of `name` with that identity, or None. Raises InputError where the store cannot be used."""
+    store = client()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return find(store, name, identity)
+    except MlflowException as error:
+        raise unreachable(error) from None
+
+
+def alias_of(name: str, alias: str) -> str | None:
+    """Number of the version that an alias of `name` means, or None. Raises InputError where the store cannot be used."""
+    store = client()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = store.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise unreachable(error) from None
+    return str(aliases[alias]) if alias in aliases else None
+
+
+def move_alias(name: str, alias: str, version: str | None) -> None:
+    """Point an alias of `name` at a version, or with None remove it. Raises InputError where the store cannot do so."""
+    store = client()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if version is None:
+            store.delete_registered_model_alias(name, alias)
+        else:
+            store.set_registered_model_alias(name, alias, version)
+    except MlflowException as error:
+        raise unreachable(error) from None

@@ -76,6 +76,42 @@ def test_a_version_that_answers_otherwise_is_not_kept(tiny_model: Path, tiny_ada
     assert int(store.get_model_version_by_alias("elements", "champion").version) == 2
 
 
+@pytest.mark.usefixtures("store")
+def test_an_alias_moves_and_goes() -> None:
+    store = tracking.client()
+    assert registry.version_with("elements", "one") is None
+    assert registry.alias_of("elements", "champion") is None
+    store.create_registered_model("elements")
+    for identity in ("one", "two"):
+        store.create_model_version("elements", "nowhere", tags={"knowledge_version": identity})
+    assert [registry.version_with("elements", identity) for identity in ("one", "two", "three")] == ["1", "2", None]
+    for version in ("1", "2", None, None):
+        registry.move_alias("elements", "champion", version)
+        assert registry.alias_of("elements", "champion") == version
+    with pytest.raises(InputError, match=r"the store cannot be used \(RESOURCE_DOES_NOT_EXIST\)"):
+        registry.move_alias("elements", "champion", "3")
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("method", "ask"),
+    [
+        ("search_model_versions", lambda: registry.version_with("elements", "one")),
+        ("get_registered_model", lambda: registry.alias_of("elements", "champion")),
+    ],
+)
+def test_a_store_that_fails_while_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch, method: str, ask: Any) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MlflowException("password")
+
+    monkeypatch.setattr(MlflowClient, method, fail)
+    with pytest.raises(InputError, match=r"the store cannot be used \(INTERNAL_ERROR\)"):
+        ask()
+
+
 def test_a_store_that_is_down_says_what_to_do(tiny_model: Path, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -1,6 +1,7 @@
 """A project with two knowledge versions, `a` and `b`, to be compared."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lore.__main__ import main
 from stages.core import runtime
 from stages.core.params import Run
 from tests.lore.knowledge import Project
+from tests.lore.released import GOLD, HOTTER, IRON, NEON, Released
 
 Lore = Callable[..., str]
 
@@ -21,6 +23,35 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_params: Run) ->
     for name, value in runtime.settings(run_params).items():
         monkeypatch.setenv(name, value)  # so that what `lore` settles ends with the test
     made = Project(tmp_path / "project")
+    monkeypatch.chdir(made.root)
+    return made
+
+
+@pytest.fixture(scope="session")
+def released_once(tmp_path_factory: pytest.TempPathFactory, store_file: Path) -> Path:
+    """A project with the releases 1.0.0 and 1.1.0, each registered; the second is here."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = Released(tmp_path_factory.mktemp("released") / "project")
+        patch.chdir(made.root)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.delenv("DVC_ROOT", raising=False)
+        shutil.copyfile(store_file, made.root / "mlflow.db")
+        made.release("knowledge@v1.0.0", [IRON, GOLD], 100)
+        (made.root / "README.md").write_text("two\n")
+        made.release("knowledge@v1.1.0", [HOTTER, NEON], 200)
+    return made.root
+
+
+@pytest.fixture
+def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_params: Run, released_once: Path) -> Released:
+    """A copy of that project, which is the working directory."""
+    for name, value in runtime.settings(run_params).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    shutil.copytree(released_once, tmp_path / "project", symlinks=True)
+    made = Released.__new__(Released)
+    made.root = tmp_path / "project"
     monkeypatch.chdir(made.root)
     return made
 
