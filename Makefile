@@ -18,7 +18,9 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
 
 repro: setup ## (default) set up, then run what changed: dvc repro
-	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # DVC leaves it empty where it is killed just then, and cannot read it
+	@# DVC writes these two in place: killed just then, it leaves them empty and cannot read them.
+	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock
+	@test -s dvc.lock || ! test -e dvc.lock || git checkout --quiet -- dvc.lock
 	dvc repro
 
 setup: $(STAMP) ## create .venv with the locked libraries, fetch WordNet 3.0

@@ -224,6 +224,18 @@ def test_only_what_depends_on_a_change_reruns(clone: Clone) -> None:
     assert ran(clone("dvc", "repro")) == ["extract"]
 
 
+def test_files_that_a_killed_dvc_left_empty_are_mended_by_make(clone: Clone) -> None:
+    """docs/experiments.md, "Kills": it writes them in place, and cannot read them empty."""
+    clone("git", "checkout", "-q", ".")
+    clone("dvc", "checkout", "--force", "-q")
+    for name, said in (("dvc.lock", "validation failed"), (".dvc/tmp/rwlock", "JSON structure is corrupted")):
+        (clone.root / name).write_text("")
+        assert said in clone("dvc", "repro", code=255)
+        clone("make", "--assume-old=.venv/.installed", "repro")
+        assert clone("dvc", "status", "-q") == ""
+        assert clone("git", "status", "--porcelain") == ""
+
+
 def test_of_two_runs_at_once_the_second_says_who_is_at_work(clone: Clone) -> None:
     clone("git", "checkout", "-q", ".")
     clone("dvc", "checkout", "--force", "-q")

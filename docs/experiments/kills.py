@@ -4,8 +4,8 @@
 
 From the project's root. The clone is that of tests/test_pipeline.py: a dozen elements and few steps. After each kill no process
 of it may be left, `dvc repro` must succeed (where it refuses, after `dvc checkout --force`, as it says, or after removing the
-list of locks that DVC was writing, as the README says), and dvc.lock must be the committed one. DVC's run cache is removed first,
-so that what was lost is computed again.
+list of locks or restoring the dvc.lock that DVC was writing, as the README says), and dvc.lock must be the committed one. DVC's
+run cache is removed first, so that what was lost is computed again.
 """
 
 import csv
@@ -24,6 +24,7 @@ WAYS: dict[str, list[list[str]]] = {
     "repro": [],
     "checkout --force": [["dvc", "checkout", "--force"]],
     "rm .dvc/tmp/rwlock": [["rm", "-f", ".dvc/tmp/rwlock"]],
+    "git checkout dvc.lock": [["git", "checkout", "--", "dvc.lock"]],
 }
 """What a person does before `dvc repro`."""
 MOMENTS = [(number + 0.5) / 10 for number in range(10)]
