@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from stages import STAGES
 from stages.core.errors import ParamsError
 from stages.core.output import replacing
-from stages.core.params import Run, parse
+from stages.core.params import Run, parse, read_yaml
 
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 ROOT_ARGUMENT = 4
@@ -75,17 +74,7 @@ def write(path: Path, document: Any) -> None:
 
 def read(path: Path) -> Any:
     """A YAML mapping with its comments. Raises ParamsError where there is none."""
-    try:
-        document = round_trip().load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: not found; write the path from the project's root folder") from None
-    except OSError as error:
-        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
-        raise ParamsError(f"{path}: expected a mapping of sections, as in params.yaml")
-    return document
+    return read_yaml(path, round_trip())
 
 
 def merge(target: Any, overlay: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.evaluate.scores import wilson
+
 Row = dict[str, Any]
-Z = 1.959964  # two-sided 95 % of the normal distribution
 LEVEL = 0.05
 NOISE = "inside the noise"
 SCORES = {
@@ -118,13 +119,6 @@ def mcnemar(lost: int, gained: int) -> float:
     all_ways = math.lgamma(n + 1) - n * math.log(2)
     logs = (all_ways - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(min(lost, gained) + 1))
     return min(1.0, 2 * math.fsum(map(math.exp, logs)))
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's interval of a proportion (E. B. Wilson, 1927)."""
-    p, z = hits / n, Z**2 / n
-    centre, half = p + z / 2, Z * math.sqrt(p * (1 - p) / n + z / (4 * n))
-    return max(0.0, (centre - half) / (1 + z)), min(1.0, (centre + half) / (1 + z))
 
 
 def correlation(both: int, lost: int, gained: int, neither: int) -> float:

@@ -63,10 +63,10 @@ def read_section(name: str, expected: type[P], path: Path = Path("params.yaml"))
     return section
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Parse a YAML 1.2 mapping (as DVC does, so `2e-3` is a number). Raises ParamsError."""
+def read_yaml(path: Path, reader: YAML | None = None) -> dict[str, Any]:
+    """Parse a YAML 1.2 mapping (as DVC does, so `2e-3` is a number); another reader may keep comments. Raises ParamsError."""
     try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        document = (reader or YAML(typ="safe")).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found; run from the project's root folder") from None
     except OSError as error:

@@ -53,10 +53,15 @@ def share(hits: list[bool]) -> Score:
     n = len(hits)
     if n == 0:
         return {"value": 0.0, "low": 0.0, "high": 1.0, "n": 0}
-    p = sum(hits) / n
+    return rounded(sum(hits) / n, *wilson(sum(hits), n), n)
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of n > 0."""
+    p = hits / n
     centre, half = p + Z**2 / (2 * n), Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     low, high = (centre - half) / (1 + Z**2 / n), (centre + half) / (1 + Z**2 / n)
-    return rounded(p, max(0.0, low), min(1.0, high), n)
+    return max(0.0, low), min(1.0, high)
 
 
 def texts(pairs: list[tuple[str, str]], entity: re.Pattern[str], seed: int) -> dict[str, Score]:

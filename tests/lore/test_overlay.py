@@ -69,7 +69,7 @@ def test_every_mistake_is_told_at_once_and_nothing_written(project: Path, capsys
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- a\n", "o.yaml: expected a mapping of sections"),
+        ("- a\n", "o.yaml: expected a mapping of sections at the top level"),
         ("a: [\n", "o.yaml: not readable as YAML"),
     ],
 )
@@ -80,7 +80,7 @@ def test_a_file_that_is_no_overlay(project: Path, capsys: pytest.CaptureFixture[
 
 def test_a_file_that_is_not_there(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["overlay", "away.yaml"]) == 1
-    assert "away.yaml: not found; write the path from the project's root folder" in capsys.readouterr().err
+    assert "away.yaml: not found; run from the project's root folder" in capsys.readouterr().err
     (project / "folder.yaml").mkdir()
     assert main(["overlay", "folder.yaml"]) == 1
     assert "folder.yaml: cannot be read: Is a directory" in capsys.readouterr().err
