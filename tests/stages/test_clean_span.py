@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +22,6 @@ def test_spans_get_their_form() -> None:
 @given(st.lists(SPANS))
 def test_what_is_kept_lies_apart_and_is_complete(spans: list[Span]) -> None:
     kept = apart(spans)
-    assert all(a.end <= b.start for a, b in zip(kept, kept[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(kept))
     assert all(any(span.start < other.end and other.start < span.end for other in kept) for span in spans)
     assert apart(kept) == kept
