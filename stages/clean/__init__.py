@@ -5,7 +5,7 @@ the phase and the reason, as it was extracted), `contradictions.json`, `violatio
 
 Three phases, each counted: normalise (`normalise.py`), filter (`information.py`, then exact duplicates), verify
 (`rules.py`, then `contradictions.py`). read = kept + rejected, in all and per source; what extract had set aside counts
-as read too.
+as read too. Where the section `personal` says so, personal data is taken out after normalising (`personal/`), a phase of its own.
 
 Refused: settings that name an unknown unit, a rules file with unknown keys or columns.
 """
@@ -20,14 +20,14 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from stages.clean import contradictions, information, normalise, rules
+from stages.clean import contradictions, information, normalise, personal, rules
 from stages.core import record
 from stages.core.errors import InputError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
 
 Row = dict[str, Any]
-PHASES = ("extract", "normalise", "filter", "verify")
+PHASES = ("extract", "normalise", "personal", "filter", "verify")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -35,6 +35,7 @@ class Params:
     """One section per phase."""
 
     normalise: normalise.Params
+    personal: personal.Params
     filter: information.Params
     verify: contradictions.Params
 
@@ -47,6 +48,7 @@ class Ledger:
     original: dict[str, Row]
     rejected: list[Row] = field(default_factory=list)
     phases: dict[str, dict[str, int]] = field(default_factory=dict)
+    personal: Row = field(default_factory=dict)
 
     def sift(self, phase: str, reasons: dict[str, tuple[str, str]], rows: Iterable[Row] | None = None) -> None:
         """Set aside the rows that `reasons` (id → reason, evidence) names; `rows` replaces the kept ones first."""
@@ -68,7 +70,7 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
     checks = rules.read_rules(rules_file)
-    ledger = before_rules(rows, params)
+    ledger = before_rules(rows, params, before)
     reasons, violations = rules.violations(ledger.kept, checks)
     ledger.sift("verify", reasons)
     reasons, disputes = contradictions.find(ledger.kept, ledger.original, params.verify)
@@ -76,7 +78,6 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     if not ledger.kept:
         raise InputError(f"clean: not one of {len(rows)} records of {extracted} was kept; check the clean section of params.yaml")
 
-    ledger.rejected = before + ledger.rejected
     with replacing(out) as folder:
         record.write(folder / "records.parquet", ledger.kept)
         record.write(folder / "rejected.parquet", ledger.rejected, record.REJECTED)
@@ -87,14 +88,25 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     show(report)
 
 
-def before_rules(rows: list[Row], params: Params) -> Ledger:
-    """The ledger as the rules find it: normalised and filtered."""
-    ledger = Ledger(rows, {row["id"]: row for row in rows})
+def before_rules(rows: list[Row], params: Params, rejected: Iterable[Row] = ()) -> Ledger:
+    """The ledger as the rules find it: normalised, free of personal data, and filtered."""
+    ledger = Ledger(rows, {row["id"]: row for row in rows}, list(rejected))
     normalised, reasons = normalise.normalise_rows(rows, params.normalise)
     ledger.sift("normalise", reasons, normalised)
+    if params.personal != personal.Params():
+        treat_personal(ledger, params.personal)
     ledger.sift("filter", information.low_information(ledger.kept, params.filter))
     ledger.sift("filter", duplicates(ledger.kept, params.normalise.dates))
     return ledger
+
+
+def treat_personal(ledger: Ledger, params: personal.Params) -> None:
+    """Treat what is kept, and what else is written of the records: originals, and rows that were set aside before."""
+    salt = personal.salt_of(params)
+    treated, reasons, ledger.personal = personal.treat(ledger.kept, params, salt)
+    ledger.original = {name: personal.treated(row, params, salt)[0] for name, row in ledger.original.items()}
+    ledger.rejected = [personal.treated(row, params, salt)[0] for row in ledger.rejected]
+    ledger.sift("personal", reasons, treated)
 
 
 def duplicates(rows: list[Row], dates: list[str]) -> dict[str, tuple[str, str]]:
@@ -127,6 +139,7 @@ def summary(ledger: Ledger, sources: list[Row], before: int, disputes: int) -> R
         "reasons": dict(sorted(Counter(row["reason"] for row in ledger.rejected).items())),
         "phases": phases | ledger.phases,
         "contradictions": disputes,
+        **({"personal": ledger.personal} if ledger.personal else {}),
         "sources": {
             source["name"]: {
                 "units": source["units"],
