@@ -1,8 +1,8 @@
 """Personal data in records: found, and replaced, masked, hashed, or the record set aside.
 
-`find_personal` says where a text holds what; `treated` changes one record, `treat` all of them. What is found and what is not
-stands in `identifiers.py`, `addresses.py`, `names.py` and `chinese_names.py`; docs/experiments.md has precision and recall. A field
-may be declared personal as a whole: then its value is also sought in the other texts of its record.
+`find_personal` says where a text holds what; `treated` changes one record, `treat` all of them. What is found and what is
+not stands in `identifiers.py`, `addresses.py`, `names.py` and `chinese_names.py`; docs/experiments.md has precision and
+recall. A field may be declared personal as a whole: then its value is also sought in the other texts of its record.
 
 Off by default (`clean.personal: {}`).
 """

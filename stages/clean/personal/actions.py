@@ -1,8 +1,8 @@
 """What takes the place of personal data: its kind, a mask, or a token that only the holder of the salt can link to a person.
 
-A token is HMAC-SHA256 (RFC 2104) of source, kind and canonical form under a salt that comes from the environment alone, cut to
-48 bits: among a million persons of a source, any two share a token with a probability of 0.2 %. Who has the salt can try out names,
-so it is a secret like a password.
+A token is HMAC-SHA256 (RFC 2104) of source, kind and canonical form under a salt that comes from the environment alone,
+cut to 48 bits: among a million persons of a source, any two share a token with a probability of 0.2 %. Who has the salt
+can try out names, so it is a secret like a password.
 """
 
 import hmac

@@ -1,8 +1,9 @@
 """Postal addresses: what names a house, with flat, town and postcode behind it.
 
-English and other European forms: a number and a name that ends as streets do (USPS Publication 28, appendix C1, and the words of
-larger European languages), a street's word with a number behind it, military mail, and what `address:` or `address is` introduces.
-Chinese forms: a road or village with a number (号), with what stands before it from the province on.
+English and other European forms: a number and a name that ends as streets do (USPS Publication 28, appendix C1, and the
+words of larger European languages), a street's word with a number behind it, military mail, and what `address:` or
+`address is` introduces. Chinese forms: a road or village with a number (号), with what stands before it from the province
+on.
 """
 
 import re
@@ -44,13 +45,17 @@ LOWER = (
 STREET = r"(?-i:Via|Viale|Rua|Rue|Calle|Carrera|Strada|Avenida|Avenue|Piazza|Plaza|Paseo|Chemin|Corso|Av|ul|ulica)\b"
 STREET_FIRST = rf"{STREET}\.?(?: {CAPITAL}){{1,5}} \d{{1,5}}\b"
 ENDINGS = "strasse|straße|straat|gasse|platz|laan|weg|gatan|gata|vägen|veien|vegen|vej|gade|katu|tie|braut|allee|utca"
-ENDED = rf"(?:{CAPITAL} ){{0,2}}{UPPER}\w{{1,30}}(?-i:{ENDINGS})\.? \d{{1,5}}[a-z]?\b"
+END_WORDS = "Straße|Strasse|Allee|Platz|Weg|Gasse|Straat|Laan"
+ENDED = (
+    rf"(?:{UPPER}[\w'’-]{{0,30}} ){{0,2}}{UPPER}(?:\w{{1,30}}(?-i:{ENDINGS})|[\w'’-]{{1,30}} (?-i:{END_WORDS}))"
+    r"\.? \d{1,5}[a-z]?\b"
+)
 BEHIND = rf"{CAPITAL}(?: {CAPITAL})? (?-i:u|utca|út|str|ulice)\.? \d{{1,5}}\b"
 FLATTED = rf"(?: [\w'’.-]{{1,30}}){{1,6}}(?={FLAT})"
 NUMBERED = re.compile(rf"{NUMBER}(?:,? (?:{ENGLISH}|{STREET_FIRST}|{ENDED}|{BEHIND}|{LOWER})|{FLATTED}){TAIL}", re.IGNORECASE)
 """Begins with a digit, which is why it is fast."""
 WORDED = re.compile(rf"(?<!\w)(?:{STREET_FIRST}|{ENDED}|{BEHIND}){TAIL}", re.IGNORECASE)
-STREET_WORDS = re.compile(rf"(?:{ENDINGS}| u| út| utca| str| ulice)\.? \d|{STREET}")
+STREET_WORDS = re.compile(rf"(?:(?i:{ENDINGS})| u| út| utca| str| ulice)\.? \d|{STREET}")
 CORNER = re.compile(
     rf"(?:the )?corner of (?:\d{{1,6}} )?(?:{CAPITAL}(?: \d{{1,5}})? ){{1,5}}and {CAPITAL}(?: {CAPITAL}){{0,4}}(?: \d{{1,5}})?",
     re.IGNORECASE,
@@ -73,7 +78,8 @@ INTRODUCED = re.compile(
 HAN = r"[\u3400-\u9fff]"
 CHINESE = re.compile(
     rf"(?:{HAN}{{2,8}}(?:省|自治区|特别行政区))?(?:{HAN}{{2,8}}(?:市|州|盟))?(?:{HAN}{{1,8}}(?:区|县|旗|市))?"
-    rf"(?:{HAN}{{1,8}}(?:镇|乡|街道))?{HAN}{{1,10}}?(?:路|街|大道|巷|弄|胡同|村|里|园|小区|社区)[ 东西南北中]{{0,3}}(?:{HAN}{{1,3}}段)?"
+    rf"(?:{HAN}{{1,8}}(?:镇|乡|街道))?{HAN}{{1,10}}?(?:路|街|大道|巷|弄|胡同|村|里|园|小区|社区)"
+    rf"[ 东西南北中]{{0,3}}(?:{HAN}{{1,3}}段)?"
     r"\d{1,5}(?:-\d{1,5})?[号弄栋幢座](?:院|楼)?(?:[ ,，]?\d{1,4}(?:号楼|栋|幢|座|单元|楼|层|室|号|房)){0,5}"
 )
 LED = re.compile(r"位于|[坐座]落|[在于到住自从店]")

@@ -71,6 +71,7 @@ NAMED = {
 }
 """What only the words before it tell, and in what text it is worth looking for."""
 DIGIT = re.compile(r"\d")
+LONG = re.compile(r"\d[\d ()./·-]{4}")
 PAIRS = re.compile(r"[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}\1|:[0-9A-Fa-f]{0,4}:")
 DIGITS = re.compile(rf"(?:\+|\(\+?)?\d(?<![A-Za-z0-9_.]\d)[\d ()./·-]{{4,24}}\d{END}")
 PHONE_CUE = re.compile(
@@ -121,7 +122,7 @@ def addresses_of_machines(text: str) -> Iterator[Span]:
 
 def numbers(text: str, low: str, lang: str) -> Iterator[Span]:
     """What is made of digits. A number is one thing: what is a card is no phone."""
-    long = DIGITS.search(text)
+    long = LONG.search(text)
     certain = [*(checked(text) if long else ()), *ibans(text), *named(text, low)]
     yield from certain
     if not long:
@@ -137,12 +138,14 @@ def checked(text: str) -> Iterator[Span]:
     from stdnum import luhn
     from stdnum.cn import ric
 
+    residents = set()
     for found in RESIDENT_ID.finditer(text):
         if ric.is_valid(found.group().replace("-", "")):
+            residents.add(found.start())
             yield _span(found, "resident_id", ric.compact(found.group().replace("-", "")))
     for found in CARD.finditer(text):
         digits = re.sub(r"\D", "", found.group())
-        if ISSUER.match(digits) and luhn.is_valid(digits):
+        if found.start() not in residents and ISSUER.match(digits) and luhn.is_valid(digits):
             yield _span(found, "card", digits)
     yield from (_span(found, "ssn", re.sub(r"\D", "", found.group())) for found in SSN.finditer(text))
     for found in IPV4.finditer(text):

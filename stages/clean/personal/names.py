@@ -1,9 +1,9 @@
 """Names of persons, as far as the words around them tell: there is no model here that knows names.
 
-Found are names behind a title (`Mrs.`), a label (`Name:`) or a phrase (`my name is`, `Dear`, `my wife`), answers to a question about
-a name, names with an initial in the middle (`Jane R. Doe`), and the words of which an e-mail address in the text is made. Chinese
-names: `chinese_names.py`.
-Not found: a name of which nothing of this kind is said (`Jacob lives in Rome`). docs/experiments.md has the share.
+Found are names behind a title (`Mrs.`), a label (`Name:`) or a phrase (`my name is`, `Dear`, `my wife`), answers to a
+question about a name, names with an initial in the middle (`Jane R. Doe`), and the words of which an e-mail address in
+the text is made. Chinese names: `chinese_names.py`. Not found: a name of which nothing of this kind is said (`Jacob lives
+in Rome`). docs/experiments.md has the share.
 """
 
 import re
@@ -80,7 +80,7 @@ PARTICLES = set("de del della der den van von zu bin ibn al el di da do dos la l
 STOP = set(
     "mr mrs ms miss mx dr prof professor herr frau the a an and or but of in on at to for from with by is are was were be "
     "been i you he she it we they my your his her our their this that these those not no yes please thanks thank hello hi "
-    "hey dear sorry sir madam all everyone there team folks doctor address phone telephone tel mobile fax email e-mail "
+    "hey dear sorry sir madam all everyone there team folks world doctor address phone telephone tel mobile fax email e-mail "
     "website date birth dob age sex gender name number account title company subject re patient customer user bot agent "
     "here just very so what who when where why how can could would will have has had do does did if then than as also "
     "calling writing speaking unknown none null nan n/a incorrect correct wrong required".split()

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from stages.clean.personal.actions import PLACED, hashed, masked, replaced
-from stages.clean.personal.find import Kind, find_personal, parts
 from stages.clean.personal.chinese_names import HAN
+from stages.clean.personal.find import Kind, find_personal, parts
 from stages.clean.personal.names import is_name
 from stages.clean.span import Span, apart, rewrite
 from stages.core.params import STRICT
@@ -48,13 +48,13 @@ class Known:
     """Words of a name, sought only as they are written."""
 
     def add(self, text: str, span: Span, every_word: bool) -> None:
-        """Note a value; of a name also its words, or its last word alone."""
+        """Note a value; of a name of several words also each of them, of a declared one every word."""
         text = text.strip()
         if len(text) >= (2 if HAN.search(text) else SHORTEST):
             self.written.setdefault(text, span)
         if span.kind == "person":
             words = [word.strip(".,'’") for word in text.split()]
-            for word in words if every_word else words[1:][-1:]:
+            for word in words if every_word or len(words) > 1 else ():
                 if len(word) >= SHORTEST and is_name(word):
                     self.parts.setdefault(word, span)
 
