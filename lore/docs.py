@@ -27,12 +27,14 @@ def run(options: argparse.Namespace) -> int:
     """Write the pages and print where they are. Raises InputError where extract has not run."""
     from stages import clean
     from stages.clean import rules
-    from stages.core import record
+    from stages.clean.filtering import filtered
     from stages.core.output import replacing
     from stages.core.params import load
 
-    params, _ = load("clean", clean.Params)
-    facts = [row for row in clean.before_rules(record.read(EXTRACTED), params).kept if row["fact"]]
+    params, run_params = load("clean", clean.Params)
+    with tempfile.TemporaryDirectory() as between:
+        corpus = filtered(EXTRACTED, params.normalise, params.filter, run_params.threads, Path(between))
+        facts = corpus.facts().drop("place").to_dicts()
     checks = rules.read_rules(RULES)
     _, found = rules.violations(facts, checks)
     version = digest(EXTRACTED, RULES)
