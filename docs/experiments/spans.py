@@ -346,7 +346,7 @@ def recognisers() -> dict[str, Recogniser]:
 
 def main() -> None:
     """Print the drawn rows, or the scores of a half."""
-    parser = argparse.ArgumentParser(usage=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("half", choices=["tuning", "sealed", "draw"])
     parser.add_argument("--errors", action="store_true")
