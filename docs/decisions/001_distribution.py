@@ -8,7 +8,7 @@ from stages.core.params import load
 params, _ = load("clean", Params)
 frame = columns.normalise(pl.read_parquet("data/extract/records.parquet"), params.normalise).frame
 frame = frame.filter(pl.col("fact").is_null())
-words, texts = terms.words(frame["text"]), frame.rows(named=True)
+words, texts = terms.words(terms.fold(frame["text"])), frame.rows(named=True)
 counts = information.frequencies(words, terms.fold(frame["subject"]))
 scores = information.scores(words, counts.weights(params.filter.common))
 for low in (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8):

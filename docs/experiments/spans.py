@@ -339,7 +339,7 @@ def table(scores: dict[str, dict[str, Counter[str]]]) -> list[str]:
 
 def recognisers() -> dict[str, Recogniser]:
     """The project's own, by kind. Nothing is known about the order of day and month."""
-    from stages.clean import dates, quantities  # noqa: PLC0415 - drawing and the tests of the score do without them
+    from stages.clean import dates, quantities  # drawing and the tests of the score do without them
 
     return {"date": lambda text, lang: dates.find_dates(text, lang, None), "quantity": quantities.find_quantities}
 

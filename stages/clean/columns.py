@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from stages.clean.normalise import FOLDABLE, PUNCTUATION, Params, Unusable, folded, normalise_row
-from stages.clean.terms import HAN
+from stages.clean.terms import HAN, changed
 from stages.core.record import SCHEMA, fold
 
 Row = dict[str, Any]
@@ -19,6 +19,8 @@ ANY_FOLD = "[" + "".join(FOLDS) + "]"
 SPACE = r"[\s\x1c-\x1f]+"
 """White space as Python knows it."""
 INVISIBLE = r"[\p{Cf}\p{Co}]|[\p{Cc}&&[^\s\x1c-\x1f]]"
+TO_CLEAN = r"[^ -~]|  |^ | $"
+"""In a text that is not clean yet, or not ASCII."""
 COLUMNS: dict[str, Any] = {name: pl.List(pl.String) if name == "parents" else pl.String for name in SCHEMA.names}
 
 
@@ -46,22 +48,24 @@ def normalise(frame: pl.DataFrame, params: Params) -> Batch:
         except Unusable as problem:
             unusable[at] = (problem.reason, problem.evidence)
         done.append(row | {"at": at})
-    by_column = frame.with_row_index("at").filter(~one_by_one).with_columns(cleaned(name) for name in TEXTS)
+    by_column = frame.with_row_index("at").filter(~one_by_one)
+    by_column = by_column.with_columns(cleaned(by_column[name]).alias(name) for name in TEXTS)
     special = pl.DataFrame(done, schema={"at": pl.UInt32, **COLUMNS})
     whole = pl.concat([by_column, special.select(by_column.columns)]).sort("at").drop("at")
     return Batch(whole, unusable, pl.Series(meta, dtype=pl.String))
 
 
-def cleaned(name: str) -> pl.Expr:
-    """A column of texts as `normalise.clean_text` makes them."""
-    text = pl.col(name)
-    prose = text.str.replace_many(list(PROSE), list(PROSE.values()))
-    other = text.str.replace_many(list(FOLDS), list(FOLDS.values()))
-    plain = (
-        pl.when(text.str.contains(ANY_FOLD)).then(pl.when(text.str.contains(HAN)).then(prose).otherwise(other)).otherwise(text)
-    )
-    visible = plain.str.normalize("NFC").str.replace_all(INVISIBLE, "")
-    return visible.str.replace_all(SPACE, " ").str.strip_chars(" ").alias(name)
+def cleaned(texts: pl.Series) -> pl.Series:
+    """Texts as `normalise.clean_text` makes each of them."""
+    return changed(texts, texts.str.contains(TO_CLEAN), _cleaned)
+
+
+def _cleaned(texts: pl.Series) -> pl.Series:
+    wide, chinese = texts.str.contains(ANY_FOLD), texts.str.contains(HAN)
+    texts = changed(texts, wide & chinese, lambda some: some.str.replace_many(list(PROSE), list(PROSE.values())))
+    texts = changed(texts, wide & ~chinese, lambda some: some.str.replace_many(list(FOLDS), list(FOLDS.values())))
+    visible = texts.str.normalize("NFC").str.replace_all(INVISIBLE, "")
+    return visible.str.replace_all(SPACE, " ").str.strip_chars(" ")
 
 
 def told_apart(row: Row, dates: list[str]) -> str:

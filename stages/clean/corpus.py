@@ -79,14 +79,15 @@ def batch_rows(metadata: Any) -> int:
     return max(1, min(BATCH_ROWS, int(BATCH_BYTES * metadata.num_rows / max(1, size))))
 
 
-def prepare(start: int, frame: pl.DataFrame, records: int, params: normalise.Params, folder: Path) -> Found:
-    """Normalise one batch of a corpus of so many records, and count what is in it."""
+def prepare(start: int, frame: pl.DataFrame, records: int, params: normalise.Params, counted: bool, folder: Path) -> Found:
+    """Normalise one batch of a corpus of so many records, and count what is in it, words only where they are wanted."""
     batch = columns.normalise(frame, params)
     usable = np.ones(len(frame), dtype=bool)
     usable[list(batch.unusable)] = False
     texts = batch.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
     places = start + np.flatnonzero(batch.frame["fact"].is_null().to_numpy() & usable)
-    found = words(texts["text"])
+    folded = fold(batch.frame["text"])
+    found = words(folded.gather(places - start))
     said = phrases(found)
     chosen = information.sampled(texts["id"], records)
     part = Part(
@@ -101,10 +102,10 @@ def prepare(start: int, frame: pl.DataFrame, records: int, params: normalise.Par
     return Found(
         part=part,
         spellings=columns.spellings(batch.frame.filter(pl.lit(pl.Series(usable)))),
-        keys=repeats.keys(batch.frame, batch.meta),
-        frequencies=information.frequencies(found, fold(texts["subject"])),
+        keys=repeats.keys(batch.frame, folded, batch.meta),
+        frequencies=information.frequencies(found, fold(texts["subject"])) if counted else information.Frequencies(),
         sampled=int(chosen.sum()),
-        phrases=information.phrase_counts(said, chosen),
+        phrases=information.text_counts(said.of(chosen)),
         signatures=repeats.signatures(said),
     )
 

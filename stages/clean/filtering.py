@@ -52,7 +52,7 @@ def filtered(source: Path, reading: normalise.Params, params: information.Params
     with opened(source) as file:
         records = file.metadata.num_rows
     ledger, common = Ledger(records), Common(folder)
-    preparing = partial(_prepare, records=records, params=reading, folder=folder)
+    preparing = partial(_prepare, records=records, params=reading, counted=params.threshold > 0, folder=folder)
     for found in in_order(preparing, batches(source), threads):
         common.add(found)
     ledger.begin("normalise")
@@ -93,31 +93,32 @@ class Common:
         return np.concatenate([np.zeros(0, dtype=np.int64), *(part.places for part in self.parts)])
 
 
-def _prepare(batch: tuple[int, pl.DataFrame], records: int, params: normalise.Params, folder: Path) -> Found:
+def _prepare(batch: tuple[int, pl.DataFrame], records: int, params: normalise.Params, counted: bool, folder: Path) -> Found:
     start, frame = batch
-    return prepare(start, frame, records, params, folder)
+    return prepare(start, frame, records, params, counted, folder)
 
 
 def _low_information(ledger: Ledger, common: Common, params: information.Params, threads: int) -> None:
     """Score every free text, and set those aside that say too little."""
-    weights = common.frequencies.weights(params.common)
+    weights = common.frequencies.weights(params.common) if params.threshold > 0 else None
     limits = params.boilerplate
     recurring = information.common_phrases(common.phrases, common.sampled, limits) if limits else None
+    if weights is None and recurring is None:
+        return
     scored = in_order(partial(_scores, weights=weights, recurring=recurring), iter(common.parts), threads)
     scores, own = zip(*scored, strict=True) if common.parts else ((), ())
     low = Reason("filter", "low_information", f"score {{number:.3f}} is below {params.threshold}")
     _below(ledger, low, common.texts, np.concatenate([*scores, []]), params.threshold)
     if limits:
-        boilerplate = Reason(
-            "filter", "boilerplate", f"{{number:.3f}} of its phrases are particular, {limits.particular} is the least"
-        )
-        _below(ledger, boilerplate, common.texts, np.concatenate([*own, []]), limits.particular)
+        menu = Reason("filter", "boilerplate", f"{{number:.3f}} of its phrases are particular; {limits.particular} is the least")
+        _below(ledger, menu, common.texts, np.concatenate([*own, []]), limits.particular)
 
 
-def _scores(part: Part, weights: pl.DataFrame, recurring: pl.Series | None) -> tuple[Array, Array]:
-    words = part.terms()
-    own = np.ones(len(part.places)) if recurring is None else information.particular(phrases(words), recurring)
-    return information.scores(words, weights), own
+def _scores(part: Part, weights: pl.DataFrame | None, recurring: pl.Series | None) -> tuple[Array, Array]:
+    """Score and share of particular phrases of each text of a part; 1 for what is not wanted."""
+    words, whole = part.terms(), np.ones(len(part.places))
+    scores = whole if weights is None else information.scores(words, weights)
+    return scores, whole if recurring is None else information.particular(phrases(words), recurring)
 
 
 def _below(ledger: Ledger, reason: Reason, texts: Array, scores: Array, least: float) -> None:

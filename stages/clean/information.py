@@ -29,8 +29,9 @@ from stages.core.params import STRICT
 
 SCALE = 1 << 20
 """Weights are whole multiples of 1 / SCALE, so that sums do not depend on the order of adding."""
-SAMPLE = 1 << 16
+SAMPLE = 1 << 14
 """About how many texts common phrases are sought in."""
+COUNTS = {"word": pl.UInt64, "count": pl.Int64}
 FEWEST = 10
 """Texts that share a phrase before it can be common."""
 
@@ -63,7 +64,7 @@ class Params:
 class Frequencies:
     """In how many subjects each word occurs, counted batch by batch."""
 
-    lone: pl.DataFrame = field(default_factory=lambda: _counts([], []))
+    lone: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COUNTS))
     """word, count: of texts without a subject."""
     pairs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"word": pl.UInt64, "subject": pl.UInt64}))
     """Words with the subjects in whose texts they occur."""
@@ -88,15 +89,12 @@ class Frequencies:
 
 def frequencies(words: Terms, subjects: pl.Series) -> Frequencies:
     """Count the words of one batch; `subjects` are folded, null where there is none."""
-    pairs = pl.DataFrame({"word": words.hashes, "text": words.texts}).unique()
-    known = subjects.hash(seed=2).to_numpy()
     with_subject = subjects.is_not_null().to_numpy()
-    about = with_subject[pairs["text"].to_numpy()]
-    lone = pairs.filter(~about)["word"].value_counts(name="count")
-    of_subjects = pairs.filter(about)
+    about = words.of(with_subject).once()
+    known = np.repeat(subjects.drop_nulls().hash(seed=2).to_numpy(), about.counts)
     return Frequencies(
-        lone.select("word", pl.col("count").cast(pl.Int64)),
-        pl.DataFrame({"word": of_subjects["word"], "subject": known[of_subjects["text"].to_numpy()]}).unique(),
+        text_counts(words.of(~with_subject)),
+        pl.DataFrame({"word": about.hashes, "subject": known}).unique(),
         int((~with_subject).sum()),
     )
 
@@ -113,16 +111,15 @@ def sampled(ids: pl.Series, records: int) -> Array:
     return (ids.hash(seed=3).to_numpy() >> np.uint64(32)) < limit * (1 << 32)
 
 
-def phrase_counts(phrases: Terms, chosen: Array) -> pl.DataFrame:
-    """word, count: in how many of the chosen texts each phrase occurs."""
-    inside = np.repeat(chosen, phrases.counts)
-    pairs = pl.DataFrame({"word": phrases.hashes[inside], "text": phrases.texts[inside]}).unique()
-    return pairs["word"].value_counts(name="count").select("word", pl.col("count").cast(pl.Int64))
+def text_counts(terms: Terms) -> pl.DataFrame:
+    """word, count: in how many texts each term occurs."""
+    words, counts = np.unique(terms.once().hashes, return_counts=True)
+    return pl.DataFrame({"word": words, "count": counts}, schema=COUNTS)
 
 
 def common_phrases(counts: list[pl.DataFrame], texts: int, params: Boilerplate) -> pl.Series:
     """Hashes of the phrases that are common among so many sampled texts."""
-    whole = pl.concat([_counts([], []), *counts]).group_by("word").agg(pl.col("count").sum())
+    whole = pl.concat([pl.DataFrame(schema=COUNTS), *counts]).group_by("word").agg(pl.col("count").sum())
     return whole.filter(pl.col("count") >= max(FEWEST, params.share * texts))["word"].sort()
 
 
@@ -130,7 +127,3 @@ def particular(phrases: Terms, common: pl.Series) -> Array:
     """Share of each text's phrases that are not common, float64; 1 for a text without words."""
     known = pl.Series(phrases.hashes).is_in(common.implode()).to_numpy()
     return 1 - phrases.sums(known) / np.maximum(phrases.counts, 1)
-
-
-def _counts(words: list[int], counts: list[int]) -> pl.DataFrame:
-    return pl.DataFrame({"word": words, "count": counts}, schema={"word": pl.UInt64, "count": pl.Int64})

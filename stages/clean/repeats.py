@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import Array, Terms, fold
+from stages.clean.terms import Array, Terms
 
 BANDS, ROWS = 24, 5
 SEED = 42
@@ -23,10 +23,13 @@ CHUNK = 1 << 16
 """Pairs or texts whose signatures are held at a time."""
 
 
-def keys(frame: pl.DataFrame, meta: pl.Series) -> Array:
-    """128 bits that stand for what each record says: uint64 [records, 2]. `meta` is the records' without dates of review."""
+def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
+    """128 bits that stand for what each record says: uint64 [records, 2].
+
+    `folded` are the records' texts as they are compared, `meta` their further fields without dates of review.
+    """
     of_fact = pl.col("fact").is_not_null()
-    parts = [pl.col("kind"), pl.lit(fold(frame["text"])), pl.col("question"), pl.col("answer")]
+    parts = [pl.col("kind"), pl.lit(folded), pl.col("question"), pl.col("answer")]
     parts += [pl.when(of_fact).then(pl.col(name)) for name in ("source", "fact", "value", "unit")]
     parts += [pl.when(of_fact).then(pl.lit(meta))]
     joined = pl.concat_str([part.fill_null("\x00") for part in parts], separator="\x1f")

@@ -6,6 +6,7 @@ A word is a run of letters, marks and digits, in lower case and NFKC; runs of Ch
 Hashes are those of polars, whose version the lock file pins; tests hold one of them fast.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,19 @@ class Terms:
         """Number of terms of each text."""
         return np.diff(self.starts)
 
+    def once(self) -> "Terms":
+        """Each term of a text once, in the order of the hashes."""
+        texts = self.texts
+        order = np.lexsort((self.hashes, texts))
+        hashes = self.hashes[order]
+        new = np.ones(len(hashes), dtype=bool)
+        new[1:] = (hashes[1:] != hashes[:-1]) | (texts[1:] != texts[:-1])  # texts are in their order already
+        return Terms(hashes[new], np.concatenate(([0], np.cumsum(self.sums(new)))))
+
+    def of(self, chosen: Array) -> "Terms":
+        """Those of the chosen texts: bool [texts]."""
+        return Terms(self.hashes[np.repeat(chosen, self.counts)], np.concatenate(([0], np.cumsum(self.counts[chosen]))))
+
     @property
     def texts(self) -> Array:
         """Number of the text that each term stands in."""
@@ -47,13 +61,19 @@ class Terms:
 
 
 def fold(texts: pl.Series) -> pl.Series:
-    """NFKC in lower case, single-spaced: the form in which texts are compared."""
-    return texts.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars(" ")
+    """NFKC in lower case: the form in which clean texts are compared."""
+    other = texts.str.contains(r"[^\x00-\x7f]").fill_null(value=False)
+    return changed(texts, other, lambda some: some.str.normalize("NFKC")).str.to_lowercase()
 
 
-def words(texts: pl.Series) -> Terms:
-    """Words of each text."""
-    found = _chinese_apart(fold(texts)).str.extract_all(WORD)
+def changed(texts: pl.Series, where: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """Texts of which those `where` says so are changed; the others cost nothing."""
+    return texts.scatter(where.arg_true(), change(texts.filter(where))) if where.any() else texts
+
+
+def words(folded: pl.Series) -> Terms:
+    """Words of each text, which `fold` has made."""
+    found = _chinese_apart(folded).str.extract_all(WORD)
     starts = np.concatenate(([0], np.cumsum(found.list.len().to_numpy(), dtype=np.int64)))
     return Terms(found.explode(empty_as_null=False).hash(seed=1).to_numpy(), starts)
 
@@ -82,8 +102,4 @@ def _chinese_apart(texts: pl.Series) -> pl.Series:
     """Texts with a blank between Chinese words."""
     import rjieba
 
-    chinese = texts.str.contains(HAN)
-    if not chinese.any():
-        return texts
-    cut = [" ".join(rjieba.cut(text)) for text in texts.filter(chinese)]
-    return texts.scatter(chinese.arg_true(), cut)
+    return changed(texts, texts.str.contains(HAN), lambda some: pl.Series([" ".join(rjieba.cut(text)) for text in some]))

@@ -215,7 +215,7 @@ LEGAL = "All rights reserved, see the terms."
 
 def scored(texts: list[tuple[str, str]], common: float) -> list[float]:
     """The scores of (subject, text)."""
-    words = terms.words(pl.Series([content for _, content in texts]))
+    words = terms.words(terms.fold(pl.Series([content for _, content in texts])))
     counts = information.frequencies(words, pl.Series([subject for subject, _ in texts]))
     return list(information.scores(words, counts.weights(common)))
 

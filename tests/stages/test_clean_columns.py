@@ -25,14 +25,13 @@ DIRT = st.text(st.one_of(CHARACTERS, st.sampled_from("铁，：℃㎡ｋｇ\u200
 
 @given(st.lists(DIRT, min_size=1, max_size=5))
 def test_a_column_is_cleaned_as_each_text_is(texts: list[str]) -> None:
-    frame = pl.DataFrame({"text": texts})
-    assert frame.select(columns.cleaned("text"))["text"].to_list() == [normalise.clean_text(content) for content in texts]
+    assert columns.cleaned(pl.Series(texts)).to_list() == [normalise.clean_text(content) for content in texts]
 
 
 @given(DIRT)
 def test_cleaning_twice_is_cleaning_once(content: str) -> None:
-    once = pl.DataFrame({"text": [content]}).select(columns.cleaned("text"))
-    assert once.select(columns.cleaned("text")).equals(once)
+    once = columns.cleaned(pl.Series([content]))
+    assert columns.cleaned(once).to_list() == once.to_list()
 
 
 def rows() -> list[dict[str, Any]]:
@@ -51,7 +50,7 @@ def rows() -> list[dict[str, Any]]:
     menu = "Accept all cookies | Manage preferences | Privacy policy"
     found += [text(menu, None, number) for number in range(12)] + [text(f"{menu} {number}", None) for number in range(12)]
     long = "Rust is a mixture of oxides that iron forms where water and air meet on its bare surface, " * 2
-    return found + [text(f"{long}slowly at first.", None), text(f"{long}slowly at the start.", None)]
+    return [*found, text(f"{long}slowly at first.", None), text(f"{long}slowly at the start.", None)]
 
 
 def cleaned(tmp_path: Path, name: str, threads: int) -> Path:

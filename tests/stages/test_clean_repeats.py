@@ -9,14 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.clean.repeats import BANDS, ROWS, Signatures, earlier, signatures
-from stages.clean.terms import phrases, words
+from stages.clean.terms import Terms, fold, phrases, words
 
 VOCABULARY = "alloy boil carbon dense ember flame glass heat iron jewel krypton lead metal neon ore platinum".split()
 LONG = " ".join(VOCABULARY * 3)
 
 
+def words_of(texts: pl.Series) -> Terms:
+    return words(fold(texts))
+
+
 def signed(texts: list[str]) -> np.ndarray:  # type: ignore[type-arg]
-    return signatures(phrases(words(pl.Series(texts))))
+    return signatures(phrases(words_of(pl.Series(texts))))
 
 
 def alike(folder: Path, texts: list[str], similarity: float, step: int = 3) -> list[tuple[int, int]]:
