@@ -58,9 +58,9 @@ def build(table: Any, checks: Any, version: str, folder: Path) -> None:
     """Validate the frame as `clean` does, and let Great Expectations write its pages into `folder`."""
     import great_expectations as gx
 
-    from stages.clean import rules
+    from stages.clean import expectations, rules
 
-    context = rules.quiet_context()
+    context = expectations.quiet_context()
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
     builder = {"class_name": "SiteBuilder", "store_backend": store}
     context.add_data_docs_site("site", builder | {"site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}})
@@ -68,7 +68,7 @@ def build(table: Any, checks: Any, version: str, folder: Path) -> None:
     suite = context.suites.add(gx.ExpectationSuite(name=f"rules-{version}"))
     for rule in checks.rules:
         rules.check_columns(rule, table)
-        expectation = rules.expectation(rule)
+        expectation = rules.expected(rule, table)
         expectation.notes = f"{rule.name}: {rule.message}"
         suite.add_expectation(expectation)
     definition = context.validation_definitions.add(gx.ValidationDefinition(name="facts", data=batch, suite=suite))

@@ -337,6 +337,40 @@ def test_rules_file_errors(tmp_path: Path, content: str, message: str) -> None:
         rules.read_rules(tmp_path / "rules.yaml")
 
 
+def judged(tmp_path: Path, rule: str, rows: list[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Records to set aside, and violations, under one rule."""
+    (tmp_path / "rules.yaml").write_text(f"differences: {{}}\nrules:\n{rule}")
+    reasons, found = rules.violations(rows, rules.read_rules(tmp_path / "rules.yaml"))
+    return list(reasons), found
+
+
+def test_a_warning_lets_a_record_pass(tmp_path: Path) -> None:
+    rule = RULE.replace("EXPECT", "one_of: [Fe]").replace("message: m", "message: m, severity: warn")
+    rejected, found = judged(tmp_path, rule, [fact("iron", "symbol", "Fe"), fact("gold", "symbol", "Ag")])
+    assert not rejected
+    assert [(entry["value"], entry["severity"]) for entry in found] == [("Ag", "warn")]
+
+
+def test_a_rule_that_stops_names_the_first_records(tmp_path: Path) -> None:
+    rule = RULE.replace("EXPECT", "one_of: [Fe]").replace("message: m", "message: only iron, severity: stop")
+    rows = [fact(f"e{number}", "symbol", f"E{number}") for number in range(7)]
+    with pytest.raises(InputError, match=r"rule r stops the run: only iron; mend the source") as caught:
+        judged(tmp_path, rule, rows)
+    assert [line for line in str(caught.value).splitlines() if "value is" in line] == [
+        f"  {row['locator']}: value is {row['value']}" for row in rows[:5]
+    ]
+    assert str(caught.value).endswith("and 2 more")
+    assert judged(tmp_path, rule, [fact("iron", "symbol", "Fe")]) == ([], [])
+
+
+def test_a_value_must_stand_in_another_source(tmp_path: Path) -> None:
+    rule = "- {name: r, when: {attribute: use}, expect: {column: subject, in_source: {source: b, column: subject}}, message: m}"
+    rows = [fact("iron", "use", "steel"), fact("irn", "use", "steel"), fact("iron", "symbol", "Fe", source="b")]
+    assert judged(tmp_path, rule, rows)[0] == [rows[1]["id"]]
+    with pytest.raises(ParamsError, match=r"rule r: no record has a column 'subjct'; did you mean subject\?"):
+        judged(tmp_path, rule.replace("column: subject}}", "column: subjct}}"), rows)
+
+
 def test_a_rule_that_cannot_be_judged_is_never_taken_as_kept(tmp_path: Path) -> None:
     content = "differences: {}\nrules:\n" + RULE.replace("EXPECT", "matches: '('")
     (tmp_path / "rules.yaml").write_text(content)
