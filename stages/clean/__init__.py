@@ -21,7 +21,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from stages.clean import contradictions, information, normalise, rules
-from stages.core import record
+from stages.core import changes, record
 from stages.core.errors import InputError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
@@ -85,6 +85,8 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     report = summary(ledger, sources, len(before), len(disputes))
     write_json(metrics, report)
     show(report)
+    if compared := changes.compare("clean", out):
+        print(f"  {compared}")
 
 
 def before_rules(rows: list[Row], params: Params) -> Ledger:
