@@ -118,7 +118,10 @@ def unusable(reason: str) -> None:
 
 def prune(limit: int) -> tuple[int, int]:
     """Remove what was not used for longest until at most `limit` bytes are left, and what kills left; (files, bytes) removed."""
-    found = [(path, path.stat()) for path in files()]
+    found = []
+    for path in files():
+        with suppress(FileNotFoundError):  # a running stage has renamed it
+            found.append((path, path.stat()))
     kept = removed = size = 0
     for path, status in sorted(found, key=lambda item: -item[1].st_mtime_ns):
         kept += status.st_size
