@@ -4,12 +4,17 @@ A table of digests of the last run lies beside the memo's results, never in an o
 byte depends on it. Digests are polars' row hashes, which hold for one version of polars; after another, there is no last run.
 """
 
+import errno
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.core import memo
+
+AT_ONCE = 1_000_000
+"""Records that are compared at once."""
 
 
 class Changes(NamedTuple):
@@ -29,32 +34,47 @@ class Changes(NamedTuple):
 def compare(stage: str, folder: Path) -> Changes | None:
     """The records and rejected records in `folder` against those of the stage's last run here, which they then are.
 
-    None where there was none, or where the memo cannot be used. Ids count once.
+    None where there was none, or where the memo cannot be used. Ids count once. Memory does not grow with the number of records.
     """
     import polars
     from polars.exceptions import PolarsError
 
     here = hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
     place = memo.folder() / "last" / here / f"{stage}-{polars.__version__}.parquet"
-    now = polars.concat([digests(folder / f"{name}.parquet") for name in ("records", "rejected")]).unique("id")
-    try:
-        found = counted(polars.read_parquet(place), now)
-    except (OSError, PolarsError):  # none yet, or damaged
-        found = None
-    memo.keep(place, now.write_parquet)
-    return found
+    found: list[Changes] = []
+
+    def write(path: Path) -> None:
+        try:
+            polars.concat([digests(folder / f"{name}.parquet") for name in ("records", "rejected")]).sink_parquet(path)
+        except PolarsError as error:  # so it calls a full disk
+            raise OSError(errno.EIO, str(error)) from None
+        with suppress(OSError, PolarsError):  # none yet, or damaged
+            found.append(counted(place, path))
+
+    memo.keep(place, write)
+    return next(iter(found), None)
 
 
 def digests(path: Path) -> Any:
-    """(id, digest) of a table's records, both 64-bit hashes."""
+    """(id, digest) of a table's records, both 64-bit hashes, as a lazy frame."""
     import polars
 
     rest = polars.struct(polars.exclude("id"))
-    return polars.scan_parquet(path).select(id=polars.col("id").hash(), digest=rest.hash()).collect(engine="streaming")
+    return polars.scan_parquet(path).select(id=polars.col("id").hash(), digest=rest.hash())
 
 
-def counted(before: Any, now: Any) -> Changes:
-    """What differs between two tables of digests."""
-    both = before.join(now, on="id", suffix="_now")
-    same = both.filter(both["digest"] == both["digest_now"]).height
-    return Changes(both.height - same, now.height - both.height, before.height - both.height, same)
+def counted(before: Path, now: Path) -> Changes:
+    """What differs between two files of digests, a part of the ids at a time."""
+    import polars
+
+    tables = [polars.scan_parquet(path) for path in (before, now)]
+    rows = max(table.select(polars.len()).collect().item() for table in tables)
+    parts = 1 + rows // AT_ONCE
+    total = Changes(0, 0, 0, 0)
+    for part in range(parts):
+        old, new = (table.filter(polars.col("id") % parts == part).collect().unique("id") for table in tables)
+        both = old.join(new, on="id", suffix="_now")
+        same = both.filter(both["digest"] == both["digest_now"]).height
+        found = (both.height - same, new.height - both.height, old.height - both.height, same)
+        total = Changes(*map(sum, zip(total, found, strict=True)))
+    return total

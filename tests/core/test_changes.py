@@ -74,5 +74,27 @@ def test_damage_and_a_folder_that_cannot_be_used(
     assert "records.parquet: Not a directory" in capsys.readouterr().err
 
 
+def test_a_full_disk_costs_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import polars
+
+    def full(*_: object) -> None:
+        raise polars.exceptions.ComputeError("underlying IO error: No space left on device")
+
+    memo.unusable.cache_clear()
+    monkeypatch.setattr(polars.LazyFrame, "sink_parquet", full)
+    assert changes.compare("clean", write(tmp_path / "out", ({"a": "iron"}, {}))) is None
+    assert "No space left on device; results are computed anew" in capsys.readouterr().err
+    assert not memo.files()
+
+
+def test_parts_of_the_ids_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {f"{number:03d}": "iron" for number in range(100)}
+    now = before | {"005": "neon", "new": "iron"}
+    del now["007"]
+    monkeypatch.setattr(changes, "AT_ONCE", 7)
+    changes.compare("clean", write(tmp_path, (before, {})))
+    assert changes.compare("clean", write(tmp_path, (now, {}))) == Changes(1, 1, 1, 98)
+
+
 def test_what_a_summary_says() -> None:
     assert str(Changes(12, 3, 5, 99980)) == "changed 12, new 3, deleted 5, unchanged 99,980 since the last run here"
