@@ -15,6 +15,7 @@ COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
     "diff": "compare two knowledge versions fact by fact, and what the model made of each",
     "docs": "build pages that show what every rule found in the records",
+    "memo": "show or prune what the pipeline remembers of expensive results",
     "merge-driver": "merge dvc.lock stage by stage, and say what must run again",
     "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
     "release": "tag this version and put MLflow's alias on its model, as one act",

@@ -26,7 +26,7 @@ from stages.clean.columns import COLUMNS
 from stages.clean.corpus import batches
 from stages.clean.filtering import Filtered, filtered
 from stages.clean.ledger import Ledger
-from stages.core import record
+from stages.core import changes, record
 from stages.core.errors import InputError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
@@ -72,6 +72,8 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     report = summary(corpus.ledger, tally, sources, before, len(disputes))
     write_json(metrics, report)
     show(report)
+    if compared := changes.compare("clean", out):
+        print(f"  {compared}")
 
 
 def verify(corpus: Filtered, source: Path, checks: rules.Rules, params: contradictions.Params) -> tuple[list[Row], list[Row]]:
