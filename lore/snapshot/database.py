@@ -1,7 +1,8 @@
 """One database, read in one read-only transaction that sees one state of it, row by row from a server-side cursor.
 
 PostgreSQL: REPEATABLE READ, READ ONLY. MySQL and MariaDB: START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY (tables without
-transactions, such as MyISAM's, may change meanwhile). SQLite: the file is opened read-only, one read transaction.
+transactions, such as MyISAM's, may change meanwhile). SQLite: the file is opened read-only, one read transaction; a writer waits
+meanwhile, unless the database keeps a write-ahead log.
 
 The URL comes from an environment variable. What a driver says is shown without the URL's password.
 """
