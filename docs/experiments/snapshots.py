@@ -10,7 +10,6 @@ must then be the former one or the new one, whole, and the next run must arrive 
 connection.
 """
 
-import datetime
 import hashlib
 import json
 import os
@@ -141,7 +140,7 @@ def kills(kind: str, server: servers.Server, folder: Path) -> None:
     file, record = root / "data/raw/items.json", root / "data/snapshots/items.json"
     peak(root, environment)
     _, whole = peak(root, environment)
-    print(f"{datetime.date.today()}: a run takes {whole:.1f} s")
+    print(f"a run takes {whole:.1f} s", flush=True)
     outcomes = {"former": 0, "new": 0, "broken": 0, "litter": 0, "not recovered": 0, "connections": 0, "partial left": 0}
     for turn, (moment, kill) in enumerate((moment, kill) for moment in MOMENTS for kill in ("group", "leader")):
         former = file.read_bytes(), record.read_bytes()

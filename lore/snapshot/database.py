@@ -164,8 +164,6 @@ def arguments(url: URL) -> dict[str, Any]:
 
 def told(error: BaseException, url: URL, variable: str, connected: bool) -> str:
     """What a driver says, without anything secret, and what to do."""
-    if isinstance(error, ModuleNotFoundError):
-        return f"the driver for {url.get_backend_name()} is not installed; make setup"
     if isinstance(error, UnicodeEncodeError):  # its text shows what could not be encoded, perhaps of a password
         return f"{variable} or the query holds characters that the driver cannot send"
     original = getattr(error, "orig", None) or error

@@ -224,6 +224,11 @@ def test_a_query_that_fails_and_one_that_writes(
     assert "3 rows" in lore("snapshot")
 
 
+def test_a_select_that_gives_no_rows(mariadb: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+    point(mariadb, live, monkeypatch, "SELECT 1 INTO @one")
+    assert "the query gives no rows; write one SELECT" in lore("snapshot", code=1)
+
+
 def test_postgresql_refuses_to_write(postgresql: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
     postgresql.execute("CREATE SEQUENCE IF NOT EXISTS steps")
     point(postgresql, live, monkeypatch, "SELECT nextval('steps') AS id")
