@@ -20,6 +20,7 @@ COMMANDS = {
     "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
     "release": "tag this version and put MLflow's alias on its model, as one act",
     "rollback": "go back to an earlier version: data, models, metrics and MLflow's alias, as one act",
+    "snapshot": "bring rows of a live database into the project, as a file that is versioned",
     "trace": "follow an answer back to the raw file, or a source forward to every answer",
     "verify": "make a revision anew elsewhere, and prove it the same to the bit or name the first difference",
     "versions": "list the knowledge versions with their facts and scores",
