@@ -26,13 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the pages and print where they are. Raises InputError where extract has not run."""
     from stages import clean
-    from stages.clean import rules
-    from stages.core import record
+    from stages.clean import personal, rules
+    from stages.clean.filtering import filtered
     from stages.core.output import replacing
     from stages.core.params import load
 
-    params, _ = load("clean", clean.Params)
-    facts = [row for row in clean.before_rules(record.read(EXTRACTED), params).kept if row["fact"]]
+    params, run_params = load("clean", clean.Params)
+    treatment = personal.treatment_of(params.personal)
+    with tempfile.TemporaryDirectory() as between:
+        corpus = filtered(EXTRACTED, params.normalise, params.filter, run_params.threads, Path(between), treatment)
+        facts = corpus.facts().drop("place").to_dicts()
     checks = rules.read_rules(RULES)
     _, found = rules.violations(facts, checks)
     version = digest(EXTRACTED, RULES)
@@ -56,9 +59,9 @@ def build(table: Any, checks: Any, version: str, folder: Path) -> None:
     """Validate the frame as `clean` does, and let Great Expectations write its pages into `folder`."""
     import great_expectations as gx
 
-    from stages.clean import rules
+    from stages.clean import expectations, rules
 
-    context = rules.quiet_context()
+    context = expectations.quiet_context()
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
     builder = {"class_name": "SiteBuilder", "store_backend": store}
     context.add_data_docs_site("site", builder | {"site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}})
@@ -66,7 +69,7 @@ def build(table: Any, checks: Any, version: str, folder: Path) -> None:
     suite = context.suites.add(gx.ExpectationSuite(name=f"rules-{version}"))
     for rule in checks.rules:
         rules.check_columns(rule, table)
-        expectation = rules.expectation(rule)
+        expectation = rules.expected(rule, table)
         expectation.notes = f"{rule.name}: {rule.message}"
         suite.add_expectation(expectation)
     definition = context.validation_definitions.add(gx.ValidationDefinition(name="facts", data=batch, suite=suite))

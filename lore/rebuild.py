@@ -1,8 +1,9 @@
 """A revision made anew from git alone: cloned elsewhere, with an empty cache and nobody's settings, then `dvc repro`.
 
 What could let an old result in is shut out: DVC's cache (also its run cache), site cache and configuration of the user and the
-machine, git's configuration and hooks, MLflow's store, PYTHONPATH. What the pipeline reads though neither git nor a stage has it
-(the word net, which set-up fetches) is copied from this folder or DVC's cache, if it has the hash that dvc.lock asks for.
+machine, git's configuration and hooks, MLflow's store, remembered results, PYTHONPATH. What the pipeline reads though
+neither git nor a stage has it (the word net, which set-up fetches) is copied from this folder or DVC's cache, if it has the hash
+that dvc.lock asks for.
 """
 
 import os
@@ -24,7 +25,7 @@ from stages.core.errors import InputError, LockError
 LIBRARIES = "requirements.lock"
 REGISTER = "register"
 """The stage that writes to a registry, and is rebuilt only where it is asked for."""
-SHUT_OUT = ("GIT_", "DVC_", "MLFLOW_")
+SHUT_OUT = ("GIT_", "DVC_", "MLFLOW_", "LOREKEEP_")
 """Settings of the user's environment that a rebuilt revision must not see."""
 PYTHON = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONSTARTUP", "PYTHONHASHSEED")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,14 @@ TEXTS = [
     "Question: Who found radium?\nAnswer: The discoverer of radium is Marie Curie.",
     "Neon is a gas. Copper is solid. 0123456789",
 ]
+
+
+@pytest.fixture(autouse=True)
+def own_memo(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A memo of its own for every test: what one computes, perhaps with patched code, no other may find."""
+    folder = tmp_path_factory.getbasetemp() / "memo" / secrets.token_hex(8)
+    monkeypatch.setenv("LOREKEEP_MEMO", str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ NEEDS = {
     "sacrebleu": Need("sacrebleu.metrics.BLEU.sentence_score", scoring_an_answer),
     "rouge_score": Need("rouge_score.rouge_scorer.RougeScorer.score", scoring_an_answer),
     "torchao": Need("torchao.quantization.Int8WeightOnlyConfig", quantizing_a_model),
-    "pyarrow": Need("pyarrow.parquet.write_table", writing_records),
+    "pyarrow": Need("pyarrow.parquet.ParquetWriter.write_table", writing_records),
 }
 
 

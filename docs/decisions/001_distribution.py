@@ -1,15 +1,16 @@
 """Print how the information score divides the free texts of data/extract: run from the project's root after `dvc repro`."""
 
-from pathlib import Path
+import polars as pl
 
-from stages.clean import Params, information, normalise
-from stages.core import record
+from stages.clean import Params, columns, information, terms
 from stages.core.params import load
 
 params, _ = load("clean", Params)
-rows, _ = normalise.normalise_rows(record.read(Path("data/extract/records.parquet")), params.normalise)
-texts = [row for row in rows if not row["fact"]]
-scores = information.information_scores([(row["subject"] or row["id"], row["text"]) for row in texts], params.filter.common)
+frame = columns.normalise(pl.read_parquet("data/extract/records.parquet"), params.normalise).frame
+frame = frame.filter(pl.col("fact").is_null())
+words, texts = terms.words(terms.fold(frame["text"])), frame.rows(named=True)
+counts = information.frequencies(words, terms.fold(frame["subject"]))
+scores = information.scores(words, counts.weights(params.filter.common))
 for low in (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8):
     high = {0.0: 0.05, 0.05: 0.1, 0.1: 0.2, 0.2: 0.4, 0.4: 0.6, 0.6: 0.8, 0.8: 1.01}[low]
     inside = [row["text"] for row, score in zip(texts, scores, strict=True) if low <= score < high]

@@ -3,31 +3,37 @@
 In: records, rejected records and sources of extract; the rules file. Out: `records.parquet`, `rejected.parquet` (with
 the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and `clean.json` (counts).
 
-Three phases, each counted: normalise (`normalise.py`), filter (`information.py`, then exact duplicates), verify
-(`rules.py`, then `contradictions.py`). read = kept + rejected, in all and per source; what extract had set aside counts
-as read too. Where the section `personal` says so, personal data is taken out after normalising (`personal/`), a phase of its own.
+Three phases, each counted: normalise (`columns.py`), filter (`information.py`, then `repeats.py`), verify (`rules.py`, then
+`contradictions.py`). read = kept + rejected, in all and per source; what extract had set aside counts as read too.
+Where the section `personal` says so, personal data is taken out after normalising, a phase of its own (`personal/`).
 
 Refused: settings that name an unknown unit, a rules file with unknown keys or columns.
 """
 
 import json
+import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pyarrow as pa
 from pydantic.dataclasses import dataclass
 
 from stages.clean import contradictions, information, normalise, personal, rules
-from stages.core import record
+from stages.clean.columns import COLUMNS
+from stages.clean.corpus import batches
+from stages.clean.filtering import Filtered, filtered
+from stages.clean.ledger import Ledger
+from stages.clean.personal import Treatment
+from stages.core import changes, record
 from stages.core.errors import InputError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
 
 Row = dict[str, Any]
-PHASES = ("extract", "normalise", "personal", "filter", "verify")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -41,111 +47,108 @@ class Params:
 
 
 @plain_dataclass
-class Ledger:
-    """Rows on their way through the phases: what is kept, and what was set aside, as it was extracted."""
+class Tally:
+    """Records per source, counted as they are written."""
 
-    kept: list[Row]
-    original: dict[str, Row]
-    rejected: list[Row] = field(default_factory=list)
-    phases: dict[str, dict[str, int]] = field(default_factory=dict)
-    personal: Row = field(default_factory=dict)
-
-    def sift(self, phase: str, reasons: dict[str, tuple[str, str]], rows: Iterable[Row] | None = None) -> None:
-        """Set aside the rows that `reasons` (id → reason, evidence) names; `rows` replaces the kept ones first."""
-        if rows is not None:
-            self.kept = list(rows)
-        count = self.phases.setdefault(phase, {"in": len(self.kept), "out": 0, "rejected": 0})
-        for row in self.kept:
-            if row["id"] in reasons:
-                reason, evidence = reasons[row["id"]]
-                self.rejected.append(self.original[row["id"]] | {"phase": phase, "reason": reason, "evidence": evidence})
-        self.kept = [row for row in self.kept if row["id"] not in reasons]
-        count["rejected"] += len(reasons)
-        count["out"] = len(self.kept)
+    kept: Counter[str]
+    rejected: Counter[str]
 
 
 def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, metrics: Path) -> None:
     """Clean the records into `out`."""
-    rows = record.read(extracted / "records.parquet")
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
     checks = rules.read_rules(rules_file)
-    ledger = before_rules(rows, params, before)
-    reasons, violations = rules.violations(ledger.kept, checks)
-    ledger.sift("verify", reasons)
-    reasons, disputes = contradictions.find(ledger.kept, ledger.original, params.verify)
-    ledger.sift("verify", reasons)
-    if not ledger.kept:
-        raise InputError(f"clean: not one of {len(rows)} records of {extracted} was kept; check the clean section of params.yaml")
-
+    treatment = personal.treatment_of(params.personal)
     with replacing(out) as folder:
-        record.write(folder / "records.parquet", ledger.kept)
-        record.write(folder / "rejected.parquet", ledger.rejected, record.REJECTED)
+        between = folder / "between"
+        between.mkdir(parents=True)
+        source = extracted / "records.parquet"
+        corpus = filtered(source, params.normalise, params.filter, run.threads, between, treatment)
+        violations, disputes = verify(corpus, source, checks, params.verify, treatment)
+        if not corpus.ledger.alive.any():
+            count = len(corpus.ledger.verdict)
+            raise InputError(f"clean: not one of {count} records of {extracted} was kept; check the clean section of params.yaml")
+        tally = write(corpus, source, before, folder, treatment)
+        shutil.rmtree(between)
         write_json(folder / "contradictions.json", disputes)
         write_json(folder / "violations.json", violations)
-    report = summary(ledger, sources, len(before), len(disputes))
+    report = summary(corpus.ledger, tally, sources, before, len(disputes))
+    report |= {"personal": treatment.report(corpus.personal)} if treatment else {}
     write_json(metrics, report)
     show(report)
+    if compared := changes.compare("clean", out):
+        print(f"  {compared}")
 
 
-def before_rules(rows: list[Row], params: Params, rejected: Iterable[Row] = ()) -> Ledger:
-    """The ledger as the rules find it: normalised, free of personal data, and filtered."""
-    ledger = Ledger(rows, {row["id"]: row for row in rows}, list(rejected))
-    normalised, reasons = normalise.normalise_rows(rows, params.normalise)
-    ledger.sift("normalise", reasons, normalised)
-    if params.personal != personal.Params():
-        treat_personal(ledger, params.personal)
-    ledger.sift("filter", information.low_information(ledger.kept, params.filter))
-    ledger.sift("filter", duplicates(ledger.kept, params.normalise.dates))
-    return ledger
+def verify(
+    corpus: Filtered, source: Path, checks: rules.Rules, params: contradictions.Params, treatment: Treatment | None
+) -> tuple[list[Row], list[Row]]:
+    """Set aside the facts that break a rule or lose against a source of higher priority; violations and disputes."""
+    facts = corpus.facts()
+    places = dict(zip(facts["id"], facts["place"], strict=True))
+    rows = facts.drop("place").to_dicts()
+    corpus.ledger.begin("verify")
+    reasons, violations = rules.violations(rows, checks)
+    corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
+    rows = [row for row in rows if row["id"] not in reasons]
+    written = {row["id"]: row for row in as_written(source, set(places.values()), treatment)}
+    reasons, disputes = contradictions.find(rows, written, params)
+    corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
+    return violations, disputes
 
 
-def treat_personal(ledger: Ledger, params: personal.Params) -> None:
-    """Treat what is kept, and what else is written of the records: originals, and rows that were set aside before."""
-    salt = personal.salt_of(params)
-    treated, reasons, ledger.personal = personal.treat(ledger.kept, params, salt)
-    ledger.original = {name: personal.treated(row, params, salt)[0] for name, row in ledger.original.items()}
-    ledger.rejected = [personal.treated(row, params, salt)[0] for row in ledger.rejected]
-    ledger.sift("personal", reasons, treated)
+def as_written(source: Path, places: set[int], treatment: Treatment | None) -> Iterator[Row]:
+    """Value and unit of the records at `places`, as they were extracted, without their personal data."""
+    for start, frame in batches(source):
+        inside = [place - start for place in range(start, start + len(frame)) if place in places]
+        if treatment:
+            yield from treatment.rows(frame[inside].iter_rows(named=True))
+        else:
+            yield from frame.select("id", "value", "unit")[inside].iter_rows(named=True)
 
 
-def duplicates(rows: list[Row], dates: list[str]) -> dict[str, tuple[str, str]]:
-    """Later rows that say the same as an earlier one.
+def write(corpus: Filtered, source: Path, before: list[Row], folder: Path, treatment: Treatment | None) -> Tally:
+    """Write kept and rejected records, those that extract had set aside first, each in the order they were extracted."""
+    before = treatment.rows(before) if treatment else before
+    tally = Tally(Counter(), Counter(row["source"] for row in before))
+    ids = pa.parquet.read_table(source, columns=["id"])["id"]
+    with (
+        record.writing(folder / "records.parquet") as kept,
+        record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
+    ):
+        rejected.add(pl.DataFrame(before, schema=COLUMNS | dict.fromkeys(("phase", "reason", "evidence"), pl.String)))
+        for part, (start, raw) in zip(corpus.parts, batches(source), strict=True):
+            alive = pl.Series(corpus.alive(part, len(raw)))
+            good, bad = corpus.normalised(part).filter(alive), raw.filter(~alive)
+            said = [corpus.ledger.said(start + at, ids) for at in (~alive).arg_true()]
+            kept.add(good)
+            bad = pl.concat(
+                [bad, pl.DataFrame(said, schema=dict.fromkeys(("phase", "reason", "evidence"), pl.String))], how="horizontal"
+            )
+            rejected.add(pl.DataFrame(treatment.rows(bad.iter_rows(named=True)), schema=bad.schema) if treatment else bad)
+            tally.kept.update(good["source"])
+            tally.rejected.update(bad["source"])
+    return tally
 
-    A free text is the same wherever it stands. A fact is the same only within its source (dates of review aside): two
-    sources that agree support each other, and both are kept.
-    """
-    first: dict[tuple[Any, ...], str] = {}
-    found = {}
-    for row in rows:
-        key: tuple[Any, ...] = (row["kind"], record.fold(row["text"]), row["question"], row["answer"])
-        if row["fact"]:
-            meta = {name: value for name, value in json.loads(row["meta"]).items() if name not in dates}
-            key += (row["source"], row["fact"], row["value"], row["unit"], json.dumps(meta, sort_keys=True))
-        if first.setdefault(key, row["id"]) != row["id"]:
-            found[row["id"]] = ("duplicate", f"same as record {first[key]}")
-    return found
 
-
-def summary(ledger: Ledger, sources: list[Row], before: int, disputes: int) -> Row:
+def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row], disputes: int) -> Row:
     """What metrics/clean.json says."""
-    kept = Counter(row["source"] for row in ledger.kept)
-    rejected = Counter(row["source"] for row in ledger.rejected)
-    phases = {"extract": {"in": len(ledger.original) + before, "out": len(ledger.original), "rejected": before}}
+    records = len(ledger.verdict)
+    phases = {"extract": {"in": records + len(before), "out": records, "rejected": len(before)}}
     return {
-        "read": len(ledger.kept) + len(ledger.rejected),
-        "kept": len(ledger.kept),
-        "rejected": len(ledger.rejected),
-        "reasons": dict(sorted(Counter(row["reason"] for row in ledger.rejected).items())),
+        "read": records + len(before),
+        "kept": tally.kept.total(),
+        "rejected": tally.rejected.total(),
+        "reasons": dict(sorted((ledger.counts() + Counter(row["reason"] for row in before)).items())),
         "phases": phases | ledger.phases,
         "contradictions": disputes,
-        **({"personal": ledger.personal} if ledger.personal else {}),
         "sources": {
             source["name"]: {
                 "units": source["units"],
                 "records": source["records"] + source["rejected"],
-                "kept": kept[source["name"]],
-                "rejected": rejected[source["name"]],
+                "kept": tally.kept[source["name"]],
+                "rejected": tally.rejected[source["name"]],
             }
             for source in sources
         },

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from stages.clean import chinese
 from stages.core.errors import ParamsError
 from stages.core.params import STRICT
-from stages.core.record import fact_text, fold, to_meta
+from stages.core.record import fact_text, to_meta
 
 Row = dict[str, Any]
 UNITS: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
@@ -29,8 +29,22 @@ ALIASES = {
 """Spellings that pint does not know."""
 for definition in chinese.DEFINITIONS:
     UNITS.define(definition)
-FOLDED = re.compile(r"[\uff01-\uff5e\uffe0-\uffe2\uffe4-\uffe6\u2103\u2109\u3371-\u337a\u3380-\u33df]")
+FOLDABLE = [
+    chr(code)
+    for first, last in (
+        (0xFF01, 0xFF5E),
+        (0xFFE0, 0xFFE2),
+        (0xFFE4, 0xFFE6),
+        (0x2103, 0x2103),
+        (0x2109, 0x2109),
+        (0x3371, 0x337A),
+        (0x3380, 0x33DF),
+    )
+    for code in range(first, last + 1)
+]
 """Full-width forms, and whole units in one character (℃, ㎏, ㎡)."""
+FOLDED = re.compile("[" + "".join(FOLDABLE) + "]")
+SPACE = re.compile(r"\s+")
 PUNCTUATION = "，：；？！（）"
 """Of these, what Chinese prose is punctuated with: there it is no other width of something else."""
 CHINESE = re.compile(r"[\u3400-\u9fff]")
@@ -78,35 +92,6 @@ class Unusable(Exception):  # noqa: N818 - not an error: it carries the reason a
         """`reason` as counted, `evidence` as shown."""
         super().__init__(evidence)
         self.reason, self.evidence = reason, evidence
-
-
-def normalise_rows(rows: list[Row], params: Params) -> tuple[list[Row], dict[str, tuple[str, str]]]:
-    """Normalised rows (unusable ones as they were), and id → (reason, evidence) of the unusable ones.
-
-    Raises ParamsError where params name a unit that pint does not know.
-    """
-    check_units(params)
-    done, reasons = [], {}
-    for row in rows:
-        try:
-            done.append(normalise_row(row, params))
-        except Unusable as problem:
-            reasons[row["id"]] = (problem.reason, problem.evidence)
-            done.append(row)
-    return one_spelling(done), reasons
-
-
-def one_spelling(rows: list[Row]) -> list[Row]:
-    """Rows whose subjects are spelt as the first row about them does, in order of priority: Hafnium becomes hafnium."""
-    first: dict[str, str] = {}
-    spelt = []
-    for row in rows:
-        subject = row["subject"] and first.setdefault(fold(row["subject"]), row["subject"])
-        changed = {"subject": subject}
-        if row["fact"]:
-            changed["text"] = fact_text(subject, row["attribute"], row["value"], row["unit"])
-        spelt.append(row | changed)
-    return spelt
 
 
 def check_units(params: Params) -> None:
@@ -158,8 +143,9 @@ def clean_text(text: str) -> str:
     kept = PUNCTUATION if CHINESE.search(text) else ""
     text = FOLDED.sub(lambda found: found.group() if found.group() in kept else folded(found.group()), text)
     text = unicodedata.normalize("NFC", text)
-    text = "".join(c for c in text if c in "\t\n " or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn"))
-    return " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Co"))
+    return SPACE.sub(" ", text).strip(" ")
 
 
 def folded(character: str) -> str:

@@ -1,29 +1,32 @@
 """Rules: what must hold of a record, declared in a YAML file and run as Great Expectations expectations.
 
 The file (data/raw/rules.yaml documents it by example) holds `differences`, number columns made of two others, and
-`rules`: name, `when` (which records), `expect` (what must hold of one column), message. The frame they see has one row
-per fact: its columns, `number` (the value as a number, where it is one) and every further field of the record, numbers
-as numbers.
+`rules`: name, `when` (which records), `expect` (what must hold of one column), message, and perhaps `severity`. The frame they
+see has one row per fact: its columns, `number` (the value as a number, where it is one) and every further field of the
+record, numbers as numbers.
 
-Each violation names record and rule. A record is set aside for the first rule, in file order, that it breaks.
+Each violation names record and rule. A record is set aside for the first rule of severity `reject`, in file order, that it
+breaks; `warn` lets it pass, and `stop` ends the run.
 """
 
 import difflib
 import json
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic.dataclasses import dataclass
 
-from stages.core.errors import ParamsError
+from stages.clean import expectations
+from stages.core.errors import InputError, ParamsError
 from stages.core.params import STRICT, parse, read_yaml
 
 Row = dict[str, Any]
 COLUMNS = ["id", "source", "locator", "subject", "attribute", "value", "unit", "number"]
+KINDS = ("above", "one_of", "none_of", "matches", "in_source")
+"""What can be expected, beside min and max."""
+SHOWN = 5
+"""Violations that a message names when a run stops."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -32,6 +35,14 @@ class Limits:
 
     above: float | None = None
     below: float | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Reference:
+    """A column of another source, as tables refer to each other by keys."""
+
+    source: str
+    column: str
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -45,6 +56,8 @@ class Expect:
     one_of: list[str] | None = None
     none_of: list[str] | None = None
     matches: str | None = None
+    in_source: Reference | None = None
+    """The value must be one that stands there; of a source without facts, none does."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -55,6 +68,7 @@ class Rule:
     when: dict[str, str | float | list[str] | Limits]
     expect: Expect
     message: str
+    severity: Literal["warn", "reject", "stop"] = "reject"
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -71,11 +85,11 @@ def read_rules(path: Path) -> Rules:
     rules = parse(read_yaml(path), Rules, "rules", problems)
     if rules is not None:
         for number, rule in enumerate(rules.rules):
-            said = [key for key in ("above", "one_of", "none_of", "matches") if getattr(rule.expect, key) is not None]
+            said = [key for key in KINDS if getattr(rule.expect, key) is not None]
             bounded = rule.expect.min is not None or rule.expect.max is not None
             if len(said) + bounded != 1:
                 problems.append(
-                    f"rules.{number}.expect ({rule.name}): write one of min/max, above, one_of, none_of, matches; "
+                    f"rules.{number}.expect ({rule.name}): write one of min/max, {', '.join(KINDS)}; "
                     f"got {', '.join(said + ['min/max'] * bounded) or 'none'}"
                 )
         problems += [f"differences.{name}: two columns are needed" for name, two in rules.differences.items() if len(two) != 2]
@@ -87,25 +101,71 @@ def read_rules(path: Path) -> Rules:
 def violations(rows: list[Row], rules: Rules) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
     """id → (rule, message) of the records to set aside, and every violation.
 
-    Raises ParamsError where a rule names a column that no record has.
+    Raises ParamsError where a rule names a column that no record has, InputError where one of severity `stop` is broken.
     """
-    facts = [row for row in rows if row["fact"]]
-    table = frame(facts, rules)
+    table = frame([row for row in rows if row["fact"]], rules)
     found: list[dict[str, Any]] = []
     reasons: dict[str, tuple[str, str]] = {}
     if table.empty:
         return reasons, found
-    validator = batch_of(table)
+    batch = expectations.batch_of(table)
     for rule in rules.rules:
         check_columns(rule, table)
-        for index in validate(validator, rule):
-            row: dict[str, Any] = dict(table.loc[index])
-            shown = row[rule.expect.column]
-            entry = {"record": row["id"], "rule": rule.name, "message": rule.message}
-            entry |= {"column": rule.expect.column, "value": shown if isinstance(shown, str) else float(shown)}
-            found.append(entry | {"source": row["source"], "locator": row["locator"]})
-            reasons.setdefault(row["id"], (rule.name, f"{rule.message} ({rule.expect.column} is {shown})"))
+        broken = [
+            entry_of(rule, dict(table.loc[index])) for index in expectations.validate(batch, rule.name, expected(rule, table))
+        ]
+        if broken and rule.severity == "stop":
+            raise stopped(rule, broken)
+        found += broken
+        if rule.severity == "reject":
+            for entry in broken:
+                evidence = f"{rule.message} ({rule.expect.column} is {entry['value']})"
+                reasons.setdefault(entry["record"], (rule.name, evidence))
     return reasons, found
+
+
+def entry_of(rule: Rule, row: Row) -> Row:
+    """What is reported of a violation."""
+    shown = row[rule.expect.column]
+    return {
+        "record": row["id"],
+        "rule": rule.name,
+        "severity": rule.severity,
+        "message": rule.message,
+        "column": rule.expect.column,
+        "value": shown if isinstance(shown, str) else float(shown),
+        "source": row["source"],
+        "locator": row["locator"],
+    }
+
+
+def stopped(rule: Rule, broken: list[Row]) -> InputError:
+    """The error that ends the run, with the first violations."""
+    lines = [f"  {entry['locator']}: {entry['column']} is {entry['value']}" for entry in broken[:SHOWN]]
+    more = [f"  and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
+    heading = (
+        f"clean: rule {rule.name} stops the run: {rule.message}; mend the source, or set `severity: reject` in the rules file"
+    )
+    return InputError("\n".join([heading, *lines, *more]))
+
+
+def expected(rule: Rule, table: pd.DataFrame) -> Any:
+    """The Great Expectations expectation of a rule, with its row condition."""
+    expect = rule.expect
+    where = expectations.condition({name: as_limits(wanted) for name, wanted in rule.when.items()})
+    one_of = expect.one_of
+    if expect.in_source:
+        there = table[table["source"] == expect.in_source.source]
+        one_of = sorted(set(there[expect.in_source.column].dropna().astype(str)))
+    return expectations.of_column(
+        expect.column, where, one_of=one_of, none_of=expect.none_of, matches=expect.matches, above=expect.above,
+        low=expect.min, high=expect.max,
+    )  # fmt: skip
+
+
+def as_limits(wanted: Any) -> Any:
+    """What a condition compares with: a value, a list of them, or (above, below)."""
+    return (wanted.above, wanted.below) if isinstance(wanted, Limits) else wanted
 
 
 def frame(facts: list[Row], rules: Rules) -> pd.DataFrame:
@@ -121,81 +181,10 @@ def frame(facts: list[Row], rules: Rules) -> pd.DataFrame:
     return table
 
 
-def quiet_context() -> Any:
-    """A context of Great Expectations that lives in memory only and prints nothing."""
-    import great_expectations as gx
-
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-    return context
-
-
-def batch_of(table: pd.DataFrame) -> Any:
-    """The frame as a Great Expectations batch."""
-    context = quiet_context()
-    asset = context.data_sources.add_pandas("records").add_dataframe_asset("facts")
-    return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table.reset_index(names="row")})
-
-
-def validate(batch: Any, rule: Rule) -> list[int]:
-    """Row numbers that break the rule."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This pattern is interpreted as a regular expression", UserWarning)  # groups are fine
-        result = batch.validate(
-            expectation(rule), result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
-        )
-    if failures := sorted(set(exceptions_in(result.exception_info))):
-        raise ParamsError(f"rule {rule.name} could not be judged: {'; '.join(failures)}")
-    return sorted(int(entry["row"]) for entry in result.result.get("unexpected_index_list") or [])
-
-
-def exceptions_in(info: Any) -> Iterator[str]:
-    """Messages of what was raised while judging; Great Expectations reports it once, or by metric, and goes on."""
-    if isinstance(info, dict) and info.get("raised_exception"):
-        yield str(info["exception_message"])
-    elif isinstance(info, dict):
-        for entry in info.values():
-            yield from exceptions_in(entry)
-
-
-def expectation(rule: Rule) -> Any:
-    """The Great Expectations expectation of a rule, with its row condition."""
-    import great_expectations.expectations as gxe
-
-    common = {"column": rule.expect.column, "row_condition": condition(rule)}
-    expect = rule.expect
-    if expect.one_of is not None:
-        return gxe.ExpectColumnValuesToBeInSet(value_set=expect.one_of, **common)
-    if expect.none_of is not None:
-        return gxe.ExpectColumnValuesToNotBeInSet(value_set=expect.none_of, **common)
-    if expect.matches is not None:
-        return gxe.ExpectColumnValuesToMatchRegex(regex=expect.matches, **common)
-    if expect.above is not None:
-        return gxe.ExpectColumnValuesToBeBetween(min_value=expect.above, strict_min=True, **common)
-    return gxe.ExpectColumnValuesToBeBetween(min_value=expect.min, max_value=expect.max, **common)
-
-
-def condition(rule: Rule) -> Any:
-    """`when` as a row condition: all parts must hold."""
-    from great_expectations.expectations.row_conditions import Column
-
-    whole: Any = Column("id").is_not_null()
-    for name, wanted in rule.when.items():
-        column = Column(name)
-        if isinstance(wanted, Limits):
-            parts = [column > wanted.above] if wanted.above is not None else []
-            parts += [column < wanted.below] if wanted.below is not None else []
-        else:
-            parts = [column.is_in(wanted) if isinstance(wanted, list) else column == wanted]
-        for part in parts:
-            whole = whole & part
-    return whole
-
-
 def check_columns(rule: Rule, table: pd.DataFrame) -> None:
     """Raise ParamsError where the rule names a column that is not there."""
-    for name in (*rule.when, rule.expect.column):
+    referred = [rule.expect.in_source.column] if rule.expect.in_source else []
+    for name in (*rule.when, rule.expect.column, *referred):
         if name not in table.columns:
             near = difflib.get_close_matches(name, table.columns, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""

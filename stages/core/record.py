@@ -8,7 +8,8 @@ deterministically (same rows, same bytes) and replace the old file in one step.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,53 @@ def to_meta(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, sort_keys=True)
 
 
+GROUP = 1 << 16
+"""Rows of a row group."""
+
+
+class Table:
+    """A Parquet file of records that takes many at a time and holds at most a row group; groups do not depend on how many."""
+
+    def __init__(self, path: Path, schema: pa.Schema, file: pq.ParquetWriter) -> None:
+        """`path`: what messages name."""
+        self.path, self.schema, self.file = path, schema, file
+        self.waiting: list[pa.Table] = []
+        self.rows = 0
+        """Rows taken so far."""
+
+    def add(self, rows: Any) -> None:
+        """Take rows as an Arrow table or what makes one (a polars frame). Raises RecordError on another schema."""
+        try:
+            table = pa.table(rows).select(self.schema.names).cast(self.schema)
+        except (KeyError, ValueError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise RecordError(f"{self.path}: {error}") from None
+        self.rows += len(table)
+        self.waiting.append(table)
+        while sum(len(waiting) for waiting in self.waiting) >= GROUP:
+            whole = pa.concat_tables(self.waiting)
+            self._write(whole.slice(0, GROUP))
+            self.waiting = [whole.slice(GROUP)]
+
+    def close(self) -> None:
+        """Write the last rows."""
+        rest = pa.concat_tables([self.schema.empty_table(), *self.waiting])
+        if len(rest) or not self.rows:
+            self._write(rest)
+
+    def _write(self, table: pa.Table) -> None:
+        self.file.write_table(table.combine_chunks(), row_group_size=GROUP)
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema = SCHEMA) -> Iterator[Table]:
+    """A file of records that stands at `path` when the body ends, and not at all where it raises."""
+    settings = {"compression": "zstd", "version": "2.6", "data_page_version": "1.0"}
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **settings) as file:
+        table = Table(path, schema, file)
+        yield table
+        table.close()
+
+
 def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCHEMA) -> int:
     """Write rows as Parquet and return their number. Missing columns become null, `parents` [], `meta` {}.
 
@@ -85,24 +133,31 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCH
         table = pa.Table.from_pylist(rows, schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
         raise RecordError(f"{path}: {error}") from None
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", version="2.6", data_page_version="1.0")
+    with writing(path, schema) as file:
+        file.add(table)
     return len(rows)
 
 
 def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
     """Read rows written by `write`. Raises InputError where there is no such file, RecordError on another schema."""
+    with opened(path, schema) as file:
+        rows: list[dict[str, Any]] = file.read().to_pylist()
+    return rows
+
+
+@contextmanager
+def opened(path: Path, schema: pa.Schema = SCHEMA) -> Iterator[pq.ParquetFile]:
+    """A file of records to be read batch by batch; the body does nothing else. Raises as `read` does."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            if file.schema_arrow.names != schema.names:
+                raise RecordError(f"{path}: columns {file.schema_arrow.names} are not those of the schema {schema.names}")
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run the stage that writes it (dvc repro)") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a Parquet file ({reason}); restore it with dvc checkout --force") from None
-    if table.schema.names != schema.names:
-        raise RecordError(f"{path}: columns {table.schema.names} are not those of the schema {schema.names}")
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
 
 
 def _digest(*parts: str) -> str:

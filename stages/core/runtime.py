@@ -30,6 +30,7 @@ def settings(run: Run, online: bool = False) -> dict[str, str]:
         **({"HF_HUB_OFFLINE": "0"} if online else offline),
         # The number of threads decides how sums are split, and so the last bits.
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(run.threads)),
+        "POLARS_MAX_THREADS": str(run.threads),
         "OMP_DYNAMIC": "FALSE",
         "MKL_DYNAMIC": "FALSE",
         # Each library picks its kernels by CPU, and sums in another order: pin them all to one instruction set.

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core import record
+from stages.core import changes, memo, record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
@@ -77,6 +77,10 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         print(
             f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected"
         )
+    if memo.counts:
+        print(f"extract: {memo.counts['computed']:,} files read by an engine, {memo.counts['reused']:,} remembered")
+    if compared := changes.compare("extract", out):
+        print(f"extract: {compared}")
 
 
 def misfit(source: Any, units: int, lacking: tuple[str, str], unit: Unit) -> InputError:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from stages.core import memo
 from stages.core.errors import InputError, ParamsError
 from stages.core.params import STRICT
 from stages.extract.unit import Mapping, Unit
@@ -57,8 +58,10 @@ class Pages:
             form = re.compile(self.line)
         except re.error as error:
             raise ParamsError(f"extract: {self.name}: `line` is no regular expression: {error}; mend it in params.yaml") from None
-        for place, line in read_lines(path, self.engine, self.lang):
-            yield self._unit(place, line, form.fullmatch(line.text))
+        # Remembered is what the engine reads, so that another `line` or `min_confidence` costs no reading.
+        found = memo.remembered(found_in, path, self.engine, self.lang, engine=engine_version(self.engine))
+        for place, text, confidence, box in found:
+            yield self._unit(place, Line(text, confidence, tuple(box)), form.fullmatch(text))
 
     def _unit(self, place: str, line: Line, match: re.Match[str] | None) -> Unit:
         if line.confidence < self.min_confidence:
@@ -88,6 +91,12 @@ def read_lines(picture: Path, engine: str, lang: str) -> Iterator[tuple[str, Lin
         for count, line in enumerate(map(joined, rows), start=1):
             box = ",".join(str(round(edge, -1)) for edge in line.box)
             yield ("" if number == 1 else f"page {number}/") + f"L{count}@{box}", line
+
+
+def found_in(picture: Path, engine: str, lang: str) -> Iterator[tuple[str, str, float, Box]]:
+    """What `read_lines` yields, flat, as JSON can hold it: place, text, confidence, box."""
+    for place, line in read_lines(picture, engine, lang):
+        yield place, line.text, line.confidence, line.box
 
 
 def images(picture: Path) -> Iterator[Any]:

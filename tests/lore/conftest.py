@@ -12,6 +12,7 @@ from lore.__main__ import main
 from stages.core import runtime
 from stages.core.params import Run
 from tests.lore.knowledge import Project
+from tests.lore.live import Live
 from tests.lore.released import GOLD, HOTTER, IRON, NEON, Released
 
 Lore = Callable[..., str]
@@ -53,6 +54,17 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_params: Run, r
     made = Released.__new__(Released)
     made.root = tmp_path / "project"
     monkeypatch.chdir(made.root)
+    return made
+
+
+@pytest.fixture
+def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_params: Run) -> Live:
+    """A project with a snapshot of a live SQLite database, which is the working directory."""
+    for name, value in runtime.settings(run_params).items():
+        monkeypatch.setenv(name, value)
+    made = Live(tmp_path / "project")
+    monkeypatch.chdir(made.root)
+    monkeypatch.setenv("LIVE_URL", f"sqlite:///{made.database}")
     return made
 
 

@@ -175,7 +175,16 @@ def test_a_revision_that_is_bit_exact(small: Small, lore: Lore, tmp_path: Path, 
 
 
 def test_settings_of_the_user_stay_outside(small: Small, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("GIT_DIR", "DVC_ROOT", "MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHASHSEED"):
+    for name in (
+        "GIT_DIR",
+        "DVC_ROOT",
+        "LOREKEEP_MEMO",
+        "MLFLOW_RUN_ID",
+        "MLFLOW_TRACKING_URI",
+        "PYTHONPATH",
+        "PYTHONSAFEPATH",
+        "PYTHONHASHSEED",
+    ):
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("OWN", "kept")
     found = rebuild.Clone(tmp_path, tmp_path / "scratch").environment()

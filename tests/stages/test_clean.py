@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean
-from stages.clean import contradictions, information, normalise, rules
+from stages.clean import contradictions, information, normalise, rules, terms
 from stages.core import record
 from stages.core.errors import InputError, ParamsError
 from stages.core.params import Run, load
@@ -98,11 +99,20 @@ def test_units_that_do_not_convert(unit: str) -> None:
     assert caught.value.reason == "unknown_unit"
 
 
-def test_subjects_are_spelt_as_the_best_source_spells_them() -> None:
-    rows = [fact("iron", "symbol", "Fe"), fact("IRON", "density", "7.874", "g/cm³"), text("Rusts in wet air.", "Ｉron")]
-    spelt, reasons = normalise.normalise_rows(rows, PARAMS.normalise)
-    assert [row["subject"] for row in spelt] == ["iron"] * 3
-    assert [row["text"] for row in spelt] == ["iron: symbol Fe", "iron: density 7.874 g/cm³", "Rusts in wet air."]
+NEON = {"temperature": "293.15 K", "pressure": "1 atm", "melting_point": "24.55 K", "boiling_point": "27.05 K"}
+"""Fields that the rules name."""
+
+
+def test_subjects_are_spelt_as_the_best_source_spells_them(tmp_path: Path) -> None:
+    rows = [
+        fact("neon", "state", "gas", **NEON),
+        fact("iron", "symbol", "Fe"),
+        fact("IRON", "density", "7.874", "g/cm³"),
+        text("Rusts in wet air.", "Ｉron"),
+    ]
+    kept, reasons, _ = run(tmp_path, rows)
+    assert [row["subject"] for row in kept[1:]] == ["iron"] * 3
+    assert [row["text"] for row in kept[1:]] == ["iron: symbol Fe", "iron: density 7.874 g/cm³", "Rusts in wet air."]
     assert not reasons
 
 
@@ -191,7 +201,7 @@ def test_clean_text_keeps_what_means_something() -> None:
 def test_unknown_unit_in_params_is_refused() -> None:
     params = normalise.Params({"a": "parsec/fortnightt"}, {}, 4, [], [], True)
     with pytest.raises(ParamsError, match=r"clean.normalise.units.a: unknown unit 'parsec/fortnightt'"):
-        normalise.normalise_rows([], params)
+        normalise.check_units(params)
 
 
 NOTES = [
@@ -203,31 +213,38 @@ NOTES = [
 LEGAL = "All rights reserved, see the terms."
 
 
+def scored(texts: list[tuple[str, str]], common: float) -> list[float]:
+    """The scores of (subject, text)."""
+    words = terms.words(terms.fold(pl.Series([content for _, content in texts])))
+    counts = information.frequencies(words, pl.Series([subject for subject, _ in texts]))
+    return list(information.scores(words, counts.weights(common)))
+
+
 def test_boilerplate_scores_low_and_knowledge_high() -> None:
     texts = NOTES + [(subject, LEGAL) for subject, _ in NOTES]
-    scores = information.information_scores(texts, 0.03)
+    scores = scored(texts, 0.03)
     assert min(scores[:4]) > 0.5
     assert max(scores[4:]) < 0.05
 
 
 def test_chinese_boilerplate_scores_low() -> None:
     texts = [(f"s{i}", "版权所有，未经许可不得转载。") for i in range(4)] + [("铁", "铁在潮湿的空气中会生锈。")]
-    scores = information.information_scores(texts, 0.03)
+    scores = scored(texts, 0.03)
     assert max(scores[:4]) < 0.05
     assert scores[4] > 0.5
 
 
 def test_a_note_repeated_for_its_own_subject_is_no_boilerplate() -> None:
-    scores = information.information_scores([("iron", "Iron rusts in moist air.")] * 6, 0.03)
+    scores = scored([("iron", "Iron rusts in moist air.")] * 6, 0.03)
     assert min(scores) == 1.0
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.text("xyz ", min_size=1)), min_size=1, max_size=20), st.integers(2, 5))
 def test_score_lies_in_0_1_and_length_does_not_matter(texts: list[tuple[str, str]], times: int) -> None:
-    scores = information.information_scores(texts, 0.1)
+    scores = scored(texts, 0.1)
     assert all(0 <= score <= 1 for score in scores)
     longer = [(subject, " ".join([content] * times)) for subject, content in texts]
-    assert information.information_scores(longer, 0.1) == pytest.approx(scores)
+    assert scored(longer, 0.1) == pytest.approx(scores, abs=1e-6)
 
 
 def test_every_phase_counts(tmp_path: Path) -> None:
@@ -241,7 +258,7 @@ def test_every_phase_counts(tmp_path: Path) -> None:
         fact("gold", "symbol", "Au"),
         fact("gold", "symbol", "Au", note="again") | {"meta": "{}"},
         fact("water", "state", "liquid", temperature="120 °C", pressure="1 atm"),
-        fact("neon", "state", "gas", temperature="293.15 K", pressure="1 atm", melting_point="24.55 K", boiling_point="27.05 K"),
+        fact("neon", "state", "gas", **NEON),
         *[text(content, subject) for subject, content in NOTES],
         *[text(LEGAL, subject) for subject, _ in NOTES],
         text(NOTES[0][1], "iron", 1),
@@ -276,17 +293,15 @@ def test_every_phase_counts(tmp_path: Path) -> None:
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path, folder_bytes: Any) -> None:
-    neon = {"temperature": "293.15 K", "pressure": "1 atm", "melting_point": "24.55 K", "boiling_point": "27.05 K"}
-    rows = [fact("iron", "density", "7874", "kg/m³"), fact("neon", "state", "gas", **neon), *[text(c, s) for s, c in NOTES]]
+    rows = [fact("iron", "density", "7874", "kg/m³"), fact("neon", "state", "gas", **NEON), *[text(c, s) for s, c in NOTES]]
     for name in "ab":
         run(tmp_path / name, rows)
     assert folder_bytes(tmp_path / "a/out") == folder_bytes(tmp_path / "b/out")
 
 
 def test_nothing_kept_is_an_error(tmp_path: Path) -> None:
-    neon = {"temperature": "293.15 K", "pressure": "1 atm", "melting_point": "24.55 K", "boiling_point": "27.05 K"}
     with pytest.raises(InputError, match=r"not one of 1 records of .* was kept; check the clean section"):
-        run(tmp_path, [fact("neon", "state", "soild", **neon)])
+        run(tmp_path, [fact("neon", "state", "soild", **NEON)])
 
 
 def test_contradictions_within_a_source_and_of_words() -> None:
@@ -320,6 +335,40 @@ def test_rules_file_errors(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "rules.yaml").write_text(content)
     with pytest.raises(ParamsError, match=message):
         rules.read_rules(tmp_path / "rules.yaml")
+
+
+def judged(tmp_path: Path, rule: str, rows: list[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Records to set aside, and violations, under one rule."""
+    (tmp_path / "rules.yaml").write_text(f"differences: {{}}\nrules:\n{rule}")
+    reasons, found = rules.violations(rows, rules.read_rules(tmp_path / "rules.yaml"))
+    return list(reasons), found
+
+
+def test_a_warning_lets_a_record_pass(tmp_path: Path) -> None:
+    rule = RULE.replace("EXPECT", "one_of: [Fe]").replace("message: m", "message: m, severity: warn")
+    rejected, found = judged(tmp_path, rule, [fact("iron", "symbol", "Fe"), fact("gold", "symbol", "Ag")])
+    assert not rejected
+    assert [(entry["value"], entry["severity"]) for entry in found] == [("Ag", "warn")]
+
+
+def test_a_rule_that_stops_names_the_first_records(tmp_path: Path) -> None:
+    rule = RULE.replace("EXPECT", "one_of: [Fe]").replace("message: m", "message: only iron, severity: stop")
+    rows = [fact(f"e{number}", "symbol", f"E{number}") for number in range(7)]
+    with pytest.raises(InputError, match=r"rule r stops the run: only iron; mend the source") as caught:
+        judged(tmp_path, rule, rows)
+    assert [line for line in str(caught.value).splitlines() if "value is" in line] == [
+        f"  {row['locator']}: value is {row['value']}" for row in rows[:5]
+    ]
+    assert str(caught.value).endswith("and 2 more")
+    assert judged(tmp_path, rule, [fact("iron", "symbol", "Fe")]) == ([], [])
+
+
+def test_a_value_must_stand_in_another_source(tmp_path: Path) -> None:
+    rule = "- {name: r, when: {attribute: use}, expect: {column: subject, in_source: {source: b, column: subject}}, message: m}"
+    rows = [fact("iron", "use", "steel"), fact("irn", "use", "steel"), fact("iron", "symbol", "Fe", source="b")]
+    assert judged(tmp_path, rule, rows)[0] == [rows[1]["id"]]
+    with pytest.raises(ParamsError, match=r"rule r: no record has a column 'subjct'; did you mean subject\?"):
+        judged(tmp_path, rule.replace("column: subject}}", "column: subjct}}"), rows)
 
 
 def test_a_rule_that_cannot_be_judged_is_never_taken_as_kept(tmp_path: Path) -> None:

@@ -134,4 +134,4 @@ def test_every_name_is_a_unit(name: str) -> None:
 
 def test_an_unknown_name_in_params_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"clean\.normalise\.units\.体重: unknown unit '公金'; write it as pint does"):
-        normalise.normalise_rows([], normalise.Params({"体重": "公金"}, {}, 4, [], [], True))
+        normalise.check_units(normalise.Params({"体重": "公金"}, {}, 4, [], [], True))

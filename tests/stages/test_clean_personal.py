@@ -17,7 +17,7 @@ from stdnum import iban, luhn
 from stdnum.cn import ric
 
 from stages import clean
-from stages.clean.personal import KINDS, Params, find_personal, salt_of, treat, treated
+from stages.clean.personal import KINDS, Params, Treatment, find_personal, salt_of, treated
 from stages.clean.personal.actions import SALT, fingerprint, masked
 from stages.core import record
 from stages.core.errors import ParamsError
@@ -289,17 +289,18 @@ def test_records_are_set_aside_for_a_rejected_kind_a_lost_subject_and_what_is_le
         fact("Mrs. Jane Doe", "age", "7"),
     ]
     params = Params(actions={"ssn": "reject", "person": "replace"}, require_none=True)
-    done, reasons, report = treat(rows, params, b"")
+    treatment = Treatment(params, b"")
+    done, reasons, counts = treatment.judged(dict(enumerate(rows)))
     assert done[0]["text"] == "His SSN is <SSN>."
     assert reasons == {
-        rows[0]["id"]: ("personal_data", "holds ssn, whose action is reject"),
-        rows[1]["id"]: ("personal_data", "email left, and require_none is set"),
-        rows[3]["id"]: (
+        0: ("personal_data", "holds ssn, whose action is reject"),
+        1: ("personal_data", "email left, and require_none is set"),
+        3: (
             "personal_data",
             "its subject is personal and was replaced or masked: two subjects would become one; the action hash keeps them apart",
         ),
     }
-    assert report == {
+    assert treatment.report(counts) == {
         "records": 2,
         "found": {"ssn": {"action": "reject", "values": 1}, "person": {"action": "replace", "values": 1}},
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages import extract
@@ -253,6 +253,7 @@ def test_two_sources_of_one_name(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=20))
+@settings(deadline=None)  # the first run loads polars
 def test_any_bytes_are_accounted_for(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
     root = tmp_path_factory.mktemp("bytes")
     (root / "a.jsonl").write_bytes(b'{"name": "a", "property": "b", "value": "c"}\n' + b"\n".join(lines))

@@ -1,6 +1,6 @@
 """Personal data in records: found, and replaced, masked, hashed, or the record set aside.
 
-`find_personal` says where a text holds what; `treated` changes one record, `treat` all of them. What is found and what is
+`find_personal` says where a text holds what; `treated` changes one record, a `Treatment` many. What is found and what is
 not stands in `identifiers.py`, `addresses.py`, `names.py` and `chinese_names.py`; docs/experiments.md has precision and
 recall. A field may be declared personal as a whole: then its value is also sought in the other texts of its record.
 
@@ -8,6 +8,8 @@ Off by default (`clean.personal: {}`).
 """
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from stages.clean.personal.actions import TOKEN, fingerprint, salt_from_environment
@@ -16,10 +18,9 @@ from stages.clean.personal.treatment import COLUMNS, Params, treated
 from stages.clean.span import Span
 from stages.core.errors import ParamsError
 
-__all__ = ["KINDS", "Kind", "Params", "Span", "find_personal", "salt_of", "treat", "treated"]
+__all__ = ["KINDS", "Kind", "Params", "Span", "Treatment", "find_personal", "salt_of", "treated", "treatment_of"]
 
 Row = dict[str, Any]
-Reasons = dict[str, tuple[str, str]]
 
 
 def salt_of(params: Params) -> bytes:
@@ -47,20 +48,38 @@ def salt_of(params: Params) -> bytes:
     return salt
 
 
-def treat(rows: list[Row], params: Params, salt: bytes) -> tuple[list[Row], Reasons, Row]:
-    """The rows treated; id → (reason, evidence) of those to set aside; and what metrics/clean.json says of it."""
-    done, reasons = [], Reasons()
-    values, records = Counter[str](), 0
-    for row in rows:
-        new, spans = treated(row, params, salt)
-        done.append(new)
-        values.update(span.kind for span in spans)
-        records += bool(spans)
-        if problem := problem_of(row, new, spans, params):
-            reasons[row["id"]] = ("personal_data", problem)
-    found = {kind: {"action": action, "values": values[kind]} for kind, action in params.actions.items()}
-    report: Row = {"records": records, "found": found}
-    return done, reasons, report | ({"salt": fingerprint(salt)} if salt else {})
+def treatment_of(params: Params) -> "Treatment | None":
+    """What these params do; nothing where they are empty. Raises ParamsError as `salt_of` does."""
+    return Treatment(params, salt_of(params)) if params != Params() else None
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """Settings and salt, applied to records."""
+
+    params: Params
+    salt: bytes
+
+    def rows(self, rows: Iterable[Row]) -> list[Row]:
+        """The records treated."""
+        return [treated(row, self.params, self.salt)[0] for row in rows]
+
+    def judged(self, rows: dict[int, Row]) -> tuple[dict[int, Row], dict[int, tuple[str, str]], Counter[str]]:
+        """The records by place, treated; place → (reason, evidence) of those to set aside; values of each kind, and `records`."""
+        done, reasons, counts = {}, {}, Counter[str]()
+        for place, row in rows.items():
+            new, spans = treated(row, self.params, self.salt)
+            done[place] = new
+            counts.update(span.kind for span in spans)
+            counts["records"] += bool(spans)
+            if problem := problem_of(row, new, spans, self.params):
+                reasons[place] = ("personal_data", problem)
+        return done, reasons, counts
+
+    def report(self, counts: Counter[str]) -> Row:
+        """What metrics/clean.json says."""
+        found = {kind: {"action": action, "values": counts[kind]} for kind, action in self.params.actions.items()}
+        return {"records": counts["records"], "found": found} | ({"salt": fingerprint(self.salt)} if self.salt else {})
 
 
 def problem_of(row: Row, new: Row, spans: list[Span], params: Params) -> str:

@@ -1,0 +1,77 @@
+"""Run `clean` on a corpus of free texts: Parquet files with the columns id, source, lang and text.
+
+    PYTHONPATH=. python docs/experiments/clean_corpus.py --corpus <folder with parquet/> --out <folder> [--threads 2]
+
+From the project's root. The time of conversion into records counts. Prints the counts as JSON.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """Convert, clean, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    os.environ["POLARS_MAX_THREADS"] = str(options.threads)  # read when polars is loaded
+
+    from stages import clean
+    from stages.clean.contradictions import Params as Verify
+    from stages.clean.information import Boilerplate
+    from stages.clean.information import Params as Filter
+    from stages.clean.normalise import Params as Normalise
+    from stages.core.params import Run
+
+    settings = clean.Params(
+        normalise=Normalise({}, {}, 4, [], [], True),
+        filter=Filter(0.0, 0.03, Boilerplate(0.005, 0.25), 0.7),
+        verify=Verify({}, []),
+    )
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:
+        extracted = Path(folder) / "extract"
+        convert(options.corpus, extracted)
+        converted = time.perf_counter()
+        rules = Path(folder) / "rules.yaml"
+        rules.write_text("differences: {}\nrules: []\n", encoding="utf-8")
+        metrics = options.out.parent / f"{options.out.name}.json"
+        clean.run(settings, Run(1, options.threads, "avx2", "cpu"), extracted, rules, options.out, metrics)
+    (options.out / "rejected.parquet").rename(options.out.parent / f"{options.out.name}.rejected.parquet")
+    report = json.loads(metrics.read_text(encoding="utf-8"))
+    steps = {"convert": round(converted - started, 2), "clean": round(time.perf_counter() - converted, 2)}
+    print(json.dumps({"steps": steps, "rejected": report["reasons"]}))
+
+
+def convert(corpus: Path, extracted: Path) -> None:
+    """Write the corpus as `extract` would."""
+    import polars as pl
+
+    from stages.clean.columns import COLUMNS
+    from stages.core import record
+
+    counts: dict[str, int] = {}
+    extracted.mkdir(parents=True)
+    with record.writing(extracted / "records.parquet") as table:
+        for path in sorted((corpus / "parquet").glob("*.parquet")):
+            frame = pl.read_parquet(path)
+            constant = {"locator": pl.col("id"), "kind": pl.lit("statement"), "meta": pl.lit("{}")}
+            missing = {name: pl.lit(None, dtype=form) for name, form in COLUMNS.items() if name not in frame.columns}
+            missing["parents"] = pl.lit([], dtype=pl.List(pl.String))
+            frame = frame.with_columns(**missing | constant)
+            table.add(frame.select(list(COLUMNS)))
+            for name, count in frame["source"].value_counts().iter_rows():
+                counts[name] = counts.get(name, 0) + count
+    record.write(extracted / "rejected.parquet", [], record.REJECTED)
+    sources = [{"name": name, "units": count, "records": count, "rejected": 0} for name, count in sorted(counts.items())]
+    (extracted / "sources.json").write_text(json.dumps(sources), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

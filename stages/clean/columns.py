@@ -1,0 +1,113 @@
+"""Normalise many records at once: free texts by column, facts and records with further fields one by one."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from stages.clean.normalise import FOLDABLE, PUNCTUATION, Params, Unusable, folded, normalise_row
+from stages.clean.personal import Treatment
+from stages.clean.terms import HAN, changed
+from stages.core.record import SCHEMA, fold
+
+Row = dict[str, Any]
+TEXTS = ("text", "question", "answer", "subject", "attribute", "value")
+FOLDS = {character: folded(character) for character in FOLDABLE}
+PROSE = {character: form for character, form in FOLDS.items() if character not in PUNCTUATION}
+"""What is folded in a Chinese text."""
+ANY_FOLD = "[" + "".join(FOLDS) + "]"
+SPACE = r"[\s\x1c-\x1f]+"
+"""White space as Python knows it."""
+INVISIBLE = r"[\p{Cf}\p{Co}]|[\p{Cc}&&[^\s\x1c-\x1f]]"
+TO_CLEAN = r"[^ -~]|  |^ | $"
+"""In a text that is not clean yet, or not ASCII."""
+COLUMNS: dict[str, Any] = {name: pl.List(pl.String) if name == "parents" else pl.String for name in SCHEMA.names}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records that follow each other, normalised."""
+
+    frame: pl.DataFrame
+    """With the columns of the schema; unusable records as they were."""
+    unusable: dict[int, tuple[str, str]]
+    """Place in the frame → reason, evidence."""
+    meta: pl.Series
+    """Further fields of each fact, without its dates of review: what tells two facts apart."""
+
+
+def normalise(frame: pl.DataFrame, params: Params) -> Batch:
+    """Records in one form. Both ways of making it give the same: tests hold them together."""
+    one_by_one = frame.select((pl.col("fact").is_not_null() | (pl.col("meta") != "{}")).alias("special"))["special"]
+    done, unusable, meta = [], {}, [""] * len(frame)
+    for at in one_by_one.arg_true():
+        row = frame.row(at, named=True)
+        try:
+            row = normalise_row(row, params)
+            meta[at] = told_apart(row, params.dates)
+        except Unusable as problem:
+            unusable[at] = (problem.reason, problem.evidence)
+        done.append(row | {"at": at})
+    by_column = frame.with_row_index("at").filter(~one_by_one)
+    by_column = by_column.with_columns(cleaned(by_column[name]).alias(name) for name in TEXTS)
+    special = pl.DataFrame(done, schema={"at": pl.UInt32, **COLUMNS})
+    whole = pl.concat([by_column, special.select(by_column.columns)]).sort("at").drop("at")
+    return Batch(whole, unusable, pl.Series(meta, dtype=pl.String))
+
+
+def without_personal(
+    batch: Batch, dates: list[str], treatment: Treatment
+) -> tuple[Batch, dict[int, tuple[str, str]], Counter[str]]:
+    """The batch with its personal data changed; place → (reason, evidence) of records to set aside; counts of what was found."""
+    rows = dict(enumerate(batch.frame.iter_rows(named=True)))
+    usable = {at: row for at, row in rows.items() if at not in batch.unusable}
+    treated, reasons, counts = treatment.judged(usable)
+    meta = [told_apart(treated[at], dates) if at in treated else "" for at in rows]
+    frame = pl.DataFrame([*(rows | treated).values()], schema=batch.frame.schema)
+    return Batch(frame, batch.unusable, pl.Series(meta, dtype=pl.String)), reasons, counts
+
+
+def cleaned(texts: pl.Series) -> pl.Series:
+    """Texts as `normalise.clean_text` makes each of them."""
+    return changed(texts, texts.str.contains(TO_CLEAN), _cleaned)
+
+
+def _cleaned(texts: pl.Series) -> pl.Series:
+    wide, chinese = texts.str.contains(ANY_FOLD), texts.str.contains(HAN)
+    texts = changed(texts, wide & chinese, lambda some: some.str.replace_many(list(PROSE), list(PROSE.values())))
+    texts = changed(texts, wide & ~chinese, lambda some: some.str.replace_many(list(FOLDS), list(FOLDS.values())))
+    visible = texts.str.normalize("NFC").str.replace_all(INVISIBLE, "")
+    return visible.str.replace_all(SPACE, " ").str.strip_chars(" ")
+
+
+def told_apart(row: Row, dates: list[str]) -> str:
+    """What of a fact's further fields tells it from another: all but dates of review."""
+    if not row["fact"]:
+        return ""
+    return json.dumps({name: value for name, value in json.loads(row["meta"]).items() if name not in dates}, sort_keys=True)
+
+
+def spelt(frame: pl.DataFrame, first: dict[str, str]) -> pl.DataFrame:
+    """Records whose subjects are spelt as the first record about them does, in order of priority: Hafnium becomes hafnium.
+
+    `first` is that spelling by folded subject.
+    """
+    subjects = [subject for subject in frame["subject"].unique() if subject]
+    other = {subject: form for subject in subjects if (form := first.get(fold(subject), subject)) != subject}
+    if not other:
+        return frame
+    subject = pl.col("subject").replace(other)
+    unit = pl.when(pl.col("unit") != "").then(pl.lit(" ") + pl.col("unit"))
+    text = pl.concat_str([subject, pl.lit(": "), "attribute", pl.lit(" "), "value", unit], ignore_nulls=True)
+    return frame.with_columns(subject, pl.when(pl.col("fact").is_not_null()).then(text).otherwise("text").alias("text"))
+
+
+def spellings(frame: pl.DataFrame) -> dict[str, str]:
+    """The first spelling of each subject of a frame, by folded subject."""
+    found: dict[str, str] = {}
+    for subject in frame["subject"].unique(maintain_order=True):
+        if subject:
+            found.setdefault(fold(subject), subject)
+    return found

@@ -1,0 +1,141 @@
+"""A corpus on its way through `clean`: read and normalised batch by batch, with files in between.
+
+Memory holds a batch per thread, the words with their frequencies, the facts, and some tens of bytes a record; never all
+texts. How large a batch is and how many threads work changes no byte of what comes out.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from stages.clean import columns, information, normalise, repeats
+from stages.clean.personal import Treatment
+from stages.clean.terms import Array, Terms, fold, phrases, words
+from stages.core.record import opened
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 15
+
+
+@dataclass(frozen=True)
+class Part:
+    """One batch: the files that hold it, and what the corpus is judged by."""
+
+    start: int
+    """Place of its first record in the corpus."""
+    file: Path
+    """Normalised records."""
+    words: Path
+    """Words of its free texts."""
+    places: Array
+    """Places of the free texts, as far as they are usable: int64."""
+    unusable: dict[int, tuple[str, str]]
+    """Place → reason, evidence."""
+    personal: dict[int, tuple[str, str]]
+    """The same of records set aside for the personal data they hold."""
+
+    def normalised(self) -> pl.DataFrame:
+        """Its records in their one form, each subject as it is spelt there."""
+        return pl.read_ipc(self.file)
+
+    def terms(self) -> Terms:
+        """Words of its free texts."""
+        with np.load(self.words) as arrays:
+            return Terms(arrays["hashes"], arrays["starts"])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one batch adds to what the corpus is judged by."""
+
+    part: Part
+    spellings: dict[str, str]
+    keys: Array
+    frequencies: information.Frequencies
+    sampled: int
+    """Free texts that belong to the sample."""
+    phrases: pl.DataFrame
+    """In how many of them each phrase occurs."""
+    signatures: Array
+    personal: Counter[str]
+    """How many values of each kind of personal data, and in how many records."""
+
+
+def batches(source: Path, rows: int | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Place of the first record, and the records as they were extracted, of one batch after the other."""
+    with opened(source) as file:
+        start = 0
+        for batch in file.iter_batches(batch_size=rows or batch_rows(file.metadata)):
+            yield start, pl.DataFrame(pa.Table.from_batches([batch]), schema=columns.COLUMNS)
+            start += len(batch)
+
+
+def batch_rows(metadata: Any) -> int:
+    """Records that make up a batch."""
+    size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    return max(1, min(BATCH_ROWS, int(BATCH_BYTES * metadata.num_rows / max(1, size))))
+
+
+def prepare(
+    start: int,
+    frame: pl.DataFrame,
+    records: int,
+    params: normalise.Params,
+    counted: bool,
+    folder: Path,
+    treatment: Treatment | None,
+) -> Found:
+    """Normalise one batch of a corpus of so many records, and count what is in it, words only where they are wanted."""
+    batch = columns.normalise(frame, params)
+    personal: dict[int, tuple[str, str]] = {}
+    counts: Counter[str] = Counter()
+    if treatment:
+        batch, personal, counts = columns.without_personal(batch, params.dates, treatment)
+    usable = np.ones(len(frame), dtype=bool)
+    usable[[*batch.unusable, *personal]] = False
+    texts = batch.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
+    places = start + np.flatnonzero(batch.frame["fact"].is_null().to_numpy() & usable)
+    folded = fold(batch.frame["text"])
+    found = words(folded.gather(places - start))
+    said = phrases(found)
+    chosen = information.sampled(texts["id"], records)
+    part = Part(
+        start=start,
+        file=folder / f"{start}.arrow",
+        words=folder / f"{start}.npz",
+        places=places,
+        unusable={start + at: problem for at, problem in batch.unusable.items()},
+        personal={start + at: problem for at, problem in personal.items()},
+    )
+    batch.frame.write_ipc(part.file)
+    np.savez(part.words, hashes=found.hashes, starts=found.starts)
+    return Found(
+        part=part,
+        spellings=columns.spellings(batch.frame.filter(pl.lit(pl.Series(usable)))),
+        keys=repeats.keys(batch.frame, folded, batch.meta),
+        frequencies=information.frequencies(found, fold(texts["subject"])) if counted else information.Frequencies(),
+        sampled=int(chosen.sum()),
+        phrases=information.text_counts(said.of(chosen)),
+        signatures=repeats.signatures(said),
+        personal=counts,
+    )
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Results in the order of the items, few of them ahead of who takes them."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

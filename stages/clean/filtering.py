@@ -1,0 +1,167 @@
+"""The first two phases of `clean`: every record normalised, and those set aside that say too little or nothing new.
+
+Two passes over the corpus: the first normalises and counts (`corpus.prepare`), the second scores each free text by what was
+counted. Then repeats are sought: exact ones, and near ones among what is left.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from stages.clean import columns, information, normalise, repeats
+from stages.clean.corpus import Found, Part, batches, in_order, prepare
+from stages.clean.ledger import Ledger, Reason
+from stages.clean.personal import Treatment
+from stages.clean.terms import Array, phrases
+from stages.core.record import opened
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A corpus after two phases: what became of every record, and where its normalised form is."""
+
+    ledger: Ledger
+    parts: list[Part]
+    spellings: dict[str, str]
+    personal: Counter[str]
+    """How many values of each kind of personal data, and in how many records."""
+
+    def normalised(self, part: Part) -> pl.DataFrame:
+        """Records of a part in their one form, subjects spelt as in the first record about them."""
+        return columns.spelt(part.normalised(), self.spellings)
+
+    def alive(self, part: Part, length: int) -> Array:
+        """Which records of a part are kept so far."""
+        return self.ledger.alive[part.start : part.start + length]
+
+    def facts(self) -> pl.DataFrame:
+        """The facts among the kept records, with their `place` in the corpus."""
+        found = []
+        for part in self.parts:
+            frame = self.normalised(part).with_row_index("place", part.start)
+            found.append(frame.filter(pl.lit(pl.Series(self.alive(part, len(frame)))) & pl.col("fact").is_not_null()))
+        return pl.concat(found) if found else pl.DataFrame(schema={"place": pl.UInt32, **columns.COLUMNS})
+
+
+def filtered(
+    source: Path,
+    reading: normalise.Params,
+    params: information.Params,
+    threads: int,
+    folder: Path,
+    treatment: Treatment | None = None,
+) -> Filtered:
+    """Normalise and filter the records of the file `source`; `folder`, empty, takes what lies between the passes.
+
+    `treatment` is what happens to personal data, between the two.
+
+    Raises InputError or RecordError where the file cannot be read, ParamsError where `reading` names an unknown unit.
+    """
+    normalise.check_units(reading)
+    with opened(source) as file:
+        records = file.metadata.num_rows
+    ledger, common = Ledger(records), Common(folder)
+    preparing = partial(
+        _prepare, records=records, params=reading, counted=params.threshold > 0, folder=folder, treatment=treatment
+    )
+    for found in in_order(preparing, batches(source), threads):
+        common.add(found)
+    ledger.begin("normalise")
+    for part in common.parts:
+        ledger.note("normalise", part.unusable)
+    if treatment:
+        ledger.begin("personal")
+        for part in common.parts:
+            ledger.note("personal", part.personal)
+    ledger.begin("filter")
+    _low_information(ledger, common, params, threads)
+    _repeats(ledger, common, params)
+    return Filtered(ledger, common.parts, common.spellings, common.personal)
+
+
+class Common:
+    """What the records of a corpus are judged by: gathered in their order, whatever batch is ready first."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` takes signatures."""
+        self.parts: list[Part] = []
+        self.spellings: dict[str, str] = {}
+        self.keys: list[Array] = []
+        self.frequencies = information.Frequencies()
+        self.sampled = 0
+        self.phrases: list[pl.DataFrame] = []
+        self.signatures = repeats.Signatures(folder)
+        self.personal: Counter[str] = Counter()
+
+    def add(self, found: Found) -> None:
+        """Add the next batch."""
+        self.parts.append(found.part)
+        self.spellings = found.spellings | self.spellings
+        self.keys.append(found.keys)
+        self.frequencies.add(found.frequencies)
+        self.sampled += found.sampled
+        self.phrases.append(found.phrases)
+        self.signatures.append(found.signatures)
+        self.personal += found.personal
+
+    @property
+    def texts(self) -> Array:
+        """Places of all usable free texts, in their order."""
+        return np.concatenate([np.zeros(0, dtype=np.int64), *(part.places for part in self.parts)])
+
+
+def _prepare(
+    batch: tuple[int, pl.DataFrame],
+    records: int,
+    params: normalise.Params,
+    counted: bool,
+    folder: Path,
+    treatment: Treatment | None,
+) -> Found:
+    start, frame = batch
+    return prepare(start, frame, records, params, counted, folder, treatment)
+
+
+def _low_information(ledger: Ledger, common: Common, params: information.Params, threads: int) -> None:
+    """Score every free text, and set those aside that say too little."""
+    weights = common.frequencies.weights(params.common) if params.threshold > 0 else None
+    limits = params.boilerplate
+    recurring = information.common_phrases(common.phrases, common.sampled, limits) if limits else None
+    if weights is None and recurring is None:
+        return
+    scored = in_order(partial(_scores, weights=weights, recurring=recurring), iter(common.parts), threads)
+    scores, own = zip(*scored, strict=True) if common.parts else ((), ())
+    low = Reason("filter", "low_information", f"score {{number:.3f}} is below {params.threshold}")
+    _below(ledger, low, common.texts, np.concatenate([*scores, []]), params.threshold)
+    if limits:
+        menu = Reason("filter", "boilerplate", f"{{number:.3f}} of its phrases are particular; {limits.particular} is the least")
+        _below(ledger, menu, common.texts, np.concatenate([*own, []]), limits.particular)
+
+
+def _scores(part: Part, weights: pl.DataFrame | None, recurring: pl.Series | None) -> tuple[Array, Array]:
+    """Score and share of particular phrases of each text of a part; 1 for what is not wanted."""
+    words, whole = part.terms(), np.ones(len(part.places))
+    scores = whole if weights is None else information.scores(words, weights)
+    return scores, whole if recurring is None else information.particular(phrases(words), recurring)
+
+
+def _below(ledger: Ledger, reason: Reason, texts: Array, scores: Array, least: float) -> None:
+    """Set the texts aside that score below the least."""
+    low = (scores < least) & ledger.alive[texts]
+    ledger.sift(reason, texts[low], scores[low])
+
+
+def _repeats(ledger: Ledger, common: Common, params: information.Params) -> None:
+    """Set aside what repeats an earlier record that stays."""
+    keys = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *common.keys])
+    later, first = repeats.earlier(keys, ledger.alive)
+    ledger.sift(Reason("filter", "duplicate", "same as record {other}"), later, others=first)
+    if params.near_duplicates is not None:
+        texts = common.texts
+        later, first, similarity = common.signatures.alike(ledger.alive[texts], params.near_duplicates)
+        near = Reason("filter", "near_duplicate", "like record {other}: similarity {number:.2f}")
+        ledger.sift(near, texts[later], similarity, texts[first])

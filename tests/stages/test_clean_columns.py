@@ -1,0 +1,92 @@
+"""clean by column gives what clean one by one gives, and neither batches nor threads show in the result."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import clean
+from stages.clean import columns, corpus, normalise
+from stages.core import record
+from stages.core.params import Run, load
+from tests.stages.test_clean import NEON, NOTES, RULES, fact, text
+
+ROOT = Path(__file__).parents[2]
+PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
+CHARACTERS = st.characters(exclude_categories=["Cs", "Cn"], max_codepoint=0x2FFFF).filter(
+    lambda c: not 0x13430 <= ord(c) <= 0x1345F
+)
+"""Not the hieroglyphic format controls: Unicode made some of them later than Python 3.11."""
+DIRT = st.text(st.one_of(CHARACTERS, st.sampled_from("铁，：℃㎡ｋｇ\u200b\x1c\x85\r\n\t (%)"), st.just(" ")), max_size=30)
+
+
+@given(st.lists(DIRT, min_size=1, max_size=5))
+def test_a_column_is_cleaned_as_each_text_is(texts: list[str]) -> None:
+    assert columns.cleaned(pl.Series(texts)).to_list() == [normalise.clean_text(content) for content in texts]
+
+
+@given(DIRT)
+def test_cleaning_twice_is_cleaning_once(content: str) -> None:
+    once = columns.cleaned(pl.Series([content]))
+    assert columns.cleaned(once).to_list() == once.to_list()
+
+
+def rows() -> list[dict[str, Any]]:
+    found = [
+        fact("Iron", "density", "7874", "kg/m³"),
+        fact("iron", "melting point", "x", "°C"),
+        fact("iron", "symbol", "Fe", checked="1999"),
+    ]
+    found += [
+        fact("neon", "state", "gas", **NEON),
+        fact("IRON", "density", "7.874", "g/cm³", source="b"),
+        fact("iron", "symbol", "Fe ", checked="2001"),
+    ]
+    found += [text(content, subject) for subject, content in NOTES]
+    found += [text(f"{content} It is said.", None, 7) for _, content in NOTES] + [text("铁在潮湿的空气中会生锈。", "铁")] * 1
+    menu = "Accept all cookies | Manage preferences | Privacy policy"
+    found += [text(menu, None, number) for number in range(12)] + [text(f"{menu} {number}", None) for number in range(12)]
+    long = "Rust is a mixture of oxides that iron forms where water and air meet on its bare surface, " * 2
+    return [*found, text(f"{long}slowly at first.", None), text(f"{long}slowly at the start.", None)]
+
+
+def cleaned(tmp_path: Path, name: str, threads: int) -> Path:
+    out = tmp_path / name
+    run = Run(1, threads, "avx2", "cpu")
+    clean.run(PARAMS, run, tmp_path / "in", RULES, out, tmp_path / f"{name}.json")
+    return out
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_batches_and_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any, size: int) -> None:
+    record.write(tmp_path / "in/records.parquet", rows())
+    record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
+    (tmp_path / "in/sources.json").write_text("[]")
+    whole = folder_bytes(cleaned(tmp_path, "whole", 1))
+    monkeypatch.setattr(corpus, "BATCH_ROWS", size)
+    assert folder_bytes(cleaned(tmp_path, "parts", 3)) == whole
+    assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "parts.json").read_bytes()
+    reasons = {row["reason"] for row in record.read(tmp_path / "parts/rejected.parquet", record.REJECTED)}
+    assert {"bad_quantity", "boilerplate", "duplicate", "low_information", "near_duplicate"} <= reasons
+
+
+def test_results_come_in_order_and_few_ahead() -> None:
+    taken: list[int] = []
+
+    def items() -> Any:
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    results = corpus.in_order(lambda number: number * 2, items(), 2)
+    assert [next(results) for _ in range(3)] == [0, 2, 4]
+    assert len(taken) <= 6
+    assert list(results) == [number * 2 for number in range(3, 20)]
+
+
+def test_an_error_in_a_batch_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(corpus.in_order(lambda number: 1 // number, [1, 0, 1], 2))
