@@ -27,10 +27,12 @@ def main() -> None:
     from stages.clean.information import Boilerplate
     from stages.clean.information import Params as Filter
     from stages.clean.normalise import Params as Normalise
+    from stages.clean.personal import Params as Personal
     from stages.core.params import Run
 
     settings = clean.Params(
         normalise=Normalise({}, {}, 4, [], [], True),
+        personal=Personal(),
         filter=Filter(0.0, 0.03, Boilerplate(0.005, 0.25), 0.7),
         verify=Verify({}, []),
     )
