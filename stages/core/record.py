@@ -8,7 +8,8 @@ deterministically (same rows, same bytes) and replace the old file in one step.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ REJECTED = (
     .append(pa.field("evidence", pa.string(), nullable=False))
 )
 
+GROUP, BATCH = 2**24, 2**20
+"""Characters of a row group, and of the rows that are held as they are until they go into columns."""
+
 
 def record_id(source: str, locator: str) -> str:
     """16 hex digits naming the place a record came from; they do not change when the text there does."""
@@ -70,24 +74,72 @@ def to_meta(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, sort_keys=True)
 
 
+class Table:
+    """A Parquet file of records that takes one row after the other and holds few of them.
+
+    Row groups end where the text in them reaches a size, so they depend on the rows alone.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, file: pq.ParquetWriter) -> None:
+        """`path`: what messages name."""
+        self.path, self.schema, self.file = path, schema, file
+        self.rows = 0
+        """Rows taken so far."""
+        self.batch: list[dict[str, Any]] = []
+        self.group: list[pa.RecordBatch] = []
+        self.batch_size = self.group_size = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take a row. Missing columns become null, `parents` [], `meta` {}. Raises RecordError as `write` does."""
+        filled = {"parents": [], "meta": "{}", "lang": "und"} | dict(row)
+        if unknown := filled.keys() - set(self.schema.names):
+            raise RecordError(f"{self.path}: row {self.rows}: unknown column {', '.join(sorted(unknown))}")
+        if missing := [f.name for f in self.schema if not f.nullable and filled.get(f.name) is None]:
+            raise RecordError(f"{self.path}: row {self.rows}: {', '.join(missing)} must not be empty")
+        self.rows += 1
+        self.batch.append(filled)
+        self.batch_size += sum(len(value) for value in filled.values() if isinstance(value, str))
+        if self.group_size + self.batch_size >= GROUP:
+            self.end_group()
+        elif self.batch_size >= BATCH:
+            self._end_batch()
+
+    def end_group(self) -> None:
+        """Write what has been taken as one row group."""
+        self._end_batch()
+        table = pa.Table.from_batches(self.group, schema=self.schema)
+        self.file.write_table(table.combine_chunks())
+        self.group, self.group_size = [], 0
+
+    def _end_batch(self) -> None:
+        try:
+            self.group.append(pa.RecordBatch.from_pylist(self.batch, schema=self.schema))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
+            raise RecordError(f"{self.path}: {error}") from None
+        self.group_size += self.batch_size
+        self.batch, self.batch_size = [], 0
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema = SCHEMA) -> Iterator[Table]:
+    """A file of records to be written row by row; it stands at `path` when the body ends, and not at all where that raises."""
+    settings = {"compression": "zstd", "version": "2.6", "data_page_version": "1.0"}
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **settings) as file:
+        table = Table(path, schema, file)
+        yield table
+        if table.batch or table.group or not table.rows:
+            table.end_group()
+
+
 def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCHEMA) -> int:
     """Write rows as Parquet and return their number. Missing columns become null, `parents` [], `meta` {}.
 
     Raises RecordError for an unknown column, a wrong type, or null where the schema forbids it.
     """
-    rows = [{"parents": [], "meta": "{}", "lang": "und"} | dict(row) for row in rows]
-    for number, row in enumerate(rows):
-        if unknown := row.keys() - set(schema.names):
-            raise RecordError(f"{path}: row {number}: unknown column {', '.join(sorted(unknown))}")
-        if missing := [f.name for f in schema if not f.nullable and row.get(f.name) is None]:
-            raise RecordError(f"{path}: row {number}: {', '.join(missing)} must not be empty")
-    try:
-        table = pa.Table.from_pylist(rows, schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
-        raise RecordError(f"{path}: {error}") from None
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", version="2.6", data_page_version="1.0")
-    return len(rows)
+    with writing(path, schema) as table:
+        for row in rows:
+            table.add(row)
+    return table.rows
 
 
 def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:

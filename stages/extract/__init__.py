@@ -44,39 +44,44 @@ class Params:
 def run(params: Params, run: Run, root: Path, out: Path) -> None:
     """Extract all sources into `out`."""
     files = files_of(params, root)
-    rows: list[Row] = []
-    rejected: list[Row] = []
-    report = []
-    for priority, source in enumerate(params.sources, start=1):
-        units = held = 0
-        counts: Counter[str] = Counter()
-        lacking: dict[tuple[str, str], Unit] = {}
-        for unit, path in units_of(source, files[source.name], root):
-            units += 1
-            held += unit.reason != "empty"
-            for row in records_of(unit, source, path):
-                (rejected if "reason" in row else rows).append(row)
-                counts["rejected" if "reason" in row else "records"] += 1
-                if "reason" in row:
-                    lacking.setdefault((row["reason"], row["evidence"]), unit)
-        if not held:
-            raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
-        if not counts["records"] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
-            raise misfit(source, units, *lacking.popitem())
-        report.append(
-            {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
-            | {"files": len(files[source.name]), "units": units}
-            | {"records": counts["records"], "rejected": counts["rejected"]}
-            | ({"engine": pages.engine_version(source.engine)} if isinstance(source, pages.Pages) else {})
-        )
-    with replacing(out) as folder:
-        record.write(folder / "records.parquet", rows)
-        record.write(folder / "rejected.parquet", rejected, record.REJECTED)
+    with (
+        replacing(out) as folder,
+        record.writing(folder / "records.parquet") as records,
+        record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
+    ):
+        report = [
+            read(source, priority, files[source.name], root, records, rejected)
+            for priority, source in enumerate(params.sources, start=1)
+        ]
         write_json(folder / "sources.json", report)
     for entry in report:
         print(
             f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected"
         )
+
+
+def read(source: Any, priority: int, files: list[Path], root: Path, records: record.Table, rejected: record.Table) -> Row:
+    """Write what a source holds, and return its entry of sources.json. Raises InputError where it gives no record."""
+    units = held = 0
+    before = records.rows, rejected.rows
+    lacking: dict[tuple[str, str], Unit] = {}
+    for unit, path in units_of(source, files, root):
+        units += 1
+        held += unit.reason != "empty"
+        for row in records_of(unit, source, path):
+            (rejected if "reason" in row else records).add(row)
+            if "reason" in row and len(lacking) < 2:  # whether all lack the same
+                lacking.setdefault((row["reason"], row["evidence"]), unit)
+    if not held:
+        raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
+    if records.rows == before[0] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
+        raise misfit(source, units, *lacking.popitem())
+    return (
+        {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
+        | {"files": len(files), "units": units}
+        | {"records": records.rows - before[0], "rejected": rejected.rows - before[1]}
+        | ({"engine": pages.engine_version(source.engine)} if isinstance(source, pages.Pages) else {})
+    )
 
 
 def misfit(source: Any, units: int, lacking: tuple[str, str], unit: Unit) -> InputError:

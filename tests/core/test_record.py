@@ -1,8 +1,10 @@
 """record: equal rows are equal bytes, ids are stable, and what breaks the schema is refused by name."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -40,6 +42,52 @@ def test_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
     record.write(tmp_path / "a.parquet", rows)
     record.write(tmp_path / "b.parquet", (dict(reversed(row.items())) for row in rows))
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("batch", [1, 500, 2**30])
+def test_row_groups_depend_on_the_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr(record, "GROUP", 4000)
+    rows = [FULL | {"id": str(i), "text": "x" * (i % 90)} for i in range(500)]
+    record.write(tmp_path / "a.parquet", rows)
+    monkeypatch.setattr(record, "BATCH", batch)
+    record.write(tmp_path / "b.parquet", iter(rows))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert record.read(tmp_path / "b.parquet") == rows
+    groups = pq.ParquetFile(tmp_path / "b.parquet").metadata
+    sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+    assert len(sizes) > 10
+    assert min(sizes) > 0
+
+
+def test_a_small_table_is_what_pyarrow_writes_at_once(tmp_path: Path) -> None:
+    rows = [FULL | {"id": str(i)} for i in range(2000)]
+    record.write(tmp_path / "a.parquet", rows)
+    table = pa.Table.from_pylist(rows, schema=record.SCHEMA)
+    pq.write_table(table, tmp_path / "b.parquet", compression="zstd", version="2.6", data_page_version="1.0")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_rows_are_written_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    with record.writing(path) as table:
+        table.add(ROW)
+        assert not path.exists()
+        table.add(FULL)
+        assert table.rows == 2
+    assert [row["id"] for row in record.read(path)] == ["a1", "a1"]
+    assert [file.name for file in tmp_path.iterdir()] == ["r.parquet"]
+
+
+def test_a_table_holds_few_of_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "GROUP", 2**18)
+    monkeypatch.setattr(record, "BATCH", 2**14)
+    peaks = []
+    for count in (1_000, 10_000):
+        tracemalloc.start()
+        record.write(tmp_path / "r.parquet", (ROW | {"text": f"{i:0200}"} for i in range(count)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000  # the nine thousand rows more are 2,500,000 characters
 
 
 def test_no_row_is_a_table_too(tmp_path: Path) -> None:
