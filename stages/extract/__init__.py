@@ -2,11 +2,12 @@
 
 In: the root folder and, from params, the sources in order of priority, each one file or a pattern of several, with a small
 mapping: which column or path is the subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet`
-(unreadable units with their reason) and `sources.json` (per source how many units it held, and the OCR engine that read it).
+(unreadable units with their reason) and `sources.json` (per source how many units it held, the engine that read it, and the
+encodings that were found).
 
-A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a line of a scanned page. It gives
-one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several
-files, one that cannot be read or holds no unit is one rejected record.
+A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a section, a line of a scanned page. It
+gives one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several files,
+one that cannot be read or holds no unit is one rejected record.
 
 Refused: a missing, empty or wholly unreadable source, one whose mapping fits no unit, a path that leaves the root. Only files
 are read: a live database enters as a snapshot.
@@ -24,12 +25,13 @@ from stages.core import record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
-from stages.extract import delimited, markup, pages, table
+from stages.extract import delimited, document, markup, pages, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
 Source = Annotated[
-    table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | pages.Pages, Field(discriminator="kind")
+    table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document | pages.Pages,
+    Field(discriminator="kind"),
 ]
 
 
@@ -80,8 +82,17 @@ def read(source: Any, priority: int, files: list[Path], root: Path, records: rec
         {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
         | {"files": len(files), "units": units}
         | {"records": records.rows - before[0], "rejected": rejected.rows - before[1]}
-        | ({"engine": pages.engine_version(source.engine)} if isinstance(source, pages.Pages) else {})
+        | reading(source, files)
     )
+
+
+def reading(source: Any, files: list[Path]) -> Row:
+    """What else decides how a source is read: the engine, the encodings that were found."""
+    if isinstance(source, pages.Pages):
+        return {"engine": pages.engine_version(source.engine)}
+    if isinstance(source, delimited.Csv | document.Document) and source.encoding == "auto":
+        return {"encodings": dict(sorted(Counter(map(source.encoding_of, files)).items()))}
+    return {}
 
 
 def misfit(source: Any, units: int, lacking: tuple[str, str], unit: Unit) -> InputError:

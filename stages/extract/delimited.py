@@ -42,7 +42,7 @@ class Csv:
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Rows; one that does not decode, or has another number of fields than the header, is rejected by itself."""
-        header, encoding = self.columns, resolved(self.encoding, path, self.lang)
+        header, encoding = self.columns, self.encoding_of(path)
         lines = (line for line in decoded_lines(path, encoding) if line.number > self.skip_lines)
         for row in Rows(lines, encoding, self._dialect()):
             place = f"L{row.number}"
@@ -55,6 +55,10 @@ class Csv:
                 yield Unit(place, row.raw, None, "malformed", evidence)
             else:
                 yield Unit(place, row.raw, dict(zip(header, row.fields, strict=True)))
+
+    def encoding_of(self, path: Path) -> str:
+        """The encoding of a file."""
+        return resolved(self.encoding, path, self.lang)
 
     def _dialect(self) -> dict[str, Any]:
         """Options of csv.reader. A blank behind a delimiter belongs to no cell: `a, "b, c"` has two."""

@@ -8,7 +8,6 @@ always gives the same answer. A short text may fit several: then name the encodi
 
 import codecs
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 MARKS = {
@@ -29,11 +28,6 @@ SAMPLE = 2**16
 def resolved(encoding: str, path: Path, lang: str) -> str:
     """The encoding as it is set, or that of the file where `auto` is."""
     return detected(path, lang) if encoding == "auto" else encoding
-
-
-def found_in(files: Iterable[Path], lang: str) -> dict[str, int]:
-    """How many files have which encoding, by its name."""
-    return dict(sorted(Counter(detected(path, lang) for path in files).items()))
 
 
 def detected(path: Path, lang: str) -> str:

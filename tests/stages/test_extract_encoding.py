@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.extract import encoding
-from stages.extract.encoding import detected, found_in, likeliest, older, resolved
+from stages.extract.encoding import detected, likeliest, older, resolved
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
@@ -72,12 +72,6 @@ def test_only_a_sample_of_a_long_file_is_guessed_from(tmp_path: Path, monkeypatc
 def test_what_is_of_no_encoding_is_still_read(tmp_path: Path) -> None:
     assert older([b"\xff\xff\x81\n"], "zh") == "cp1252"
     assert likeliest(b"\xff\xff\x81", ["gb18030"], 0.5) is None
-
-
-def test_files_are_counted_by_encoding(tmp_path: Path) -> None:
-    for number, name in enumerate(("utf-8", "cp1252", "utf-8")):
-        (tmp_path / f"{number}.txt").write_text(GERMAN, encoding=name)
-    assert found_in(sorted(tmp_path.iterdir()), "de") == {"cp1252": 1, "utf-8": 2}
 
 
 @given(st.binary(max_size=300), st.sampled_from(["en", "zh", "und", "ru"]))
