@@ -25,12 +25,12 @@ from stages.core import record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
-from stages.extract import delimited, document, markup, pages, table
+from stages.extract import delimited, document, markup, pages, pdf, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
 Source = Annotated[
-    table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document | pages.Pages,
+    table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document | pages.Pages | pdf.Pdf,
     Field(discriminator="kind"),
 ]
 
@@ -88,8 +88,8 @@ def read(source: Any, priority: int, files: list[Path], root: Path, records: rec
 
 def reading(source: Any, files: list[Path]) -> Row:
     """What else decides how a source is read: the engine, the encodings that were found."""
-    if isinstance(source, pages.Pages):
-        return {"engine": pages.engine_version(source.engine)}
+    if isinstance(source, pages.Pages | pdf.Pdf):
+        return {"engine": source.engine_version()}
     if isinstance(source, delimited.Csv | document.Document) and source.encoding == "auto":
         return {"encodings": dict(sorted(Counter(map(source.encoding_of, files)).items()))}
     return {}
