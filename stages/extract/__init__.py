@@ -25,14 +25,12 @@ from stages.core import record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
-from stages.extract import delimited, document, markup, pages, pdf, table
+from stages.extract import audio, delimited, document, markup, pages, pdf, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
-Source = Annotated[
-    table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document | pages.Pages | pdf.Pdf,
-    Field(discriminator="kind"),
-]
+Text = table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document
+Source = Annotated[Text | pages.Pages | pdf.Pdf | audio.Audio, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -88,7 +86,7 @@ def read(source: Any, priority: int, files: list[Path], root: Path, records: rec
 
 def reading(source: Any, files: list[Path]) -> Row:
     """What else decides how a source is read: the engine, the encodings that were found."""
-    if isinstance(source, pages.Pages | pdf.Pdf):
+    if isinstance(source, pages.Pages | pdf.Pdf | audio.Audio):
         return {"engine": source.engine_version()}
     if isinstance(source, delimited.Csv | document.Document) and source.encoding == "auto":
         return {"encodings": dict(sorted(Counter(map(source.encoding_of, files)).items()))}
@@ -117,6 +115,8 @@ def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
         found[source.name] = [path for path in matching if path.is_file()]
         if not all(path.resolve().is_relative_to(root.resolve()) for path in (root / source.path, *matching)):
             problems.append(f"extract.sources.{number}.path: {source.path!r} leaves {root}; sources stand below it")
+        if isinstance(source, audio.Audio):
+            problems += [f"extract.sources.{number}.{problem}" for problem in source.problems()]
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(f"  {problem}" for problem in problems))
     for source in params.sources:
