@@ -49,7 +49,7 @@ UNITS = {
     "pubmed_xml": 5 + 167,  # abstracts, paragraphs
     "pubmedqa": 500,
     "sql_chinook": 3503,
-    "synthea_ehr": 572 + 261 + 526 + 21 + 184,  # rows of four tables, entries of bundles
+    "synthea_ehr": 572 + 261 + 526 + 21 + 183 + 18 + 33 + 417 + 184,  # rows of eight tables, entries of bundles
     "web_noise_c4": 120,
     "xml_encodings": 119 + 10,
     "zh_medical_dialogue": 1038,
