@@ -60,10 +60,12 @@ def follow_sources(sources: Any) -> None:
     stage = pipeline["stages"]["extract"]
     root = shlex.split(stage["cmd"])[ROOT_ARGUMENT]
     # Of a pattern, the folder before its first wildcard.
-    named = sorted({re.split(r"[^/]*[*?\[]", f"{root}/{source['path']}")[0].rstrip("/") for source in sources})
-    stage["deps"] = named + [dep for dep in stage["deps"] if not Path(dep).is_relative_to(root)]
+    named = {re.split(r"[^/]*[*?\[]", f"{root}/{source['path']}")[0].rstrip("/") for source in sources}
+    models = {source["model"] for source in sources if source.get("model") and Path(source["model"]).is_dir()}
+    kept = [dep for dep in stage["deps"] if not Path(dep).is_relative_to(root) and dep not in models]
+    stage["deps"] = sorted(named | models) + kept
     write(PIPELINE, pipeline)
-    print(f"{PIPELINE}: extract reads {', '.join(named)}")
+    print(f"{PIPELINE}: extract reads {', '.join(sorted(named | models))}")
 
 
 def write(path: Path, document: Any) -> None:

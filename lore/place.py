@@ -10,7 +10,8 @@ RAW = "data/raw"
 BOX = re.compile(r"(?:page (?P<page>\d+)/)?L(?P<line>\d+)@(?P<box>-?\d+,-?\d+,-?\d+,-?\d+)(?:@(?P<part>.+))?")
 NUMBERED = re.compile(r"\[\d+\]")
 """Which of several XML elements of one name."""
-LINE = re.compile(r"L(?P<line>\d+)(?:@(?P<part>.+))?")
+LINE = re.compile(r"L(?P<line>\d+)(?:\.\d+)?(?:@(?P<part>.+))?")
+TIME = re.compile(r"t=(?P<start>[\d.]+),(?P<end>[\d.]+)(?:@(?P<part>.+))?")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ def described(locator: str) -> str:
         return with_part(f"{page}line {found['line']}, box {found['box']}", found["part"])
     if found := LINE.fullmatch(spot):
         return with_part(f"line {found['line']}", found["part"])
+    if found := TIME.fullmatch(spot):
+        return with_part(f"seconds {found['start']} to {found['end']}", found["part"])
     name, _, part = spot.partition("@")
     if NUMBERED.search(name):
         return with_part(f"XML path {name}", part)

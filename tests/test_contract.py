@@ -156,11 +156,13 @@ def check_sources(root: Path) -> list[str]:
     folder = shlex.split(extract["cmd"])[4]
     problems = []
     for source in yaml(root / "params.yaml")["extract"]["sources"]:
-        path = re.split(r"[^/]*[*?\[]", f"{folder}/{source['path']}")[0].rstrip("/")
-        if not any(Path(path).is_relative_to(dep) for dep in extract["deps"]):
-            problems.append(
-                f"extract: params.yaml reads {path}, which is no dependency in dvc.yaml; add it to the deps of extract"
-            )
+        read = [re.split(r"[^/]*[*?\[]", f"{folder}/{source['path']}")[0].rstrip("/")]
+        read += [source["model"]] if (root / source.get("model", root / "none")).is_dir() else []
+        problems += [
+            f"extract: params.yaml reads {path}, which is no dependency in dvc.yaml; add it to the deps of extract"
+            for path in read
+            if not any(Path(path).is_relative_to(dep) for dep in extract["deps"])
+        ]
     return problems
 
 
@@ -268,6 +270,14 @@ def test_a_source_that_is_no_dependency_is_noticed(copy: Path) -> None:
     edit(copy / "params.yaml", lambda d: d["extract"]["sources"][0].update(path="notes/**/*.xml"))
     assert check_sources(copy) == [
         "extract: params.yaml reads data/raw/notes, which is no dependency in dvc.yaml; add it to the deps of extract"
+    ]
+
+
+def test_a_model_that_is_no_dependency_is_noticed(copy: Path) -> None:
+    (copy / "models/whisper").mkdir(parents=True)
+    edit(copy / "params.yaml", lambda d: d["extract"]["sources"][0].update(model="models/whisper"))
+    assert check_sources(copy) == [
+        "extract: params.yaml reads models/whisper, which is no dependency in dvc.yaml; add it to the deps of extract"
     ]
 
 

@@ -135,6 +135,49 @@ def reading_a_page(fixture: Fixture) -> Call:
     return lambda: list(read_lines(fixture("tmp_path") / "page.png", "rapidocr", "en"))
 
 
+def reading_markdown(fixture: Fixture) -> Call:
+    from stages.extract.blocks import of_markdown
+
+    return lambda: of_markdown("Neon *glows*.")
+
+
+def finding_an_encoding(fixture: Fixture) -> Call:
+    from stages.extract.encoding import detected
+
+    path = fixture("tmp_path") / "a.txt"
+    path.write_bytes("霓虹灯会发光。".encode("gb18030"))
+    return lambda: detected(path, "zh")
+
+
+def reading_a_pdf(fixture: Fixture) -> Call:
+    from PIL import Image
+
+    from stages.extract.pdf import Pdf
+    from stages.extract.unit import Mapping
+
+    path = fixture("tmp_path") / "a.pdf"
+    Image.new("L", (200, 200), 255).save(path)
+    source = Pdf("pdf", "a", path.name, "en", Mapping(text="text"), engine="none")
+    return lambda: list(source.units(path))
+
+
+def reading_a_recording(fixture: Fixture) -> Call:
+    import soundfile
+
+    from stages.extract.audio import samples_of
+
+    path = fixture("tmp_path") / "a.wav"
+    soundfile.write(path, [0.0, 0.5], 16_000)
+    return lambda: len(samples_of(path))
+
+
+def recognising_speech(fixture: Fixture) -> Call:
+    from stages.extract.speech import pocketsphinx
+
+    pocketsphinx.cache_clear()
+    return pocketsphinx
+
+
 def scoring_an_answer(fixture: Fixture) -> Call:
     from stages.evaluate.scores import overlaps
 
@@ -178,6 +221,11 @@ NEEDS = {
     "sqlalchemy": Need("sqlalchemy.engine.Engine.connect", reading_a_database),
     "lxml": Need("lxml.etree.iterparse", reading_xml),
     "rapidocr": Need("rapidocr.RapidOCR.__call__", reading_a_page),
+    "markdown_it": Need("markdown_it.MarkdownIt.parse", reading_markdown),
+    "charset_normalizer": Need("charset_normalizer.from_bytes", finding_an_encoding),
+    "pypdfium2": Need("pypdfium2.PdfDocument.__init__", reading_a_pdf),
+    "soundfile": Need("soundfile.SoundFile.read", reading_a_recording),
+    "pocketsphinx": Need("pocketsphinx.Decoder", recognising_speech),
     "sacrebleu": Need("sacrebleu.metrics.BLEU.sentence_score", scoring_an_answer),
     "rouge_score": Need("rouge_score.rouge_scorer.RougeScorer.score", scoring_an_answer),
     "torchao": Need("torchao.quantization.Int8WeightOnlyConfig", quantizing_a_model),

@@ -67,7 +67,7 @@ def convert(corpus: Path, extracted: Path) -> None:
             missing = {name: pl.lit(None, dtype=form) for name, form in COLUMNS.items() if name not in frame.columns}
             missing["parents"] = pl.lit([], dtype=pl.List(pl.String))
             frame = frame.with_columns(**missing | constant)
-            table.add(frame.select(list(COLUMNS)))
+            table.extend(frame.select(list(COLUMNS)))
             for name, count in frame["source"].value_counts().iter_rows():
                 counts[name] = counts.get(name, 0) + count
     record.write(extracted / "rejected.parquet", [], record.REJECTED)

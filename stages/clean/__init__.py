@@ -117,16 +117,16 @@ def write(corpus: Filtered, source: Path, before: list[Row], folder: Path, treat
         record.writing(folder / "records.parquet") as kept,
         record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
     ):
-        rejected.add(pl.DataFrame(before, schema=COLUMNS | dict.fromkeys(("phase", "reason", "evidence"), pl.String)))
+        rejected.extend(pl.DataFrame(before, schema=COLUMNS | dict.fromkeys(("phase", "reason", "evidence"), pl.String)))
         for part, (start, raw) in zip(corpus.parts, batches(source), strict=True):
             alive = pl.Series(corpus.alive(part, len(raw)))
             good, bad = corpus.normalised(part).filter(alive), raw.filter(~alive)
             said = [corpus.ledger.said(start + at, ids) for at in (~alive).arg_true()]
-            kept.add(good)
+            kept.extend(good)
             bad = pl.concat(
                 [bad, pl.DataFrame(said, schema=dict.fromkeys(("phase", "reason", "evidence"), pl.String))], how="horizontal"
             )
-            rejected.add(pl.DataFrame(treatment.rows(bad.iter_rows(named=True)), schema=bad.schema) if treatment else bad)
+            rejected.extend(pl.DataFrame(treatment.rows(bad.iter_rows(named=True)), schema=bad.schema) if treatment else bad)
             tally.kept.update(good["source"])
             tally.rejected.update(bad["source"])
     return tally

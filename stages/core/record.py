@@ -8,12 +8,14 @@ deterministically (same rows, same bytes) and replace the old file in one step.
 import hashlib
 import json
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.core.errors import InputError, RecordError
@@ -45,6 +47,9 @@ REJECTED = (
     .append(pa.field("evidence", pa.string(), nullable=False))
 )
 
+GROUP, BATCH = 2**24, 2**20
+"""Characters of a row group, and of the rows that are held as they are until they go into columns."""
+
 
 def record_id(source: str, locator: str) -> str:
     """16 hex digits naming the place a record came from; they do not change when the text there does."""
@@ -71,51 +76,89 @@ def to_meta(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, sort_keys=True)
 
 
-GROUP = 1 << 16
-"""Rows of a row group."""
-
-
 class Table:
-    """A Parquet file of records that takes many at a time and holds at most a row group; groups do not depend on how many."""
+    """A Parquet file of records that takes one row after the other, or many at once, and holds few of them.
+
+    Row groups end where the text in them reaches a size, so they depend on the rows alone.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema, file: pq.ParquetWriter) -> None:
         """`path`: what messages name."""
         self.path, self.schema, self.file = path, schema, file
-        self.waiting: list[pa.Table] = []
         self.rows = 0
         """Rows taken so far."""
+        self.batch: list[dict[str, Any]] = []
+        self.group: list[pa.RecordBatch] = []
+        self.batch_size = self.group_size = 0
 
-    def add(self, rows: Any) -> None:
-        """Take rows as an Arrow table or what makes one (a polars frame). Raises RecordError on another schema."""
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take a row. Missing columns become null, `parents` [], `meta` {}. Raises RecordError as `write` does."""
+        filled = {"parents": [], "meta": "{}", "lang": "und"} | dict(row)
+        if unknown := filled.keys() - set(self.schema.names):
+            raise RecordError(f"{self.path}: row {self.rows}: unknown column {', '.join(sorted(unknown))}")
+        if missing := [f.name for f in self.schema if not f.nullable and filled.get(f.name) is None]:
+            raise RecordError(f"{self.path}: row {self.rows}: {', '.join(missing)} must not be empty")
+        self.rows += 1
+        self.batch.append(filled)
+        self.batch_size += sum(len(value) for value in filled.values() if isinstance(value, str))
+        if self.group_size + self.batch_size >= GROUP:
+            self.end_group()
+        elif self.batch_size >= BATCH:
+            self._end_batch()
+
+    def extend(self, rows: Any) -> None:
+        """Take many rows: an Arrow table, or what makes one, as polars' frames do. Raises RecordError on another schema."""
+        self._end_batch()
         try:
             table = pa.table(rows).select(self.schema.names).cast(self.schema)
         except (KeyError, ValueError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise RecordError(f"{self.path}: {error}") from None
         self.rows += len(table)
-        self.waiting.append(table)
-        while sum(len(waiting) for waiting in self.waiting) >= GROUP:
-            whole = pa.concat_tables(self.waiting)
-            self._write(whole.slice(0, GROUP))
-            self.waiting = [whole.slice(GROUP)]
+        ends = [0, *pc.cumulative_sum(characters(table)).to_pylist()]
+        start = 0
+        while start < len(table):
+            stop = min(len(table), bisect_left(ends, ends[start] + GROUP - self.group_size, start + 1))
+            self.group += table.slice(start, stop - start).to_batches()
+            self.group_size += ends[stop] - ends[start]
+            if self.group_size >= GROUP:
+                self.end_group()
+            start = stop
 
-    def close(self) -> None:
-        """Write the last rows."""
-        rest = pa.concat_tables([self.schema.empty_table(), *self.waiting])
-        if len(rest) or not self.rows:
-            self._write(rest)
+    def end_group(self) -> None:
+        """Write what has been taken as one row group."""
+        self._end_batch()
+        table = pa.Table.from_batches(self.group, schema=self.schema)
+        self.file.write_table(table.combine_chunks())
+        self.group, self.group_size = [], 0
 
-    def _write(self, table: pa.Table) -> None:
-        self.file.write_table(table.combine_chunks(), row_group_size=GROUP)
+    def _end_batch(self) -> None:
+        try:
+            self.group.append(pa.RecordBatch.from_pylist(self.batch, schema=self.schema))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
+            raise RecordError(f"{self.path}: {error}") from None
+        self.group_size += self.batch_size
+        self.batch, self.batch_size = [], 0
+
+
+def characters(table: pa.Table) -> pa.Array:
+    """How much text each row holds, as `Table` counts it."""
+    total = pa.array([0] * len(table), type=pa.int64())
+    for name in table.schema.names:
+        if pa.types.is_string(table.schema.field(name).type):
+            lengths = pc.fill_null(pc.utf8_length(table[name]), 0)
+            total = pc.add(total, lengths.combine_chunks().cast(pa.int64()))
+    return total
 
 
 @contextmanager
 def writing(path: Path, schema: pa.Schema = SCHEMA) -> Iterator[Table]:
-    """A file of records that stands at `path` when the body ends, and not at all where it raises."""
+    """A file of records to be written bit by bit; it stands at `path` when the body ends, and not at all where that raises."""
     settings = {"compression": "zstd", "version": "2.6", "data_page_version": "1.0"}
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **settings) as file:
         table = Table(path, schema, file)
         yield table
-        table.close()
+        if table.batch or table.group or not table.rows:
+            table.end_group()
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCHEMA) -> int:
@@ -123,19 +166,10 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCH
 
     Raises RecordError for an unknown column, a wrong type, or null where the schema forbids it.
     """
-    rows = [{"parents": [], "meta": "{}", "lang": "und"} | dict(row) for row in rows]
-    for number, row in enumerate(rows):
-        if unknown := row.keys() - set(schema.names):
-            raise RecordError(f"{path}: row {number}: unknown column {', '.join(sorted(unknown))}")
-        if missing := [f.name for f in schema if not f.nullable and row.get(f.name) is None]:
-            raise RecordError(f"{path}: row {number}: {', '.join(missing)} must not be empty")
-    try:
-        table = pa.Table.from_pylist(rows, schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
-        raise RecordError(f"{path}: {error}") from None
-    with writing(path, schema) as file:
-        file.add(table)
-    return len(rows)
+    with writing(path, schema) as table:
+        for row in rows:
+            table.add(row)
+    return table.rows
 
 
 def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:

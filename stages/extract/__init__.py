@@ -2,11 +2,12 @@
 
 In: the root folder and, from params, the sources in order of priority, each one file or a pattern of several, with a small
 mapping: which column or path is the subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet`
-(unreadable units with their reason) and `sources.json` (per source how many units it held, and the OCR engine that read it).
+(unreadable units with their reason) and `sources.json` (per source how many units it held, the engine that read it, and the
+encodings that were found).
 
-A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a line of a scanned page. It gives
-one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several
-files, one that cannot be read or holds no unit is one rejected record.
+A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a section, a line of a scanned page. It
+gives one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several files,
+one that cannot be read or holds no unit is one rejected record.
 
 Refused: a missing, empty or wholly unreadable source, one whose mapping fits no unit, a path that leaves the root. Only files
 are read: a live database enters as a snapshot.
@@ -24,13 +25,12 @@ from stages.core import changes, memo, record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
-from stages.extract import delimited, markup, pages, table
+from stages.extract import audio, delimited, document, markup, pages, pdf, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
-Source = Annotated[
-    table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | pages.Pages, Field(discriminator="kind")
-]
+Text = table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document
+Source = Annotated[Text | pages.Pages | pdf.Pdf | audio.Audio, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -44,34 +44,15 @@ class Params:
 def run(params: Params, run: Run, root: Path, out: Path) -> None:
     """Extract all sources into `out`."""
     files = files_of(params, root)
-    rows: list[Row] = []
-    rejected: list[Row] = []
-    report = []
-    for priority, source in enumerate(params.sources, start=1):
-        units = held = 0
-        counts: Counter[str] = Counter()
-        lacking: dict[tuple[str, str], Unit] = {}
-        for unit, path in units_of(source, files[source.name], root):
-            units += 1
-            held += unit.reason != "empty"
-            for row in records_of(unit, source, path):
-                (rejected if "reason" in row else rows).append(row)
-                counts["rejected" if "reason" in row else "records"] += 1
-                if "reason" in row:
-                    lacking.setdefault((row["reason"], row["evidence"]), unit)
-        if not held:
-            raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
-        if not counts["records"] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
-            raise misfit(source, units, *lacking.popitem())
-        report.append(
-            {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
-            | {"files": len(files[source.name]), "units": units}
-            | {"records": counts["records"], "rejected": counts["rejected"]}
-            | ({"engine": pages.engine_version(source.engine)} if isinstance(source, pages.Pages) else {})
-        )
-    with replacing(out) as folder:
-        record.write(folder / "records.parquet", rows)
-        record.write(folder / "rejected.parquet", rejected, record.REJECTED)
+    with (
+        replacing(out) as folder,
+        record.writing(folder / "records.parquet") as records,
+        record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
+    ):
+        report = [
+            read(source, priority, files[source.name], root, records, rejected)
+            for priority, source in enumerate(params.sources, start=1)
+        ]
         write_json(folder / "sources.json", report)
     for entry in report:
         print(
@@ -81,6 +62,39 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         print(f"extract: {memo.counts['computed']:,} files read by an engine, {memo.counts['reused']:,} remembered")
     if compared := changes.compare("extract", out):
         print(f"extract: {compared}")
+
+
+def read(source: Any, priority: int, files: list[Path], root: Path, records: record.Table, rejected: record.Table) -> Row:
+    """Write what a source holds, and return its entry of sources.json. Raises InputError where it gives no record."""
+    units = held = 0
+    before = records.rows, rejected.rows
+    lacking: dict[tuple[str, str], Unit] = {}
+    for unit, path in units_of(source, files, root):
+        units += 1
+        held += unit.reason != "empty"
+        for row in records_of(unit, source, path):
+            (rejected if "reason" in row else records).add(row)
+            if "reason" in row and len(lacking) < 2:  # whether all lack the same
+                lacking.setdefault((row["reason"], row["evidence"]), unit)
+    if not held:
+        raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
+    if records.rows == before[0] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
+        raise misfit(source, units, *lacking.popitem())
+    return (
+        {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
+        | {"files": len(files), "units": units}
+        | {"records": records.rows - before[0], "rejected": rejected.rows - before[1]}
+        | reading(source, files)
+    )
+
+
+def reading(source: Any, files: list[Path]) -> Row:
+    """What else decides how a source is read: the engine, the encodings that were found."""
+    if isinstance(source, pages.Pages | pdf.Pdf | audio.Audio):
+        return {"engine": source.engine_version()}
+    if isinstance(source, delimited.Csv | document.Document) and source.encoding == "auto":
+        return {"encodings": dict(sorted(Counter(map(source.encoding_of, files)).items()))}
+    return {}
 
 
 def misfit(source: Any, units: int, lacking: tuple[str, str], unit: Unit) -> InputError:
@@ -105,6 +119,8 @@ def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
         found[source.name] = [path for path in matching if path.is_file()]
         if not all(path.resolve().is_relative_to(root.resolve()) for path in (root / source.path, *matching)):
             problems.append(f"extract.sources.{number}.path: {source.path!r} leaves {root}; sources stand below it")
+        if isinstance(source, audio.Audio):
+            problems += [f"extract.sources.{number}.{problem}" for problem in source.problems()]
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(f"  {problem}" for problem in problems))
     for source in params.sources:

@@ -16,6 +16,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.params import STRICT
+from stages.extract.encoding import resolved
 from stages.extract.lines import Line, decoded_lines
 from stages.extract.unit import Mapping, Unit
 
@@ -29,7 +30,7 @@ class Csv:
     path: str
     lang: str
     encoding: str
-    """Python's name of the encoding: utf-8, cp1252, gb18030, utf-16 … A byte order mark is skipped."""
+    """Python's name of the encoding: utf-8, cp1252, gb18030, utf-16 …, or auto. A byte order mark is skipped."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)]
     skip_lines: int
     """Lines above the header, such as a title."""
@@ -41,9 +42,9 @@ class Csv:
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Rows; one that does not decode, or has another number of fields than the header, is rejected by itself."""
-        header = self.columns
-        lines = (line for line in decoded_lines(path, self.encoding) if line.number > self.skip_lines)
-        for row in Rows(lines, self.encoding, self._dialect()):
+        header, encoding = self.columns, self.encoding_of(path)
+        lines = (line for line in decoded_lines(path, encoding) if line.number > self.skip_lines)
+        for row in Rows(lines, encoding, self._dialect()):
             place = f"L{row.number}"
             if row.fields is None:
                 yield Unit(place, row.raw, None, row.reason, row.evidence)
@@ -54,6 +55,10 @@ class Csv:
                 yield Unit(place, row.raw, None, "malformed", evidence)
             else:
                 yield Unit(place, row.raw, dict(zip(header, row.fields, strict=True)))
+
+    def encoding_of(self, path: Path) -> str:
+        """The encoding of a file."""
+        return resolved(self.encoding, path, self.lang)
 
     def _dialect(self) -> dict[str, Any]:
         """Options of csv.reader. A blank behind a delimiter belongs to no cell: `a, "b, c"` has two."""

@@ -153,7 +153,7 @@ class Xml:
         """Elements; what follows a syntax error is one rejected unit. Raises InputError where the document declares entities."""
         self._refuse_entities(path)
         count, paths = 0, self.map.paths()
-        keep = any("/" in name for name in paths)
+        kept = names_around(paths)
         with path.open("rb") as file:
             elements = etree.iterparse(file, events=("end",), tag=f"{{*}}{self.element}", **SAFE)
             try:
@@ -161,7 +161,7 @@ class Xml:
                     count += 1
                     raw = etree.tostring(element, encoding="unicode", with_tail=False)
                     yield unit_of_element(f"{self.element}[{count}]", raw, element, paths)
-                    release(element, keep)
+                    release(element, self.element, kept)
             except etree.XMLSyntaxError:
                 yield from self._broken(elements.error_log, path)
 
@@ -226,8 +226,22 @@ def local(tag: Any) -> str:
     return tag.rpartition("}")[2].rpartition(":")[2] if isinstance(tag, str) else ""
 
 
-def release(element: Any, keep: bool) -> None:
-    """Free an element that has been read, and its earlier siblings (`keep`: those of its name only): memory stays constant."""
-    element.clear()
-    for earlier in list(element.itersiblings(element.tag if keep else None, preceding=True)):
-        earlier.getparent().remove(earlier)
+def names_around(paths: set[str]) -> set[str]:
+    """Names of elements before a unit that a path around it may lead to; `*` where one takes all that stands there."""
+    outside = [split(path)[1] for path in paths if "/" in path]
+    return {name for names in outside for name in names or ["*"]}
+
+
+def release(element: Any, unit: str, kept: set[str]) -> None:
+    """Free an element that has been read, and all before it but elements of the names `kept`: memory stays constant.
+
+    Inside another unit, which is still to be read as a whole, only what the element holds is freed.
+    """
+    element.clear(keep_tail=True)  # which belongs to what stands around
+    around = list(element.iterancestors())
+    if any(unit in ("*", local(other.tag)) for other in around):
+        return
+    for node in (element, *around):
+        for earlier in list(node.itersiblings(preceding=True)):
+            if local(earlier.tag) == unit or not ({"*", local(earlier.tag)} & kept):
+                earlier.getparent().remove(earlier)

@@ -54,22 +54,38 @@ class Pages:
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Lines. Raises InputError where the picture cannot be read, ParamsError for a wrong `line`."""
-        try:
-            form = re.compile(self.line)
-        except re.error as error:
-            raise ParamsError(f"extract: {self.name}: `line` is no regular expression: {error}; mend it in params.yaml") from None
+        form = form_of(self.line, self.name)
         # Remembered is what the engine reads, so that another `line` or `min_confidence` costs no reading.
         found = memo.remembered(found_in, path, self.engine, self.lang, engine=engine_version(self.engine))
         for place, text, confidence, box in found:
-            yield self._unit(place, Line(text, confidence, tuple(box)), form.fullmatch(text))
+            yield unit_of_line(place, Line(text, confidence, tuple(box)), form, self.min_confidence)
 
-    def _unit(self, place: str, line: Line, match: re.Match[str] | None) -> Unit:
-        if line.confidence < self.min_confidence:
-            evidence = f"read with confidence {line.confidence:.2f}, {self.min_confidence} is asked for"
-            return Unit(place, line.text, None, "low_confidence", evidence)
-        if match is None:
-            return Unit(place, line.text, None, "other_form", "not of the form that `line` declares")
-        return Unit(place, line.text, {"line": line.text} | match.groupdict())
+    def engine_version(self) -> str:
+        """Name and version of what reads."""
+        return engine_version(self.engine)
+
+
+def form_of(line: str, name: str) -> re.Pattern[str]:
+    """The form of a line that states something. Raises ParamsError where it is none."""
+    try:
+        return re.compile(line)
+    except re.error as error:
+        raise ParamsError(f"extract: {name}: `line` is no regular expression: {error}; mend it in params.yaml") from None
+
+
+def unit_of_line(place: str, line: Line, form: re.Pattern[str], least: float) -> Unit:
+    """The unit of a line: its named groups, where it is sure enough and of the form."""
+    if line.confidence < least:
+        return unsure(place, line, least)
+    if (match := form.fullmatch(line.text)) is None:
+        return Unit(place, line.text, None, "other_form", "not of the form that `line` declares")
+    return Unit(place, line.text, {"line": line.text} | match.groupdict())
+
+
+def unsure(place: str, line: Line, least: float) -> Unit:
+    """The rejected unit of what was read with too little confidence."""
+    evidence = f"read with confidence {line.confidence:.2f}, {least} is asked for"
+    return Unit(place, line.text, None, "low_confidence", evidence)
 
 
 def engine_version(engine: str) -> str:
@@ -87,8 +103,7 @@ def read_lines(picture: Path, engine: str, lang: str) -> Iterator[tuple[str, Lin
     Raises InputError where it cannot be read or the engine is not there.
     """
     for number, image in enumerate(images(picture), start=1):
-        rows = rows_of(by_rapidocr(image)) if engine == "rapidocr" else by_tesseract(image, lang)
-        for count, line in enumerate(map(joined, rows), start=1):
+        for count, line in enumerate(lines_in(image, engine, lang), start=1):
             box = ",".join(str(round(edge, -1)) for edge in line.box)
             yield ("" if number == 1 else f"page {number}/") + f"L{count}@{box}", line
 
@@ -97,6 +112,11 @@ def found_in(picture: Path, engine: str, lang: str) -> Iterator[tuple[str, str, 
     """What `read_lines` yields, flat, as JSON can hold it: place, text, confidence, box."""
     for place, line in read_lines(picture, engine, lang):
         yield place, line.text, line.confidence, line.box
+
+
+def lines_in(image: Any, engine: str, lang: str) -> list[Line]:
+    """The lines of one picture, from top to bottom. Raises InputError where the engine is not there."""
+    return list(map(joined, rows_of(by_rapidocr(image)) if engine == "rapidocr" else by_tesseract(image, lang)))
 
 
 def images(picture: Path) -> Iterator[Any]:

@@ -1,8 +1,12 @@
 """record: equal rows are equal bytes, ids are stable, and what breaks the schema is refused by name."""
 
+import itertools
+import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -40,6 +44,77 @@ def test_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
     record.write(tmp_path / "a.parquet", rows)
     record.write(tmp_path / "b.parquet", (dict(reversed(row.items())) for row in rows))
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("batch", [1, 500, 2**30])
+def test_row_groups_depend_on_the_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr(record, "GROUP", 4000)
+    rows = [FULL | {"id": str(i), "text": "x" * (i % 90)} for i in range(500)]
+    record.write(tmp_path / "a.parquet", rows)
+    monkeypatch.setattr(record, "BATCH", batch)
+    record.write(tmp_path / "b.parquet", iter(rows))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert record.read(tmp_path / "b.parquet") == rows
+    groups = pq.ParquetFile(tmp_path / "b.parquet").metadata
+    sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+    assert len(sizes) > 10
+    assert min(sizes) > 0
+
+
+def test_a_small_table_is_what_pyarrow_writes_at_once(tmp_path: Path) -> None:
+    rows = [FULL | {"id": str(i)} for i in range(2000)]
+    record.write(tmp_path / "a.parquet", rows)
+    table = pa.Table.from_pylist(rows, schema=record.SCHEMA)
+    pq.write_table(table, tmp_path / "b.parquet", compression="zstd", version="2.6", data_page_version="1.0")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_rows_are_written_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    with record.writing(path) as table:
+        table.add(ROW)
+        assert not path.exists()
+        table.add(FULL)
+        assert table.rows == 2
+    assert [row["id"] for row in record.read(path)] == ["a1", "a1"]
+    assert [file.name for file in tmp_path.iterdir()] == ["r.parquet"]
+
+
+def test_a_table_holds_few_of_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "GROUP", 2**18)
+    monkeypatch.setattr(record, "BATCH", 2**14)
+    peaks = []
+    for count in (1_000, 10_000):
+        tracemalloc.start()
+        record.write(tmp_path / "r.parquet", (ROW | {"text": f"{i:0200}"} for i in range(count)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000  # the nine thousand rows more are 2,500,000 characters
+
+
+@given(st.lists(st.text("é字 a", max_size=12), max_size=30), st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_rows_by_the_frame_are_rows_one_by_one(texts: list[str], sizes: list[int]) -> None:
+    rows = [FULL | {"text": text, "subject": text or None} for text in texts]
+    frame = pa.Table.from_pylist(rows, schema=record.SCHEMA)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record, "GROUP", 300)
+        one, many = Path(folder) / "one.parquet", Path(folder) / "many.parquet"
+        record.write(one, rows)
+        with record.writing(many) as table:
+            start = 0
+            for size in itertools.cycle(sizes):
+                table.extend(frame.slice(start, size))
+                if (start := start + size) >= len(rows):
+                    break
+        assert table.rows == len(rows)
+        assert one.read_bytes() == many.read_bytes()
+
+
+def test_a_frame_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    with pytest.raises(RecordError, match=r"r\.parquet: .*(id|exist)"), record.writing(path) as table:
+        table.extend(pa.table({"text": ["x"]}))
+    assert not path.exists()
 
 
 def test_no_row_is_a_table_too(tmp_path: Path) -> None:

@@ -99,6 +99,14 @@ def test_the_inputs_of_extract_follow_the_sources(project: Path, capsys: pytest.
     assert [dep for dep in deps[0] if not dep.startswith("data/raw")] == deps[1][4:]
 
 
+def test_a_model_folder_of_a_source_becomes_an_input(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "models/whisper").mkdir(parents=True)
+    talks = "{kind: audio, name: talks, path: talks/*.flac, lang: en, engine: whisper, model: models/whisper, map: {text: text}}"
+    overlay(project, f"extract: {{sources: [{talks}]}}\n")
+    assert "dvc.yaml: extract reads data/raw/talks, models/whisper" in capsys.readouterr().out
+    assert read(project / "dvc.yaml")["stages"]["extract"]["deps"][:2] == ["data/raw/talks", "models/whisper"]
+
+
 @given(MAPPINGS, MAPPINGS)
 def test_merging_twice_is_merging_once(target: dict[str, object], laid: dict[str, object]) -> None:
     list(merge(target, laid))

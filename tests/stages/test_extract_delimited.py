@@ -190,3 +190,12 @@ def test_settings_that_no_reader_takes() -> None:
 def test_utf16_that_does_not_decode(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.csv: .*; set the source's `encoding` to what the file is written in"):
         read(tmp_path, b"name,value\n", encoding="utf-16")
+
+
+@pytest.mark.parametrize("written", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "gb18030"])
+def test_an_encoding_that_is_found_reads_the_same(tmp_path: Path, written: str) -> None:
+    content = "name,value\n铁的熔点,1538\n锡,232\n".encode(written)
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    source = Csv("csv", "toy", "a.csv", "zh", "auto", ",", 0, Mapping(text="name"))
+    assert told(list(source.units(path))) == [("L2", "铁的熔点"), ("L3", "锡")]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from stages.core.errors import InputError
-from stages.extract.markup import Json, JsonLines, Xml, release
+from stages.extract import markup
+from stages.extract.markup import Json, JsonLines, Xml, names_around, release
 from stages.extract.path import joined, nodes_at, split
 from stages.extract.unit import Mapping, Unit
 
@@ -216,10 +217,49 @@ def test_entities_are_refused(tmp_path: Path, document: str) -> None:
         of_xml(tmp_path, document, "u", text=".")
 
 
-@pytest.mark.parametrize(("keep", "left"), [(False, "<r><u/></r>"), (True, "<r><title>t</title>|<u/></r>")])
-def test_what_has_been_read_leaves_the_tree(keep: bool, left: str) -> None:
+@pytest.mark.parametrize(
+    ("paths", "kept"),
+    [({"a.b", "@c"}, set()), ({"x/a.b", "/c"}, {"a", "b", "c"}), ({"x/a.*.b.1@d"}, {"a", "b", "@d", "*", "1"}), ({"x/."}, {"*"})],
+)
+def test_names_that_a_path_around_a_unit_leads_to(paths: set[str], kept: set[str]) -> None:
+    assert names_around(paths) == kept
+
+
+@pytest.mark.parametrize(("kept", "left"), [(set(), "<r><u/>|</r>"), ({"title"}, "<r><title>t</title>|<u/>|</r>")])
+def test_what_has_been_read_leaves_the_tree(kept: set[str], left: str) -> None:
     """So memory stays constant; what stands before the units is kept only where a path asks for it."""
     root = etree.fromstring("<r><title>t</title>|<u><t>1</t></u>|<u>2</u>|</r>")
     for element in root.findall("u"):
-        release(element, keep)
+        release(element, "u", kept)
     assert etree.tostring(root).decode() == left
+
+
+def test_what_stands_around_units_leaves_the_tree_too() -> None:
+    root = etree.fromstring("<r><a><t>1</t><x/><u/></a><b/><a><t>2</t><y/><u/></a><a><t>3</t><u>0</u></a></r>")
+    for element in root.iter("u"):
+        release(element, "u", {"t"})
+    assert etree.tostring(root).decode() == "<r><a><t>3</t><u/></a></r>"
+
+
+def test_a_unit_around_a_unit_is_read_whole(tmp_path: Path) -> None:
+    document = "<r><u><t>outer</t> a <u><t>inner</t></u> b <u>2</u> c</u></r>"
+    units = of_xml(tmp_path, document, "u", title="t", own=".")
+    assert cells(units, "t") == ["inner", None, "outer"]
+    assert cells(units, ".") == ["inner", "2", "outer a  b  c"]
+
+
+@pytest.mark.parametrize("element", ["a", "u", "m"])
+def test_the_tree_does_not_grow_with_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, element: str) -> None:
+    sizes: list[int] = []
+
+    def counting(place: str, raw: str, node: Any, paths: set[str]) -> Unit:
+        sizes.append(sum(1 for _ in node.getroottree().iter()))
+        return markup_unit(place, raw, node, paths)
+
+    markup_unit = markup.unit_of_element
+    monkeypatch.setattr(markup, "unit_of_element", counting)
+    entry = "<a><id>1</id><title>t</title><more><m>some text</m></more><u>unit</u><rest>x</rest></a>"
+    units = of_xml(tmp_path, f"<r>{entry * 4_000}</r>", element, title="a/title", own=".")
+    assert len(units) == 4_000
+    assert max(sizes) < 4_000  # of 28,001: the parser reads 32 KiB ahead
+    assert set(cells(units, "a/title")) == {None if element == "a" else "t"}

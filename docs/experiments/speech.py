@@ -1,0 +1,61 @@
+"""How well does an engine hear real speech? Word error rate against the transcript beside each clip, and how sure it was.
+
+    PYTHONPATH=. python docs/experiments/speech.py <folder of clips, each with its .txt> [<Whisper folder>]
+
+WER = edit distance over words / words of the transcript, both in lower case without punctuation, `mister` written `mr`. Nothing
+is tuned: pocketsphinx with the model of its package, or a Whisper folder. Every clip is read as extract reads it, with no
+confidence asked for; a clip in another language than English shows what an English model makes of it.
+"""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+from nltk.metrics import distance
+
+from stages.core import runtime
+from stages.core.params import Run, read_section
+from stages.extract.audio import Audio
+from stages.extract.unit import Mapping
+
+SUFFIXES = {".wav", ".flac"}
+
+
+def main() -> None:
+    """Read every clip and print a table."""
+    runtime.prepare(read_section("run", Run))
+    folder, model = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
+    source = Audio("audio", "clips", "*", "en", Mapping(text="text"), "whisper" if model else "pocketsphinx", model, None, 0.0)
+    print("| clip | words | WER | confidence | s | heard |\n|---|---|---|---|---|---|")
+    errors = words = 0
+    for clip in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
+        truth = normal(clip.with_suffix(".txt").read_text(encoding="utf-8"))
+        started = time.perf_counter()
+        units = list(source.units(clip))
+        seconds = time.perf_counter() - started
+        heard = [word for unit in units for word in normal(unit.raw)]
+        sure = ", ".join(f"{confidence:.2f}" for confidence in confidences(source, clip))
+        wrong = distance.edit_distance(heard, truth)
+        if all(word.isascii() for word in truth):
+            errors, words = errors + wrong, words + len(truth)
+        rate = f"{wrong / len(truth):.2f}" if truth and truth[0].isascii() else ""
+        said = " ".join(heard) or "; ".join(unit.evidence for unit in units)
+        print(f"| {clip.name} | {len(truth)} | {rate} | {sure} | {seconds:.1f} | {said} |", flush=True)
+    print(f"| all English | {words} | {errors / words:.2f} | | | |\n{source.engine_version()}")
+
+
+def confidences(source: Audio, clip: Path) -> list[float]:
+    """What the engine says of each utterance: a source that asks for certainty tells it."""
+    strict = Audio("audio", "clips", "*", "en", source.map, source.engine, source.model, None, 1.0)
+    found = (re.search(r"confidence ([\d.]+)", unit.evidence) for unit in strict.units(clip))
+    return [float(match[1]) for match in found if match]
+
+
+def normal(text: str) -> list[str]:
+    """Words, in lower case without punctuation."""
+    return [{"mister": "mr"}.get(word, word) for word in re.findall(r"[\w']+", text.casefold())]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""PDF files: their text layer, and by OCR the pages that have none.
+
+A unit is a paragraph: lines of like height, one close below the other. With `line` it is a line, as on scanned pages. The text
+and the order of a layer are those of pypdfium2 (github.com/pypdfium2-team/pypdfium2); a word that a line breaks is joined again.
+A page without letters in its layer is rendered and read as in `pages`. Places are page, line and box, in points (1/72 inch) from
+the top left corner of the page as it is shown.
+
+Set aside: what OCR read with less confidence than asked for, a page that cannot be read, a page with nothing to read. A layer
+whose letters are not those that are seen, as some programs write it, cannot be told from a right one.
+"""
+
+import ctypes
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from stages.core.errors import InputError
+from stages.core.params import STRICT
+from stages.extract.pages import CHINESE, Box, Line, engine_version, form_of, lines_in, unit_of_line, unsure
+from stages.extract.unit import Mapping, Unit
+
+DOTS, LONGEST = 300, 5_000
+"""Resolution at which a page is rendered, dots an inch, and the most dots of its longer side: some pages claim to be huge."""
+BROKEN = "\x02\ufffe"
+"""What stands for a hyphen at which a line breaks a word."""
+TENTHS = 10
+"""Of a point: boxes are measured in them."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Pdf:
+    """PDF files."""
+
+    kind: Literal["pdf"]
+    name: str
+    path: str
+    lang: str
+    map: Mapping
+    """Cells: text (or line and the named groups of `line`), page, title (of the document, else the file's name), file."""
+    line: str | None = None
+    """The form of a line that states something, as for pages; without it paragraphs are the units."""
+    engine: Literal["rapidocr", "tesseract", "none"] = "rapidocr"
+    """For pages without a text layer; none: they are set aside."""
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
+
+    def units(self, path: Path) -> Iterator[Unit]:
+        """Paragraphs or lines. Raises InputError where the file cannot be read, ParamsError for a wrong `line`."""
+        form = None if self.line is None else form_of(self.line, self.name)
+        with opened(path) as document:
+            about = {"title": document.get_metadata_dict().get("Title") or path.stem, "file": path.name}
+            for number in range(1, len(document) + 1):
+                found = False
+                for unit in self._on_page(document, number, form):
+                    found = True
+                    cells = unit.cells and {"page": number} | about | unit.cells
+                    yield Unit(f"page {number}{unit.place}", unit.raw, cells, unit.reason, unit.evidence)
+                if not found:
+                    yield Unit(f"page {number}", "", None, "empty", "nothing to read on this page")
+
+    def engine_version(self) -> str:
+        """Names and versions of what reads the layer, and the pages without one."""
+        from importlib.metadata import version
+
+        layer = f"pypdfium2 {version('pypdfium2')}"
+        return layer if self.engine == "none" else f"{layer}, {engine_version(self.engine)}"
+
+    def _on_page(self, document: Any, number: int, form: re.Pattern[str] | None) -> Iterator[Unit]:
+        """The units of a page, with their places on it."""
+        from pypdfium2 import PdfiumError
+
+        try:
+            with closing(document[number - 1]) as page:
+                lines = layer(page)
+                if not any(char.isalnum() for line in lines for char in line.text):
+                    if self.engine == "none":
+                        yield Unit("", "", None, "no_text_layer", "a picture of text, perhaps; set an `engine` to have it read")
+                        return
+                    lines = scanned(page, self.engine, self.lang)
+        except PdfiumError as error:
+            yield Unit("", "", None, "unreadable", f"the page cannot be read: {error}")
+            return
+        numbered = list(enumerate(lines, start=1))
+        if form is not None:
+            yield from (unit_of_line(place(count, line), line, form, self.min_confidence) for count, line in numbered)
+            return
+        sure = [(count, line) for count, line in numbered if line.confidence >= self.min_confidence]
+        yield from (
+            unsure(place(count, line), line, self.min_confidence) for count, line in numbered if (count, line) not in sure
+        )
+        for first, paragraph in paragraphs(sure):
+            yield Unit(place(first, paragraph), paragraph.text, {"text": paragraph.text})
+
+
+def place(number: int, line: Line) -> str:
+    """Where a line stands on its page."""
+    return f"/L{number}@{','.join(map(str, line.box))}"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A document. Raises InputError where it cannot be opened."""
+    from pypdfium2 import PdfDocument, PdfiumError
+
+    try:
+        document = PdfDocument(path)
+    except PdfiumError as error:
+        if "password" in str(error).lower():
+            raise InputError(f"extract: {path} is encrypted; save it without a password, or remove it") from None
+        raise InputError(f"extract: {path} cannot be read as a PDF: {error}; mend or remove it") from None
+    with closing(document):
+        yield document
+
+
+def layer(page: Any) -> list[Line]:
+    """The lines of a page's text layer, in the order in which the file holds them."""
+    from pypdfium2 import raw
+
+    lines: list[list[tuple[str, Box | None]]] = [[]]
+    with closing(page.get_textpage()) as text:
+        for index in range(text.count_chars()):
+            char = chr(raw.FPDFText_GetUnicode(text, index))
+            if char in "\r\n\0":
+                lines.append([])
+                continue
+            box = None if char.isspace() or raw.FPDFText_IsGenerated(text, index) == 1 else shown(page, text, index)
+            before = next((other for _, other in reversed(lines[-1]) if other), None)
+            if box and before and apart(before, box):
+                lines.append([])
+            lines[-1].append((char, box))
+    return [line for chars in lines if (line := line_of(chars)) is not None]
+
+
+def shown(page: Any, text: Any, index: int) -> Box:
+    """The box of a character on the page as it is shown, in tenths of a point."""
+    from pypdfium2 import raw
+
+    width, height = (round(side * TENTHS) for side in page.get_size())
+    left, bottom, right, top = text.get_charbox(index, loose=True)
+    corners = []
+    for x, y in ((left, top), (right, bottom)):
+        across, down = ctypes.c_int(), ctypes.c_int()
+        raw.FPDF_PageToDevice(page, 0, 0, width, height, 0, x, y, across, down)
+        corners.append((across.value, down.value))
+    (x1, y1), (x2, y2) = corners
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def apart(before: Box, box: Box) -> bool:
+    """Whether a character stands on another line than the one before it, or in another column."""
+    size = max(before[2] - before[0], before[3] - before[1])  # of letters that stand on their side the width
+    return max(box[1] - before[3], before[1] - box[3]) > size / 2 or box[0] - before[2] > 2 * size
+
+
+def line_of(chars: list[tuple[str, Box | None]]) -> Line | None:
+    """The line of some characters, or None where there is only white space."""
+    text = "".join(char for char, _ in chars).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+    boxes = [box for _, box in chars if box]
+    return Line(text, 1.0, around([in_points(box) for box in boxes])) if text and boxes else None
+
+
+def in_points(box: Box) -> Box:
+    """A box in whole points."""
+    left, top, right, bottom = (round(edge / TENTHS) for edge in box)
+    return left, top, right, bottom
+
+
+def around(boxes: list[Box]) -> Box:
+    """The box around boxes."""
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def scanned(page: Any, engine: str, lang: str) -> list[Line]:
+    """The lines of a page as OCR reads them."""
+    scale = min(DOTS / 72, LONGEST / max(page.get_size()))
+    with closing(page.render(scale=scale)) as bitmap:
+        found = lines_in(bitmap.to_pil().convert("RGB"), engine, lang)
+    return [Line(line.text, line.confidence, box_at(line.box, scale)) for line in found]
+
+
+def box_at(box: Box, scale: float) -> Box:
+    """A box of a rendered page in points."""
+    left, top, right, bottom = (round(edge / scale) for edge in box)
+    return left, top, right, bottom
+
+
+def paragraphs(lines: list[tuple[int, Line]]) -> Iterator[tuple[int, Line]]:
+    """(number of the first line, text and box) of lines that stand closely below each other; other columns may come between."""
+    groups: list[list[tuple[int, Line]]] = []
+    for number, line in lines:
+        group = next((group for group in reversed(groups) if below(group[-1][1].box, line.box)), None)
+        if group is None:
+            groups.append([(number, line)])
+        else:
+            group.append((number, line))
+    for group in groups:
+        text = joined([line.text for _, line in group])
+        yield group[0][0], Line(text, min(line.confidence for _, line in group), around([line.box for _, line in group]))
+
+
+def below(upper: Box, lower: Box) -> bool:
+    """Whether a line goes on a paragraph: it overlaps the one above it sideways, is about as high, and less than half apart."""
+    height, other = upper[3] - upper[1], lower[3] - lower[1]
+    beside = min(upper[2], lower[2]) > max(upper[0], lower[0])
+    return beside and abs(height - other) <= 0.3 * max(height, other) and -height / 2 <= lower[1] - upper[3] <= height / 2
+
+
+def joined(texts: list[str]) -> str:
+    """The text of lines: no space between Chinese characters, nor in a word that a line breaks."""
+    text = "\n".join(texts)
+    text = re.sub(rf"[{BROKEN}]\n|(?<=[{CHINESE}])\n(?=[{CHINESE}])", "", text)
+    return re.sub(rf"[{BROKEN}]", "-", text).replace("\n", " ")

@@ -1,0 +1,237 @@
+"""pdf: paragraphs of the text layer with page and box, scans by OCR, and every page that gives nothing with its reason."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+from stages import extract
+from stages.core import record
+from stages.core.errors import InputError, ParamsError
+from stages.core.params import Run, parse
+from stages.extract import pdf
+from stages.extract.pages import Line
+from stages.extract.pdf import Pdf, apart, joined, paragraphs
+from stages.extract.unit import Unit
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "ocr_pages"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
+IRON = "Iron melts at 1538 °C and\nit rusts in wet air. It is\nused for rails."
+
+
+def source(**settings: Any) -> Pdf:
+    problems: list[str] = []
+    shape = {"kind": "pdf", "name": "toy", "path": "a.pdf", "lang": "en", "map": {"text": "text"}}
+    found = parse(shape | settings, Pdf, "extract.sources.0", problems)
+    assert found is not None, problems
+    return found
+
+
+def printed(path: Path, *pages: list[tuple[float, float, str, float]], title: str | None = None) -> Path:
+    """A PDF with a text layer: pages of 432 × 576 points, on each (x, y, text, size) as shares of the page from below."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_pdf import PdfPages
+    from matplotlib.figure import Figure
+
+    with rc_context({"pdf.fonttype": 42}), PdfPages(path, metadata={"Title": title, "CreationDate": None}) as file:
+        for page in pages:
+            figure = Figure(figsize=(6, 8))
+            for x, y, text, size in page:
+                figure.text(x, y, text, fontsize=size, rotation=90 if text.startswith("|") else 0)
+            file.savefig(figure)
+    return path
+
+
+def picture(*lines: str) -> Image.Image:
+    page = Image.new("RGB", (700, 400), "white")
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(page).text((30, 30 + 150 * number), line, font=ImageFont.load_default(28), fill="black")
+    return page
+
+
+def told(units: list[Unit]) -> list[tuple[str, str]]:
+    return [(unit.place.split("@")[0], unit.get("text") or unit.reason) for unit in units]
+
+
+def test_paragraphs_of_the_text_layer(tmp_path: Path) -> None:
+    first = [(0.1, 0.9, "Iron", 20.0), (0.1, 0.6, IRON, 12.0), (0.1, 0.5, "Tin cries.", 12.0)]
+    path = printed(tmp_path / "a.pdf", first, [(0.1, 0.8, "Neon glows.", 12.0)], title="Metals")
+    units = list(source().units(path))
+    assert told(units) == [
+        ("page 1/L1", "Iron"),
+        ("page 1/L2", " ".join(IRON.split())),
+        ("page 1/L5", "Tin cries."),
+        ("page 2/L1", "Neon glows."),
+    ]
+    left, top, right, bottom = map(int, units[1].place.split("@")[1].split(","))
+    assert (left, bottom) == (43, pytest.approx(576 * 0.4, abs=6))
+    assert 170 < right < 230
+    assert 35 < bottom - top < 55
+    assert [unit.get("page") for unit in units] == ["1", "1", "1", "2"]
+    assert {(unit.get("title"), unit.get("file")) for unit in units} == {("Metals", "a.pdf")}
+
+
+def test_columns_and_text_on_its_side_stay_apart(tmp_path: Path) -> None:
+    page = [(0.05, 0.6, "left one\nleft two", 12.0), (0.55, 0.6, "right one\nright two", 12.0), (0.9, 0.2, "|margin", 12.0)]
+    found = told(list(source().units(printed(tmp_path / "a.pdf", page))))
+    assert [text for _, text in found] == ["left one left two", "right one right two", "|margin"]
+
+
+def test_lines_of_a_form(tmp_path: Path) -> None:
+    path = printed(tmp_path / "a.pdf", [(0.1, 0.6, "Iron: 1538\nnothing of the kind", 12.0)])
+    form = {"line": r"(?P<s>\w+): (?P<v>.+)", "map": {"subject": "s", "value": "v", "meta": {"page": "page"}}}
+    first, second = source(**form).units(path)
+    assert first.cells == {"line": "Iron: 1538", "s": "Iron", "v": "1538", "page": 1, "title": "a", "file": "a.pdf"}
+    assert (second.reason, second.raw) == ("other_form", "nothing of the kind")
+    with pytest.raises(ParamsError, match=r"toy: `line` is no regular expression: .*; mend it in params\.yaml"):
+        list(source(line="(").units(path))
+
+
+def test_a_page_without_text_is_read_by_ocr(tmp_path: Path) -> None:
+    pages = [picture("Iron: 1538", "Tin cries."), Image.new("RGB", (700, 400), "white")]
+    pages[0].save(tmp_path / "a.pdf", save_all=True, append_images=pages[1:])
+    units = list(source().units(tmp_path / "a.pdf"))
+    assert told(units) == [("page 1/L1", "Iron: 1538"), ("page 1/L2", "Tin cries."), ("page 2", "empty")]
+    left, top, right, bottom = map(int, units[0].place.split("@")[1].split(","))
+    assert (left, top) == (pytest.approx(30, abs=8), pytest.approx(34, abs=10))  # 72 dots an inch: a dot is a point
+    assert right < 200
+    assert bottom < 75
+    assert list(source().units(tmp_path / "a.pdf")) == units
+
+
+def test_a_page_without_text_is_set_aside_where_no_engine_is_set(tmp_path: Path) -> None:
+    picture("Iron: 1538").save(tmp_path / "a.pdf")
+    (unit,) = source(engine="none").units(tmp_path / "a.pdf")
+    assert (unit.place, unit.reason) == ("page 1", "no_text_layer")
+    assert "set an `engine` to have it read" in unit.evidence
+
+
+@pytest.mark.parametrize("form", [None, ".+"])
+def test_what_is_read_unsurely_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str | None) -> None:
+    picture("x").save(tmp_path / "a.pdf")
+    lines = [
+        Line("Iron rusts", 0.95, (0, 0, 90, 20)),
+        Line("blurred", 0.5, (0, 22, 90, 42)),
+        Line("in air", 0.9, (0, 44, 90, 64)),
+    ]
+    monkeypatch.setattr(pdf, "lines_in", lambda *_: lines)
+    units = list(source(line=form).units(tmp_path / "a.pdf"))
+    assert sorted(unit.raw for unit in units if unit.reason) == ["blurred"]
+    assert "read with confidence 0.50, 0.8 is asked for" in [unit.evidence for unit in units]
+    assert " ".join(unit.raw for unit in units if not unit.reason) == "Iron rusts in air"
+
+
+def test_a_page_that_claims_to_be_huge_is_rendered_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture("x").save(tmp_path / "a.pdf", resolution=4)  # 12,600 points wide
+    sizes: list[tuple[int, int]] = []
+    monkeypatch.setattr(pdf, "lines_in", lambda image, *_: sizes.append(image.size) or [])
+    assert told(list(source().units(tmp_path / "a.pdf"))) == [("page 1", "empty")]
+    assert max(sizes[0]) == pdf.LONGEST
+
+
+LOCKED = (
+    b"""%PDF-1.4
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj
+3 0 obj<</Filter/Standard/V 1/R 2/P -4/O<"""
+    + b"61" * 32
+    + b">/U<"
+    + b"62" * 32
+    + b""">>>endobj
+trailer<</Root 1 0 R/Encrypt 3 0 R/ID[<61><61>]/Size 4>>
+%%EOF"""
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LOCKED, r"a\.pdf is encrypted; save it without a password, or remove it"),
+        (b"", r"a\.pdf cannot be read as a PDF: .*; mend or remove it"),
+        (b"no PDF at all", r"a\.pdf cannot be read as a PDF: .*Data format error.*; mend or remove it"),
+    ],
+)
+def test_a_file_that_cannot_be_opened(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.pdf").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(source().units(tmp_path / "a.pdf"))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
+def test_a_file_that_was_cut_off_never_crashes(tmp_path: Path, share: float) -> None:
+    whole = printed(tmp_path / "whole.pdf", [(0.1, 0.6, IRON, 12.0)], [(0.1, 0.6, "Tin cries.", 12.0)]).read_bytes()
+    (tmp_path / "a.pdf").write_bytes(whole[: int(len(whole) * share)])
+    try:
+        units = list(source(engine="none").units(tmp_path / "a.pdf"))
+    except InputError as error:
+        assert "cannot be read as a PDF" in str(error)  # noqa: PT017 - either is right
+    else:
+        assert all(unit.cells or unit.reason for unit in units)
+
+
+def test_a_page_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pypdfium2 import PdfiumError
+
+    def fails(page: Any) -> list[Line]:
+        raise PdfiumError("Failed to load page.")
+
+    path = printed(tmp_path / "a.pdf", [(0.1, 0.6, IRON, 12.0)])
+    monkeypatch.setattr(pdf, "layer", fails)
+    (unit,) = source().units(path)
+    assert (unit.place, unit.reason, unit.evidence) == ("page 1", "unreadable", "the page cannot be read: Failed to load page.")
+
+
+def test_files_of_a_pattern_become_records(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    printed(tmp_path / "raw/a.pdf", [(0.1, 0.6, IRON, 12.0)])
+    (tmp_path / "raw/b.pdf").write_bytes(LOCKED)
+    (tmp_path / "raw/c.pdf").write_bytes(b"")
+    problems: list[str] = []
+    shape = {"kind": "pdf", "name": "toy", "path": "*.pdf", "lang": "en", "map": {"subject": "title", "text": "text"}}
+    params = parse({"sources": [shape]}, extract.Params, "extract", problems)
+    assert params is not None, problems
+    extract.run(params, Run(seed=1, threads=1, isa="avx2", device="cpu"), tmp_path / "raw", tmp_path / "out")
+    (row,) = record.read(tmp_path / "out/records.parquet")
+    assert row["locator"].startswith("a.pdf#page 1/L1@43,")
+    assert row["locator"].endswith("@text")
+    rejected = record.read(tmp_path / "out/rejected.parquet", record.REJECTED)
+    assert [(row["locator"], row["reason"]) for row in rejected] == [("b.pdf", "unreadable"), ("c.pdf", "unreadable")]
+    assert '"engine": "pypdfium2 5.' in (tmp_path / "out/sources.json").read_text()
+
+
+def test_the_engines_are_named() -> None:
+    assert source(engine="none").engine_version().startswith("pypdfium2 5.")
+    assert ", rapidocr 3." in source().engine_version()
+
+
+def test_lines_are_joined_as_words_ask_for_it() -> None:
+    assert joined(["con\x02", "ductor of", "heat"]) == "conductor of heat"
+    assert joined(["铁的熔点", "是1538度"]) == "铁的熔点是1538度"
+    assert joined(["well\x02known"]) == "well-known"
+
+
+def test_letters_far_apart_are_on_other_lines() -> None:
+    assert not apart((0, 0, 10, 20), (12, 4, 20, 24))
+    assert apart((0, 0, 10, 20), (60, 0, 70, 20))
+    assert apart((0, 0, 10, 20), (0, 40, 10, 60))
+
+
+BOXES = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(1, 90), st.integers(1, 40)), max_size=20)
+
+
+@given(BOXES)
+def test_no_line_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> None:
+    lines = [(i, Line(f"word{i}", 1.0, (x, y, x + w, y + h))) for i, (x, y, w, h) in enumerate(boxes)]
+    found = list(paragraphs(lines))
+    words = [word for _, line in found for word in line.text.split()]
+    assert sorted(words) == sorted(line.text for _, line in lines)
+    assert [number for number, _ in found] == sorted(number for number, _ in found)
+
+
+@needs_shared
+def test_a_real_scan() -> None:
+    (unit,) = source().units(SHARED / "ocr_test.pdf")
+    assert unit.raw.split() == (SHARED / "ocr_test.txt").read_text().split()
