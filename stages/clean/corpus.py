@@ -124,7 +124,7 @@ def prepare(
         frequencies=information.frequencies(found, fold(texts["subject"])) if counted else information.Frequencies(),
         sampled=int(chosen.sum()),
         phrases=information.text_counts(said.of(chosen)),
-        signatures=repeats.signatures(said),
+        signatures=repeats.signatures(repeats.of_questions(said, texts["question"])),
         personal=counts,
     )
 

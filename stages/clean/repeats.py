@@ -3,10 +3,10 @@
 Word for word: a free text is the same wherever it stands. A fact is the same only within its source (dates of review
 aside): two sources that agree support each other, and both are kept.
 
-Nearly so, for free texts: two texts are alike if the Jaccard similarity of their sets of phrases, estimated by MinHash
-(Broder 1997; R-MinHash of rensa), reaches the least one that params name. Pairs are found by locality-sensitive hashing
-in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4): at similarity 0.7 one pair in 80 is missed, at
-0.8 one in 14,000. Within a group of texts that are alike, each stays that is not like an earlier one that stays.
+Nearly so, for free texts, and for answers to one question: two texts are alike if the Jaccard similarity of their sets of
+phrases, estimated by MinHash (Broder 1997; R-MinHash of rensa), reaches the least one that params name. Pairs are found by
+locality-sensitive hashing in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4): at similarity 0.7
+one pair in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, each stays that is not like an earlier one that stays.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import Array, Terms
+from stages.clean.terms import Array, Terms, fold
 
 BANDS, ROWS = 24, 5
 SEED = 42
@@ -43,6 +43,12 @@ def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
     frame = pl.DataFrame({"row": rows, "a": keys[rows, 0], "b": keys[rows, 1]})
     frame = frame.with_columns(pl.col("row").min().over("a", "b").alias("first")).filter(pl.col("row") != pl.col("first"))
     return frame["row"].to_numpy(), frame["first"].to_numpy()
+
+
+def of_questions(phrases: Terms, questions: pl.Series) -> Terms:
+    """Phrases that are the same only under one question: two diseases may have one answer, and it is worth asking for both."""
+    asked = np.where(questions.is_null().to_numpy(), np.uint64(0), fold(questions.fill_null("")).hash(seed=6).to_numpy())
+    return Terms(phrases.hashes ^ np.repeat(asked, phrases.counts), phrases.starts)
 
 
 def signatures(phrases: Terms) -> Array:
