@@ -6,7 +6,8 @@ aside): two sources that agree support each other, and both are kept.
 Nearly so, for free texts, and for answers to one question: two texts are alike if the Jaccard similarity of their sets of
 phrases, estimated by MinHash (Broder 1997; R-MinHash of rensa), reaches the least one that params name. Pairs are found by
 locality-sensitive hashing in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4): at similarity 0.7
-one pair in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, each stays that is not like an earlier one that stays.
+one pair in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, each stays that is not like an earlier one
+that stays.
 """
 
 from collections.abc import Iterator
