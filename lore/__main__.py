@@ -24,6 +24,7 @@ COMMANDS = {
     "trace": "follow an answer back to the raw file, or a source forward to every answer",
     "verify": "make a revision anew elsewhere, and prove it the same to the bit or name the first difference",
     "versions": "list the knowledge versions with their facts and scores",
+    "why-rejected": "show why clean set a record aside, and what it did to it before",
 }
 
 WITHOUT_SETTINGS = ("merge-driver",)
