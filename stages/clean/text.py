@@ -1,0 +1,52 @@
+"""Free text in one form: its quantities in the units that the settings name, its dates as ISO 8601.
+
+What is found is decided in `quantities.py` and `dates.py`. Left as written: a number that shares its unit with one before it (24
+and 36 months), and a date whose year the text does not say, as nobody writes --03-05.
+"""
+
+import re
+
+from pydantic.dataclasses import dataclass
+
+from stages.clean.dates import find_dates
+from stages.clean.quantities import convert, find_quantities
+from stages.clean.span import Span, apart, rewrite
+from stages.core.params import STRICT
+
+SHARED = re.compile(r"[0-9]-?,? ?(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)? ?$")
+"""Before a quantity: a number that has no unit but that one's."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Params:
+    """What of a free text is rewritten."""
+
+    dates: bool
+    """Whether dates become ISO 8601."""
+    units: list[str]
+    """Quantities of these units' dimensions are written in them; of one dimension there is one unit at most."""
+
+
+def rewritten(text: str, lang: str, params: Params, digits: int, day_first: bool | None) -> tuple[str, list[Span]]:
+    """The text in its one form, and the spans of it as it was that are now written otherwise, with what stands there now.
+
+    `lang`, `day_first` and `digits` are those of `find_dates` and `convert`. Rewriting twice is rewriting once.
+    """
+    spans: list[Span] = []
+    if params.dates:
+        spans += (Span(found.start, found.end, found.kind, _iso(text, found)) for found in find_dates(text, lang, day_first))
+    if params.units:
+        for found in find_quantities(text, lang):
+            if not SHARED.search(text, max(0, found.start - 12), found.start):
+                new = next(filter(None, (convert(found.normal, unit, digits) for unit in params.units)), None)
+                spans += [Span(found.start, found.end, found.kind, new)] if new else []
+    spans = [span for span in apart(spans) if span.normal != text[span.start : span.end]]
+    return rewrite(text, spans), spans
+
+
+def _iso(text: str, found: Span) -> str:
+    """A year keeps its 年, and a date without a year its words."""
+    written = text[found.start : found.end]
+    if found.normal.startswith("--"):
+        return written
+    return found.normal + "年" if len(found.normal) == 4 and written.endswith("年") else found.normal

@@ -1,0 +1,69 @@
+"""Years by themselves in running text: which numbers of four digits are clearly one of the calendar.
+
+A number is a year if a word before it says so (in, since, early), if it is one of a range of two or cited in parentheses, or if
+the words on both sides leave no count: of 2003 and, the 2003 season; not: of 2003 patients.
+"""
+
+import re
+from collections.abc import Iterator
+
+LONE = re.compile(
+    r"(?<![A-Za-z0-9_.,:/$€£#=])(?<![0-9]-)(1[0-9]{3}|20[0-9]{2})(?![A-Z0-9_%-]|[a-z][A-Za-z0-9]|[.,:/–][0-9]|['’]?s\b)"
+)
+RANGE = re.compile(
+    r"(?<![A-Za-z0-9_.,:/$#=-])(1[4-9][0-9]{2}|20[0-9]{2})( ?[-–—~] ?)(1[4-9][0-9]{2}|20[0-9]{2})(?![A-Za-z0-9_%]|[.,:/–-][0-9])"
+)
+PAGES = re.compile(r"(?:\bpp?\.?|\bpages?|[0-9)]:|\bNo\.?|[=<>+]) ?$", re.IGNORECASE)
+SURE = re.compile(
+    r"(?:\b(?:in|since|until|till|circa|years?|early|late|mid|spring|summer|autumn|fall|winter|season|born|dated|copyright|"
+    r"et al\.?,?|during|throughout|as of|class of|end of|start of|"
+    r"beginning of|A\.?D\.?)|©|公元|西元|于|於) ?(?:the )?$|\b(?:mid|early|late|pre|post)-$",
+    re.IGNORECASE,
+)
+"""What stands before a year."""
+LIKELY = re.compile(r"\b(?:by|of|from|to|for|before|after|and|or|through|between|than|around|about|on|at|until) $", re.IGNORECASE)
+"""What may stand before a year or a count; what follows decides (`CLOSED`)."""
+CLOSED = re.compile(
+    r"$|\n|[.,;:)\]!?—–\"”’」]|['’]s\b| ?[-–] ?| (?:and|or|to|the|an?|as|by|is|was|were|are|with|when|while|at|on|of|for|that|"
+    r"this|it|he|she|we|they|in|but|until|through|after|before|had|has|have|did|using|from|due)\b| [(]"
+)
+NAMED = re.compile(r"\b(?:the|its|his|her|their|our|this|[A-Za-z]+['’]s) $|(?:^|\n) ?$", re.IGNORECASE)
+"""Behind these a year is part of a name, as in the 2003 season, unless a plural follows, which would be counted."""
+NAME = re.compile(r" (?![a-z-]+s\b)[A-Za-z-]+(?! ?(?:of|and) (?:them|these))")
+COUNTED = re.compile(
+    r" (?:[a-z-]+ ){0,2}(?:patients|people|persons|participants|individuals|subjects|women|men|children|cases|controls|adults|"
+    r"infants|births|deaths|samples|genes|families|students|households|words|calories|steps|members|species|kcal|km|m|mg|g|ml|feet|miles)\b"
+)
+CITED = re.compile(r"[(（\[][^()（）\[\]]{0,90}?(?:[A-Za-z.,;]|[(（\[]) ?$|[(（\[][^()（）\[\]]{0,90}[0-9][a-z]?[,;] $")
+ENDED = re.compile(r"[a-z]?(?:[)）\];,]| ?[-–] ?[0-9]{4}[)）\]])")
+ALONE, ENDS = re.compile(r"(?:^|[.;\n] ?)$"), re.compile(r"\.?\s*(?:$|\n)")
+"""Before and after a year that is all that stands there."""
+NEAR = 100
+MODERN = range(1700, 2051)
+"""Years that a doubtful place may name."""
+
+
+def years(text: str) -> Iterator[tuple[int, int, int]]:
+    """Start, end and number of every year by itself. Those within other dates are among them."""
+    for match in RANGE.finditer(text):
+        first, second = int(match[1]), int(match[3])
+        if first < second < first + 300 and second in MODERN and not PAGES.search(text, max(0, match.start() - 8), match.start()):
+            yield match.start(1), match.end(1), first
+            yield match.start(3), match.end(3), second
+    for match in LONE.finditer(text):
+        before, after = text[max(0, match.start() - NEAR) : match.start()], text[match.end() : match.end() + NEAR]
+        if _is_year(before, after, int(match[1])):
+            yield match.start(), match.end(), int(match[1])
+
+
+def _is_year(before: str, after: str, number: int) -> bool:
+    if COUNTED.match(after) or PAGES.search(before[-8:]):
+        return False
+    if SURE.search(before[-25:]):
+        return number >= 1400 or bool(CLOSED.match(after))
+    if number not in MODERN:
+        return False
+    pairs = [(CITED.search(before), ENDED), (LIKELY.search(before[-12:]), CLOSED)]
+    if number >= 1900:
+        pairs += [(ALONE.search(before[-4:]), ENDS), (NAMED.search(before[-25:]), NAME)]
+    return any(stands and follows.match(after) for stands, follows in pairs)
