@@ -31,8 +31,9 @@ SHARE = re.compile("百分之$")
 ONE_DAY = re.compile(r"\b(?:for|within|in|after|every|than|least|about|of|over|only|last|per|once) $", re.IGNORECASE)
 SUMMED = {"[length]", "[mass]", "[time]"}
 ERA = re.compile("年[（(][^（）()0-9]{1,8}$")
+DATED = re.compile("[（(][0-9]{3,4}年")
 LASTING = re.compile("的?历史|间|之久|来|多|左右|[之以]?[前后内]")
-YEARS = range(1000, 2200)
+YEARS = (1000, 2199)
 """Numbers before 年 that are no count."""
 
 
@@ -94,9 +95,9 @@ def _doubtful(text: str, number: Number, unit: Measure) -> bool:
     if unit.word == "年":
         return _is_calendar(text, number, unit.end)
     if unit.word == "天" and written == "一":
-        return not re.match(r"[后前内左以]|之内", text[unit.end :])
+        return text[unit.end : unit.end + 1] not in tuple("后前内左以")
     if unit.word in ("year", "Year"):
-        return number.value in YEARS and text[number.end] == " "
+        return YEARS[0] <= number.value <= YEARS[1] and text[number.end] == " "
     if unit.word in ("h", "s"):
         return len(written) == 4 and written.isdigit()
     if unit.word == "day" and written.lower() == "one":
@@ -112,13 +113,15 @@ def _doubtful(text: str, number: Number, unit: Measure) -> bool:
 def _is_calendar(text: str, number: Number, end: int) -> bool:
     """Whether the number before 年 is a year of the calendar or of an era, not a count of years."""
     written, after = text[number.start : number.end], text[end : end + 4]
-    if re.match(r"[（(][0-9]{3,4}年", text[end:]) or (
-        ERA.search(text[max(0, number.start - 12) : number.start]) and after[:1] in ")）"
-    ):
+    if DATED.match(text, end) or (ERA.search(text[max(0, number.start - 12) : number.start]) and after[:1] in ")）"):
         return True
     if not number.digits:
         return False
-    if number.value in YEARS or written.startswith("0") or (len(written) == 2 and written.isdigit() and written > "49"):
+    if (
+        YEARS[0] <= number.value <= YEARS[1]
+        or written.startswith("0")
+        or (len(written) == 2 and written.isdigit() and written > "49")
+    ):
         return True
     return len(written) == 3 and written.isdigit() and not LASTING.match(after)
 

@@ -5,6 +5,7 @@ Nothing is guessed: 度 and 分 alone mean too many things to be units, 千 behi
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 UNITS = {
     "公斤": "kg", "千克": "kg", "克": "g", "毫克": "mg", "微克": "µg", "纳克": "ng", "吨": "t",
@@ -70,6 +71,7 @@ COUNT = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def number(written: str) -> Decimal | None:
     """The value of numerals as a count is written: 二十三, 一百零五, 两万三千, 三点五, 半. None for other runs of them.
 

@@ -14,10 +14,10 @@ from stages.clean.numbers import SUPERSCRIPTS
 from stages.clean.units import COUNTED, UNITS
 
 _PREFIXES = ("", "kilo", "centi", "deci", "milli", "micro", "nano", "mega", "giga")
-_PREFIXED = "gram gramme meter metre liter litre joule watt volt pascal hertz byte calorie gray sievert becquerel curie dalton"
+_PREFIXED = "gram meter metre liter litre joule watt volt pascal hertz byte calorie gray sievert becquerel curie dalton"
 _NAMES = (
     "year month week day hour minute fortnight millisecond microsecond millimole micromole nanomole yard mile pound ounce ton "
-    "tonne gallon quart pint cup teaspoon tablespoon acre hectare knot atmosphere micron angstrom kilobase megabase ohm "
+    "tonne gallon quart pint cup teaspoon tablespoon acre hectare knot atmosphere micron angstrom ohm "
     "decibel decade"
 )
 """Names that take an s, those of the first line also a prefix."""
@@ -34,10 +34,11 @@ _OTHERS = {
     "㎡": "m**2", "㎥": "m**3", "ug": "µg", "mcg": "µg", "ul": "µL", "uL": "µL", "um": "µm", "umol": "µmol", "uM": "µM", 
     "ccs": "cc",
     "Kg": "kg", "KG": "kg", "CM": "cm", "MM": "mm", "KM": "km", "mmhg": "mmHg", "meq": "mEq", "gm": "g", "gms": "g",
+    "gramme": "g", "grammes": "g",
     "mins": "minute",
     "secs": "second", "wk": "week", "wks": "week", "mo": "month", "mos": "month", "feet": "foot", "inches": "inch",
     "centuries": "century", "kph": "km/hour", "bpm": "count/minute", "beats": "count", "breaths": "count", "seconds": "second",
-    "kb": "kbp", "Mb": "Mbp",
+    "kb": "kbp", "Mb": "Mbp", "kilobase": "kbp", "kilobases": "kbp", "megabases": "Mbp",
 }  # fmt: skip
 _PHRASES = {
     r"percentage points?|per cent": "percent", r"(?:degrees?|deg\.?|°) ?(?:Celsius|centigrade|C)": "degC",
@@ -102,7 +103,7 @@ NO_UNIT = re.compile(
 _NAME = "|".join(sorted((name for name in SPELLINGS if name[0] > "\u3400"), key=len, reverse=True))
 FACTOR = re.compile(
     rf"(?P<area>square |cubic |sq\.? |cu\.? )?(?:(?P<phrase>{'|'.join(_PHRASES)})(?![A-Za-z0-9])"
-    r"|(?P<word>[A-Za-zµÅΩ]+|[%‰℃℉㎏㎎㎝㎜㎞㎡㎥]|°(?: ?[CFK](?![A-Za-z0-9]))?)"
+    r"|(?P<word>[kmµ]?[gl](?=[A-Z]{2})|[A-Za-zµÅΩ]+|[%‰℃℉㎏㎎㎝㎜㎞㎡㎥]|°(?: ?[CFK](?![A-Za-z0-9]))?)"
     r"(?P<power>(?:\^|\*\*)-?[1-4](?![0-9])|-?[1-4](?![0-9A-Za-z.,-])|⁻?[¹²³⁴])?"
     rf"|(?P<name>{_NAME}|度|分(?=[0-9]{{1,2}}秒|(?<=/分)|(?<=每分))))"
 )
@@ -111,9 +112,9 @@ PER = re.compile(
     r"[·⋅*](?=[A-Za-zµ])|每(?![天日周年月]|个?[月星礼])| (?=[A-Za-zµ]{1,5}(?:-[1-4]|⁻))"
 )
 """Between two parts of a unit; a substance may stand before the line: 5 μg PBDE/g."""
-AGAIN = re.compile(r"(?<=[A-Za-zµ0-9])[A-Za-z0-9_]")
+AGAIN = re.compile(r"(?<=[A-Za-zµ0-9])(?!(?<=[gl])[A-Z]{2})[A-Za-z0-9_]")
 ONE_LETTER = re.compile(r"[A-Za-z0-9_]|[-'’.&+][A-Za-z0-9]")
-"""What may not follow a unit, and one of one letter."""
+"""What may not follow a unit (1mlHBIG is 1 ml), and one of one letter."""
 NAMED = {
     "degree_Celsius": "degC", "degree_Fahrenheit": "degF", "percent": "percent", "metric_ton": "tonne", "day": "day",
     "kilobase_pair": "kb", "megabase_pair": "Mb",

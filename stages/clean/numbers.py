@@ -29,15 +29,16 @@ WORDS = {word: value for value, word in enumerate(ONES.split(), 1)} | {word: 10 
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9}
 
 
+_INITIALS = "|".join(
+    f"[{first}{first.upper()}](?:{'|'.join(word[1:] for word in sorted(WORDS | SCALES | {'half': 0}) if word[0] == first)})"
+    for first in sorted({word[0] for word in (*WORDS, "hundred")})
+)
 CANDIDATE = {
     "zh": re.compile(
         "[0-9０-９½¼¾]|[一二两三四五六七八九十百千万亿半]个?"
         "[年岁月周星礼天小钟分秒百千毫微纳公克斤吨升米厘英平立海光摄华度国磅盎马kmgcµμ%％℃]"
     ),
-    "en": re.compile(
-        rf"[0-9０-９½¼¾]|[\s(\[\"'“‘/—–>~](?:{ONES.replace(' ', '|')}|{TENS.replace(' ', '|')}|hundred|half an?)[ -]",
-        re.IGNORECASE,
-    ),
+    "en": re.compile(rf"[0-9０-９½¼¾]|[\s(\[\"'“‘/—–>~](?:{_INITIALS})[ -]"),
 }
 """By language, what a text with no quantity mostly lacks; cheap, as every text is asked. A blank is to stand before the text."""
 
@@ -64,6 +65,8 @@ DIGITS = re.compile(
     rf"|(?<![^\s(\[<>=~≤≥])\.{_RUN})"
     r"(?![0-9]|\.[0-9]| [0-9]{3}(?![0-9]))"
 )
+RUN = re.compile(r"\.?[0-9][0-9.,]*|[½¼¾]")
+"""Where a number in digits may begin; found much faster than what is left of it is judged."""
 POWER = re.compile(
     r" ?[x×·*] ?10(?:\^ ?\(?([+-]?[0-9]{1,2})\)?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,2})|\(([+-]?[0-9]{1,2})\))"
     r"|[eE]([+-]?[0-9]{1,2})(?![A-Za-z0-9])"
@@ -72,7 +75,7 @@ FRACTION = re.compile(r"([½¼¾])|/([2-9]|1[026])(?![0-9/.,])|[ -]([1-9])/([2-9
 SCALE = re.compile(r"[ -](hundred|thousand|million|billion)\b")
 _WORD = f"(?:(?:{TENS.replace(' ', '|')})(?:[- ](?:{'|'.join(ONES.split()[:9])}))?|{ONES.replace(' ', '|')})"
 ENGLISH = re.compile(
-    rf"(?<![A-Za-z0-9_-])(?:(?P<half>half an?)|(?P<first>{_WORD}|an?(?= hundred\b))(?:[ -](?P<scale>hundred))?"
+    rf"[\s(\[\"'“‘/—–>~](?:(?P<half>half an?)|(?P<first>{_WORD}|an?(?= hundred\b))(?:[ -](?P<scale>hundred))?"
     rf"(?:(?: and)? (?P<second>(?<=hundred )(?:{_WORD})|(?<=and )(?:{_WORD})))?)(?P<plus> and (?:a|one) half)?(?![A-Za-z0-9_])",
     re.IGNORECASE,
 )
@@ -98,8 +101,9 @@ def numbers(text: str, lang: str) -> list[Number]:
 
 def _digits(text: str) -> Iterator[Number]:
     end = 0
-    for match in DIGITS.finditer(text):
-        if match.start() < end:  # part of a fraction
+    for run in RUN.finditer(text):
+        place = run.start() + (run.group()[0] == "." and not DIGITS.match(text, run.start()))  # a full stop, or a point
+        if place < end or not (match := DIGITS.match(text, place)):
             continue
         written, end = match.group(), match.end()
         value = HALVES.get(written) or Decimal(written.replace(",", "").replace(" ", ""))
@@ -127,16 +131,17 @@ def _with_fraction(value: Decimal, part: re.Match[str]) -> Decimal:
 
 
 def _english(text: str) -> Iterator[Number]:
-    for match in ENGLISH.finditer(text):
+    for match in ENGLISH.finditer(" " + text):  # the blank before the text is not of it, as what is before a number
+        start, end = match.start(), match.end() - 1
         if match["half"]:
-            yield Number(match.start(), match.end(), Decimal("0.5"), digits=False)
+            yield Number(start, end, Decimal("0.5"), digits=False)
             continue
         value = _worth(match["first"])
         if match["scale"]:
             value = value * 100 + (_worth(match["second"]) if match["second"] else 0)
         if match["plus"]:
             value += Decimal("0.5")
-        yield _scaled(text, Number(match.start(), match.end(), value, digits=False))
+        yield _scaled(text, Number(start, end, value, digits=False))
 
 
 def _worth(words: str) -> Decimal:

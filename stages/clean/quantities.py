@@ -7,6 +7,7 @@ running text what is doubtful is left alone.
 import re
 import unicodedata
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 from stages.clean import chinese
@@ -63,6 +64,7 @@ def plain(number: Decimal, digits: int) -> str:
     return "0" if text == "-0" else text
 
 
+@lru_cache(maxsize=8192)
 def convert(normal: str, wanted: str, digits: int) -> str | None:
     """A quantity as `find_quantities` writes it, in the unit `wanted`, spelt like that; None where the dimension is another.
 

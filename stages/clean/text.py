@@ -8,11 +8,14 @@ import re
 
 from pydantic.dataclasses import dataclass
 
+from stages.clean import dates, numbers
 from stages.clean.dates import find_dates
 from stages.clean.quantities import convert, find_quantities
 from stages.clean.span import Span, apart, rewrite
 from stages.core.params import STRICT
 
+CANDIDATE = {lang: re.compile(f"{numbers.CANDIDATE[lang].pattern}|{dates.CANDIDATE[lang].pattern}") for lang in ("en", "zh")}
+"""What a text with neither mostly lacks, in one look."""
 SHARED = re.compile(r"[0-9]-?,? ?(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)? ?$")
 """Before a quantity: a number that has no unit but that one's."""
 
@@ -32,6 +35,8 @@ def rewritten(text: str, lang: str, params: Params, digits: int, day_first: bool
 
     `lang`, `day_first` and `digits` are those of `find_dates` and `convert`. Rewriting twice is rewriting once.
     """
+    if not CANDIDATE.get(lang, CANDIDATE["en"]).search(" " + text):
+        return text, []
     spans: list[Span] = []
     if params.dates:
         spans += (Span(found.start, found.end, found.kind, _iso(text, found)) for found in find_dates(text, lang, day_first))
