@@ -26,11 +26,16 @@ HALF = re.compile("个半(小时|月|星期|礼拜|钟头|世纪)")
 HALVED = ("年", "岁", "天", "周", "个月", "小时", "斤", "公斤", "个小时", "个星期", "周岁")
 """Units behind which 半 adds half a one, unless it begins a word (`TO_HALF`)."""
 TO_HALF = tuple("天年个夜路数径身岛球决价途成分")
-SIGN = re.compile(r"(?:^|[(\[=<>≤≥:,~–—]|[^0-9%°] )(-)$|(零下|负)$")
+SIGN = re.compile(r"(?:^|[(\[=<>≤≥:,~–—点为约至到于温在是]|[^0-9%°] )(-)$|(零下|负)$")
 SHARE = re.compile("百分之$")
 ONE_DAY = re.compile(r"\b(?:for|within|in|after|every|than|least|about|of|over|only|last|per|once) $", re.IGNORECASE)
 SUMMED = {"[length]", "[mass]", "[time]"}
 ERA = re.compile("年[（(][^（）()0-9]{1,8}$")
+REIGN = re.compile(
+    "(?:民国|昭和|平成|明治|大正|令和|洪武|永乐|万历|嘉靖|崇祯|顺治|康熙|雍正|乾隆|嘉庆|道光|"
+    "咸丰|同治|光绪|宣统|贞观|开元|建安|[祖宗帝]) ?$"
+)
+"""Before a year that is counted from the start of a reign."""
 DATED = re.compile("[（(][0-9]{3,4}年")
 LASTING = re.compile("的?历史|间|之久|来|多|左右|[之以]?[前后内]")
 YEARS = (1000, 2199)
@@ -73,6 +78,8 @@ def _single(text: str, lang: str) -> Iterator[Amount]:
 def _amount(text: str, number: Number) -> Amount:
     start, value = number.start, number.value
     near = max(0, start - 3)
+    if text[start - 1 : start] == "第":
+        return Amount(start, number.end, value, None, None)
     if share := SHARE.search(text, near, start):
         return Amount(share.start(), number.end, value, number.high, Measure(number.end, "percent", "%"))
     if half := HALF.match(text, number.end):
@@ -113,7 +120,11 @@ def _doubtful(text: str, number: Number, unit: Measure) -> bool:
 def _is_calendar(text: str, number: Number, end: int) -> bool:
     """Whether the number before 年 is a year of the calendar or of an era, not a count of years."""
     written, after = text[number.start : number.end], text[end : end + 4]
-    if DATED.match(text, end) or (ERA.search(text[max(0, number.start - 12) : number.start]) and after[:1] in ")）"):
+    if (
+        DATED.match(text, end)
+        or REIGN.search(text, max(0, number.start - 3), number.start)
+        or (ERA.search(text[max(0, number.start - 12) : number.start]) and after[:1] in ")）")
+    ):
         return True
     if not number.digits:
         return False

@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from stages.clean import chinese
 from stages.clean.measures import measure
-from stages.clean.numbers import WIDTHS
+from stages.clean.numbers import ONES, WIDTHS, WORDS
 from stages.clean.span import Span, apart
 from stages.clean.unusable import Unusable
 from stages.clean.years import years
@@ -47,6 +47,20 @@ WORDED = (
     rf"(?<![A-Za-z0-9_]){_MONTH}(?:,? | of |-){_YEAR}{_RIGHT}",
     rf"(?<![A-Za-z0-9_]){_MONTH} {_SHORT}{_RIGHT}",
 )
+_THOUSAND = (
+    rf"two thousand(?: and)? (?P<thousand>twenty(?:[ -](?:{'|'.join(ONES.split()[:9])}))?|{ONES.replace(' ', '|')})(?![A-Za-z])"
+)
+_NTH = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
+    "seventeenth eighteenth nineteenth"
+)
+SPOKEN = (
+    rf"(?<![A-Za-z0-9_]){_MONTH} (?:the )?(?P<nth>(?:(?:twenty|thirty)[ -])?(?:{_NTH.replace(' ', '|')})|twentieth|thirtieth)"
+    r"(?![A-Za-z])"
+    rf"(?:,? (?:of |in )?{_THOUSAND})?",
+    rf"(?<![A-Za-z0-9_]){_MONTH},? (?:of |in )?{_THOUSAND}",
+)
+"""As a transcript of speech has them: October twenty fourth, March of two thousand eight."""
 NUMERIC = (
     rf"{_LEFT}{_YEAR}(?P<sign>[-/.])(?P<month>[01]?[0-9])(?P=sign)(?P<day>[0-3]?[0-9])(?=T[0-9]|(?![A-Za-z0-9_%]|[.,/–-][0-9]|-))",
     rf"{_LEFT}(?P<a>[0-3]?[0-9])(?P<sign>[-/.])(?P<b>[0-3]?[0-9])(?P=sign){_YEAR}(?!-){_RIGHT}",
@@ -71,10 +85,16 @@ MONTH = re.compile(rf"(?:{_CAPITAL}|{_CAPITAL.upper()}|{_LOWER})(?![A-Za-z])")
 DIGITS = re.compile("[0-9]{1,4}[-/.][0-9]{1,4}")
 DAY_BEFORE = re.compile("[0-3]?[0-9](?:st|nd|rd|th)?(?: of | ?[ -])$")
 """Where dates may be; found much faster than the forms, which look back."""
-WORDED_FORMS, NUMERIC_FORMS, CHINESE_FORMS = (tuple(map(re.compile, forms)) for forms in (WORDED, NUMERIC, CHINESE))
+WORDED_FORMS, NUMERIC_FORMS, CHINESE_FORMS = (tuple(map(re.compile, forms)) for forms in ((*WORDED, *SPOKEN), NUMERIC, CHINESE))
 VERSION = re.compile(r"(?:\b[vV]er(?:sion|\.)?|[rR]elease|[bB]uild|版本) ?$")
 ERA = re.compile("民国|[国和成治正绪熙隆宗帝]$")
 AT = re.compile(r"(?:^|[（(于於在至到自、，。,－–—-])$")
+ORDINALS = {word: number for number, word in enumerate(_NTH.split(), 1)} | {
+    "twenty": 20,
+    "thirty": 30,
+    "twentieth": 20,
+    "thirtieth": 30,
+}
 LEAP = 2000
 """A year with a 29 February, for dates without one."""
 LASTING = re.compile(r" ?(?:的?历史|来(?!自)|之久|间|多|左右|[级代])")
@@ -136,12 +156,19 @@ def _worded(text: str) -> Iterator[Found]:
 def _with_month(text: str, match: re.Match[str]) -> Iterator[Found]:
     parts = match.groupdict()
     start, end = match.span()
-    day, year = parts.get("day"), _year(parts)
+    day, year = (
+        parts.get("day") or _spoken(parts.get("nth"), ORDINALS),
+        _year(parts) or _spoken(parts.get("thousand"), WORDS, 2000),
+    )
     if PARTS_BEFORE.search(text, max(0, start - 12), start):
         return
-    if year is None and (text[max(0, start - 3) : start].lower() == "in " or measure(text, match.start("day"), end)):
+    if year is None and (text[max(0, start - 3) : start].lower() == "in " or measure(text, start, end)):
         return  # In May 12 patients; March 5 mg
     yield start, end, year, NUMBERS[match["month"][:3].lower()], int(day) if day else None
+
+
+def _spoken(words: str | None, values: dict[str, int], more: int = 0) -> int | None:
+    return more + sum(values[word] for word in re.split("[ -]", words)) if words else None
 
 
 def _year(parts: dict[str, str | None]) -> int | None:

@@ -18,7 +18,7 @@ _PREFIXED = "gram meter metre liter litre joule watt volt pascal hertz byte calo
 _NAMES = (
     "year month week day hour minute fortnight millisecond microsecond millimole micromole nanomole yard mile pound ounce ton "
     "tonne gallon quart pint cup teaspoon tablespoon acre hectare knot atmosphere micron angstrom ohm "
-    "decibel decade"
+    "decibel"
 )
 """Names that take an s, those of the first line also a prefix."""
 _SYMBOLS = (
@@ -42,7 +42,8 @@ _OTHERS = {
 }  # fmt: skip
 _PHRASES = {
     r"percentage points?|per cent": "percent", r"(?:degrees?|deg\.?|°) ?(?:Celsius|centigrade|C)": "degC",
-    r"(?:degrees?|deg\.?|°) ?(?:Fahrenheit|F)": "degF", r"fl\.? oz|fluid ounces?": "fluid_ounce", r"metric tons?": "tonne",
+    r"(?:degrees?|deg\.?|°) ?(?:Fahrenheit|F)": "degF",
+    r"(?:degrees?|deg\.?|°) ?(?:Kelvin|K)": "K", r"fl\.? oz|fluid ounces?": "fluid_ounce", r"metric tons?": "tonne",
     r"light[- ]years?": "light_year", r"nautical miles?": "nautical_mile", r"y/o|y\.o|yo": "year",
 }  # fmt: skip
 """Units of more than one word."""
@@ -52,6 +53,7 @@ SPELLINGS = (
     | {name: name for name in _SYMBOLS.split()}
     | _OTHERS
     | {"次": "count", "分": "minute", "dpt": "1/m"}
+    | {"decade": "year", "decades": "year"}
     | {name + s: "1/m" for name in ("dioptre", "diopter") for s in ("", "s")}
     | {name: unit for name, unit in chinese.UNITS.items() if name not in ("世纪", "两", "开", "安", "伏", "卡", "百分点", "摩尔")}
     | {"个" + name: chinese.UNITS[name] for name in ("小时", "星期", "礼拜", "钟头", "世纪", "百分点")}
@@ -96,23 +98,25 @@ INCH = re.compile(
     r"in(?=\. [a-z(]|[²³]|\^[23]| ?(?:long|wide|tall|thick|by [0-9]|x ?[0-9])| in (?:diameter|length|width|height|size)\b)"
 )
 NO_UNIT = re.compile(
-    r"年[级代度底初末版款份龄轻薪]|天[王台堂使空]|周年|升[级高至学为]|米[饭粉兰]|克拉|小时候|秒杀|岁月|"
+    r"年[级代度底初末版款份龄轻薪]|天[王台堂使空]|周年|升[级高至学为]|米[饭粉兰]|克拉|小时候|秒杀|岁月|西西里|°[0-9]|"
+    r"L (?:St|Ave)|"
     r"degrees? of|pounds? sterling"
 )
 """Where a unit's name is part of another word."""
-_NAME = "|".join(sorted((name for name in SPELLINGS if name[0] > "\u3400"), key=len, reverse=True))
+_NAME = "|".join(sorted((name for name in SPELLINGS if name[0] > "\u3400" and name not in ("次", "分")), key=len, reverse=True))
 FACTOR = re.compile(
     rf"(?P<area>square |cubic |sq\.? |cu\.? )?(?:(?P<phrase>{'|'.join(_PHRASES)})(?![A-Za-z0-9])"
     r"|(?P<word>[kmµ]?[gl](?=[A-Z]{2})|[A-Za-zµÅΩ]+|[%‰℃℉㎏㎎㎝㎜㎞㎡㎥]|°(?: ?[CFK](?![A-Za-z0-9]))?)"
-    r"(?P<power>(?:\^|\*\*)-?[1-4](?![0-9])|-?[1-4](?![0-9A-Za-z.,-])|⁻?[¹²³⁴])?"
-    rf"|(?P<name>{_NAME}|度|分(?=[0-9]{{1,2}}秒|(?<=/分)|(?<=每分))))"
+    r"(?P<power>(?:\^|\*\*)-?[1-4](?![0-9])|(?:-|(?<=m)|(?<=ft)|(?<=in))[1-4](?![0-9A-Za-z.,-])|\(-?[1-3]\)|⁻?[¹²³⁴])?"
+    rf"|(?P<name>{_NAME}|度|次(?=[/每])|分(?=[0-9]{{1,2}}秒|(?<=/分)|(?<=每分))))"
 )
 PER = re.compile(
     r" ?/ ?| per | an? (?=(?:minute|hour|day|week|month|year)\b)| [A-Z][A-Za-z0-9-]{1,15}/(?=(?:[kmdµ]?[gLl]|day|h)\b)|"
-    r"[·⋅*](?=[A-Za-zµ])|每(?![天日周年月]|个?[月星礼])| (?=[A-Za-zµ]{1,5}(?:-[1-4]|⁻))"
+    r"[·⋅*](?=[A-Za-zµ])|每(?![天日周年月]|个?[月星礼])| (?=[A-Za-zµ]{1,5}(?:-[1-4]|⁻|\(-))"
 )
 """Between two parts of a unit; a substance may stand before the line: 5 μg PBDE/g."""
 AGAIN = re.compile(r"(?<=[A-Za-zµ0-9])(?!(?<=[gl])[A-Z]{2})[A-Za-z0-9_]")
+LETTER = re.compile("[A-Za-z]")
 ONE_LETTER = re.compile(r"[A-Za-z0-9_]|[-'’.&+][A-Za-z0-9]")
 """What may not follow a unit (1mlHBIG is 1 ml), and one of one letter."""
 NAMED = {
@@ -152,6 +156,8 @@ def measure(text: str, number: int, end: int) -> Measure | None:
     for count in range(len(parts), 0, -1):
         if AGAIN.match(text, ends[count - 1]):
             continue
+        if count == 1 and parts[0][1] == 1 and LETTER.fullmatch(parts[0][0]) and ONE_LETTER.match(text, ends[0]):
+            continue
         if (unit := resolved(tuple(parts[:count]), "/" in text[ends[0] : ends[0] + 2])) and not NO_UNIT.match(text, start):
             return Measure(ends[count - 1], unit, parts[0][0], 10 if parts[0][0].startswith("decade") else 1)
     if parts and parts[0][1] == 1 and (unit := _evidenced(parts[0][0], text, number, start, ends[0])):
@@ -164,7 +170,7 @@ def _part(factor: re.Match[str], sign: int) -> Part:
     if factor["phrase"]:
         return next(unit for form, unit in _PHRASES.items() if re.fullmatch(form, factor["phrase"])), sign
     written = factor["word"] or factor["name"]
-    power = re.sub(r"[\^*]", "", factor["power"] or "").translate(SUPERSCRIPTS)
+    power = re.sub(r"[\^*()]", "", factor["power"] or "").translate(SUPERSCRIPTS)
     if factor["area"]:
         return written, sign * (3 if factor["area"].startswith("cu") else 2)
     return written.replace(" ", ""), sign * int(power or 1)

@@ -20,6 +20,7 @@ WIDTHS = str.maketrans(
 )
 """Other widths and look-alikes, one character for one, so that places stay what they are."""
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+NO_GAPS = str.maketrans("", "", ", ")
 HALVES = {"½": Decimal("0.5"), "¼": Decimal("0.25"), "¾": Decimal("0.75")}
 ONES = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
@@ -60,11 +61,12 @@ class Number:
 
 _LEFT = r"(?<![A-Za-zÀ-ɏͰ-ϿЀ-ӿ0-9_])(?<![0-9][.,:/])(?<![A-Za-z][-/.])"
 _RUN = r"[0-9]{1,15}+"
+_GROUPED = "[0-9]{1,3}(?:,[0-9]{3})++|[0-9]{1,3}(?: [0-9]{3})++|[0-9]{1,3}, 0[0-9]{2}(?![0-9])"
 DIGITS = re.compile(
-    rf"{_LEFT}(?:[½¼¾]|(?:[0-9]{{1,3}}(?:,[0-9]{{3}})++|[0-9]{{1,3}}(?: [0-9]{{3}})++|{_RUN})(?!,?[0-9])(?:\.{_RUN})?+"
-    rf"|(?<![^\s(\[<>=~≤≥])\.{_RUN})"
+    rf"{_LEFT}(?:[½¼¾]|0\. [0-9]{{1,3}}(?![0-9])|(?:{_GROUPED}|{_RUN})(?!,?[0-9])(?:\.{_RUN})?+|(?<![^\s(\[<>=~≤≥])\.{_RUN})"
     r"(?![0-9]|\.[0-9]| [0-9]{3}(?![0-9]))"
 )
+"""Also as tokenisers break them: 0. 5, 110, 000."""
 RUN = re.compile(r"\.?[0-9][0-9.,]*|[½¼¾]")
 """Where a number in digits may begin; found much faster than what is left of it is judged."""
 POWER = re.compile(
@@ -83,7 +85,7 @@ CHINESE = re.compile(
     r"(?<![零〇一二两三四五六七八九十百千万亿第几数点])(?<![上下前后](?=半))[零〇一二两三四五六七八九十百千万亿半]{1,16}(?:点[零〇一二三四五六七八九]{1,8})?"
 )
 PAIR = re.compile(
-    r"(?P<ten>[二三四五六七八九]?十)?(?P<low>[一两二三四五六七八])(?P<high>[二三四五六七八九])(?P<scale>[十百千万]?)"
+    r"(?!八九十)(?P<ten>[二三四五六七八九]?十)?(?P<low>[一两二三四五六七八])(?P<high>[二三四五六七八九])(?P<scale>[十百千万]?)"
 )
 MYRIADS = re.compile(r" ?(?:[百千]?(?:万亿|[万亿])|[百千](?![米克瓦帕焦卡赫伏]))")
 
@@ -106,7 +108,7 @@ def _digits(text: str) -> Iterator[Number]:
         if place < end or not (match := DIGITS.match(text, place)):
             continue
         written, end = match.group(), match.end()
-        value = HALVES.get(written) or Decimal(written.replace(",", "").replace(" ", ""))
+        value = HALVES.get(written) or Decimal(written.translate(NO_GAPS))
         if power := POWER.match(text, end):
             value, end = value.scaleb(int(next(filter(None, power.groups())).translate(SUPERSCRIPTS))), power.end()
         elif part := FRACTION.match(text, end):
