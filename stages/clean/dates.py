@@ -43,7 +43,7 @@ _SHORT = r"['’](?P<short>[0-9]{2})"
 _LEFT, _RIGHT = r"(?<![A-Za-z0-9_#$€£])(?<![0-9][.,:/–-])(?<!-)", r"(?![A-Za-z0-9_%]|[.,:/–-][0-9])"
 WORDED = (
     rf"{_LEFT}{_DAY}(?: of | ?[ -]){_MONTH}(?:(?:,? |-|,? of ){_YEAR}|[ -]{_SHORT}|-(?P<short2>[0-9]{{2}}))?{_RIGHT}",
-    rf"(?<![A-Za-z0-9_]){_MONTH} (?:the )?{_DAY}(?:(?:, ?| |,? of ){_YEAR}|,? {_SHORT})?{_RIGHT}",
+    rf"(?<![A-Za-z0-9_]){_MONTH}[ -](?:the )?{_DAY}(?:(?:, ?|[ -]|,? of ){_YEAR}|,? {_SHORT})?{_RIGHT}",
     rf"(?<![A-Za-z0-9_]){_MONTH}(?:,? | of |-){_YEAR}{_RIGHT}",
     rf"(?<![A-Za-z0-9_]){_MONTH} {_SHORT}{_RIGHT}",
 )
@@ -72,7 +72,8 @@ _DIGIT = "〇零○一二三四五六七八九"
 _HAN_MONTH = rf"(?P<month>[01]?[0-9]|十[一二]?|[{_DIGIT}]) ?月"
 _HAN_DAY = rf"(?P<day>[0-3]?[0-9]|[二三]?十[{_DIGIT}]?|[{_DIGIT}]) ?[日号號]"
 CHINESE = (
-    rf"(?<![0-9{_DIGIT}十百千前第.])(?P<year>[0-9]{{2,4}}|[{_DIGIT}]{{4}}|[{_DIGIT}]{{2}}(?=年[{_DIGIT}十]{{1,2}}月)) ?年"
+    rf"(?<![0-9{_DIGIT}十百千前第])(?<![0-9][.])"
+    rf"(?P<year>[0-9]{{2,4}}|[{_DIGIT}]{{4}}|[{_DIGIT}]{{2}}(?=年[{_DIGIT}十]{{1,2}}月)) ?年"
     rf"(?: ?{_HAN_MONTH}(?: ?{_HAN_DAY})?)?",
     rf"(?<![0-9{_DIGIT}十百年/.-]){_HAN_MONTH} ?{_HAN_DAY}",
     rf"(?<![0-9.]){_YEAR}(?= ?[-–—~至到、和及與与/] ?[12][0-9]{{3}} ?年)",
@@ -97,7 +98,7 @@ ORDINALS = {word: number for number, word in enumerate(_NTH.split(), 1)} | {
 }
 LEAP = 2000
 """A year with a 29 February, for dates without one."""
-LASTING = re.compile(r" ?(?:的?历史|来(?!自)|之久|间|多|左右|[级代])")
+LASTING = re.compile(r" ?(?:的?历史|来(?!自)|之久|多|[级代])")
 """Behind 年: a span of time, or a decade."""
 Found = tuple[int, int, int | None, int | None, int | None]
 """Start, end, year, month, day."""
@@ -160,7 +161,7 @@ def _with_month(text: str, match: re.Match[str]) -> Iterator[Found]:
         parts.get("day") or _spoken(parts.get("nth"), ORDINALS),
         _year(parts) or _spoken(parts.get("thousand"), WORDS, 2000),
     )
-    if PARTS_BEFORE.search(text, max(0, start - 12), start):
+    if not (day and text[start].isalpha()) and PARTS_BEFORE.search(text, max(0, start - 12), start):
         return
     if year is None and (text[max(0, start - 3) : start].lower() == "in " or measure(text, start, end)):
         return  # In May 12 patients; March 5 mg

@@ -38,9 +38,11 @@ _OTHERS = {
     "mins": "minute",
     "secs": "second", "wk": "week", "wks": "week", "mo": "month", "mos": "month", "feet": "foot", "inches": "inch",
     "centuries": "century", "kph": "km/hour", "bpm": "count/minute", "beats": "count", "breaths": "count", "seconds": "second",
-    "kb": "kbp", "Mb": "Mbp", "kilobase": "kbp", "kilobases": "kbp", "megabases": "Mbp",
+    "kb": "kbp", "Mb": "Mbp", "kilobase": "kbp", "kD": "kDa", "microg": "µg", "microl": "µL", "microm": "µm",
+     "kilobases": "kbp", "megabases": "Mbp",
 }  # fmt: skip
 _PHRASES = {
+    r"mm Hg|mm\[Hg\]": "mmHg", r"cm H2O|cm ?H\(2\)O": "cmH2O", r"base[ -]?pairs?": "bp", r"kilobase[ -]pairs?": "kbp",
     r"percentage points?|per cent": "percent", r"(?:degrees?|deg\.?|°) ?(?:Celsius|centigrade|C)": "degC",
     r"(?:degrees?|deg\.?|°) ?(?:Fahrenheit|F)": "degF",
     r"(?:degrees?|deg\.?|°) ?(?:Kelvin|K)": "K", r"fl\.? oz|fluid ounces?": "fluid_ounce", r"metric tons?": "tonne",
@@ -75,9 +77,7 @@ _LENGTH = (
     r"met(?:er|re)|height|depth|length|distance|altitude|elevation|\brace|sprint|freestyle|diameter|米|"
     r"#[ -](?:high|tall|long|wide|deep)"
 )
-_BASES = (
-    r"DNA|gene|delet|insert|exon|sequence|nucleotid|fragment|repeat|primer|PCR|base|chromosom|locus|loci|transcript|mRNA|clone"
-)
+_BASES = r"DNA|gene|delet|insert|exon|sequence|nucleotid|fragment|repeat|primer|PCR|base|chromosom|locus|loci|transcript|mRNA|clone|\blod\b|linkage"
 CUES = {
     "m": _LENGTH,
     "C": _HEAT, "F": rf"{_HEAT}|Fahrenheit", "K": rf"{_HEAT}|kelvin", "度": r"体温|[发高低]烧|发热|温度|[气水室]温|烧到|零下",
@@ -88,7 +88,7 @@ CUES = {
     "J": r"joule|energy|shock", "T": r"tesla|MRI?\b|magnet|field|scanner|磁", 
     "M": r"molar|solution|buffer|NaCl|NaOH|HCl|KCl|urea",
     "D": r"diopt|myop|refract|astigmat|spher|cylind|lens|cornea|hyperop|metrop|近视|屈光",
-    "U": r"insulin|heparin|\bunits?\b|activity|penicillin|胰岛素|青霉素", "bp": _BASES, "kb": _BASES, "Mb": _BASES,
+    "U": r"insulin|heparin|\bunits?\b|activity|penicillin|胰岛素|青霉素", "bp": _BASES, "cM": _BASES, "kb": _BASES, "Mb": _BASES,
 }  # fmt: skip
 """Doubtful units, and what is evidence for them within `NEAR` characters; # stands where the quantity does."""
 NEAR = 60
@@ -203,6 +203,8 @@ def _evidenced(word: str, text: str, number: int, start: int, end: int) -> str |
     if word == "s" and text[start - 1] == " " and not ONE_LETTER.match(text, end):
         return "s"
     cue = CUES.get(word)
+    if word in ("C", "F", "d", "y") and "." in text[number:start] and (word in "dy" or not (text[:number] + text[end:]).strip()):
+        return canonical(MEANT[word])
     if not cue or ONE_LETTER.match(text, end) or (word in "KMTAC" and start and text[start - 1].isdigit()):
         return None
     around = f"{text[max(0, number - NEAR) : number]}#{text[end : end + NEAR]}"

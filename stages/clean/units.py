@@ -23,7 +23,7 @@ COUNTED = ("pair", "person", "patient", "animal", "cell", "tablet", "capsule", "
 """What doses are counted by, below a line: mg/tablet."""
 DEFINITIONS = (
     "international_unit = [international_unit] = IU", "base_pair = [base_pair] = bp", "equivalent = [equivalent] = Eq",
-    "osmole = [osmole] = Osm",
+    "osmole = [osmole] = Osm", "centimorgan = [morgan] = cM",
     *(f"{name} = [{name}]" for name in COUNTED),
 )  # fmt: skip
 """What medicine and genetics measure in and pint lacks."""
