@@ -26,7 +26,7 @@ HALF = re.compile("个半(小时|月|星期|礼拜|钟头|世纪)")
 HALVED = ("年", "岁", "天", "周", "个月", "小时", "斤", "公斤", "个小时", "个星期", "周岁")
 """Units behind which 半 adds half a one, unless it begins a word (`TO_HALF`)."""
 TO_HALF = tuple("天年个夜路数径身岛球决价途成分")
-SIGN = re.compile(r"(?:^|[(\[=<>≤≥:,~–—点为约至到于温在是]|[^0-9%°] )(-)$|(零下|负)$")
+SIGN = re.compile(r"(?:^|[(\[=<>≤≥:,：，~–—点为约至到于温在是]|[^0-9%°] )(-)$|(零下|负)$")
 SHARE = re.compile("百分之$")
 ONE_DAY = re.compile(r"\b(?:for|within|in|after|every|than|least|about|of|over|only|last|per|once) $", re.IGNORECASE)
 SUMMED = {"[length]", "[mass]", "[time]"}

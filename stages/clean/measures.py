@@ -11,10 +11,10 @@ from functools import lru_cache
 
 from stages.clean import chinese
 from stages.clean.numbers import SUPERSCRIPTS
-from stages.clean.units import COUNTED, UNITS
+from stages.clean.units import ALIASES, COUNTED, UNITS
 
 _PREFIXES = ("", "kilo", "centi", "deci", "milli", "micro", "nano", "mega", "giga")
-_PREFIXED = "gram meter metre liter litre joule watt volt pascal hertz byte calorie gray sievert becquerel curie dalton"
+_PREFIXED = "gram meter metre liter litre joule watt volt pascal hertz calorie gray sievert becquerel curie dalton"
 _NAMES = (
     "year month week day hour minute fortnight millisecond microsecond millimole micromole nanomole yard mile pound ounce ton "
     "tonne gallon quart pint cup teaspoon tablespoon acre hectare knot atmosphere micron angstrom ohm "
@@ -25,7 +25,7 @@ _SYMBOLS = (
     "kg mg µg ng pg km cm mm µm nm dm dL mL µL nL dl ml µl mol mmol µmol nmol pmol mM µM nM Pa kPa hPa MPa GPa Hz kHz MHz GHz kJ "
     "MJ kW MW GW mW kWh MWh kV mV mA µA kN eV keV MeV GeV Gy cGy mGy Sv mSv Bq kBq MBq GBq mCi Da kDa ms µs ns mbar atm mmHg "
     "cmH2O psi cal kcal dB ha kB MB GB TB rpm mph ppm lx IU mEq mOsm hp min hr hrs yr yrs sec msec lb lbs oz ft mi yd tsp tbsp Å "
-    "degC degF bp kbp Mbp cc torr lux horsepower kelvin count percent permille foot inch century jin liang g L l h"
+    "degC degF base_pair kbp Mbp cc torr lux horsepower kelvin count percent permille foot inch century jin liang g L l h"
 )
 _OTHERS = {
     "%": "percent", "pct": "percent", "‰": "permille", "°": "degree", "degree": "degree", "degrees": "degree",
@@ -38,14 +38,14 @@ _OTHERS = {
     "mins": "minute",
     "secs": "second", "wk": "week", "wks": "week", "mo": "month", "mos": "month", "feet": "foot", "inches": "inch",
     "centuries": "century", "kph": "km/hour", "bpm": "count/minute", "beats": "count", "breaths": "count", "seconds": "second",
-    "kb": "kbp", "Mb": "Mbp", "kilobase": "kbp", "kD": "kDa", "microg": "µg", "microl": "µL", "microm": "µm",
+    "byte": "byte", "bytes": "byte", "kilobase": "kbp", "kD": "kDa", "microg": "µg", "microl": "µL", "microm": "µm",
      "kilobases": "kbp", "megabases": "Mbp",
 }  # fmt: skip
 _PHRASES = {
-    r"mm Hg|mm\[Hg\]": "mmHg", r"cm H2O|cm ?H\(2\)O": "cmH2O", r"base[ -]?pairs?": "bp", r"kilobase[ -]pairs?": "kbp",
+    r"mm Hg|mm\[Hg\]": "mmHg", r"cm H2O|cm ?H\(2\)O": "cmH2O", r"base[ -]?pairs?": "base_pair", r"kilobase[ -]pairs?": "kbp",
     r"percentage points?|per cent": "percent", r"(?:degrees?|deg\.?|°) ?(?:Celsius|centigrade|C)": "degC",
     r"(?:degrees?|deg\.?|°) ?(?:Fahrenheit|F)": "degF",
-    r"(?:degrees?|deg\.?|°) ?(?:Kelvin|K)": "K", r"fl\.? oz|fluid ounces?": "fluid_ounce", r"metric tons?": "tonne",
+    r"(?:degrees?|deg\.?|°) ?(?:Kelvin|K)": "kelvin", r"fl\.? oz|fluid ounces?": "fluid_ounce", r"metric tons?": "tonne",
     r"light[- ]years?": "light_year", r"nautical miles?": "nautical_mile", r"y/o|y\.o|yo": "year",
 }  # fmt: skip
 """Units of more than one word."""
@@ -71,13 +71,17 @@ PLURALS = {name + "s" for name in (*_NAMES.split(), *_PREFIXED.split())} | {
     "feet",
 }
 COMPOUND = {letter: letter for letter in "m g L l s h d K J W V A N U second".split()}
-"""Units beside another one or raised to a power (m/s, mg/d, m²), though not alone."""
+BELOW = set("m g L l s h d K second".split())
+"""Units beside another one or raised to a power (m/s, mg/d, m²), though not alone; `BELOW` a line, too (5 N/A is none)."""
 _HEAT = r"temperature|heated|cool|incubat|stored|fever|febrile|\bmelt|\bboil|oven|warm|freez|anneal|Celsius|centigrade|°|温"
 _LENGTH = (
     r"met(?:er|re)|height|depth|length|distance|altitude|elevation|\brace|sprint|freestyle|diameter|米|"
     r"#[ -](?:high|tall|long|wide|deep)"
 )
-_BASES = r"DNA|gene|delet|insert|exon|sequence|nucleotid|fragment|repeat|primer|PCR|base|chromosom|locus|loci|transcript|mRNA|clone|\blod\b|linkage"
+_BASES = (
+    r"DNA|gene|delet|insert|exon|sequence|nucleotid|fragment|repeat|primer|PCR|base|chromosom|locus|loci|transcript|"
+    r"mRNA|clone|\blod\b|linkage"
+)
 CUES = {
     "m": _LENGTH,
     "C": _HEAT, "F": rf"{_HEAT}|Fahrenheit", "K": rf"{_HEAT}|kelvin", "度": r"体温|[发高低]烧|发热|温度|[气水室]温|烧到|零下",
@@ -120,8 +124,8 @@ LETTER = re.compile("[A-Za-z]")
 ONE_LETTER = re.compile(r"[A-Za-z0-9_]|[-'’.&+][A-Za-z0-9]")
 """What may not follow a unit (1mlHBIG is 1 ml), and one of one letter."""
 NAMED = {
-    "degree_Celsius": "degC", "degree_Fahrenheit": "degF", "percent": "percent", "metric_ton": "tonne", "day": "day",
-    "kilobase_pair": "kb", "megabase_pair": "Mb",
+    "degree_Celsius": "degC", "degree_Fahrenheit": "degF", "percent": "percent", "permille": "permille", "metric_ton": "tonne",
+    "day": "day", "base_pair": "bp", "kilobase_pair": "kb", "megabase_pair": "Mb",
 }  # fmt: skip
 """Of units whose symbol pint's parser takes for something else, or not everywhere."""
 Part = tuple[str, int]
@@ -183,7 +187,7 @@ def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
     for place, (written, power) in enumerate(parts):
         name = SPELLINGS.get(written) or SPELLINGS.get(written.lower() if len(written) > 3 else written)
         if not name and (len(parts) > 1 or power != 1):
-            name = COMPOUND.get(written)
+            name = COMPOUND.get(written) if power > 0 or written in BELOW else None
         if place and written in COUNTED and slashed:
             name = written
         if not name or (place and power < 0 and written in PLURALS):
@@ -214,7 +218,7 @@ def _evidenced(word: str, text: str, number: int, start: int, end: int) -> str |
 @lru_cache(maxsize=4096)
 def canonical(written: str) -> str:
     """One form of a unit that pint and `measure` read: numerators, then denominators, by pint's symbols where they are read."""
-    units = UNITS.parse_units(written)
+    units = UNITS.parse_units(ALIASES.get(written, written))
     form = [(_symbol(name), power) for name, power in sorted(units._units.items())]
     above = "*".join(name + (f"**{power}" if power != 1 else "") for name, power in form if power > 0)
     below = "".join(f"/{name}" + (f"**{-power}" if power != -1 else "") for name, power in form if power < 0)

@@ -12,13 +12,13 @@ from decimal import Decimal
 from stages.clean import chinese
 
 WIDTHS = str.maketrans(
-    {chr(0xFF01 + i): chr(0x21 + i) for i in range(94)}
+    {chr(0xFF01 + i): chr(0x21 + i) for i in range(94) if chr(0xFF01 + i) not in "，：；"}
     | dict.fromkeys("\u00a0\u2007\u2009\u202f\u3000", " ")
     | dict.fromkeys("−﹣\u2010\u2011", "-")
     | dict.fromkeys("∼〜", "~")
     | {"μ": "µ", "˚": "°", "º": "°", "⁄": "/", "∕": "/", "Å": "Å"}
 )
-"""Other widths and look-alikes, one character for one, so that places stay what they are."""
+"""Other widths and look-alikes, one character for one, so that places stay what they are; a Chinese comma is none of a number."""
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 NO_GAPS = str.maketrans("", "", ", ")
 HALVES = {"½": Decimal("0.5"), "¼": Decimal("0.25"), "¾": Decimal("0.75")}
@@ -71,7 +71,7 @@ RUN = re.compile(r"\.?[0-9][0-9.,]*|[½¼¾]")
 """Where a number in digits may begin; found much faster than what is left of it is judged."""
 POWER = re.compile(
     r" ?[x×·*] ?10(?:\^ ?\(?([+-]?[0-9]{1,2})\)?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,2})|\(([+-]?[0-9]{1,2})\))"
-    r"|[eE]([+-]?[0-9]{1,2})(?![A-Za-z0-9])"
+    r"|[eE]([+-]?[0-9]{1,2})(?![0-9])"
 )
 FRACTION = re.compile(r"([½¼¾])|/([2-9]|1[026])(?![0-9/.,])|[ -]([1-9])/([2-9]|1[026])(?![0-9/.,])| (?:and )?([½¼¾])")
 SCALE = re.compile(r"[ -](hundred|thousand|million|billion)\b")

@@ -38,7 +38,7 @@ COUNTED = re.compile(
     r"words|calories|steps|members|species|kcal|km|m|mg|g|ml|feet|miles)\b"
 )
 CITED = re.compile(r"[(（\[][^()（）\[\]]{0,90}?[A-Za-z.,;] ?$|[(（\[] ?$|[(（\[][^()（）\[\]]{0,90}[0-9][a-z]?[,;] $")
-ENDED = re.compile(r"[a-z]?(?:[)）\];,]| ?[-–] ?[0-9]{4}[)）\]])")
+ENDED = re.compile(r"[a-z]?(?:[)）\];,；，]| ?[-–] ?[0-9]{4}[)）\]])")
 ALONE, ENDS = re.compile(r"(?:^|[.;\n] ?)$"), re.compile(r"\.?\s*(?:$|\n)")
 """Before and after a year that is all that stands there."""
 LISTED = re.compile("(?:,|,? (?:and|or|to)|、|和|及) ?")
