@@ -27,7 +27,7 @@ HALVED = ("年", "岁", "天", "周", "个月", "小时", "斤", "公斤", "个�
 """Units behind which 半 adds half a one, unless it begins a word (`TO_HALF`)."""
 TO_HALF = tuple("天年个夜路数径身岛球决价途成分")
 SIGN = re.compile(r"(?:^|[(\[=<>≤≥:,：，~–—点为约至到于温在是]|[^0-9%°] )(-)$|(零下|负)$")
-SHARE = re.compile("百分之$")
+SHARE = re.compile("(?<!百分之)(零下|负)?百分之$")
 ONE_DAY = re.compile(r"\b(?:for|within|in|after|every|than|least|about|of|over|only|last|per|once) $", re.IGNORECASE)
 SUMMED = {"[length]", "[mass]", "[time]"}
 ERA = re.compile("年[（(][^（）()0-9]{1,8}$")
@@ -80,7 +80,8 @@ def _amount(text: str, number: Number) -> Amount:
     near = max(0, start - 3)
     if text[start - 1 : start] == "第":
         return Amount(start, number.end, value, None, None)
-    if share := SHARE.search(text, near, start):
+    if (share := SHARE.search(text, max(0, start - 5), start)) and not text.startswith("%", number.end):
+        value = -value if share[1] else value
         return Amount(share.start(), number.end, value, number.high, Measure(number.end, "percent", "%"))
     if half := HALF.match(text, number.end):
         name = "个月" if half[1] == "月" else half[1]

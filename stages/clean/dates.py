@@ -137,7 +137,7 @@ def find_dates(text: str, lang: str, day_first: bool | None) -> list[Span]:
 def _span(start: int, end: int, year: int | None, month: int | None, day: int | None) -> Span | None:
     """The date of these parts, None where the calendar has none: 30 February, month 13."""
     try:
-        date(year or LEAP, month or 1, day or 1)
+        date(year or LEAP, 1 if month is None else month, 1 if day is None else day)
     except ValueError:
         return None
     parts = [f"{year:04}" if year else "-", *(f"{part:02}" for part in (month, day) if part)]
@@ -220,7 +220,7 @@ def _chinese(text: str) -> Iterator[Found]:
 def _count(written: str | None) -> int | None:
     """Western digits, numerals one by one (二〇〇三) or as a count (二十三)."""
     if not written or written.isdigit():
-        return int(written or 0) or None
+        return int(written) if written else None
     if "十" in written:
         return int(chinese.number(written) or 0)
     return int("".join(chinese.DIGITS[sign] for sign in written))

@@ -195,7 +195,8 @@ def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
         names.append((name, power))
     if names[0][0] == "count" and len(parts) != 2:
         return None
-    return canonical("*".join(f"({name})**{power}" for name, power in names))
+    form = canonical("*".join(f"({name})**{power}" for name, power in names))
+    return form if form != "1" else None
 
 
 def _evidenced(word: str, text: str, number: int, start: int, end: int) -> str | None:

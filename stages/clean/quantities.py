@@ -10,6 +10,8 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Any
 
+import pint
+
 from stages.clean import chinese
 from stages.clean.amounts import Amount, amounts
 from stages.clean.numbers import CANDIDATE, WIDTHS
@@ -75,10 +77,13 @@ def convert(normal: str, wanted: str, digits: int) -> str | None:
     source, target = unit_of(unit, wanted), unit_of(wanted, wanted)
     if source.dimensionality != target.dimensionality or (source.dimensionless and source != target):
         return None
-    numbers = [_converted(Decimal(first), source, target)]
-    if second:
-        high = Decimal(second) + (Decimal(first) if sign == " ± " else 0)
-        numbers.append(_converted(high, source, target) - (numbers[0] if sign == " ± " else 0))
+    written = [Decimal(first), *([Decimal(second) + (Decimal(first) if sign == " ± " else 0)] if second else [])]
+    try:
+        numbers = [_converted(number, source, target) for number in written]
+    except pint.DimensionalityError:  # a difference of temperatures, as in °C per metre
+        return None
+    if sign == " ± ":
+        numbers[1] -= numbers[0]
     blank = "" if wanted in ("%", "‰", "°") else " "
     return (sign or "").join(plain(number, digits) for number in numbers) + blank + wanted
 

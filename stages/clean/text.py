@@ -5,6 +5,7 @@ and 36 months), and a date whose year the text does not say, as nobody writes --
 """
 
 import re
+from collections import Counter
 
 from pydantic.dataclasses import dataclass
 
@@ -18,6 +19,12 @@ CANDIDATE = {lang: re.compile(f"{numbers.CANDIDATE[lang].pattern}|{dates.CANDIDA
 """What a text with neither mostly lacks, in one look."""
 SHARED = re.compile(r"[0-9]-?,? ?(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)? ?$")
 """Before a quantity: a number that has no unit but that one's."""
+
+
+HYPHENED = re.compile(r"[0-9A-Za-z]-[A-Za-z]+$")
+LETTERS = re.compile(r"(?<=[0-9]) ([A-Za-z]+)$")
+"""A 2-week trial stays hyphened."""
+TOUCHING = re.compile("[A-Za-z0-9]|[.][0-9]")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -42,11 +49,24 @@ def rewritten(text: str, lang: str, params: Params, digits: int, day_first: bool
         spans += (Span(found.start, found.end, found.kind, _iso(text, found)) for found in find_dates(text, lang, day_first))
     if params.units:
         for found in find_quantities(text, lang):
-            if not SHARED.search(text, max(0, found.start - 12), found.start):
-                new = next(filter(None, (convert(found.normal, unit, digits) for unit in params.units)), None)
-                spans += [Span(found.start, found.end, found.kind, new)] if new else []
-    spans = [span for span in apart(spans) if span.normal != text[span.start : span.end]]
+            new = next(filter(None, (convert(found.normal, unit, digits) for unit in params.units)), None)
+            if new and not SHARED.search(text, max(0, found.start - 12), found.start):
+                new = LETTERS.sub(r"-\1", new) if HYPHENED.search(text, found.start, found.end) else new
+                spans.append(Span(found.start, found.end, found.kind, new))
+    spans = [span for span in _alone(text, apart(spans)) if span.normal != text[span.start : span.end]]
     return rewrite(text, spans), spans
+
+
+def _alone(text: str, spans: list[Span]) -> list[Span]:
+    """Spans that neither a letter, a digit nor another span touches, with which the new form would grow together: 1年s."""
+    edges = Counter(place for span in spans for place in (span.start, span.end))
+    return [
+        span
+        for span in spans
+        if edges[span.start] == edges[span.end] == 1
+        and not TOUCHING.match(text, span.end)
+        and not (span.start and TOUCHING.match(text, span.start - 1))
+    ]
 
 
 def _iso(text: str, found: Span) -> str:

@@ -32,7 +32,7 @@ def new(content: str, lang: str = "en", params: Params = ALL) -> str:
         ("en", "Take 0.005 g daily from March 5th, 2024.", "Take 5 mg daily from 2024-03-05."),
         ("en", "Fever of 101.3 °F on 05/03/2024", "Fever of 38.5 °C on 2024-03-05"),
         ("en", "5 ft 2 in tall, 5 to 10 inches", "157.5 cm tall, 12.7–25.4 cm"),
-        ("en", "a 2-week-old, 50 percent", "a 14 day-old, 50%"),
+        ("en", "a 2-week-old, 50 percent", "a 14-day-old, 50%"),
         ("en", "24 and 36 months, 120/80 mmHg, 4 x 100 m race", "24 and 36 months, 120/80 mmHg, 4 x 100 m race"),
         ("en", "on July 4, in 2003", "on July 4, in 2003"),
         ("zh", "于2024年3月5日服用0.005克", "于2024-03-05服用5 mg"),
