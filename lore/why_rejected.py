@@ -73,8 +73,9 @@ def matching(path: Path, name: str) -> list[Row]:
 def operations(row: Row) -> list[Row]:
     """What `clean` changes in a record, in its order, up to where it would stop. Raises ParamsError for wrong settings."""
     from stages import clean
-    from stages.clean.normalise import Unusable, clean_text, normalise_row
+    from stages.clean.normalise import clean_text, normalise_row
     from stages.clean.personal import treatment_of
+    from stages.clean.unusable import Unusable
     from stages.core.params import load
 
     params, _ = load("clean", clean.Params)

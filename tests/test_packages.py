@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from stages import STAGES
-from stages.clean.normalise import Unusable
+from stages.clean.unusable import Unusable
 from stages.core.errors import InputError
 
 ROOT = Path(__file__).parent.parent

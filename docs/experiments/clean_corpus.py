@@ -12,6 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+UNITS = ["mg", "mmHg", "cm", "°C"]
+"""Of the quantities that the benchmark's recipe rewrites."""
+
 
 def main() -> None:
     """Convert, clean, report."""
@@ -28,10 +31,11 @@ def main() -> None:
     from stages.clean.information import Params as Filter
     from stages.clean.normalise import Params as Normalise
     from stages.clean.personal import Params as Personal
+    from stages.clean.text import Params as Text
     from stages.core.params import Run
 
     settings = clean.Params(
-        normalise=Normalise({}, {}, 4, [], [], True),
+        normalise=Normalise({}, {}, 4, [], [], True, Text(dates=True, units=UNITS)),
         personal=Personal(),
         filter=Filter(0.0, 0.03, Boilerplate(0.005, 0.25), 0.7),
         verify=Verify({}, []),

@@ -7,13 +7,16 @@ from typing import Any
 
 import polars as pl
 
-from stages.clean.normalise import FOLDABLE, PUNCTUATION, Params, Unusable, folded, normalise_row
+from stages.clean.normalise import FOLDABLE, PUNCTUATION, Params, folded, normalise_row
 from stages.clean.personal import Treatment
 from stages.clean.terms import HAN, changed
+from stages.clean.text import rewritten
+from stages.clean.unusable import Unusable
 from stages.core.record import SCHEMA, fold
 
 Row = dict[str, Any]
-TEXTS = ("text", "question", "answer", "subject", "attribute", "value")
+PROSE_COLUMNS = ("text", "question", "answer")
+TEXTS = (*PROSE_COLUMNS, "subject", "attribute", "value")
 FOLDS = {character: folded(character) for character in FOLDABLE}
 PROSE = {character: form for character, form in FOLDS.items() if character not in PUNCTUATION}
 """What is folded in a Chinese text."""
@@ -52,6 +55,9 @@ def normalise(frame: pl.DataFrame, params: Params) -> Batch:
         done.append(row | {"at": at})
     by_column = frame.with_row_index("at").filter(~one_by_one)
     by_column = by_column.with_columns(cleaned(by_column[name]).alias(name) for name in TEXTS)
+    by_column = by_column.with_columns(
+        rewritten_texts(by_column[name], by_column["lang"], params).alias(name) for name in PROSE_COLUMNS
+    )
     special = pl.DataFrame(done, schema={"at": pl.UInt32, **COLUMNS})
     whole = pl.concat([by_column, special.select(by_column.columns)]).sort("at").drop("at")
     return Batch(whole, unusable, pl.Series(meta, dtype=pl.String))
@@ -80,6 +86,15 @@ def _cleaned(texts: pl.Series) -> pl.Series:
     texts = changed(texts, wide & ~chinese, lambda some: some.str.replace_many(list(FOLDS), list(FOLDS.values())))
     visible = texts.str.normalize("NFC").str.replace_all(INVISIBLE, "")
     return visible.str.replace_all(SPACE, " ").str.strip_chars(" ")
+
+
+def rewritten_texts(texts: pl.Series, langs: pl.Series, params: Params) -> pl.Series:
+    """Free texts with their dates and quantities in one form."""
+    if not (params.text.dates or params.text.units):
+        return texts
+    digits, day_first = params.significant_digits, params.day_first
+    pairs = zip(texts, langs, strict=True)
+    return pl.Series([text and rewritten(text, lang, params.text, digits, day_first)[0] for text, lang in pairs], dtype=pl.String)
 
 
 def told_apart(row: Row, dates: list[str]) -> str:

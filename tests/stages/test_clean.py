@@ -1,5 +1,6 @@
 """clean: normalisers are idempotent and guess nothing; scores and rules do what they say; every reason has a case here."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -60,45 +61,6 @@ def run(tmp_path: Path, rows: list[dict[str, Any]], params: clean.Params = PARAM
     return record.read(tmp_path / "out/records.parquet"), {row["locator"]: row["reason"] for row in rejected}, report
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "wanted", "expected"),
-    [
-        ("1811.15", "K", "°C", "1538"),
-        ("2800.4", "°F", "°C", "1538"),
-        ("1538 ℃", None, "°C", "1538"),
-        ("1,538.0", "C", "°C", "1538"),
-        ("1 538", "°C", "°C", "1538"),
-        ("−38.83", "°C", "°C", "-38.83"),
-        ("１５３８", "°C", "°C", "1538"),
-        ("7874", "kg/m³", "g/cm³", "7.874"),
-        ("7.874", "g/cm3", "g/cm³", "7.874"),
-        ("7874", "kg m-3", "g/cm³", "7.874"),
-        ("0.0558450", "kg/mol", "g/mol", "55.84"),
-        ("2.5", "公斤", "g", "2500"),
-        ("1.5e3", "m", "km", "1.5"),
-        ("1.5 × 10^3", "m", "km", "1.5"),
-        ("0.00008988", "g/cm³", "g/cm³", "0.00008988"),
-        ("-0.0", "°C", "°C", "0"),
-    ],
-)
-def test_quantities(value: str, unit: str | None, wanted: str, expected: str) -> None:
-    assert normalise.quantity(normalise.clean_text(value), unit, wanted, 4) == expected
-
-
-@pytest.mark.parametrize("value", ["12,3,4", "1,23", "n/a", "", "1538..2", "1.538.0", "1 53 8", "about 7", "--"])
-def test_numbers_that_are_not_one_number(value: str) -> None:
-    with pytest.raises(normalise.Unusable) as caught:
-        normalise.quantity(value, "°C", "°C", 4)
-    assert caught.value.reason == "bad_quantity"
-
-
-@pytest.mark.parametrize("unit", ["furlong", "°X", "", "g", "9**9**9", "__import__('os')", "??", "kg" * 40, "10"])
-def test_units_that_do_not_convert(unit: str) -> None:
-    with pytest.raises(normalise.Unusable) as caught:
-        normalise.quantity("5", unit, "°C", 4)
-    assert caught.value.reason == "unknown_unit"
-
-
 NEON = {"temperature": "293.15 K", "pressure": "1 atm", "melting_point": "24.55 K", "boiling_point": "27.05 K"}
 """Fields that the rules name."""
 
@@ -116,76 +78,6 @@ def test_subjects_are_spelt_as_the_best_source_spells_them(tmp_path: Path) -> No
     assert not reasons
 
 
-@given(st.floats(-273, 6000, allow_nan=False))
-def test_temperatures_come_back(celsius: float) -> None:
-    there = normalise.quantity(f"{celsius + 273.15:.6f}", "K", "°C", 12)
-    fahrenheit = normalise.quantity(f"{celsius * 1.8 + 32:.6f}", "°F", "°C", 12)
-    assert float(there) == pytest.approx(celsius, abs=1e-5)
-    assert float(fahrenheit) == pytest.approx(celsius, abs=1e-5)
-
-
-@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=5))
-def test_plain_is_idempotent(number: Any) -> None:
-    once = normalise.plain(number, 4)
-    assert normalise.quantity(once, "m", "m", 4) == once
-    assert "e" not in once.lower()
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ("2019-03-07", "2019-03-07"),
-        ("07/03/2019", "2019-03-07"),
-        ("7 March 2019", "2019-03-07"),
-        ("7th March 2019", "2019-03-07"),
-        ("Mar 7, 2019", "2019-03-07"),
-        ("March 7, 2019", "2019-03-07"),
-        ("20190307", "2019-03-07"),
-        ("2019年3月7日", "2019-03-07"),
-        ("7.3.2019", "2019-03-07"),
-        ("2019-03", "2019-03"),
-        ("March 2019", "2019-03"),
-        ("2019", "2019"),
-        ("2019年", "2019"),
-        ("7 March 0812", "0812-03-07"),
-        ("2019-03-07T18:37:13Z", "2019-03-07"),
-        ("2019-03-07 18:37:13.000", "2019-03-07"),
-        ("2019-03-07T23:15:05+00:00", "2019-03-07"),
-        ("20190307111514-0500", "2019-03-07"),
-        ("201903071115", "2019-03-07"),
-    ],
-)
-def test_dates(written: str, expected: str) -> None:
-    assert normalise.iso_date(written, day_first=True) == expected
-    assert normalise.iso_date(expected, day_first=True) == expected
-
-
-def test_day_and_month_are_a_setting() -> None:
-    assert normalise.iso_date("07/03/2019", day_first=False) == "2019-07-03"
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "31/02/2020",
-        "2020-13-01",
-        "soon",
-        "17x6",
-        "300 BC",
-        "190",
-        "2019-03-07 noon",
-        "2019-02-30T10:00",
-        "20190307111",
-        "99999999",
-        "",
-    ],
-)
-def test_dates_that_are_none(written: str) -> None:
-    with pytest.raises(normalise.Unusable) as caught:
-        normalise.iso_date(written, day_first=True)
-    assert caught.value.reason == "bad_date"
-
-
 @given(st.text(max_size=60))
 def test_clean_text_is_idempotent(content: str) -> None:
     once = normalise.clean_text(content)
@@ -199,7 +91,7 @@ def test_clean_text_keeps_what_means_something() -> None:
 
 
 def test_unknown_unit_in_params_is_refused() -> None:
-    params = normalise.Params({"a": "parsec/fortnightt"}, {}, 4, [], [], True)
+    params = dataclasses.replace(PARAMS.normalise, units={"a": "parsec/fortnightt"})
     with pytest.raises(ParamsError, match=r"clean.normalise.units.a: unknown unit 'parsec/fortnightt'"):
         normalise.check_units(params)
 

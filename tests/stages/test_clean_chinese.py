@@ -5,6 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.clean import chinese, normalise
+from stages.clean.dates import iso_date
+from stages.clean.quantities import quantity
+from stages.clean.text import Params as Text
+from stages.clean.units import unit_of
+from stages.clean.unusable import Unusable
 from stages.core.errors import ParamsError
 
 
@@ -52,10 +57,10 @@ from stages.core.errors import ParamsError
 def test_quantities(value: str, unit: str | None, wanted: str, expected: str | None) -> None:
     text = normalise.clean_text(value)
     if expected is not None:
-        assert normalise.quantity(text, unit, wanted, 4) == expected
+        assert quantity(text, unit, wanted, 4) == expected
         return
-    with pytest.raises(normalise.Unusable) as caught:
-        normalise.quantity(text, unit, wanted, 4)
+    with pytest.raises(Unusable) as caught:
+        quantity(text, unit, wanted, 4)
     assert caught.value.reason in ("bad_quantity", "unknown_unit")
 
 
@@ -77,15 +82,15 @@ def test_quantities(value: str, unit: str | None, wanted: str, expected: str | N
     ],
 )
 def test_dates(written: str, expected: str) -> None:
-    assert normalise.iso_date(normalise.clean_text(written), day_first=True) == expected
+    assert iso_date(normalise.clean_text(written), day_first=True) == expected
 
 
 @pytest.mark.parametrize(
     "written", ["2019年13月1日", "2019年二月三十日", "3月7日", "公元前300年", "二千年", "今年", "年月日", "十十年"]
 )
 def test_dates_that_are_none(written: str) -> None:
-    with pytest.raises(normalise.Unusable) as caught:
-        normalise.iso_date(written, day_first=True)
+    with pytest.raises(Unusable) as caught:
+        iso_date(written, day_first=True)
     assert caught.value.reason == "bad_date"
 
 
@@ -99,7 +104,7 @@ def test_every_day_written_in_characters_is_read(day: object) -> None:
 
     year, month, date = str(day).split("-")
     written = "".join(digits[sign] for sign in year) + f"年{small(int(month))}月{small(int(date))}日"
-    assert normalise.iso_date(written, day_first=True) == str(day)
+    assert iso_date(written, day_first=True) == str(day)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +134,9 @@ def test_folding_is_idempotent(text: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(chinese.UNITS))
 def test_every_name_is_a_unit(name: str) -> None:
-    assert normalise.unit_of(name, "dimensionless") == normalise.unit_of(chinese.UNITS[name], "dimensionless")
+    assert unit_of(name, "dimensionless") == unit_of(chinese.UNITS[name], "dimensionless")
 
 
 def test_an_unknown_name_in_params_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"clean\.normalise\.units\.体重: unknown unit '公金'; write it as pint does"):
-        normalise.check_units(normalise.Params({"体重": "公金"}, {}, 4, [], [], True))
+        normalise.check_units(normalise.Params({"体重": "公金"}, {}, 4, [], [], True, Text(False, [])))
