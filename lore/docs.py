@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 EXTRACTED, RULES = Path("data/extract/records.parquet"), Path("data/raw/rules.yaml")
+EXCLUSIONS = Path("data/raw/exclusions.yaml")
 FROM_THE_NETWORK = re.compile(
     r"<link[^>]*https?://[^>]*>|<script[^>]*src=\"https?://[^>]*>\s*</script>|<img[^>]*src=\"https?://[^>]*>", re.DOTALL
 )
@@ -26,16 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the pages and print where they are. Raises InputError where extract has not run."""
     from stages import clean
-    from stages.clean import rules
+    from stages.clean import exclusions, rules
     from stages.core import record
     from stages.core.output import replacing
     from stages.core.params import load
 
     params, _ = load("clean", clean.Params)
-    facts = [row for row in clean.before_rules(record.read(EXTRACTED), params).kept if row["fact"]]
+    rows = record.read(EXTRACTED)
+    excluded = exclusions.find(rows, exclusions.read(EXCLUSIONS))
+    facts = [row for row in clean.before_rules(rows, params, excluded).kept if row["fact"]]
     checks = rules.read_rules(RULES)
     _, found = rules.violations(facts, checks)
-    version = digest(EXTRACTED, RULES)
+    version = digest(EXTRACTED, RULES, EXCLUSIONS)
     with tempfile.TemporaryDirectory() as scratch, replacing(options.out) as folder:
         build(rules.frame(facts, checks), checks, version, Path(scratch))
         shutil.copytree(scratch, folder)

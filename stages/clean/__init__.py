@@ -1,13 +1,14 @@
 """clean: extracted records → normalised, informative, verified ones; every other record set aside with its reason.
 
-In: records, rejected records and sources of extract; the rules file. Out: `records.parquet`, `rejected.parquet` (with
-the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and `clean.json` (counts).
+In: records, rejected records and sources of extract; the rules file; the exclusions file. Out: `records.parquet`,
+`rejected.parquet` (with the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and
+`clean.json` (counts).
 
-Three phases, each counted: normalise (`normalise.py`), filter (`information.py`, then exact duplicates), verify
-(`rules.py`, then `contradictions.py`). read = kept + rejected, in all and per source; what extract had set aside counts
-as read too.
+What `exclusions.py` names is set aside first, without its content. Three phases, each counted: normalise (`normalise.py`),
+filter (`information.py`, then exact duplicates), verify (`rules.py`, then `contradictions.py`). read = kept + rejected, in all
+and per source; what extract had set aside counts as read too.
 
-Refused: settings that name an unknown unit, a rules file with unknown keys or columns.
+Refused: settings that name an unknown unit, a rules file with unknown keys or columns, an exclusions file with what is no id.
 """
 
 import json
@@ -20,7 +21,7 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from stages.clean import contradictions, information, normalise, rules
+from stages.clean import contradictions, exclusions, information, normalise, rules
 from stages.core import record
 from stages.core.errors import InputError
 from stages.core.output import replacing, write_json
@@ -62,13 +63,14 @@ class Ledger:
         count["out"] = len(self.kept)
 
 
-def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, metrics: Path) -> None:
+def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_file: Path, out: Path, metrics: Path) -> None:
     """Clean the records into `out`."""
     rows = record.read(extracted / "records.parquet")
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
     checks = rules.read_rules(rules_file)
-    ledger = before_rules(rows, params)
+    excluded = exclusions.find([*rows, *before], exclusions.read(exclusions_file))
+    ledger = before_rules(rows, params, excluded)
     reasons, violations = rules.violations(ledger.kept, checks)
     ledger.sift("verify", reasons)
     reasons, disputes = contradictions.find(ledger.kept, ledger.original, params.verify)
@@ -76,7 +78,7 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     if not ledger.kept:
         raise InputError(f"clean: not one of {len(rows)} records of {extracted} was kept; check the clean section of params.yaml")
 
-    ledger.rejected = before + ledger.rejected
+    ledger.rejected = [exclusions.redacted(row, excluded) for row in before] + ledger.rejected
     with replacing(out) as folder:
         record.write(folder / "records.parquet", ledger.kept)
         record.write(folder / "rejected.parquet", ledger.rejected, record.REJECTED)
@@ -87,10 +89,12 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
     show(report)
 
 
-def before_rules(rows: list[Row], params: Params) -> Ledger:
-    """The ledger as the rules find it: normalised and filtered."""
-    ledger = Ledger(rows, {row["id"]: row for row in rows})
-    normalised, reasons = normalise.normalise_rows(rows, params.normalise)
+def before_rules(rows: list[Row], params: Params, excluded: dict[str, tuple[str, str]]) -> Ledger:
+    """The ledger as the rules find it: without what is excluded, normalised and filtered."""
+    ledger = Ledger(rows, {row["id"]: exclusions.redacted(row, excluded) for row in rows})
+    if excluded:
+        ledger.sift("exclude", {row["id"]: excluded[row["id"]] for row in rows if row["id"] in excluded})
+    normalised, reasons = normalise.normalise_rows(ledger.kept, params.normalise)
     ledger.sift("normalise", reasons, normalised)
     ledger.sift("filter", information.low_information(ledger.kept, params.filter))
     ledger.sift("filter", duplicates(ledger.kept, params.normalise.dates))
