@@ -22,7 +22,6 @@ TIMING = Path("metrics/timing.json")
 RUNS, KEPT, RESTORED, PERHAPS, STAYS = "runs", "from the run cache", "restored", "perhaps", "up to date"
 MAKES_ANEW = (RUNS, KEPT, PERHAPS)
 """Verdicts after which an output may be another than dvc.lock has."""
-WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new", "not in cache": "is not in DVC's cache"}
 
 
 @dataclass(frozen=True)
@@ -40,18 +39,6 @@ class Step:
 
 
 STAY = Step("", STAYS, [], None, None)
-
-
-@dataclass(frozen=True)
-class Change:
-    """One thing that DVC finds changed in a stage."""
-
-    path: str
-    """A dependency or output; empty for a setting or the command."""
-    why: str
-    output: bool = False
-    restorable: bool = False
-    """Whether DVC brings it back from its cache."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,30 +106,11 @@ def in_order(repo: Any) -> list[Any]:
     return order
 
 
-def changes(found: list[Any], here: "Version", stage: Any) -> Iterator[Change]:
-    """What DVC's status says of a stage, in words."""
-    if stage.name not in here.stages:
-        yield Change("", "it never ran: dvc.lock has no entry")
-        return
-    cached = {out.def_path for out in stage.outs if out.use_cache}
-    for change in found:
-        if isinstance(change, str):
-            yield Change("", "its command changed" if change == "changed command" else change)
-            continue
-        for path, how in change.get("changed deps", {}).items():
-            if isinstance(how, Mapping):
-                yield Change("", f"{path}: {', '.join(settings_of(here, stage.name, path, how))}")
-            else:
-                yield Change(path, f"{path} {WORDS.get(how, how)}{edited(path)}")
-        for path, how in change.get("changed outs", {}).items():
-            yield Change(
-                path, f"its output {path} {WORDS.get(how, how)}", True, path in cached and how in ("deleted", "modified")
-            )
-
-
 def step(repo: Any, stage: Any, here: "Version", makers: Mapping[str, str], going: Mapping[str, Step], status: list[Any]) -> Step:
     """What will become of a stage, given what changed (`status`, of DVC) and what becomes of those before it."""
-    found = list(changes(status, here, stage))
+    from lore.changes import of_stage
+
+    found = list(of_stage(status, here, stage))
     before = {dep.def_path: going[name] for dep in stage.deps if (name := maker_of(dep.def_path, makers))}
     changing = list(dict.fromkeys(one.stage for one in before.values() if one.verdict in MAKES_ANEW))
     follows = [f"depends on whether the output of {', '.join(changing)} changes"] if changing else []
@@ -181,35 +149,6 @@ def in_run_cache(repo: Any, stage: Any) -> bool:
         return bool(kept) and repo.stage_cache._create_stage(kept, wdir=stage.wdir).outs_cached()
     except (DvcException, OSError):
         return False
-
-
-def settings_of(here: "Version", stage: str, path: str, sections: Mapping[str, str]) -> Iterator[str]:
-    """Each setting that changed, with both values."""
-    from lore import settings
-
-    was, now = here.stages[stage].get("params", {}).get(path, {}), here.document(path) or {}
-    for section in sections:
-        old, new = ({section: values[section]} if section in values else {} for values in (was, now))
-        for change in settings.differences(old, new):
-            yield f"{change.key} {written(change.old)} → {written(change.new)}"
-
-
-def written(value: Any) -> str:
-    """A setting's value, or a dash where there is none."""
-    from lore import settings
-
-    return "–" if value is settings.ABSENT else settings.written(value)
-
-
-def edited(path: str) -> str:
-    """Which files of a folder are not as in the last commit, as far as git has them."""
-    from lore.version import git
-
-    if not Path(path).is_dir():
-        return ""
-    said = (git("-c", "core.quotePath=off", "status", "--porcelain", "--", path) or b"").decode().splitlines()
-    names = [line[3:] for line in said]
-    return f" ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})" if names else ""
 
 
 def timings() -> dict[str, dict[str, Any]]:
