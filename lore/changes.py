@@ -17,7 +17,6 @@ class Change:
     path: str
     """A dependency or output; empty for a setting or the command."""
     why: str
-    output: bool = False
     restorable: bool = False
     """Whether DVC brings it back from its cache."""
 
@@ -38,9 +37,7 @@ def of_stage(found: list[Any], here: Version, stage: Any) -> Iterator[Change]:
             else:
                 yield Change(path, f"{path} {WORDS.get(how, how)}{edited(path)}")
         for path, how in change.get("changed outs", {}).items():
-            yield Change(
-                path, f"its output {path} {WORDS.get(how, how)}", True, path in cached and how in ("deleted", "modified")
-            )
+            yield Change(path, f"its output {path} {WORDS.get(how, how)}", path in cached and how in ("deleted", "modified"))
 
 
 def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ a model's profile; `lore plan --memory --config FOLDER` needs a model's config.j
 import argparse
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -174,7 +174,7 @@ def cost(found: list[Step]) -> dict[str, Any]:
 
 def lines(found: list[Step]) -> list[str]:
     """The plan, a stage and its reasons below, and what it costs."""
-    name, verdict = (max(len(getattr(one, column)) for one in found) + 2 for column in ("stage", "verdict"))
+    name, verdict = (max((len(getattr(one, column)) for one in found), default=5) + 2 for column in ("stage", "verdict"))
     said = [f"{'stage':<{name}}{'comes to':<{verdict}}{'took':>9}{'memory':>11}"]
     for one in found:
         said.append(f"{one.stage:<{name}}{one.verdict:<{verdict}}{shown_seconds(one):>9}{shown_bytes(one):>11}".rstrip())
