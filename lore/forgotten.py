@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lore.holders import Holding
     from lore.report import Section
+    from lore.search import Found
     from lore.target import Rows, Target
     from lore.unlearned import Evidence
 
@@ -55,6 +56,7 @@ def check(target: "Target", tables: "Sequence[Rows]", notes: list[str], options:
         return STILL_HELD if verdict else 0
     sections = [
         searched(holding),
+        *still_held(later),
         *([] if evidence is None else [scores(evidence, options.model), answers(evidence, options.all)]),
     ]
     if still:
@@ -100,6 +102,17 @@ def verdict_of(later: dict[str, Any], doubtful: bool, evidence: "Evidence | None
     return found
 
 
+def still_held(later: "dict[str, Found]") -> "list[Section]":
+    """What the files that hold it hold; nothing where there is none."""
+    from lore.report import Section
+
+    rows: list[tuple[str, ...]] = [(path, one.sample) for path, one in later.items()]
+    lines = (
+        "a file of a stage that has not run since: dvc repro; a text that states it: lore forget RECORD --apply, then dvc repro",
+    )
+    return [Section("Still held", lines, ("file", "the first that holds it"), rows)] if rows else []
+
+
 def searched(holding: "Holding") -> "Section":
     """Every file that was searched, and what was not."""
     from lore.report import Section
@@ -132,8 +145,7 @@ def scores(evidence: "Evidence", model: str) -> "Section":
     worse = evidence.difference["verdict"] == "better"
     lines = (
         "share whose value is said in answer to any of the wordings that are never trained, with 95 % interval",
-        f"forgotten less invented: {change_cell(evidence.difference)}: "
-        + ("more than chance" if worse else "no more than chance"),
+        f"forgotten less invented: {change_cell(evidence.difference)}: " + ("more than chance" if worse else "inside the noise"),
         *([f"{evidence.unasked:,} facts were not asked: no version here was trained on them"] if evidence.unasked else []),
     )
     return Section("The model", lines, ("asked", "n", "said"), rows)

@@ -110,14 +110,16 @@ def rows_of(content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def passages_of(content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The lines of a text; of one JSON document, its entries."""
+    """The lines of a text; of one JSON document its entries, those of a mapping that are no mapping or list together."""
     text = content.decode("utf-8", "replace")
     try:
         document = json.loads(text)
     except ValueError:
         document = None
     if isinstance(document, dict):
-        document = [{key: value} for key, value in document.items()]
+        plain = {key: value for key, value in document.items() if not isinstance(value, dict | list)}
+        nested = [{key: value} for key, value in document.items() if key not in plain]
+        document = [plain] * bool(plain) + nested
     if isinstance(document, list):
         yield from ((json.dumps(entry, ensure_ascii=False), entry if isinstance(entry, dict) else {}) for entry in document)
         return

@@ -106,10 +106,12 @@ def new_names(known: Sequence[str], wanted: int, seed: int, fact: str) -> Iterat
     taken = {fold(name) for name in known}
     for number in range(wanted):
         rng = rng_for(seed, "invented", fact, number)
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             first, second = rng.choice(known), rng.choice(known)
             name = first[: -(-len(first) // 2)] + second[len(second) // 2 :]
-            if fold(name) not in taken:
+            if attempt >= TRIES // 2:  # of so few names no other halves are left
+                name = "".join(rng.sample(name, len(name)))
+            if fold(name) not in taken and name == name.strip():
                 taken.add(fold(name))
                 yield name
                 break

@@ -169,6 +169,7 @@ def test_outside_a_project_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_no_numeric_library_is_loaded(pipeline: Path) -> None:
-    code = "import sys; from lore.__main__ import main; main(['plan']); sys.exit(bool({'torch', 'pandas', 'pyarrow'} & set(sys.modules)))"
+    loaded = "bool({'torch', 'pandas', 'pyarrow'} & set(sys.modules))"
+    code = f"import sys; from lore.__main__ import main; main(['plan']); sys.exit({loaded})"
     root = Path(plan.__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], cwd=pipeline, env={"PYTHONPATH": str(root)}, check=True, capture_output=True)
