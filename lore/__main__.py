@@ -15,9 +15,11 @@ COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
     "diff": "compare two knowledge versions fact by fact, and what the model made of each",
     "docs": "build pages that show what every rule found in the records",
+    "forget": "exclude a fact, a record, a subject or a source, find all that holds it, prove that it is gone",
     "memo": "show or prune what the pipeline remembers of expensive results",
     "merge-driver": "merge dvc.lock stage by stage, and say what must run again",
     "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
+    "plan": "which stages will run and why, what that costs, and whether a model fits this machine",
     "release": "tag this version and put MLflow's alias on its model, as one act",
     "rollback": "go back to an earlier version: data, models, metrics and MLflow's alias, as one act",
     "snapshot": "bring rows of a live database into the project, as a file that is versioned",
@@ -27,8 +29,8 @@ COMMANDS = {
     "why-rejected": "show why clean set a record aside, and what it did to it before",
 }
 
-WITHOUT_SETTINGS = ("merge-driver",)
-"""Commands that git calls, perhaps while params.yaml is being merged; they load no numeric library."""
+WITHOUT_SETTINGS = ("merge-driver", "plan")
+"""Commands that load no numeric library: git calls the first, perhaps while params.yaml is being merged; the other is quick."""
 
 BROKEN_PIPE = 128 + 13
 """What a shell says of a program that SIGPIPE ended."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lore.version import Version
 
 VARIANTS = ("base", "train", "distill", "quantize", "quantize_train")
-SETTINGS = ("params.yaml", "data/raw/rules.yaml", "data/raw/wordings.yaml")
+SETTINGS = ("params.yaml", "data/raw/rules.yaml", "data/raw/exclusions.yaml", "data/raw/wordings.yaml")
 METRICS = "metrics/evaluate.json"
 DIFFERENT = 3
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 EXTRACTED, RULES = Path("data/extract/records.parquet"), Path("data/raw/rules.yaml")
+EXCLUSIONS = Path("data/raw/exclusions.yaml")
 FROM_THE_NETWORK = re.compile(
     r"<link[^>]*https?://[^>]*>|<script[^>]*src=\"https?://[^>]*>\s*</script>|<img[^>]*src=\"https?://[^>]*>", re.DOTALL
 )
@@ -26,19 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the pages and print where they are. Raises InputError where extract has not run."""
     from stages import clean
-    from stages.clean import personal, rules
+    from stages.clean import exclusions, personal, rows_of, rules
     from stages.clean.filtering import filtered
     from stages.core.output import replacing
     from stages.core.params import load
 
     params, run_params = load("clean", clean.Params)
     treatment = personal.treatment_of(params.personal)
+    excluded = exclusions.find(rows_of(EXTRACTED, []), exclusions.read(EXCLUSIONS))
     with tempfile.TemporaryDirectory() as between:
-        corpus = filtered(EXTRACTED, params.normalise, params.filter, run_params.threads, Path(between), treatment)
+        corpus = filtered(EXTRACTED, params.normalise, params.filter, run_params.threads, Path(between), treatment, excluded)
         facts = corpus.facts().drop("place").to_dicts()
     checks = rules.read_rules(RULES)
     _, found = rules.violations(facts, checks)
-    version = digest(EXTRACTED, RULES)
+    version = digest(EXTRACTED, RULES, EXCLUSIONS)
     with tempfile.TemporaryDirectory() as scratch, replacing(options.out) as folder:
         build(rules.frame(facts, checks), checks, version, Path(scratch))
         shutil.copytree(scratch, folder)

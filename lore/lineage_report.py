@@ -128,8 +128,8 @@ def rejected_row(row: Row, disputes: dict[str, Row]) -> Cells:
 
 
 def statement(row: Row) -> str:
-    """What a record states: a fact with value and unit, or its text."""
-    if not row["fact"]:
+    """What a record states: a fact with value and unit, or its text; of an excluded one nothing is kept."""
+    if not row["fact"] or not row["subject"]:
         return str(row["text"])
     return f"{row['subject']} · {row['attribute']} = {' '.join(filter(None, (row['value'], row['unit'])))}"
 

@@ -47,8 +47,10 @@ def main() -> None:
         converted = time.perf_counter()
         rules = Path(folder) / "rules.yaml"
         rules.write_text("differences: {}\nrules: []\n", encoding="utf-8")
+        exclusions = Path(folder) / "exclusions.yaml"
+        exclusions.write_text("facts: []\nsubjects: []\nrecords: []\nsources: []\n", encoding="utf-8")
         metrics = options.out.parent / f"{options.out.name}.json"
-        clean.run(settings, Run(1, options.threads, "avx2", "cpu"), extracted, rules, options.out, metrics)
+        clean.run(settings, Run(1, options.threads, "avx2", "cpu"), extracted, rules, exclusions, options.out, metrics)
     (options.out / "rejected.parquet").rename(options.out.parent / f"{options.out.name}.rejected.parquet")
     report = json.loads(metrics.read_text(encoding="utf-8"))
     steps = {"convert": round(converted - started, 2), "clean": round(time.perf_counter() - converted, 2)}

@@ -29,6 +29,7 @@ from stages.core.params import Run, parse, read_section, read_yaml
 
 ROOT = Path(__file__).parents[2]
 NO_RULES = "differences: {}\nrules: []\n"
+EXCLUSIONS = ROOT / "data/raw/exclusions.yaml"
 COLUMNS = ["folder", "files", "units", "counted", "read", "kept", "rejected", "reasons", "seconds"]
 RECOGNISED = ("pages", "pdf", "audio")
 """Kinds of sources of which nobody can count the units but the engine that reads them."""
@@ -82,7 +83,7 @@ def stages_on(reading: extract.Params, cleaning: clean.Params, root: Path, folde
     """Both stages, and what they counted."""
     (folder / "rules.yaml").write_text(NO_RULES, encoding="utf-8")
     extract.run(reading, run, root, folder / "extract")
-    clean.run(cleaning, run, folder / "extract", folder / "rules.yaml", folder / "clean", folder / "clean.json")
+    clean.run(cleaning, run, folder / "extract", folder / "rules.yaml", EXCLUSIONS, folder / "clean", folder / "clean.json")
     report = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["reasons"].items())
     units = sum(source["units"] for source in report["sources"].values())

@@ -1,13 +1,15 @@
 """clean: extracted records → normalised, informative, verified ones; every other record set aside with its reason.
 
-In: records, rejected records and sources of extract; the rules file. Out: `records.parquet`, `rejected.parquet` (with
-the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and `clean.json` (counts).
+In: records, rejected records and sources of extract; the rules file; the exclusions file. Out: `records.parquet`,
+`rejected.parquet` (with the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and
+`clean.json` (counts).
 
-Three phases, each counted: normalise (`columns.py`), filter (`information.py`, then `repeats.py`), verify (`rules.py`, then
-`contradictions.py`). read = kept + rejected, in all and per source; what extract had set aside counts as read too.
-Where the section `personal` says so, personal data is taken out after normalising, a phase of its own (`personal/`).
+What `exclusions.py` names is set aside first, without its content. Three phases, each counted: normalise (`columns.py`),
+filter (`information.py`, then `repeats.py`), verify (`rules.py`, then `contradictions.py`). read = kept + rejected, in all and
+per source; what extract had set aside counts as read too. Where the section `personal` says so, personal data is taken out after
+normalising, a phase of its own (`personal/`).
 
-Refused: settings that name an unknown unit, a rules file with unknown keys or columns.
+Refused: settings that name an unknown unit, a rules file with unknown keys or columns, an exclusions file with what is no id.
 """
 
 import json
@@ -22,7 +24,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic.dataclasses import dataclass
 
-from stages.clean import contradictions, information, normalise, personal, rules
+from stages.clean import contradictions, exclusions, information, normalise, personal, rules
 from stages.clean.columns import COLUMNS
 from stages.clean.corpus import batches
 from stages.clean.filtering import Filtered, filtered
@@ -54,22 +56,24 @@ class Tally:
     rejected: Counter[str]
 
 
-def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, metrics: Path) -> None:
+def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_file: Path, out: Path, metrics: Path) -> None:
     """Clean the records into `out`."""
+    source = extracted / "records.parquet"
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
     checks = rules.read_rules(rules_file)
     treatment = personal.treatment_of(params.personal)
+    excluded = exclusions.find(rows_of(source, before), exclusions.read(exclusions_file))
+    before = [exclusions.redacted(row, excluded) for row in before]
     with replacing(out) as folder:
         between = folder / "between"
         between.mkdir(parents=True)
-        source = extracted / "records.parquet"
-        corpus = filtered(source, params.normalise, params.filter, run.threads, between, treatment)
-        violations, disputes = verify(corpus, source, checks, params.verify, treatment)
+        corpus = filtered(source, params.normalise, params.filter, run.threads, between, treatment, excluded)
+        violations, disputes = verify(corpus, checks, params.verify, treatment)
         if not corpus.ledger.alive.any():
             count = len(corpus.ledger.verdict)
             raise InputError(f"clean: not one of {count} records of {extracted} was kept; check the clean section of params.yaml")
-        tally = write(corpus, source, before, folder, treatment)
+        tally = write(corpus, before, folder, treatment)
         shutil.rmtree(between)
         write_json(folder / "contradictions.json", disputes)
         write_json(folder / "violations.json", violations)
@@ -81,8 +85,15 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, out: Path, 
         print(f"  {compared}")
 
 
+def rows_of(source: Path, before: list[Row]) -> Iterator[Row]:
+    """All records that extract gave, those it had set aside last."""
+    for _, frame in batches(source, {}):
+        yield from frame.iter_rows(named=True)
+    yield from before
+
+
 def verify(
-    corpus: Filtered, source: Path, checks: rules.Rules, params: contradictions.Params, treatment: Treatment | None
+    corpus: Filtered, checks: rules.Rules, params: contradictions.Params, treatment: Treatment | None
 ) -> tuple[list[Row], list[Row]]:
     """Set aside the facts that break a rule or lose against a source of higher priority; violations and disputes."""
     facts = corpus.facts()
@@ -92,15 +103,15 @@ def verify(
     reasons, violations = rules.violations(rows, checks)
     corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
     rows = [row for row in rows if row["id"] not in reasons]
-    written = {row["id"]: row for row in as_written(source, set(places.values()), treatment)}
+    written = {row["id"]: row for row in as_written(corpus, set(places.values()), treatment)}
     reasons, disputes = contradictions.find(rows, written, params)
     corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
     return violations, disputes
 
 
-def as_written(source: Path, places: set[int], treatment: Treatment | None) -> Iterator[Row]:
+def as_written(corpus: Filtered, places: set[int], treatment: Treatment | None) -> Iterator[Row]:
     """Value and unit of the records at `places`, as they were extracted, without their personal data."""
-    for start, frame in batches(source):
+    for start, frame in corpus.as_extracted():
         inside = [place - start for place in range(start, start + len(frame)) if place in places]
         if treatment:
             yield from treatment.rows(frame[inside].iter_rows(named=True))
@@ -108,17 +119,17 @@ def as_written(source: Path, places: set[int], treatment: Treatment | None) -> I
             yield from frame.select("id", "value", "unit")[inside].iter_rows(named=True)
 
 
-def write(corpus: Filtered, source: Path, before: list[Row], folder: Path, treatment: Treatment | None) -> Tally:
+def write(corpus: Filtered, before: list[Row], folder: Path, treatment: Treatment | None) -> Tally:
     """Write kept and rejected records, those that extract had set aside first, each in the order they were extracted."""
     before = treatment.rows(before) if treatment else before
     tally = Tally(Counter(), Counter(row["source"] for row in before))
-    ids = pa.parquet.read_table(source, columns=["id"])["id"]
+    ids = pa.parquet.read_table(corpus.source, columns=["id"])["id"]
     with (
         record.writing(folder / "records.parquet") as kept,
         record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
     ):
         rejected.extend(pl.DataFrame(before, schema=COLUMNS | dict.fromkeys(("phase", "reason", "evidence"), pl.String)))
-        for part, (start, raw) in zip(corpus.parts, batches(source), strict=True):
+        for part, (start, raw) in zip(corpus.parts, corpus.as_extracted(), strict=True):
             alive = pl.Series(corpus.alive(part, len(raw)))
             good, bad = corpus.normalised(part).filter(alive), raw.filter(~alive)
             said = [corpus.ledger.said(start + at, ids) for at in (~alive).arg_true()]

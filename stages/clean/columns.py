@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from stages.clean.exclusions import CONTENT, REASON, Excluded
 from stages.clean.normalise import FOLDABLE, PUNCTUATION, Params, folded, normalise_row
 from stages.clean.personal import Treatment
 from stages.clean.terms import HAN, changed
@@ -41,15 +43,26 @@ class Batch:
     """Further fields of each fact, without its dates of review: what tells two facts apart."""
 
 
-def normalise(frame: pl.DataFrame, params: Params) -> Batch:
-    """Records in one form. Both ways of making it give the same: tests hold them together."""
+def redacted(frame: pl.DataFrame, excluded: Excluded) -> pl.DataFrame:
+    """The records as `exclusions.redacted` makes each of them."""
+    gone = pl.col("id").is_in(list(excluded))
+    empty = [pl.when(gone).then(None).otherwise(pl.col(name)).alias(name) for name in CONTENT]
+    filled = [(pl.lit(f"[{REASON}]"), "text"), (pl.lit("{}"), "meta")]
+    return frame.with_columns(*empty, *(pl.when(gone).then(new).otherwise(pl.col(name)).alias(name) for new, name in filled))
+
+
+def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) -> Batch:
+    """Records in one form, but those whose places are to be left alone. Both ways of making it give the same: tests hold them
+    together.
+    """
     one_by_one = frame.select((pl.col("fact").is_not_null() | (pl.col("meta") != "{}")).alias("special"))["special"]
     done, unusable, meta = [], {}, [""] * len(frame)
     for at in one_by_one.arg_true():
         row = frame.row(at, named=True)
         try:
-            row = normalise_row(row, params)
-            meta[at] = told_apart(row, params.dates)
+            if at not in left:
+                row = normalise_row(row, params)
+                meta[at] = told_apart(row, params.dates)
         except Unusable as problem:
             unusable[at] = (problem.reason, problem.evidence)
         done.append(row | {"at": at})

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from stages.clean import columns, information, normalise, repeats
+from stages.clean.exclusions import Excluded
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
 from stages.core.record import opened
@@ -41,6 +42,8 @@ class Part:
     """Place → reason, evidence."""
     personal: dict[int, tuple[str, str]]
     """The same of records set aside for the personal data they hold."""
+    excluded: dict[int, tuple[str, str]]
+    """The same of records that must not be learned."""
 
     def normalised(self) -> pl.DataFrame:
         """Its records in their one form, each subject as it is spelt there."""
@@ -69,12 +72,13 @@ class Found:
     """How many values of each kind of personal data, and in how many records."""
 
 
-def batches(source: Path, rows: int | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Place of the first record, and the records as they were extracted, of one batch after the other."""
+def batches(source: Path, excluded: Excluded) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Place of the first record, and the records as they were extracted, batch by batch; excluded ones are empty."""
     with opened(source) as file:
         start = 0
-        for batch in file.iter_batches(batch_size=rows or batch_rows(file.metadata)):
-            yield start, pl.DataFrame(pa.Table.from_batches([batch]), schema=columns.COLUMNS)
+        for batch in file.iter_batches(batch_size=batch_rows(file.metadata)):
+            frame = pl.DataFrame(pa.Table.from_batches([batch]), schema=columns.COLUMNS)
+            yield start, columns.redacted(frame, excluded) if excluded else frame
             start += len(batch)
 
 
@@ -92,15 +96,17 @@ def prepare(
     counted: bool,
     folder: Path,
     treatment: Treatment | None,
+    excluded: Excluded,
 ) -> Found:
     """Normalise one batch of a corpus of so many records, and count what is in it, words only where they are wanted."""
-    batch = columns.normalise(frame, params)
+    gone = {at: excluded[name] for at, name in enumerate(frame["id"]) if name in excluded} if excluded else {}
+    batch = columns.normalise(frame, params, gone)
     personal: dict[int, tuple[str, str]] = {}
     counts: Counter[str] = Counter()
     if treatment:
         batch, personal, counts = columns.without_personal(batch, params.dates, treatment)
     usable = np.ones(len(frame), dtype=bool)
-    usable[[*batch.unusable, *personal]] = False
+    usable[[*gone, *batch.unusable, *personal]] = False
     texts = batch.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
     places = start + np.flatnonzero(batch.frame["fact"].is_null().to_numpy() & usable)
     folded = fold(batch.frame["text"])
@@ -114,6 +120,7 @@ def prepare(
         places=places,
         unusable={start + at: problem for at, problem in batch.unusable.items()},
         personal={start + at: problem for at, problem in personal.items()},
+        excluded={start + at: problem for at, problem in gone.items()},
     )
     batch.frame.write_ipc(part.file)
     np.savez(part.words, hashes=found.hashes, starts=found.starts)

@@ -5,15 +5,18 @@ counted. Then repeats are sought: exact ones, and near ones among what is left.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
 
 from stages.clean import columns, information, normalise, repeats
 from stages.clean.corpus import Found, Part, batches, in_order, prepare
+from stages.clean.exclusions import Excluded
 from stages.clean.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, phrases
@@ -24,11 +27,17 @@ from stages.core.record import opened
 class Filtered:
     """A corpus after two phases: what became of every record, and where its normalised form is."""
 
+    source: Path
+    excluded: Excluded
     ledger: Ledger
     parts: list[Part]
     spellings: dict[str, str]
     personal: Counter[str]
     """How many values of each kind of personal data, and in how many records."""
+
+    def as_extracted(self) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Place of the first record, and the records as they were extracted, of each part."""
+        return batches(self.source, self.excluded)
 
     def normalised(self, part: Part) -> pl.DataFrame:
         """Records of a part in their one form, subjects spelt as in the first record about them."""
@@ -54,10 +63,11 @@ def filtered(
     threads: int,
     folder: Path,
     treatment: Treatment | None = None,
+    excluded: Excluded = MappingProxyType({}),
 ) -> Filtered:
     """Normalise and filter the records of the file `source`; `folder`, empty, takes what lies between the passes.
 
-    `treatment` is what happens to personal data, between the two.
+    `excluded` are set aside before all else; `treatment` is what happens to personal data, between the two.
 
     Raises InputError or RecordError where the file cannot be read, ParamsError where `reading` names an unknown unit.
     """
@@ -66,10 +76,20 @@ def filtered(
         records = file.metadata.num_rows
     ledger, common = Ledger(records), Common(folder)
     preparing = partial(
-        _prepare, records=records, params=reading, counted=params.threshold > 0, folder=folder, treatment=treatment
+        _prepare,
+        records=records,
+        params=reading,
+        counted=params.threshold > 0,
+        folder=folder,
+        treatment=treatment,
+        excluded=excluded,
     )
-    for found in in_order(preparing, batches(source), threads):
+    for found in in_order(preparing, batches(source, excluded), threads):
         common.add(found)
+    if excluded:
+        ledger.begin("exclude")
+        for part in common.parts:
+            ledger.note("exclude", part.excluded)
     ledger.begin("normalise")
     for part in common.parts:
         ledger.note("normalise", part.unusable)
@@ -80,7 +100,7 @@ def filtered(
     ledger.begin("filter")
     _low_information(ledger, common, params, threads)
     _repeats(ledger, common, params)
-    return Filtered(ledger, common.parts, common.spellings, common.personal)
+    return Filtered(source, excluded, ledger, common.parts, common.spellings, common.personal)
 
 
 class Common:
@@ -121,9 +141,10 @@ def _prepare(
     counted: bool,
     folder: Path,
     treatment: Treatment | None,
+    excluded: Excluded,
 ) -> Found:
     start, frame = batch
-    return prepare(start, frame, records, params, counted, folder, treatment)
+    return prepare(start, frame, records, params, counted, folder, treatment, excluded)
 
 
 def _low_information(ledger: Ledger, common: Common, params: information.Params, threads: int) -> None:

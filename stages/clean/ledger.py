@@ -9,7 +9,7 @@ import numpy as np
 from stages.clean.terms import Array
 
 Row = dict[str, Any]
-PHASES = ("extract", "normalise", "personal", "filter", "verify")
+PHASES = ("extract", "exclude", "normalise", "personal", "filter", "verify")
 
 
 @dataclass(frozen=True)

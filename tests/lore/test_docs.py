@@ -21,7 +21,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "data/raw").mkdir(parents=True)
-    shutil.copy(ROOT / "data/raw/rules.yaml", tmp_path / "data/raw")
+    for name in ("rules.yaml", "exclusions.yaml"):
+        shutil.copy(ROOT / "data/raw" / name, tmp_path / "data/raw")
     (tmp_path / "data/raw/a.csv").write_text(ROWS)
     mapping: dict[str, Any] = {name: name for name in ("subject", "attribute", "value", "unit")}
     mapping["meta"] = {name: name for name in ("temperature", "pressure", "melting_point", "boiling_point")}

@@ -236,6 +236,14 @@ def test_the_beginning_of_several_ids_is_refused() -> None:
         find("abcd", Tables(rows, [], [], [], [], {}))
 
 
+def test_an_excluded_record_is_traced_without_its_content(full: Project, lore: Lore) -> None:
+    nothing = dict.fromkeys(("subject", "attribute", "value", "unit")) | {"text": "[excluded]"}
+    write(full.root / "data/clean/rejected.parquet", [why(GOLD, "exclude", "excluded", "fact: request 7") | nothing], REJECTED)
+    said = lore("trace", GOLD["fact"])
+    assert "  [excluded]  " in said
+    assert "↳ exclude, excluded: fact: request 7" in said
+
+
 def test_an_earlier_version_is_read_where_it_lies(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
     newer = IRON | {"value": "1649"}
     full.run([newer], [answer(newer)])

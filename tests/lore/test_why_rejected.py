@@ -11,7 +11,7 @@ from lore.__main__ import main
 from stages import clean
 from stages.core import record
 from stages.core.params import Run, load
-from tests.stages.test_clean import NEON, RULES, fact
+from tests.stages.test_clean import EXCLUSIONS, NEON, RULES, fact
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,8 @@ def cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
     record.write(Path("data/extract/rejected.parquet"), [], record.REJECTED)
     Path("data/extract/sources.json").write_text("[]")
     params, _ = load("clean", clean.Params)
-    clean.run(params, Run(1, 1, "avx2", "cpu"), Path("data/extract"), RULES, Path("data/clean"), Path("metrics/clean.json"))
+    paths = (Path("data/extract"), RULES, EXCLUSIONS, Path("data/clean"), Path("metrics/clean.json"))
+    clean.run(params, Run(1, 1, "avx2", "cpu"), *paths)
     return rows
 
 

@@ -18,7 +18,7 @@ from stages.core.params import Run, load
 
 ROOT = Path(__file__).parents[2]
 PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
-RULES = ROOT / "data/raw/rules.yaml"
+RULES, EXCLUSIONS = ROOT / "data/raw/rules.yaml", ROOT / "data/raw/exclusions.yaml"
 
 
 def fact(subject: str, attribute: str, value: str, unit: str | None = None, source: str = "a", **meta: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def run(tmp_path: Path, rows: list[dict[str, Any]], params: clean.Params = PARAM
     names = dict.fromkeys(row["source"] for row in rows)
     sources = [{"name": name, "units": 1, "records": sum(row["source"] == name for row in rows), "rejected": 0} for name in names]
     (tmp_path / "in/sources.json").write_text(json.dumps(sources))
-    clean.run(params, Run(1, 1, "avx2", "cpu"), tmp_path / "in", RULES, tmp_path / "out", tmp_path / "clean.json")
+    clean.run(params, Run(1, 1, "avx2", "cpu"), tmp_path / "in", RULES, EXCLUSIONS, tmp_path / "out", tmp_path / "clean.json")
     rejected = record.read(tmp_path / "out/rejected.parquet", record.REJECTED)
     report = json.loads((tmp_path / "clean.json").read_text())
     return record.read(tmp_path / "out/records.parquet"), {row["locator"]: row["reason"] for row in rejected}, report

@@ -12,7 +12,7 @@ from stages import clean
 from stages.clean import columns, corpus, normalise
 from stages.core import record
 from stages.core.params import Run, load
-from tests.stages.test_clean import NEON, NOTES, RULES, fact, text
+from tests.stages.test_clean import EXCLUSIONS, NEON, NOTES, RULES, fact, text
 
 ROOT = Path(__file__).parents[2]
 PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
@@ -56,7 +56,7 @@ def rows() -> list[dict[str, Any]]:
 def cleaned(tmp_path: Path, name: str, threads: int) -> Path:
     out = tmp_path / name
     run = Run(1, threads, "avx2", "cpu")
-    clean.run(PARAMS, run, tmp_path / "in", RULES, out, tmp_path / f"{name}.json")
+    clean.run(PARAMS, run, tmp_path / "in", RULES, EXCLUSIONS, out, tmp_path / f"{name}.json")
     return out
 
 

@@ -14,6 +14,7 @@ from stages.core import record
 from stages.core.params import load
 
 ROOT = Path(__file__).parents[2]
+RAW = ROOT / "data/raw"
 sys.path.insert(0, str(ROOT / "data" / "authoring"))
 import build  # noqa: E402 - found on the path just set
 import faults  # noqa: E402
@@ -25,7 +26,7 @@ def clean_all(raw: Path, out: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """Reasons by locator, and the report, of params.yaml's sources. The scanned pages have tests of their own."""
     for stage, module, paths in (
         ("extract", extract, [raw, out / "extract"]),
-        ("clean", clean, [out / "extract", ROOT / "data/raw/rules.yaml", out / "clean", out / "clean.json"]),
+        ("clean", clean, [out / "extract", RAW / "rules.yaml", RAW / "exclusions.yaml", out / "clean", out / "clean.json"]),
     ):
         params, run = load(stage, module.Params, ROOT / "params.yaml")
         if stage == "extract":

@@ -1,0 +1,175 @@
+"""plan: what DVC will do is foretold with its reasons; whatever is foretold to run is what `dvc repro` then runs."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from lore import plan
+from tests.lore.conftest import Lore
+
+# dvc 3.67 reads an attribute that pygtrie deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
+
+STAGES = {
+    "first": {"cmd": "cp in.txt one.txt", "deps": ["in.txt"], "params": ["a"], "outs": ["one.txt"]},
+    "second": {"cmd": "cp one.txt two.txt", "deps": ["one.txt"], "outs": ["two.txt"]},
+    "third": {"cmd": "cat two.txt more/x > three.txt", "deps": ["two.txt", "more"], "outs": ["three.txt"]},
+}
+
+
+def dump(path: str, document: Any) -> None:
+    with Path(path).open("w", encoding="utf-8") as stream:
+        YAML(typ="safe").dump(document, stream)
+
+
+@pytest.fixture(scope="session")
+def pipeline_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three stages, run once."""
+    folder = tmp_path_factory.mktemp("pipeline") / "project"
+    with pytest.MonkeyPatch.context() as patch:
+        (folder / ".dvc").mkdir(parents=True)
+        patch.chdir(folder)
+        Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n")
+        Path("in.txt").write_text("one")
+        Path("more").mkdir()
+        Path("more/x").write_text("more")
+        dump("params.yaml", {"a": {"b": 1, "c": [1]}})
+        dump("dvc.yaml", {"stages": STAGES})
+        repro()
+    return folder
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline_once: Path) -> Path:
+    """A copy of it, the working directory."""
+    shutil.copytree(pipeline_once, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def repro() -> list[str]:
+    """Run the pipeline; names of the stages that DVC worked on."""
+    with Repo() as repo:
+        return [stage.name for stage in repo.reproduce()]
+
+
+def found() -> dict[str, tuple[str, list[str]]]:
+    return {step.stage: (step.verdict, step.why) for step in plan.steps()}
+
+
+def test_nothing_runs_where_nothing_changed(pipeline: Path, lore: Lore) -> None:
+    del pipeline
+    assert found() == dict.fromkeys(STAGES, ("up to date", []))
+    assert lore("plan").endswith("nothing runs: everything is up to date\n")
+
+
+def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(pipeline: Path, lore: Lore) -> None:
+    del pipeline
+    dump("params.yaml", {"a": {"b": 2, "c": [1], "d": None}})
+    assert found() == {
+        "first": ("runs", ["params.yaml: a.b 1 → 2, a.d – → null"]),
+        "second": ("perhaps", ["depends on whether the output of first changes"]),
+        "third": ("perhaps", ["depends on whether the output of second changes"]),
+    }
+    assert lore("plan").splitlines()[:4] == [
+        "stage   comes to      took     memory",
+        "first   runs",
+        "        params.yaml: a.b 1 → 2, a.d – → null",
+        "second  perhaps",
+    ]
+    assert repro() == ["first"]
+
+
+def test_a_dependency_a_command_and_a_missing_output_are_named(pipeline: Path) -> None:
+    (pipeline / "more/x").write_text("other")
+    dump("dvc.yaml", {"stages": STAGES | {"second": STAGES["second"] | {"cmd": "cat one.txt > two.txt"}}})
+    assert found()["second"] == ("runs", ["its command changed"])
+    assert found()["third"] == ("runs", ["more changed", "depends on whether the output of second changes"])
+    assert repro() == ["second", "third"]
+    (pipeline / "in.txt").unlink()
+    assert found()["first"] == ("runs", ["in.txt is missing"])
+
+
+def test_an_output_comes_back_from_the_cache_and_nothing_follows(pipeline: Path) -> None:
+    (pipeline / "one.txt").unlink()
+    assert found() == {"first": ("restored", ["its output one.txt is missing"])} | dict.fromkeys(
+        ["second", "third"], ("up to date", [])
+    )
+    for path in (pipeline / ".dvc/cache/files").rglob("*"):
+        if path.is_file() and path.read_text() == "one":
+            path.unlink()
+    assert found()["first"] == ("runs", ["its output one.txt is not in DVC's cache"])
+
+
+def test_what_ran_on_the_same_inputs_before_comes_from_the_run_cache(pipeline: Path) -> None:
+    (pipeline / "in.txt").write_text("two")
+    repro()
+    (pipeline / "in.txt").write_text("one")
+    assert found()["first"] == ("from the run cache", ["in.txt changed"])
+    assert found()["second"] == ("perhaps", ["depends on whether the output of first changes"])
+    (pipeline / "in.txt").write_text("three")
+    assert found()["first"] == ("runs", ["in.txt changed"])
+
+
+def test_a_stage_that_never_ran(pipeline: Path) -> None:
+    dump(
+        "dvc.yaml", {"stages": STAGES | {"fourth": {"cmd": "cp three.txt four.txt", "deps": ["three.txt"], "outs": ["four.txt"]}}}
+    )
+    assert found()["fourth"] == ("runs", ["it never ran: dvc.lock has no entry"])
+    (pipeline / "dvc.lock").unlink()
+    assert {why[0] for _, why in found().values()} == {"it never ran: dvc.lock has no entry"}
+
+
+def test_stages_stand_in_the_order_in_which_they_run(pipeline: Path) -> None:
+    del pipeline
+    dump("dvc.yaml", {"stages": dict(reversed(STAGES.items()))})
+    assert list(found()) == list(STAGES)
+
+
+def test_costs_are_those_of_the_last_run_here(pipeline: Path, lore: Lore) -> None:
+    (pipeline / "in.txt").write_text("two")
+    (pipeline / "metrics").mkdir()
+    timing = pipeline / plan.TIMING
+    timing.write_text(json.dumps({"first": {"seconds": 12.4, "peak_bytes": 2**31}, "second": {"seconds": 3}, "x": 1}))
+    said = lore("plan")
+    assert "first   runs          12 s    2.0 GiB\n" in said
+    assert said.endswith("at least 12 s, at most 15 s, by the last runs here; none is recorded of third\n")
+    whole = json.loads(lore("plan", "--json"))
+    assert (whole["seconds_at_least"], whole["seconds_at_most"], whole["peak_bytes"]) == (12.4, 15.4, 2**31)
+    assert whole["stages"][0]["why"] == ["in.txt changed"]
+    for broken in ("{", "[]"):
+        timing.write_text(broken)
+        assert plan.timings() == {}
+
+
+def test_edited_files_of_a_folder_are_named(pipeline: Path) -> None:
+    (pipeline / "git.txt").write_text("")
+    for command in (
+        ["init", "-q"],
+        ["add", "more"],
+        ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *command], check=True)
+    (pipeline / "more/x").write_text("other")
+    assert found()["third"] == ("runs", ["more changed (more/x)"])
+
+
+def test_outside_a_project_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lore: Lore) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = lore("plan", code=1)
+    assert said.startswith("InputError: dvc: ")
+    assert said.endswith("; run from the project's root folder\n")
+
+
+def test_no_numeric_library_is_loaded(pipeline: Path) -> None:
+    loaded = "bool({'torch', 'pandas', 'pyarrow'} & set(sys.modules))"
+    code = f"import sys; from lore.__main__ import main; main(['plan']); sys.exit({loaded})"
+    root = Path(plan.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], cwd=pipeline, env={"PYTHONPATH": str(root)}, check=True, capture_output=True)
