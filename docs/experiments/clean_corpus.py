@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--as-written", action="store_true", help="leave dates and quantities as they are")
     options = parser.parse_args()
     os.environ["POLARS_MAX_THREADS"] = str(options.threads)  # read when polars is loaded
 
@@ -35,7 +36,7 @@ def main() -> None:
     from stages.core.params import Run
 
     settings = clean.Params(
-        normalise=Normalise({}, {}, 4, [], [], True, Text(dates=True, units=UNITS)),
+        normalise=Normalise({}, {}, 4, [], [], True, Text(not options.as_written, [] if options.as_written else UNITS)),
         personal=Personal(),
         filter=Filter(0.0, 0.03, Boilerplate(0.005, 0.25), 0.7),
         verify=Verify({}, []),
