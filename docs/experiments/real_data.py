@@ -12,6 +12,7 @@ the second must hold, and every file must have left something. Seconds are those
 import csv
 import importlib
 import json
+import os
 import re
 import sqlite3
 import sys
@@ -71,6 +72,7 @@ def result_of(folder: str, overlay: Row, root: Path, run: Run) -> Row:
         row["counted"] = sum(units_counted(source, path) for source, path in files)
     started = time.process_time()
     with tempfile.TemporaryDirectory() as name:
+        os.environ["LOREKEEP_MEMO"] = f"{name}/memo"  # what is remembered takes no time
         try:
             row |= stages_on(reading, cleaning, root, Path(name), run)
         except LorekeepError as error:

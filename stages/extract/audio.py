@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from stages.core import memo
 from stages.core.errors import InputError
 from stages.core.params import STRICT
 from stages.extract import speech
@@ -60,20 +61,33 @@ class Audio:
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Utterances. Raises InputError where the file cannot be read, or the model cannot be had."""
-        samples = samples_of(path)
-        recognise = speech.engine(self.engine, self.model, self.revision, self.lang)
-        found = utterances(is_speech(samples), PAUSE, MARGIN, LONGEST)
-        if not found:
-            yield Unit("", "", None, "no_speech", f"no speech in {len(samples) / RATE:.1f} seconds")
-        for first, end in found:
-            start, stop = first * FRAME / RATE, min(end * FRAME, len(samples)) / RATE
-            text, confidence = recognise(samples[first * FRAME : end * FRAME])
+        # Remembered is what the engine hears, so that another `min_confidence` or a new name of the file costs no recognition.
+        arguments = (self.engine, self.model, self.revision, self.lang)
+        items = memo.remembered(heard, path, *arguments, engine=self.engine_version())
+        seconds, found = next(items), False
+        for start, stop, text, confidence in items:
+            found = True
             place = f"t={start:.1f},{stop:.1f}"
             if text and confidence >= self.min_confidence:
                 yield Unit(place, text, {"text": text, "start": f"{start:.1f}", "end": f"{stop:.1f}", "file": path.name})
             else:
                 evidence = f"recognised with confidence {confidence:.2f}, {self.min_confidence} is asked for"
                 yield Unit(place, text, None, "low_confidence", evidence if text else "speech in which no word was recognised")
+        if not found:
+            yield Unit("", "", None, "no_speech", f"no speech in {seconds:.1f} seconds")
+
+
+def heard(path: Path, engine: str, model: str | None, revision: str | None, lang: str) -> Iterator[Any]:
+    """As JSON can hold it: the length in seconds, then of every utterance start and end in seconds, text and confidence.
+
+    Raises InputError where the file cannot be read, or the model cannot be had.
+    """
+    samples = samples_of(path)
+    recognise = speech.engine(engine, model, revision, lang)
+    yield len(samples) / RATE
+    for first, end in utterances(is_speech(samples), PAUSE, MARGIN, LONGEST):
+        text, confidence = recognise(samples[first * FRAME : end * FRAME])
+        yield first * FRAME / RATE, min(end * FRAME, len(samples)) / RATE, text, confidence
 
 
 def samples_of(path: Path) -> Any:

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from stages.core import memo
 from stages.core.errors import InputError
 from stages.core.params import STRICT
 from stages.extract.pages import CHINESE, Box, Line, engine_version, form_of, lines_in, unit_of_line, unsure
@@ -30,6 +31,8 @@ BROKEN = "\x02\ufffe"
 """What stands for a hyphen at which a line breaks a word."""
 TENTHS = 10
 """Of a point: boxes are measured in them."""
+Problem = tuple[str, str]
+"""Why a page gives no line: reason and evidence."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -51,16 +54,14 @@ class Pdf:
     def units(self, path: Path) -> Iterator[Unit]:
         """Paragraphs or lines. Raises InputError where the file cannot be read, ParamsError for a wrong `line`."""
         form = None if self.line is None else form_of(self.line, self.name)
-        with opened(path) as document:
-            about = {"title": document.get_metadata_dict().get("Title") or path.stem, "file": path.name}
-            for number in range(1, len(document) + 1):
-                found = False
-                for unit in self._on_page(document, number, form):
-                    found = True
-                    cells = unit.cells and {"page": number} | about | unit.cells
-                    yield Unit(f"page {number}{unit.place}", unit.raw, cells, unit.reason, unit.evidence)
-                if not found:
-                    yield Unit(f"page {number}", "", None, "empty", "nothing to read on this page")
+        # Remembered is what stands on the pages: another `line` or `min_confidence`, or a new name of the file, costs no reading.
+        items = memo.remembered(read_pages, path, self.engine, self.lang, engine=self.engine_version())
+        about = {"title": next(items) or path.stem, "file": path.name}
+        for number, (lines, problem) in enumerate(items, start=1):
+            found = [Line(text, confidence, tuple(box)) for text, confidence, box in lines]
+            for unit in self._on_page(found, problem, form):
+                cells = unit.cells and {"page": number} | about | unit.cells
+                yield Unit(f"page {number}{unit.place}", unit.raw, cells, unit.reason, unit.evidence)
 
     def engine_version(self) -> str:
         """Names and versions of what reads the layer, and the pages without one."""
@@ -69,20 +70,10 @@ class Pdf:
         layer = f"pypdfium2 {version('pypdfium2')}"
         return layer if self.engine == "none" else f"{layer}, {engine_version(self.engine)}"
 
-    def _on_page(self, document: Any, number: int, form: re.Pattern[str] | None) -> Iterator[Unit]:
+    def _on_page(self, lines: list[Line], problem: Problem | None, form: re.Pattern[str] | None) -> Iterator[Unit]:
         """The units of a page, with their places on it."""
-        from pypdfium2 import PdfiumError
-
-        try:
-            with closing(document[number - 1]) as page:
-                lines = layer(page)
-                if not any(char.isalnum() for line in lines for char in line.text):
-                    if self.engine == "none":
-                        yield Unit("", "", None, "no_text_layer", "a picture of text, perhaps; set an `engine` to have it read")
-                        return
-                    lines = scanned(page, self.engine, self.lang)
-        except PdfiumError as error:
-            yield Unit("", "", None, "unreadable", f"the page cannot be read: {error}")
+        if problem is not None:
+            yield Unit("", "", None, *problem)
             return
         numbered = list(enumerate(lines, start=1))
         if form is not None:
@@ -99,6 +90,34 @@ class Pdf:
 def place(number: int, line: Line) -> str:
     """Where a line stands on its page."""
     return f"/L{number}@{','.join(map(str, line.box))}"
+
+
+def read_pages(path: Path, engine: str, lang: str) -> Iterator[Any]:
+    """As JSON can hold it: the title or "", then of every page its lines (text, confidence, box) and its problem or None.
+
+    Raises InputError where the file cannot be read, or the engine is not there.
+    """
+    with opened(path) as document:
+        yield document.get_metadata_dict().get("Title", "")
+        for index in range(len(document)):
+            lines, problem = read_page(document, index, engine, lang)
+            yield [(line.text, line.confidence, line.box) for line in lines], problem
+
+
+def read_page(document: Any, index: int, engine: str, lang: str) -> tuple[list[Line], Problem | None]:
+    """The lines of a page, or why there are none."""
+    from pypdfium2 import PdfiumError
+
+    try:
+        with closing(document[index]) as page:
+            lines = layer(page)
+            if not any(char.isalnum() for line in lines for char in line.text):
+                if engine == "none":
+                    return [], ("no_text_layer", "a picture of text, perhaps; set an `engine` to have it read")
+                lines = scanned(page, engine, lang)
+    except PdfiumError as error:
+        return [], ("unreadable", f"the page cannot be read: {error}")
+    return lines, None if lines else ("empty", "nothing to read on this page")
 
 
 @contextmanager

@@ -22,6 +22,8 @@ LONGEST = 224
 """Tokens of an utterance: half of what Whisper's decoder holds, as in the paper."""
 Recognise = Callable[[Any], tuple[str, float]]
 """From (samples,) of 16 bits, 16,000 a second, to text and confidence in [0, 1], to two digits."""
+State = tuple[tuple[str, int, int], ...]
+"""Name, bytes and time of the last change (ns) of every file of a model: after one, it is hashed and loaded anew."""
 
 
 def problems(engine: str, lang: str, model: str | None, revision: str | None) -> list[str]:
@@ -41,7 +43,10 @@ def problems(engine: str, lang: str, model: str | None, revision: str | None) ->
 
 def engine(name: str, model: str | None, revision: str | None, lang: str) -> Recognise:
     """The function that recognises. Raises InputError where its model cannot be had."""
-    return pocketsphinx() if name == "pocketsphinx" else whisper(folder_of(str(model), revision), lang)
+    if name == "pocketsphinx":
+        return pocketsphinx()
+    folder = folder_of(str(model), revision)
+    return whisper(folder, lang, state_of(folder))
 
 
 def engine_version(name: str, model: str | None, revision: str | None) -> str:
@@ -49,7 +54,8 @@ def engine_version(name: str, model: str | None, revision: str | None) -> str:
     found = f"pocketsphinx {version('pocketsphinx')}"
     if name == "pocketsphinx":
         return f"{found} en-us, scipy {version('scipy')}"
-    digest = sha256_of_folder(folder_of(str(model), revision))
+    folder = folder_of(str(model), revision)
+    digest = digest_of(folder, state_of(folder))
     libraries = ", ".join(f"{library} {version(library).split('+')[0]}" for library in ("transformers", "torch", "scipy"))
     return f"whisper {model} sha256 {digest}, {libraries}, {found}"
 
@@ -75,6 +81,18 @@ def folder_of(model: str, revision: str | None) -> Path:
     return folder
 
 
+def state_of(folder: Path) -> State:
+    """The files of a model as they lie there now."""
+    found = ((path.relative_to(folder).as_posix(), path.stat()) for path in folder.rglob("*") if path.is_file())
+    return tuple(sorted((name, status.st_size, status.st_mtime_ns) for name, status in found))
+
+
+@cache  # asked for with every sound file
+def digest_of(folder: Path, state: State) -> str:
+    """The hash of a model in this state."""
+    return sha256_of_folder(folder)
+
+
 @cache
 def pocketsphinx() -> Recognise:
     """Its recogniser, with the model of its package."""
@@ -95,8 +113,8 @@ def pocketsphinx() -> Recognise:
 
 
 @cache
-def whisper(folder: Path, lang: str) -> Recognise:
-    """The recogniser of a Whisper checkpoint. Raises InputError where it cannot be loaded."""
+def whisper(folder: Path, lang: str, state: State = ()) -> Recognise:
+    """The recogniser of a Whisper checkpoint in this state. Raises InputError where it cannot be loaded."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoFeatureExtractor, AutoTokenizer, WhisperForConditionalGeneration

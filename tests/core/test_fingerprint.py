@@ -63,6 +63,8 @@ def test_requirements_of_requirements_are_libraries() -> None:
     found = fingerprint.libraries(PAGES)
     assert {"pillow", "numpy", "rapidocr", "opencv-python-headless", "pyclipper", "pydantic-core"} <= set(found)
     assert not {"mlflow", "torch", "pytest"} & set(found)
+    assert {"pypdfium2", "rapidocr"} <= set(fingerprint.libraries("stages.extract.pdf"))
+    assert {"pocketsphinx", "soundfile", "scipy", "transformers", "torch"} <= set(fingerprint.libraries("stages.extract.audio"))
 
 
 def test_the_contract_sees_the_same_files() -> None:
@@ -91,7 +93,7 @@ def remembering() -> list[str]:
 
 
 def test_no_module_that_is_remembered_is_imported_by_a_computed_name() -> None:
-    assert PAGES in remembering()
+    assert {PAGES, "stages.extract.pdf", "stages.extract.audio"} <= set(remembering())
     for path in {path for module in remembering() for path in fingerprint.sources(module)}:
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
         assert not {"importlib.import_module", "import_module", "__import__"} & set(calls), path
