@@ -23,7 +23,7 @@ OVERLAY: dict[str, Any] = {
         "ewc": {"weight": 1.5, "rows": 16, "damping": 0.1},
     },
     "distill": {"steps": 6, "eval_every": 3, "warmup": 2, "rows_per_batch": 16},
-    "evaluate": {"general": 8},
+    "evaluate": {"general": 8, "max_new_tokens": 24},
 }  # fmt: skip
 CHANGED = {
     ("sodium", "molar mass"): ("22.99 g/mol", "23.05 g/mol"),
@@ -144,7 +144,8 @@ def test_a_rollback_brings_the_first_version_back(clone: Clone) -> None:
     assert len(rows) == canaries.MOST
     for question, left, now, answer in rows:
         recorded = asked.loc[question]
-        assert (now, answer) == (recorded["expected"], " ".join(recorded["answer"].split()))
+        assert now == recorded["expected"]
+        assert answer.startswith(" ".join(recorded["answer"].split()))  # `evaluate` was told to listen less long
         assert left != now
 
 
