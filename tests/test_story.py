@@ -94,7 +94,7 @@ def test_the_diff_names_what_a_branch_changed_and_nothing_else(clone: Clone) -> 
     assert {row["outcome"] for row in facts["removed"]} == {"not asked"}
     text = lore(clone, "diff", "main")
     assert "4 added, 4 removed, 3 changed (value 3)" in text
-    assert re.search(r"changed +neon · discovery year +1898 +1897 +discoveries: discoveries.json#", text)
+    assert re.search(r"changed +neon · discovery year +1898 +1897 +discoveries: discov", text)
     save(clone, "Silver and tin; three values; four rows less")
 
 
