@@ -12,7 +12,7 @@ export DVC_NO_ANALYTICS := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help repro setup test docs docs-test lint lock seed clean
+.PHONY: help repro setup test docs docs-test bench lint lock seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -45,6 +45,9 @@ docs: setup ## pages that show what every rule found in the records, in site/
 
 docs-test: setup ## follow the README literally in a fresh clone (an hour; options: TOUR="--skip 'make test'")
 	$(BIN)/python docs/tour.py $(TOUR)
+
+bench: setup ## what lore diff and lore verify cost, as a table
+	PYTHONPATH=. $(BIN)/python docs/experiments/bench.py
 
 lint: setup ## formatting, lint rules and types
 	ruff check .

@@ -202,7 +202,7 @@ def report(found: "Merged", root: Path) -> list[str]:
     named = ", ".join(f"{name} {timing[name]:.0f} s" if name in timing else name for name in found.dropped)
     return [
         f"dvc.lock: {len(found.dropped)} of {total} stages must run again: {named}",
-        "the outputs of the others come with dvc checkout --allow-missing; then dvc repro",
+        "the outputs of the others come with dvc checkout --allow-missing; then dvc repro, which ends conflicts in metrics too",
     ]
 
 

@@ -27,6 +27,7 @@ OVERLAY: dict[str, Any] = {
     "distill": {"steps": 20, "eval_every": 10, "warmup": 5},
     "evaluate": {"general": 40},
 }
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIALOREKEEPTEST", "AWS_SECRET_ACCESS_KEY": "the-secret-of-a-test"}
 ELEMENTS = "iron,copper,neon,mercury,gold,helium,radium,tungsten,iodine,sodium,carbon,zinc"
 
 LIST_VERSIONS = """
@@ -86,7 +87,7 @@ class Clone:
     def edit(self, path: str, pattern: str, replacement: str) -> None:
         """Change exactly one place of a text file."""
         file = self.root / path
-        text, count = re.subn(pattern, replacement, file.read_text(encoding="utf-8"))
+        text, count = re.subn(pattern, replacement, file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert count == 1, f"{pattern} stands {count} times in {path}"
         file.write_text(text, encoding="utf-8")
 
@@ -99,7 +100,7 @@ def ran(output: str) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", output)
 
 
-def make_clone(root: Path) -> Clone:
+def make_clone(root: Path, overlay: dict[str, Any] = OVERLAY) -> Clone:
     """The working tree's tracked and new files in `root`, with a dozen elements, few steps and no gates, committed."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -113,7 +114,7 @@ def make_clone(root: Path) -> Clone:
     clone = Clone(root)
     for script in ("build", "scans"):
         clone(sys.executable, f"data/authoring/{script}.py", "--elements", ELEMENTS, "--out", "data/raw")
-    clone.set_params(OVERLAY | {"register": {"gates": []}})
+    clone.set_params(overlay | {"register": {"gates": []}})
     (root / "dvc.lock").unlink(missing_ok=True)
     shutil.rmtree(root / "metrics")  # of the whole run: others come of a dozen elements
     clone("git", "init", "-q", "-b", "main")
@@ -212,6 +213,45 @@ def test_another_clone_pulls_a_version_without_computing(clone: Clone, tmp_path:
     assert second("dvc", "status", "-q") == ""
     assert ran(second("dvc", "repro")) == []
     assert second("git", "status", "--porcelain") == ""
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server that speaks S3 on the loopback, with one bucket, `knowledge`."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    for key, value in CREDENTIALS.items():
+        monkeypatch.setenv(key, value)
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket="knowledge")
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def test_another_clone_pulls_a_version_from_an_s3_server(clone: Clone, tmp_path: Path, s3: str) -> None:
+    """The bucket is everyone's, so git has it; the server's address and the credentials are each user's own."""
+    clone.environment |= CREDENTIALS
+    clone("dvc", "remote", "add", "--default", "bucket", "s3://knowledge/elements")
+    clone("dvc", "remote", "modify", "--local", "bucket", "endpointurl", s3)
+    clone("git", "commit", "-qm", "a bucket", ".dvc/config")
+    assert re.search(r"[1-9]\d* files pushed", clone("dvc", "push", "--remote", "bucket"))
+    clone("git", "clone", "-q", str(clone.root), str(tmp_path / "third"))
+    shutil.copytree(ROOT / "data" / "wordnet", tmp_path / "third/data/wordnet")
+    third = Clone(tmp_path / "third")
+    third.environment |= CREDENTIALS
+    third("dvc", "remote", "modify", "--local", "bucket", "endpointurl", s3)
+    third("dvc", "pull")
+    assert third.hashes() == clone.hashes()
+    assert third("dvc", "status", "-q") == ""
+    assert ran(third("dvc", "repro")) == []
+    assert third("git", "status", "--porcelain") == ""
+    for root in (clone.root, third.root):
+        written = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+        assert {root / "dvc.lock", root / ".dvc/config", root / ".dvc/config.local"} <= set(written)
+        assert not [path for path in written for secret in CREDENTIALS.values() if secret.encode() in path.read_bytes()]
 
 
 def test_only_what_depends_on_a_change_reruns(clone: Clone) -> None:

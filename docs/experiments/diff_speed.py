@@ -92,8 +92,8 @@ def seconds(work: Callable[[], object]) -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()]) - start
 
 
-def main(number: int, result: Path) -> None:
-    """Make the versions, measure, print and write."""
+def measure(number: int) -> dict[str, float]:
+    """Make the versions and measure."""
     rng = np.random.default_rng(20260701)
     share = number // 100
     numbers, values = np.arange(number), rng.integers(0, 4000, number)
@@ -117,7 +117,7 @@ def main(number: int, result: Path) -> None:
             whole = seconds(lambda: subprocess.run(command, env=environment, check=True, capture_output=True))[0]
             children = resource.getrusage(resource.RUSAGE_CHILDREN)
     (read_s, read_cpu_s), (compare_s, compare_cpu_s) = np.median(read, axis=0), np.median(compared, axis=0)
-    found = {
+    return {
         "facts": number,
         "read_s": round(read_s, 2),
         "compare_s": round(compare_s, 2),
@@ -128,6 +128,11 @@ def main(number: int, result: Path) -> None:
         "command_s": round(whole, 2),
         "command_peak_mib": round(children.ru_maxrss / 1024),
     }
+
+
+def main(number: int, result: Path) -> None:
+    """Measure, print and write."""
+    found = measure(number)
     print(json.dumps(found, indent=2))
     result.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 

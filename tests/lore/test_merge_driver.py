@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from lore import merge_driver
 from lore.merge import merge
+from tests.lore import merging
 from tests.lore.knowledge import IDENTITY, Project, fact
 
 ROOT = Path(__file__).parents[2]
@@ -275,3 +277,18 @@ def test_this_projects_own_pipeline() -> None:
     assert found.kept["train"] == wordings["train"]
     assert merge(base, student, seed).dropped == ["distill", "quantize", "evaluate", "register"]
     assert merge(base, wordings, seed).dropped == ["augment", "train", "distill", "quantize", "evaluate", "register"]
+
+
+# DVC 3.67 asks its trie for a value in a way that pygtrie deprecates.
+@pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
+@pytest.mark.parametrize("number", range(12))
+def test_random_merges_with_real_dvc(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/experiments/merges.py does 200 of them."""
+    monkeypatch.setenv("MERGING_LOG", "")
+    rng = random.Random(number)
+    before, ours, theirs = (merging.random_edits(rng, most) for most in (2, 3, 3))
+    for count, sides in enumerate((merging.ADVERSARIAL[number % len(merging.ADVERSARIAL)], (ours, theirs))):
+        found = merging.merge(merging.Toy(tmp_path / str(count)), *sides, before=before if count else [])
+        assert found.right
+        if not found.conflicts:
+            assert found.needed <= found.ran <= found.below
