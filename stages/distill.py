@@ -57,7 +57,9 @@ class Params:
     """Mixed precision, as in train."""
 
 
-def run(params: Params, run: Run, base: Path, train: Path, augment: Path, out: Path, metrics: Path, curve: Path) -> None:
+def run(
+    params: Params, run: Run, base: Path, train: Path, augment: Path, out: Path, metrics: Path, curve: Path, steps: Path
+) -> None:
     """Teach a student and save it into `out`."""
     seed_torch(run.seed, run.threads)
     teacher, tokenizer = load_causal_lm(base / "model", adapter=train / "adapter", merge=True, device=run.device)
@@ -66,6 +68,7 @@ def run(params: Params, run: Run, base: Path, train: Path, augment: Path, out: P
         trainer, watcher = make_trainer(params, run, teacher, student, tokenizer, base, augment, Path(scratch), log)
         result = trainer.train()
         watcher.write(curve)
+        watcher.write_steps(steps)
         with replacing(out) as folder:
             student.save_pretrained(folder)
             tokenizer.padding_side = "left"
@@ -125,6 +128,8 @@ def make_trainer(
                 taught = teacher(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
             outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
             loss = distillation_loss(outputs.logits, taught, inputs["labels"], params.temperature, params.hard_weight)
+            if model.training:
+                watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
 
     data = training.Material.read(base, augment, params.replay_share, run.seed)

@@ -80,10 +80,12 @@ def test_it_is_tuned_distilled_and_quantized(
     architecture: str, base: Path, tiny_augment: Path, run_params: Run, tmp_path: Path
 ) -> None:
     tuned, taught = settings(architecture)
-    train.run(tuned, run_params, base, tiny_augment, tmp_path / "train", tmp_path / "t.json", tmp_path / "t.csv")
-    distill.run(
-        taught, run_params, base, tmp_path / "train", tiny_augment, tmp_path / "distill", tmp_path / "d.json", tmp_path / "d.csv"
-    )
+    paths = {
+        name: [tmp_path / name, *(tmp_path / f"{name}.{end}" for end in ("json", "csv", "steps"))]
+        for name in ("train", "distill")
+    }
+    train.run(tuned, run_params, base, tiny_augment, *paths["train"])
+    distill.run(taught, run_params, base, tmp_path / "train", tiny_augment, *paths["distill"])
     quantize.run(
         quantize.Params("weight_only"),
         run_params,

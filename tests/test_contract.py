@@ -200,7 +200,7 @@ def check_names(root: Path) -> list[str]:
         for out in stage.get("outs", []):
             if isinstance(out, str) and f"/{out}" not in ignored:
                 problems.append(f".gitignore: no line /{out}")
-            if isinstance(out, str) and Path(out).name != name:
+            if isinstance(out, str) and Path(out).stem != name:
                 problems.append(f"{name}: its output {out} is not named like the stage")
     return problems
 

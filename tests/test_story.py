@@ -183,7 +183,7 @@ def test_a_seed_left_out_is_named_with_the_first_step(clone: Clone) -> None:
     assert ran(clone("dvc", "repro", "train")) == ["train"]
     save(clone, "A seed left out")
     said = lore(clone, "verify", "--stage", "train", code=3)
-    assert re.search(r"First difference\n +stage train, metrics/train.csv\n +row 0 \(step 6\), column train_loss\n", said)
+    assert re.search(r"First difference\n +stage train, metrics/steps/train.csv\n +row 0 \(step 1\), column loss\n", said)
     assert re.search(r"in the same stage also models/train/adapter/adapter_model.safetensors: tensor ", said)
 
 

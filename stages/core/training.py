@@ -1,12 +1,13 @@
 """What `train` and `distill` share: texts → memory-mapped token rows → the Hugging Face Trainer, watched.
 
 Rows are whole texts between the tokenizer's begin and end tokens; rows of like length share a batch. The learning curve
-goes to a CSV (a DVC plot) and to MLflow. Nothing here writes a model.
+goes to a CSV (a DVC plot) and to MLflow; loss and a checksum of the weights after every step go to another CSV, by which
+`lore verify` names the first step at which two runs part. Nothing here writes a model.
 """
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,10 +24,14 @@ from transformers import (
 )
 
 from stages.core.errors import InputError, ParamsError
+from stages.core.output import replacing
 from stages.core.params import Run
 from stages.core.prompt import prompt_of
 from stages.core.record import read
 from stages.core.seeding import rng_for
+
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Integers of as many bytes as a float."""
 
 
 class Schedule(Protocol):
@@ -146,12 +151,26 @@ def arguments(
 
 
 class Curve(TrainerCallback):
-    """Collects the loss on train and valid rows; hands every point on to `watch`."""
+    """Collects the loss on train and valid rows; hands every point on to `watch`.
+
+    Of every step it keeps loss and checksum, on the device until the end, so that no step waits for them; of several processes
+    that share the rows, the first one's.
+    """
 
     def __init__(self, watch: Callable[[str, float, int], None]) -> None:
         """`watch(name, value, step)` sees every number as it comes."""
         self.watch = watch
         self.rows: dict[int, dict[str, float]] = {}
+        self.losses: list[torch.Tensor] = []
+        self.sums: list[torch.Tensor] = []
+
+    def see(self, loss: torch.Tensor) -> None:
+        """Called with the loss of every step."""
+        self.losses.append(loss.detach())
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any, **_: Any) -> None:
+        """Called by the Trainer after the weights have moved."""
+        self.sums.append(checksum(model.parameters()))
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
@@ -170,3 +189,25 @@ class Curve(TrainerCallback):
             writer.writeheader()
             for step, losses in sorted(self.rows.items()):
                 writer.writerow({"step": step} | {name: f"{value:.4f}" for name, value in losses.items()})
+
+    def write_steps(self, path: Path) -> None:
+        """Write a row a step as CSV: step, loss (nine digits tell every float32 apart), weights (their checksum, hexadecimal)."""
+        rows = zip(self.losses, self.sums, strict=True)
+        with replacing(path) as temporary:
+            temporary.write_text(
+                "step,loss,weights\n"
+                + "".join(f"{n},{float(loss):.9g},{int(weights) % 2**64:016x}\n" for n, (loss, weights) in enumerate(rows, 1)),
+                encoding="utf-8",
+            )
+
+
+def checksum(weights: Iterable[torch.Tensor]) -> torch.Tensor:
+    """A sum over the bits of all trained weights, modulo 2**64: exact in any order of summation, so the same on every device.
+
+    It tells values apart, not where in a tensor they stand; equal models are told by their files' hashes.
+    """
+    trained = [weight.detach() for weight in weights if weight.requires_grad]
+    total = torch.zeros((), dtype=torch.int64, device=trained[0].device)
+    for weight in trained:
+        total = 31 * total + weight.view(BITS[weight.element_size()]).sum(dtype=torch.int64)
+    return total

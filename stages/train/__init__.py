@@ -1,7 +1,7 @@
 """train: LoRA adapter from the augmented records, with replay of the base's own material.
 
 In: the base (`models/base`) and the records of augment (`data/augment`). Out: `adapter/` (peft, safetensors) and
-`manifest.json`; metrics `train.json` and the learning curve `train.csv`.
+`manifest.json`; metrics `train.json`, the learning curve `train.csv`, and loss and checksum of every step, `steps/train.csv`.
 
 LoRA: Hu et al. 2021, arXiv 2106.09685; h = W x + (alpha / r) B A x.
 
@@ -94,10 +94,10 @@ class Params:
     """Processes of this machine that share the rows of a step, one a GPU."""
 
 
-def run(params: Params, run: Run, base: Path, augment: Path, out: Path, metrics: Path, curve: Path) -> None:
+def run(params: Params, run: Run, base: Path, augment: Path, out: Path, metrics: Path, curve: Path, steps: Path) -> None:
     """Train the adapter into `out`; where several processes share the work, the first of them writes it."""
     if params.processes > 1 and not engine.launched():
-        engine.launch(params.processes, "train", [base, augment, out, metrics, curve])
+        engine.launch(params.processes, "train", [base, augment, out, metrics, curve, steps])
         return
     if engine.zero_stage(params.deepspeed) == 3 and params.ewc.weight:
         raise ParamsError("train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0")
@@ -115,6 +115,7 @@ def run(params: Params, run: Run, base: Path, augment: Path, out: Path, metrics:
             if not engine.is_first():
                 return
             watcher.write(curve)
+            watcher.write_steps(steps)
             with replacing(out) as folder:
                 save_adapter(adapted, folder / "adapter")
                 manifest = {"base_sha256": sha256_of_folder(base / "model"), "steps": result.global_step, **best}
@@ -178,6 +179,8 @@ def make_trainer(
             loss = keeping_loss(outputs.logits, inputs["labels"], replayed, known)
             if curvature and model.training:
                 loss = loss + params.ewc.weight * penalty(layers, curvature)
+            if model.training:
+                watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
 
     data = training.Material.read(base, augment, params.replay_share, run.seed)

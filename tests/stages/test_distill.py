@@ -72,7 +72,8 @@ def test_impossible_number_of_layers(tiny_model: Path, layers: int) -> None:
 @pytest.fixture
 def trained(tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run) -> Path:
     params = dataclasses.replace(TRAIN_PARAMS, steps=2, eval_every=1)
-    train.run(params, run_params, tiny_base, tiny_augment, tmp_path / "train", tmp_path / "t.json", tmp_path / "t.csv")
+    paths = [tmp_path / name for name in ("train", "t.json", "t.csv", "t.steps")]
+    train.run(params, run_params, tiny_base, tiny_augment, *paths)
     return tmp_path / "train"
 
 
@@ -80,9 +81,12 @@ def test_run_twice_gives_equal_bytes(
     trained: Path, tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, folder_bytes: Any
 ) -> None:
     for name in ("a", "b"):
-        paths = [tmp_path / name, tmp_path / f"{name}.json", tmp_path / f"{name}.csv"]
+        paths = [tmp_path / name, tmp_path / f"{name}.json", tmp_path / f"{name}.csv", tmp_path / f"{name}.steps"]
         distill.run(PARAMS, run_params, tiny_base, trained, tiny_augment, *paths)
     assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b")
+    steps = (tmp_path / "a.steps").read_text()
+    assert steps == (tmp_path / "b.steps").read_text()
+    assert len(steps.splitlines()) == 1 + PARAMS.steps
     student, _ = load_causal_lm(tmp_path / "a")
     report = json.loads((tmp_path / "a.json").read_text())
     teacher, _ = load_causal_lm(tiny_base / "model")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from lore.divergence import first
 from stages import train
 from stages.core.errors import InputError, ModelError
 from stages.core.models import load_causal_lm
@@ -34,7 +35,7 @@ PARAMS = train.Params(
 
 
 def run(params: train.Params, run_params: Run, base: Path, augment: Path, out: Path) -> dict[str, Any]:
-    train.run(params, run_params, base, augment, out, out.with_suffix(".json"), out.with_suffix(".csv"))
+    train.run(params, run_params, base, augment, out, *(out.with_suffix(end) for end in (".json", ".csv", ".steps")))
     report: dict[str, Any] = json.loads(out.with_suffix(".json").read_text())
     return report
 
@@ -45,6 +46,7 @@ def test_run_twice_gives_equal_bytes(
     first, second = (run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / name) for name in "ab")
     assert first == second
     assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b")
+    assert (tmp_path / "a.steps").read_text() == (tmp_path / "b.steps").read_text()
     assert set(folder_bytes(tmp_path / "a")) == {
         "adapter/adapter_config.json",
         "adapter/adapter_model.safetensors",
@@ -154,3 +156,41 @@ def test_missing_split_is_named(tiny_base: Path, tiny_augment: Path) -> None:
     write(tiny_augment / "records.parquet", rows)
     with pytest.raises(InputError, match="no record of split 'valid'; check the augment section"):
         Material.read(tiny_base, tiny_augment, 0.25, seed=1)
+
+
+def test_the_first_step_that_differs_is_told(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disturbance before step 4 that is too small for the four digits of the learning curve."""
+    from stages.core import training
+
+    run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "a")
+
+    def moved(curve: Any, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+        if state.global_step == 3:
+            weight = next(weight for weight in model.parameters() if weight.requires_grad)
+            weight.data.view(-1)[0] += 1e-6
+        curve.sums.append(training.checksum(model.parameters()))
+
+    monkeypatch.setattr(training.Curve, "on_step_end", moved)
+    run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "b")
+    found = first("steps.csv", *((tmp_path / f"{name}.steps").read_bytes() for name in "ab"))
+    assert found
+    assert found.where == "row 2 (step 3), column weights"
+
+
+def test_a_checksum_sees_one_bit() -> None:
+    from stages.core.training import checksum
+
+    weights = [torch.randn(3, 5).requires_grad_(), torch.randn(4).requires_grad_(), torch.randn(2)]
+    before = checksum(weights)
+    assert checksum(weights) == before
+    weights[2].add_(1)  # not trained
+    assert checksum(weights) == before
+    for weight in weights[:2]:
+        bits = weight.data.view(torch.int32).view(-1)
+        bits[1] ^= 1
+        assert checksum(weights) != before
+        bits[1] ^= 1
+    assert checksum(reversed(weights[:2])) != before
+    assert checksum([weight.data.to(torch.bfloat16).requires_grad_() for weight in weights[:2]]).dtype == torch.int64

@@ -45,7 +45,7 @@ def train(project: Path, name: str, code: int = 0, path: str = "", **changes: An
     with (project / "params.yaml").open("w") as file:
         yaml.dump(params, file)
     done = subprocess.run(
-        [sys.executable, "-m", "stages", "train", "base", "augment", name, f"{name}.json", f"{name}.csv"],
+        [sys.executable, "-m", "stages", "train", "base", "augment", name, f"{name}.json", f"{name}.csv", f"{name}.steps"],
         cwd=project, env=os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{ROOT}", "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
