@@ -6,7 +6,6 @@ not hashed). An error made on purpose is printed without a traceback.
 """
 
 import argparse
-import ctypes
 import difflib
 import errno
 import importlib
@@ -14,7 +13,6 @@ import inspect
 import json
 import os
 import resource
-import signal
 import sys
 import time
 from pathlib import Path
@@ -38,7 +36,7 @@ WAYS_OUT = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL} | dict.fr
 def main(argv: list[str] | None = None) -> int:
     """Run one stage; the exit code is 0, 1 for an error of input or settings, 2 for a wrong command line."""
     options = parse_arguments(sys.argv[1:] if argv is None else argv)
-    die_with_parent()
+    runtime.die_with_parent()
     try:
         lock.check(Path("requirements.lock"))
         runtime.prepare(read_section("run", Run), online=options.stage == "base")
@@ -84,15 +82,6 @@ def check_paths(stage: ModuleType, options: argparse.Namespace) -> None:
         print(f"usage: python -m stages {options.stage} {usage}", file=sys.stderr)
         print(f"got {len(options.paths)} paths, need {len(wanted)}", file=sys.stderr)
         raise SystemExit(2)
-
-
-def die_with_parent() -> None:
-    """On Linux, ask for SIGTERM when the parent (dvc) dies: a killed run must not leave a stage writing."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
-        if os.getppid() == 1:  # it died before we asked
-            raise SystemExit(1)
 
 
 def note_timing(stage: str, seconds: float) -> None:

@@ -117,7 +117,7 @@ def test_errors_of_the_file_system_say_what_to_do(
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(extract, "run", lambda params, run, root, out: failing(root, out))
-    monkeypatch.setattr(__main__, "die_with_parent", lambda: None)
+    monkeypatch.setattr(runtime, "die_with_parent", lambda: None)
     monkeypatch.setattr(runtime, "prepare", lambda *_, **__: None)
     assert __main__.main(["extract", ".", "out"]) == 1
     message = capsys.readouterr().err
@@ -142,7 +142,7 @@ def test_an_unforeseen_error_keeps_its_traceback(folder: Path, monkeypatch: pyte
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(extract, "run", lambda params, run, root, out: failing(root, out))
-    monkeypatch.setattr(__main__, "die_with_parent", lambda: None)
+    monkeypatch.setattr(runtime, "die_with_parent", lambda: None)
     monkeypatch.setattr(runtime, "prepare", lambda *_, **__: None)
     with pytest.raises(OSError, match="broken cable"):
         __main__.main(["extract", ".", "out"])

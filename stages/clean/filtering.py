@@ -9,18 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import polars as pl
 
 from stages.clean import columns, information, normalise, repeats
-from stages.clean.corpus import Found, Part, batches, in_order, prepare
+from stages.clean.corpus import PROCESSES_FROM, Found, Part, batch_rows, batches, in_order, prepare
 from stages.clean.exclusions import Excluded
 from stages.clean.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, phrases
 from stages.core.record import opened
+
+NOTHING: Excluded = {}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def filtered(
     threads: int,
     folder: Path,
     treatment: Treatment | None = None,
-    excluded: Excluded = MappingProxyType({}),
+    excluded: Excluded = NOTHING,
 ) -> Filtered:
     """Normalise and filter the records of the file `source`; `folder`, empty, takes what lies between the passes.
 
@@ -74,6 +75,7 @@ def filtered(
     normalise.check_units(reading)
     with opened(source) as file:
         records = file.metadata.num_rows
+        many = records > PROCESSES_FROM * batch_rows(file.metadata)
     ledger, common = Ledger(records), Common(folder)
     preparing = partial(
         _prepare,
@@ -84,7 +86,7 @@ def filtered(
         treatment=treatment,
         excluded=excluded,
     )
-    for found in in_order(preparing, batches(source, excluded), threads):
+    for found in in_order(preparing, batches(source, excluded), threads, processes=many and threads > 1):
         common.add(found)
     if excluded:
         ledger.begin("exclude")

@@ -3,8 +3,11 @@
 The only place that writes environment variables.
 """
 
+import ctypes
 import logging
 import os
+import signal
+import sys
 import warnings
 
 from stages.core.params import Run
@@ -39,6 +42,15 @@ def settings(run: Run, online: bool = False) -> dict[str, str]:
         "MKL_CBWR": "AVX2" if avx2 else "COMPATIBLE",
         "OPENBLAS_CORETYPE": "Haswell" if avx2 else "Prescott",
     }
+
+
+def die_with_parent() -> None:
+    """On Linux, ask for SIGTERM when the parent dies: a killed run must not leave a stage, or a process of one, writing."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+        if os.getppid() == 1:  # it died before we asked
+            raise SystemExit(1)
 
 
 def prepare_deepspeed(run: Run) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean
-from stages.clean import columns, corpus, normalise
+from stages.clean import columns, corpus, filtering, normalise
 from stages.core import record
 from stages.core.params import Run, load
 from tests.stages.test_clean import EXCLUSIONS, NEON, NOTES, RULES, fact, text
@@ -71,6 +71,20 @@ def test_batches_and_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "parts.json").read_bytes()
     reasons = {row["reason"] for row in record.read(tmp_path / "parts/rejected.parquet", record.REJECTED)}
     assert {"bad_quantity", "boilerplate", "duplicate", "low_information", "near_duplicate"} <= reasons
+
+
+def test_processes_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any) -> None:
+    record.write(tmp_path / "in/records.parquet", rows())
+    record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
+    (tmp_path / "in/sources.json").write_text("[]")
+    whole = folder_bytes(cleaned(tmp_path, "whole", 1))
+    asked: list[bool] = []
+    pool_of = corpus.pool_of
+    monkeypatch.setattr(corpus, "pool_of", lambda workers, processes: asked.append(processes) or pool_of(workers, processes))
+    monkeypatch.setattr(corpus, "BATCH_ROWS", 11)
+    monkeypatch.setattr(filtering, "PROCESSES_FROM", 2)
+    assert folder_bytes(cleaned(tmp_path, "parts", 2)) == whole
+    assert asked == [True, False]
 
 
 def test_results_come_in_order_and_few_ahead() -> None:
