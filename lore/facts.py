@@ -182,14 +182,15 @@ def collateral(facts: Facts, before: pd.DataFrame, after: pd.DataFrame) -> Colla
     content = [bool(CONTENT & set(kinds)) for kinds in facts.changed["kinds"]]
     touched = pd.concat([facts.added["fact"], facts.removed["fact"], facts.changed["fact"][content]])
     at = before.index.get_indexer(after.index)
-    rows = (at >= 0) & ~after.index.isin(touched)
-    a, b = before.take(at[rows]), after[rows]
-    was, now = a["correct"].to_numpy(dtype=bool), b["correct"].to_numpy(dtype=bool)
+    inside = (at >= 0) & ~after.index.isin(touched)
+    a, b = at[inside], np.flatnonzero(inside)
+    was, now = before["correct"].to_numpy(dtype=bool)[a], after["correct"].to_numpy(dtype=bool)[b]
 
     def listed(chosen: np.ndarray) -> pd.DataFrame:
-        found = b[chosen][["fact", "subject", "attribute", "question", "expected"]]
-        found = found.assign(answer_a=a[chosen]["answer"].to_numpy(), answer_b=b[chosen]["answer"])
+        found = after.take(b[chosen])[["fact", "subject", "attribute", "question", "expected", "answer"]]
+        found = found.rename(columns={"answer": "answer_b"})
+        found.insert(5, "answer_a", before["answer"].take(a[chosen]).to_numpy())
         return found.fillna("").sort_values(["subject", "attribute", "question"], ignore_index=True)
 
-    reworded = int((a["question"].to_numpy() != b["question"].to_numpy()).sum())
+    reworded = int((before["question"].array.take(a) != after["question"].array.take(b)).sum())
     return Collateral(int((was & now).sum()), listed(was & ~now), listed(~was & now), listed(~was & ~now), reworded)

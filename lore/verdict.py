@@ -30,6 +30,8 @@ SCORES = {
 """Where metrics/evaluate.json holds each score of a variant."""
 PAIRED = {"probes": ("fact", "question"), "tasks": ("subject", "fact", "question")}
 """Scores of which data/evaluate/facts.parquet holds the single results, and the first column that is filled names the pair."""
+NEGLIGIBLE = 1e-17
+"""Share of a sum that a float no longer sees."""
 HITS = ["variant", "fact", "subject", "question", "correct"]
 
 
@@ -64,7 +66,7 @@ def look_up(metrics: Row, *path: str) -> Row | None:
 def counted(a: pa.Table, b: pa.Table, names: tuple[str, ...]) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
     """Per variant: how many pairs are right in both, lost, gained, wrong in both. A pair of several rows is right if all are."""
     keys = pa.chunked_array([pc.coalesce(*(table[name] for name in names)).combine_chunks() for table in (a, b)])
-    codes = keys.combine_chunks().dictionary_encode().indices.to_numpy()
+    codes = keys.dictionary_encode().combine_chunks().indices.to_numpy()
     size = int(codes.max(initial=-1)) + 1
     sides = [side(a, codes[: len(a)], size), side(b, codes[len(a) :], size)]
     for variant in sides[0].keys() & sides[1].keys():
@@ -78,12 +80,10 @@ def side(table: pa.Table, codes: np.ndarray, size: int) -> dict[str, tuple[np.nd
     """Per variant, which of `size` keys were asked, and which of those were answered right throughout."""
     variants = table["variant"].combine_chunks().dictionary_encode()
     wrong = ~table["correct"].to_numpy(zero_copy_only=False).astype(bool)
-    found = {}
-    for number, variant in enumerate(variants.dictionary.to_pylist()):
-        rows = variants.indices.to_numpy() == number
-        asked = np.bincount(codes[rows], minlength=size) > 0
-        found[variant] = asked, asked & (np.bincount(codes[rows], weights=wrong[rows], minlength=size) == 0)
-    return found
+    names = variants.dictionary.to_pylist()
+    cells = variants.indices.to_numpy().astype(np.int64) * size + codes
+    asked, failed = (np.bincount(chosen, minlength=len(names) * size).reshape(-1, size) > 0 for chosen in (cells, cells[wrong]))
+    return {name: (asked[number], asked[number] & ~failed[number]) for number, name in enumerate(names)}
 
 
 def paired(both: int, lost: int, gained: int, neither: int) -> Row:
@@ -115,10 +115,13 @@ def unpaired(a: Row, b: Row) -> Row:
 
 def mcnemar(lost: int, gained: int) -> float:
     """Two-sided exact p: twice the chance that of all pairs that changed so few, or fewer, went one way by a fair coin."""
-    n = lost + gained
-    all_ways = math.lgamma(n + 1) - n * math.log(2)
-    logs = (all_ways - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(min(lost, gained) + 1))
-    return min(1.0, 2 * math.fsum(map(math.exp, logs)))
+    n, k = lost + gained, min(lost, gained)
+    term = total = math.exp(math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2))
+    while k and term > NEGLIGIBLE * total:  # further ones are smaller still
+        term *= k / (n - k + 1)
+        k -= 1
+        total += term
+    return min(1.0, 2 * total)
 
 
 def correlation(both: int, lost: int, gained: int, neither: int) -> float:
