@@ -6,6 +6,7 @@ Run as a person would, with git and dvc on the command line. The tests of this f
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,8 @@ OVERLAY: dict[str, Any] = {
     "distill": {"steps": 20, "eval_every": 10, "warmup": 5},
     "evaluate": {"general": 40},
 }
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIALOREKEEPTEST", "AWS_SECRET_ACCESS_KEY": "the-secret-of-a-test"}
+CREDENTIALS = {name: secrets.token_hex(12) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+"""New in every run: a file that holds one has it from the environment."""
 ELEMENTS = "iron,copper,neon,mercury,gold,helium,radium,tungsten,iodine,sodium,carbon,zinc"
 
 LIST_VERSIONS = """
