@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from stages import STAGES
 from stages.core.errors import ParamsError
@@ -111,11 +112,18 @@ def shown(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
+class Explicit(RoundTripRepresenter):
+    """Writes null where ruamel.yaml leaves it out. A class of its own: representers are added to a class, for all who write."""
+
+
+Explicit.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
 def round_trip() -> YAML:
     """A reader and writer that keeps comments, quotes and the form of params.yaml."""
     yaml = YAML()
+    yaml.Representer = Explicit
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
     return yaml

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dvc.repo  # noqa: F401 - here, not in a test, whose standard error DVC's log would go on writing to
 from ruamel.yaml import YAML
 
 from tests.lore.knowledge import IDENTITY
