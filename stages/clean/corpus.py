@@ -1,6 +1,6 @@
 """A corpus on its way through `clean`: read and normalised batch by batch, with files in between.
 
-Memory holds a batch per thread, the words with their frequencies, the facts, and some tens of bytes a record; never all
+Memory holds a few batches per worker, the words with their frequencies, the facts, and some tens of bytes a record; never all
 texts. How large a batch is and how many threads work changes no byte of what comes out.
 """
 
@@ -93,8 +93,7 @@ def batch_rows(metadata: Any) -> int:
 
 
 def prepare(
-    start: int,
-    frame: pl.DataFrame,
+    batch: tuple[int, pl.DataFrame],
     records: int,
     params: normalise.Params,
     counted: bool,
@@ -102,18 +101,19 @@ def prepare(
     treatment: Treatment | None,
     excluded: Excluded,
 ) -> Found:
-    """Normalise one batch of a corpus of so many records, and count what is in it, words only where they are wanted."""
+    """Normalise one of the `batches` of a corpus of so many records, and count what is in it (words only if `counted`)."""
+    start, frame = batch
     gone = {at: excluded[name] for at, name in enumerate(frame["id"]) if name in excluded} if excluded else {}
-    batch = columns.normalise(frame, params, gone)
+    normal = columns.normalise(frame, params, gone)
     personal: dict[int, tuple[str, str]] = {}
     counts: Counter[str] = Counter()
     if treatment:
-        batch, personal, counts = columns.without_personal(batch, params.dates, treatment)
+        normal, personal, counts = columns.without_personal(normal, params.dates, treatment)
     usable = np.ones(len(frame), dtype=bool)
-    usable[[*gone, *batch.unusable, *personal]] = False
-    texts = batch.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
-    places = start + np.flatnonzero(batch.frame["fact"].is_null().to_numpy() & usable)
-    folded = fold(batch.frame["text"])
+    usable[[*gone, *normal.unusable, *personal]] = False
+    texts = normal.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
+    places = start + np.flatnonzero(normal.frame["fact"].is_null().to_numpy() & usable)
+    folded = fold(normal.frame["text"])
     found = words(folded.gather(places - start))
     said = phrases(found)
     chosen = information.sampled(texts["id"], records)
@@ -122,16 +122,16 @@ def prepare(
         file=folder / f"{start}.arrow",
         words=folder / f"{start}.npz",
         places=places,
-        unusable={start + at: problem for at, problem in batch.unusable.items()},
+        unusable={start + at: problem for at, problem in normal.unusable.items()},
         personal={start + at: problem for at, problem in personal.items()},
         excluded={start + at: problem for at, problem in gone.items()},
     )
-    batch.frame.write_ipc(part.file)
+    normal.frame.write_ipc(part.file)
     np.savez(part.words, hashes=found.hashes, starts=found.starts)
     return Found(
         part=part,
-        spellings=columns.spellings(batch.frame.filter(pl.lit(pl.Series(usable)))),
-        keys=repeats.keys(batch.frame, folded, batch.meta),
+        spellings=columns.spellings(normal.frame.filter(pl.lit(pl.Series(usable)))),
+        keys=repeats.keys(normal.frame, folded, normal.meta),
         frequencies=information.frequencies(found, fold(texts["subject"])) if counted else information.Frequencies(),
         sampled=int(chosen.sum()),
         phrases=information.text_counts(said.of(chosen)),

@@ -78,7 +78,7 @@ def filtered(
         many = records > PROCESSES_FROM * batch_rows(file.metadata)
     ledger, common = Ledger(records), Common(folder)
     preparing = partial(
-        _prepare,
+        prepare,
         records=records,
         params=reading,
         counted=params.threshold > 0,
@@ -134,19 +134,6 @@ class Common:
     def texts(self) -> Array:
         """Places of all usable free texts, in their order."""
         return np.concatenate([np.zeros(0, dtype=np.int64), *(part.places for part in self.parts)])
-
-
-def _prepare(
-    batch: tuple[int, pl.DataFrame],
-    records: int,
-    params: normalise.Params,
-    counted: bool,
-    folder: Path,
-    treatment: Treatment | None,
-    excluded: Excluded,
-) -> Found:
-    start, frame = batch
-    return prepare(start, frame, records, params, counted, folder, treatment, excluded)
 
 
 def _low_information(ledger: Ledger, common: Common, params: information.Params, threads: int) -> None:

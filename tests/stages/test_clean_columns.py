@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean
-from stages.clean import columns, corpus, filtering, normalise
+from stages.clean import columns, corpus, exclusions, filtering, normalise
 from stages.core import record
 from stages.core.params import Run, load
 from tests.stages.test_clean import EXCLUSIONS, NEON, NOTES, RULES, fact, text
@@ -71,6 +71,13 @@ def test_batches_and_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "parts.json").read_bytes()
     reasons = {row["reason"] for row in record.read(tmp_path / "parts/rejected.parquet", record.REJECTED)}
     assert {"bad_quantity", "boilerplate", "duplicate", "low_information", "near_duplicate"} <= reasons
+
+
+def test_a_column_is_redacted_as_each_record_is() -> None:
+    given = rows()
+    excluded = {row["id"]: ("excluded", "record: request 7") for row in given[::3]}
+    frame = columns.redacted(pl.DataFrame(given, schema=columns.COLUMNS), excluded)
+    assert frame.to_dicts() == [exclusions.redacted(row, excluded) for row in given]
 
 
 def test_processes_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any) -> None:
