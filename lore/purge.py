@@ -21,6 +21,8 @@ def commands(
     """Lines to read and to run, in this order. `raw` are files with places, `in_git` files whose history in git holds it."""
     for file, place in raw:
         yield f"# data/raw/{file}: delete {place} at its origin and here, then: dvc repro"
+    if raw:
+        yield "lore memo --prune 0   # what engines read of pages and recordings is remembered there"
     for model in models:
         if model.trained_on_it is not False:
             why = "" if model.trained_on_it else "  # of none of the versions looked at: see whether it was trained on it"

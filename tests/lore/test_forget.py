@@ -391,6 +391,11 @@ def test_model_versions_to_delete_are_those_not_known_to_be_free_of_it() -> None
     assert said[1].endswith("# of none of the versions looked at: see whether it was trained on it")
 
 
+def test_the_memo_holds_what_sources_say() -> None:
+    said = list(purge.commands([("scans/page-1.png", "page 1, line 5")], [], [], [], [], []))
+    assert [line.startswith("lore memo --prune 0") for line in said] == [False, True]
+
+
 def test_no_model_library_is_loaded_by_a_report() -> None:
     code = "import lore.forget_report, lore.forgotten, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
