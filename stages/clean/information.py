@@ -112,9 +112,15 @@ def sampled(ids: pl.Series, records: int) -> Array:
 
 
 def text_counts(terms: Terms) -> pl.DataFrame:
-    """word, count: in how many texts each term occurs."""
-    words, counts = np.unique(terms.once().hashes, return_counts=True)
-    return pl.DataFrame({"word": words, "count": counts}, schema=COUNTS)
+    """word, count: in how many texts each term occurs; by word."""
+    ordered = pl.DataFrame({"word": terms.hashes, "text": terms.texts.astype(np.uint32)}).sort("word", maintain_order=True)
+    words, texts = ordered["word"].to_numpy(), ordered["text"].to_numpy()
+    first, new = np.ones((2, len(words)), dtype=bool)
+    first[1:] = words[1:] != words[:-1]
+    new[1:] = first[1:] | (texts[1:] != texts[:-1])  # a text's terms follow each other, and so do one term's texts
+    at = np.flatnonzero(first)
+    seen = np.concatenate(([0], np.cumsum(new)))
+    return pl.DataFrame({"word": words[at], "count": np.diff(seen[np.append(at, len(words))])}, schema=COUNTS)
 
 
 def common_phrases(counts: list[pl.DataFrame], texts: int, params: Boilerplate) -> pl.Series:
