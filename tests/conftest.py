@@ -17,10 +17,13 @@ os.environ |= {
 }
 
 import pytest
+from hypothesis import settings
 
 from stages.core.params import Run
 from stages.core.record import fact_id, record_id, write
 
+settings.register_profile("steady", deadline=None)  # what an example takes says more about the machine than about the code
+settings.load_profile("steady")
 DEPENDENCIES_WARN = [
     # peft 0.21 reads an attribute that transformers 5.23 has renamed.
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
