@@ -6,7 +6,7 @@
 From the project's root, on a machine with nothing else to do. The harness makes the corpus (real texts recombined, with planted
 copies and menus), runs one command after the other on it, watches time and memory of its processes, and counts what it kept. The
 recipe (pandas, scikit-learn, rules row by row, datasketch), datatrove and Data-Juicer are installed in environments of their own
-below `--work` on first use (2 GB); with 200 MB and two cores all takes a quarter of an hour. The first line of the table is what the
+below `--work` on first use (2 GB); 200 MB on two cores take a quarter of an hour. The first line of the table is what the
 others are compared with: `clean` with dates and four units rewritten.
 """
 
