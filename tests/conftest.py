@@ -56,6 +56,12 @@ def own_memo(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     return folder
 
 
+@pytest.fixture(autouse=True)
+def own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As wide as is usual: a terminal, or who runs tests side by side, may say another width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def run_params() -> Run:
     """The `run` section of tests."""
