@@ -1,9 +1,10 @@
 """Speech in sound files: WAV, FLAC and what else libsndfile reads.
 
-A unit is an utterance: speech without a pause of a second or more, of 30 seconds at most (a longer one is cut where it is quiet).
-Where speech is, the detector of WebRTC says that pocketsphinx brings along. Its place is the time in seconds, as media fragments
-write it (www.w3.org/TR/media-frags): `talk.flac#t=0.0,4.2`. What was recognised with less confidence than asked for, nothing at
-all, and a file without speech are set aside. Samples are read block by block; what is kept of an hour is 115 MB.
+An utterance is speech without a pause of a second or more, of 30 seconds at most (a longer one is cut where it is quiet). Where
+speech is, the detector of WebRTC says that pocketsphinx brings along. A unit is an utterance or, where the engine tells sentences
+apart, as Whisper does, a sentence of it. Its place is the time in seconds, as media fragments (www.w3.org/TR/media-frags) write
+it: `talk.flac#t=0.0,4.2`. What was recognised with less confidence than asked for, nothing at all, and a file without speech are
+set aside. Samples are read block by block; what is kept of an hour is 115 MB.
 """
 
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ class Audio:
         return speech.engine_version(self.engine, self.model, self.revision)
 
     def units(self, path: Path) -> Iterator[Unit]:
-        """Utterances. Raises InputError where the file cannot be read, or the model cannot be had."""
+        """Utterances or sentences. Raises InputError where the file cannot be read, or the model cannot be had."""
         # Remembered is what the engine hears, so that another `min_confidence` or a new name of the file costs no recognition.
         arguments = (self.engine, self.model, self.revision, self.lang)
         items = memo.remembered(heard, path, *arguments, engine=self.engine_version())
@@ -78,7 +79,7 @@ class Audio:
 
 
 def heard(path: Path, engine: str, model: str | None, revision: str | None, lang: str) -> Iterator[Any]:
-    """As JSON can hold it: the length in seconds, then of every utterance start and end in seconds, text and confidence.
+    """As JSON can hold it: the length in seconds, then of every text start and end in seconds, itself and confidence.
 
     Raises InputError where the file cannot be read, or the model cannot be had.
     """
@@ -86,8 +87,8 @@ def heard(path: Path, engine: str, model: str | None, revision: str | None, lang
     recognise = speech.engine(engine, model, revision, lang)
     yield len(samples) / RATE
     for first, end in utterances(is_speech(samples), PAUSE, MARGIN, LONGEST):
-        text, confidence = recognise(samples[first * FRAME : end * FRAME])
-        yield first * FRAME / RATE, min(end * FRAME, len(samples)) / RATE, text, confidence
+        for start, stop, text, confidence in recognise(samples[first * FRAME : end * FRAME]):
+            yield (first * FRAME + start) / RATE, (first * FRAME + stop) / RATE, text, confidence
 
 
 def samples_of(path: Path) -> Any:

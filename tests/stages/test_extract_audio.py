@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from stages.extract.audio import Audio, is_speech, samples_of, utterances
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "speech_clips"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
-Heard = Callable[[Any], tuple[str, float]]
 
 
 def shape(**settings: Any) -> dict[str, Any]:
@@ -51,9 +49,9 @@ def humming(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """What the engine says of each utterance, in turn; a frame with a hum is speech."""
     said: list[tuple[str, float]] = []
 
-    def engine(*_: Any) -> Heard:
+    def engine(*_: Any) -> speech.Recognise:
         turns = iter(said)
-        return lambda samples: next(turns)
+        return lambda samples: [(0, len(samples), *next(turns))]
 
     monkeypatch.setattr(speech, "engine", engine)
     monkeypatch.setattr(
@@ -159,8 +157,13 @@ def test_all_speech_is_in_one_utterance(voiced: list[bool], pause: int, longest:
     ("settings", "message"),
     [
         ({"lang": "zh"}, "engine: pocketsphinx knows English alone, `lang` is 'zh'; set engine: whisper"),
-        ({"model": "x"}, "model: pocketsphinx brings its own; remove it, or set engine: whisper"),
+        ({"model": "x"}, "model: pocketsphinx brings its own model; remove it, or set engine: whisper"),
+        ({"revision": "x"}, "revision: pocketsphinx brings its own model; remove it, or set engine: whisper"),
         ({"engine": "whisper"}, "model: missing; write the path of a Whisper folder, or a name on the hub"),
+        ({"engine": "whisper", "model": "a/b/c"}, "model: 'a/b/c' is no folder and no name on the hub; write one of the two"),
+        ({"engine": "whisper", "model": "./a"}, "model: './a' is no folder and no name on the hub; write one of the two"),
+        ({"engine": "whisper", "model": "."}, "model: .: no safetensors here"),
+        ({"engine": "whisper", "model": ".", "revision": "0" * 40}, "revision: a folder is pinned by its content; remove it"),
         ({"engine": "whisper", "model": "a/b"}, "revision: 'a/b' is no folder, and a hub model needs a full commit hash"),
         (
             {"engine": "whisper", "model": "a/b", "revision": "main"},
@@ -176,78 +179,13 @@ def test_wrong_settings_are_told_before_anything_is_read(tmp_path: Path, setting
         extract.files_of(params, tmp_path)
 
 
-def test_a_hub_model_that_was_not_fetched_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    message = r"a/b at revision 0{40} is not on this machine, and extract fetches nothing; fetch it once: HF_HUB_OFFLINE=0 hf"
-    with pytest.raises(InputError, match=message):
-        speech.folder_of("a/b", "0" * 40)
-
-
-def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
-    with pytest.raises(InputError, match="no safetensors here, and weights in other formats are not loaded; convert the model"):
-        speech.folder_of(str(tmp_path), None)
-    (tmp_path / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"cannot be loaded as a Whisper model: .*; check `model`"):
-        speech.whisper(speech.folder_of(str(tmp_path), None), "en")
-
-
-@pytest.fixture(scope="module")
-def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random Whisper, 16 wide, and a byte-level tokenizer."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import (
-        GenerationConfig,
-        PreTrainedTokenizerFast,
-        WhisperConfig,
-        WhisperFeatureExtractor,
-        WhisperForConditionalGeneration,
-    )
-
-    folder = tmp_path_factory.mktemp("whisper")
-    special = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|zh|>", "<|transcribe|>", "<|notimestamps|>"]
-    names = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *special]
-    end, start, en, zh, transcribe, no_times = range(256, 262)
-    tokenizer = Tokenizer(models.BPE(vocab={name: i for i, name in enumerate(names)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(special)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=special[0], pad_token=special[0]).save_pretrained(folder)
-    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "num_mel_bins": 80, "max_target_positions": 448}
-    tokens = {"pad_token_id": end, "bos_token_id": end, "eos_token_id": end, "decoder_start_token_id": start}
-    model = WhisperForConditionalGeneration(WhisperConfig(vocab_size=262, **sizes, **heads, **tokens))
-    model.generation_config = GenerationConfig(
-        **tokens, is_multilingual=True, lang_to_id={"<|en|>": en, "<|zh|>": zh}, task_to_id={"transcribe": transcribe},
-        no_timestamps_token_id=no_times, return_timestamps=False,
-    )  # fmt: skip
-    model.save_pretrained(folder)
-    return folder
-
-
-def test_whisper_hears_something_and_the_same_twice(tiny_whisper: Path) -> None:
-    noise = (numpy.random.default_rng(0).normal(0, 0.1, 48_000) * 32767).astype("int16")
-    recognise = speech.whisper(tiny_whisper, "en")
-    text, confidence = recognise(noise)
-    assert 0 < confidence < 0.1  # its weights are random, over 262 tokens
-    assert "<|" not in text
-    assert recognise(numpy.zeros(48_000, "int16")) is not None
-    assert recognise(noise) == (text, confidence)
-    speech.whisper.cache_clear()
-    assert speech.whisper(tiny_whisper, "en")(noise) == (text, confidence)
-
-
-def test_whisper_is_told_apart_by_its_weights(tiny_whisper: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny_whisper, tmp_path / "other")
-    (tmp_path / "other/extra.json").write_text("{}")
-    one, two = (speech.engine_version("whisper", str(path), None) for path in (tiny_whisper, tmp_path / "other"))
-    assert one.startswith(f"whisper {tiny_whisper} sha256 ")
-    assert ", transformers 5." in one
-    assert one.split(" sha256 ")[1] != two.split(" sha256 ")[1]
-    assert speech.engine_version("pocketsphinx", None, None).startswith("pocketsphinx 5.")
+def test_what_an_engine_tells_apart_in_an_utterance_is_a_unit_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [(0, 16_000, "Iron melts.", 0.9), (16_160, 38_400, "Tin cries.", 0.3)]
+    monkeypatch.setattr(speech, "engine", lambda *_: lambda samples: said)
+    monkeypatch.setattr(audio, "is_speech", lambda samples: [bool(samples[at]) for at in range(100, len(samples), 480)])
+    first, second = source().units(sounds(tmp_path / "a.wav", (1, False), (2, True)))
+    assert (first.place, first.get("text"), first.get("start"), first.get("end")) == ("t=0.7,1.7", "Iron melts.", "0.7", "1.7")
+    assert (second.place, second.reason) == ("t=1.7,3.1", "low_confidence")
 
 
 def test_pocketsphinx_forgets_what_it_heard_before() -> None:

@@ -22,7 +22,7 @@ from stages import extract
 from stages.core import fingerprint, memo
 from stages.core.errors import InputError
 from stages.core.params import Run, parse
-from stages.extract import audio, pages, pdf, speech
+from stages.extract import audio, checkpoint, pages, pdf, speech
 from stages.extract.pages import Line
 from stages.extract.unit import Unit
 
@@ -256,11 +256,19 @@ def recognised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def engine(name: str, model: str | None, revision: str | None, lang: str) -> speech.Recognise:
         asked.append(name)
-        return lambda samples: (f"{name} {lang} {abs(samples).max()}", 0.6)
+        return lambda samples: [(0, len(samples), f"{name} {lang} {abs(samples).max()}", 0.6)]
 
     monkeypatch.setattr(speech, "engine", engine)
     monkeypatch.setattr(audio, "is_speech", lambda samples: [True] * (len(samples) // audio.FRAME))
     return asked
+
+
+def checkpoint_in(folder: Path) -> Path:
+    """A folder with the names of a checkpoint's files."""
+    folder.mkdir()
+    for name in ("model.safetensors", *checkpoint.NEEDED):
+        (folder / name).write_bytes(b"one")
+    return folder
 
 
 def hum(path: Path, *, loud: float = 0.5, seconds: float = 1.0) -> Path:
@@ -288,9 +296,7 @@ def test_silence_is_remembered_as_such(tmp_path: Path, recognised: list[str]) ->
 def test_a_recording_is_heard_again_after_a_change(
     tmp_path: Path, recognised: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, model = hum(tmp_path / "a.wav"), tmp_path / "model"
-    model.mkdir()
-    (model / "model.safetensors").write_bytes(b"one")
+    path, model = hum(tmp_path / "a.wav"), checkpoint_in(tmp_path / "model")
     whisper = {"engine": "whisper", "model": str(model)}
 
     def heard(**changed: str) -> str | None:
@@ -303,6 +309,10 @@ def test_a_recording_is_heard_again_after_a_change(
     assert heard(**whisper) == "whisper en 8192"
     assert heard(**whisper, lang="zh") == "whisper zh 8192"
     assert recognised == ["pocketsphinx"] * 2 + ["whisper"] * 2
+    (model / ".cache").mkdir()
+    (model / ".cache/fetched.json").write_text("just now")  # as `hf download` leaves it
+    assert heard(**whisper) == "whisper en 8192"
+    assert recognised == ["pocketsphinx"] * 2 + ["whisper"] * 2
     (model / "model.safetensors").write_bytes(b"another")
     assert [heard(**whisper), heard(**whisper)] == ["whisper en 8192"] * 2
     assert recognised == ["pocketsphinx"] * 2 + ["whisper"] * 3
@@ -313,9 +323,8 @@ def test_a_recording_is_heard_again_after_a_change(
 
 def test_a_model_is_hashed_once_for_all_files(tmp_path: Path, recognised: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[Path] = []
-    monkeypatch.setattr(speech, "sha256_of_folder", lambda folder: hashed.append(folder) or "0" * 64)
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model/model.safetensors").write_bytes(b"one")
+    monkeypatch.setattr(checkpoint, "sha256_of", lambda folder: hashed.append(folder) or "0" * 64)
+    checkpoint_in(tmp_path / "model")
     (tmp_path / "raw").mkdir()
     for number in range(3):
         hum(tmp_path / f"raw/{number}.wav", loud=0.2 + number / 10)
