@@ -1,10 +1,10 @@
 """How well does an engine hear real speech? Word error rate against the transcript beside each clip, and how sure it was.
 
-    PYTHONPATH=. python docs/experiments/speech.py <folder of clips, each with its .txt> [<Whisper folder>]
+    PYTHONPATH=. python docs/experiments/speech.py <folder of clips, each with its .txt> [<Whisper folder> [<language>]]
 
-WER = edit distance over words / words of the transcript, both in lower case without punctuation, `mister` written `mr`. Nothing
-is tuned: pocketsphinx with the model of its package, or a Whisper folder. Every clip is read as extract reads it, with no
-confidence asked for; a clip in another language than English shows what an English model makes of it.
+WER = edit distance over words / words of the transcript, both in lower case without punctuation, `mister` written `mr`; a Chinese
+character is a word. Nothing is tuned: pocketsphinx with the model of its package, or a Whisper folder. Every clip is read as
+extract reads it, as of that language (English), with no confidence asked for; a clip in another one shows what becomes of it.
 """
 
 import os
@@ -35,7 +35,8 @@ def measure() -> None:
     """Print the table."""
     runtime.prepare(read_section("run", Run))
     folder, model = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
-    source = Audio("audio", "clips", "*", "en", Mapping(text="text"), "whisper" if model else "pocketsphinx", model, None, 0.0)
+    lang = sys.argv[3] if len(sys.argv) > 3 else "en"
+    source = Audio("audio", "clips", "*", lang, Mapping(text="text"), "whisper" if model else "pocketsphinx", model, None, 0.0)
     print("| clip | words | WER | confidence | s | heard |\n|---|---|---|---|---|---|")
     errors = words = 0
     for clip in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
@@ -46,24 +47,26 @@ def measure() -> None:
         heard = [word for unit in units for word in normal(unit.raw)]
         sure = ", ".join(f"{confidence:.2f}" for confidence in confidences(source, clip))
         wrong = distance.edit_distance(heard, truth)
-        if all(word.isascii() for word in truth):
+        own = bool(truth) and truth[0].isascii() == (lang != "zh")
+        if own:
             errors, words = errors + wrong, words + len(truth)
-        rate = f"{wrong / len(truth):.2f}" if truth and truth[0].isascii() else ""
+        rate = f"{wrong / len(truth):.2f}" if own else ""
         said = " ".join(heard) or "; ".join(unit.evidence for unit in units)
         print(f"| {clip.name} | {len(truth)} | {rate} | {sure} | {seconds:.1f} | {said} |", flush=True)
-    print(f"| all English | {words} | {errors / words:.2f} | | | |\n{source.engine_version()}")
+    print(f"| all in {lang} | {words} | {errors / words:.2f} | | | |\n{source.engine_version()}")
 
 
 def confidences(source: Audio, clip: Path) -> list[float]:
     """What the engine says of each utterance: a source that asks for certainty tells it."""
-    strict = Audio("audio", "clips", "*", "en", source.map, source.engine, source.model, None, 1.0)
+    strict = Audio("audio", "clips", "*", source.lang, source.map, source.engine, source.model, None, 1.0)
     found = (re.search(r"confidence ([\d.]+)", unit.evidence) for unit in strict.units(clip))
     return [float(match[1]) for match in found if match]
 
 
 def normal(text: str) -> list[str]:
-    """Words, in lower case without punctuation."""
-    return [{"mister": "mr"}.get(word, word) for word in re.findall(r"[\w']+", text.casefold())]
+    """Words and Chinese characters, in lower case without punctuation."""
+    found = re.findall(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+(?:'\w+)*", text.casefold())
+    return [{"mister": "mr"}.get(word, word) for word in found]
 
 
 if __name__ == "__main__":

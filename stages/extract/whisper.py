@@ -3,7 +3,8 @@
 It hears an utterance with timestamps. A text ends at the first of them that ends a sentence, so it is whole and has its own
 seconds. Where a window says more than the decoder holds, it is heard on from the last timestamp, as in section 3.8 of the paper;
 what was said before is no prompt. A checkpoint without timestamps gives one text per utterance. The confidence of a text is the
-geometric mean of its tokens' probabilities, and 0 where the decoder comes to no end: so Whisper repeats itself where it is lost.
+geometric mean of its tokens' probabilities, and 0 where it says the same again and again or comes to no end, as Whisper does,
+and with certainty, where it is lost.
 """
 
 import math
@@ -25,6 +26,8 @@ SHORTEST = RATE
 LONGEST = 224
 """Tokens of a window: half of what Whisper's decoder holds, as in the paper."""
 SENTENCE = re.compile(r"""[.!?。！？…]["'”’」』)）]*$""")
+REPEATS = 0.5
+"""Least share of a text's triples of tokens that differ from each other: what is said three times over has a third."""
 Heard = tuple[int, int, str, float]
 """First sample, the one behind the last, text, and confidence in [0, 1], to two digits."""
 
@@ -87,7 +90,7 @@ def recogniser(folder: Path, lang: str, state: State = ()) -> Callable[[Any], li
 def load(folder: Path) -> tuple[Any, Any, Any]:
     """Model, tokenizer and what makes its input from samples. Raises InputError."""
     from safetensors import SafetensorError
-    from transformers import AutoFeatureExtractor, AutoTokenizer, WhisperForConditionalGeneration
+    from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # it warns of settings that checkpoints bring along
@@ -97,7 +100,7 @@ def load(folder: Path) -> tuple[Any, Any, Any]:
     try:
         model, told = WhisperForConditionalGeneration.from_pretrained(folder, **weights, **safe)
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-        features = AutoFeatureExtractor.from_pretrained(folder, **safe)
+        features = WhisperFeatureExtractor.from_pretrained(folder, **safe)
     except (OSError, ValueError, RuntimeError, TypeError, AttributeError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"extract: {folder} cannot be loaded as a Whisper model: {reason}; check `model`") from None
@@ -110,7 +113,7 @@ def load(folder: Path) -> tuple[Any, Any, Any]:
 def language(settings: Any, lang: str, folder: Path) -> dict[str, str]:
     """What tells the decoder which language it hears. Raises InputError where the checkpoint does not know it."""
     multilingual = getattr(settings, "is_multilingual", False)
-    known = sorted(name.strip("<|>") for name in settings.lang_to_id) if multilingual else ["en"]
+    known = sorted(name.strip("<|>") for name in getattr(settings, "lang_to_id", {})) if multilingual else ["en"]
     if lang not in known:
         raise InputError(
             f"extract: {folder} does not know the language {lang!r}, its generation_config.json says {' '.join(known)}; "
@@ -127,7 +130,8 @@ def parted(said: Said, begin: int, length: int, text_of: Callable[[list[int]], s
     start = last = closed = 0  # the first sample of the words, the last timestamp, and how many words it closes
 
     def text(end: int, count: int, sure: bool = True) -> Heard:
-        confidence = math.exp(math.fsum(logprobs[:count]) / count) if sure and count else 0.0
+        sure = sure and count > 0 and not repeats(words[:count])
+        confidence = math.exp(math.fsum(logprobs[:count]) / count) if sure else 0.0
         return min(start, end), end, text_of(words[:count]), round(confidence, 2)
 
     for token, logprob in zip(said.tokens, said.logprobs, strict=True):
@@ -151,3 +155,9 @@ def parted(said: Said, begin: int, length: int, text_of: Callable[[list[int]], s
     else:
         rest, heard = text(last, closed), last
     return [item for item in (*found, rest) if item[2]], heard
+
+
+def repeats(tokens: list[int]) -> bool:
+    """Whether a text says the same again and again."""
+    triples = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+    return len(set(triples)) < REPEATS * len(triples)

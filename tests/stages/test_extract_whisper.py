@@ -195,6 +195,13 @@ def test_what_comes_to_no_end_is_not_trusted(tokens: list[int]) -> None:
     assert (end, sure, text.startswith("iron iron")) == (160_000, 0.0, True)
 
 
+def test_what_is_said_again_and_again_is_not_trusted() -> None:
+    for times, sure in ((1, 0.9), (2, 0.9), (3, 0.0), (30, 0.0)):
+        tokens = [at(0), *[1, 3, 1, 2] * times, at(6)]
+        ((_, _, _, found),) = parted(Said(tokens, [-0.105] * len(tokens), ended=True), 100, 160_000, text_of)[0]
+        assert found == sure
+
+
 @st.composite
 def saids(draw: st.DrawFn) -> tuple[Said, int]:
     """What a decoder may say: words, and timestamps that never go back."""
