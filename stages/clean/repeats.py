@@ -11,6 +11,7 @@ that stays.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -61,28 +62,50 @@ def signatures(phrases: Terms) -> Array:
     return np.array(found.to_rows(), dtype=np.uint32).reshape(-1, BANDS * ROWS)
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Signatures of some texts that follow each other, in two files of NumPy's format."""
+
+    values: Path
+    """uint32 [texts, BANDS · ROWS]."""
+    bands: Path
+    """uint64 [BANDS, texts]: 64 bits for the values of each band."""
+    texts: int
+
+
+def store(signatures: Array, values: Path, bands: Path) -> None:
+    """Write the two files of `Stored`."""
+    np.save(values, signatures)
+    np.save(bands, [_band_keys(signatures[:, band * ROWS : (band + 1) * ROWS]) for band in range(BANDS)])
+
+
 class Signatures:
     """Signatures of a corpus, in files: one is read for a band or for a chunk of texts, never the whole."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` must be there and be empty."""
-        self.whole = folder / "signatures"
-        self.bands = [folder / f"band-{band}" for band in range(BANDS)]
-        for path in (self.whole, *self.bands):
-            path.touch()
+    def __init__(self) -> None:
+        """None yet."""
+        self.files: list[Stored] = []
+        self.ends = [0]
 
-    def append(self, signatures: Array) -> None:
+    def append(self, stored: Stored) -> None:
         """Add those of the next texts."""
-        with self.whole.open("ab") as file:
-            signatures.tofile(file)
-        for band, path in enumerate(self.bands):
-            with path.open("ab") as file:
-                _band_keys(signatures[:, band * ROWS : (band + 1) * ROWS]).tofile(file)
+        self.files.append(stored)
+        self.ends.append(self.ends[-1] + stored.texts)
 
     def of(self, texts: Array) -> Array:
-        """Signatures of some texts. The file is mapped for this call alone, so that its pages do not stay in memory."""
-        mapped: Array = np.memmap(self.whole, dtype=np.uint32, mode="r").reshape(-1, BANDS * ROWS)
-        return np.array(mapped[texts])
+        """Signatures of some texts. Files are mapped for this call alone, so that their pages do not stay in memory."""
+        found = np.empty((len(texts), BANDS * ROWS), dtype=np.uint32)
+        owners = np.searchsorted(self.ends, texts, side="right") - 1
+        order = np.argsort(owners, kind="stable")
+        for run in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1) if len(texts) else ():
+            owner = owners[run[0]]
+            found[run] = np.load(self.files[owner].values, mmap_mode="r")[texts[run] - self.ends[owner]]
+        return found
+
+    def band(self, number: int) -> Array:
+        """64 bits for the values of one band, of all texts."""
+        found = [np.load(stored.bands, mmap_mode="r")[number] for stored in self.files]
+        return np.concatenate([np.zeros(0, dtype=np.uint64), *found])
 
     def alike(self, alive: Array, similarity: float) -> tuple[Array, Array, Array]:
         """Those of the texts `alive` that are like an earlier one that stays, which one, and how much, float64."""
@@ -97,8 +120,8 @@ class Signatures:
         _, group = connected_components(coo_matrix(edges, shape=(len(texts), len(texts))), directed=False)
         order = np.argsort(group, kind="stable")
         cuts = np.flatnonzero(np.diff(group[order])) + 1
-        found = [loser for members in np.split(texts[order], cuts) for loser in self._losers(members, similarity)]
-        losers = sorted(found)
+        groups = self._signed(np.split(texts[order], cuts))
+        losers = sorted(loser for members, signatures in groups for loser in _losers(members, signatures, similarity))
         return (
             np.array([loser for loser, _, _ in losers], dtype=np.int64),
             np.array([winner for _, winner, _ in losers], dtype=np.int64),
@@ -109,8 +132,8 @@ class Signatures:
         """Pairs of texts, the earlier one first, that share a band and are alike."""
         texts = np.flatnonzero(alive)
         pairs = np.zeros((2, 0), dtype=np.int64)
-        for path in self.bands:
-            band = np.fromfile(path, dtype=np.uint64)[texts]
+        for number in range(BANDS):
+            band = self.band(number)[texts]
             order = np.argsort(band, kind="stable")
             same = np.flatnonzero(band[order][1:] == band[order][:-1])
             found = np.stack([texts[order[same]], texts[order[same + 1]]])
@@ -121,14 +144,25 @@ class Signatures:
             good[start : start + CHUNK] = (left == right).mean(axis=1) >= similarity
         return pairs[0, good], pairs[1, good]
 
-    def _losers(self, members: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
-        """Text, the earlier one that it is like, and how much; `members` are a group in their order."""
-        rest, signatures = members, self.of(members)
-        while len(rest) > 1:
-            share = (signatures[1:] == signatures[0]).mean(axis=1)
-            like = share >= similarity
-            yield from ((int(text), int(rest[0]), float(much)) for text, much in zip(rest[1:][like], share[like], strict=True))
-            rest, signatures = rest[1:][~like], signatures[1:][~like]
+    def _signed(self, groups: list[Array]) -> Iterator[tuple[Array, Array]]:
+        """Each group with the signatures of its members, which are read for many groups at once."""
+        sizes = np.cumsum([0, *map(len, groups)])
+        start = 0
+        while start < len(groups):
+            stop = max(start + 1, int(np.searchsorted(sizes, sizes[start] + CHUNK, side="right")) - 1)
+            signatures = self.of(np.concatenate(groups[start:stop]))
+            yield from zip(groups[start:stop], np.split(signatures, sizes[start + 1 : stop] - sizes[start]), strict=True)
+            start = stop
+
+
+def _losers(members: Array, signatures: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
+    """Text, the earlier one that it is like, and how much; `members` are a group in their order."""
+    rest = members
+    while len(rest) > 1:
+        share = (signatures[1:] == signatures[0]).mean(axis=1)
+        like = share >= similarity
+        yield from ((int(text), int(rest[0]), float(much)) for text, much in zip(rest[1:][like], share[like], strict=True))
+        rest, signatures = rest[1:][~like], signatures[1:][~like]
 
 
 def _band_keys(rows: Array) -> Array:
