@@ -51,8 +51,10 @@ def nodes(client_port: int) -> Iterator[str]:
     runtime.prepare_ray(alone=True)
     from ray.cluster_utils import Cluster
 
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        sizes = {"num_cpus": 1, "object_store_memory": 100 << 20, "temp_dir": folder}
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)  # where the address `auto` is found, once there is its folder
+        (Path(folder) / "ray").mkdir()
+        sizes = {"num_cpus": 1, "object_store_memory": 100 << 20}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the log files of its client server open
             made = Cluster(True, head_node_args=sizes | {"include_dashboard": False, "ray_client_server_port": client_port})
@@ -164,8 +166,9 @@ def test_a_killed_worker_changes_nothing(corpus_folder: Path, nodes: str, monkey
 
 
 def test_results_come_in_order_and_errors_as_they_are(nodes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del nodes
     monkeypatch.setattr(cluster, "RETRIES", 0)
-    with engine_of(of_ray(nodes), tmp_path) as engine:
+    with engine_of(of_ray("auto"), tmp_path) as engine:
         taken: list[int] = []
         results = engine.in_order(partial(divmod, 100), (taken.append(number) or number for number in range(1, 30)))
         assert [next(results) for _ in range(3)] == [(100, 0), (50, 0), (33, 1)]
