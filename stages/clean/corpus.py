@@ -163,7 +163,7 @@ def prepare(
         piece=piece,
         file=folder / f"{start}.arrow",
         words=folder / f"{start}.words.npz",
-        signatures=repeats.Stored(folder / f"{start}.signatures.npy", folder / f"{start}.bands.npy", len(places)),
+        signatures=repeats.Stored(folder / f"{start}.signatures.npy", folder / f"{start}.bands", len(places)),
         places=places,
         unusable={start + at: problem for at, problem in normal.unusable.items()},
         personal={start + at: problem for at, problem in personal.items()},

@@ -202,7 +202,9 @@ def _below(ledger: Ledger, reason: Reason, texts: Array, scores: Array, least: f
 def _repeats(ledger: Ledger, common: Common, params: information.Params) -> None:
     """Set aside what repeats an earlier record that stays."""
     keys = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *common.keys])
+    common.keys.clear()  # of a large corpus they would stand in memory twice
     later, first = repeats.earlier(keys, ledger.alive)
+    del keys
     ledger.sift(Reason("filter", "duplicate", "same as record {other}"), later, others=first)
     if params.near_duplicates is not None:
         texts = common.texts

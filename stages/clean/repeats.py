@@ -23,6 +23,8 @@ BANDS, ROWS = 24, 5
 SEED = 42
 CHUNK = 1 << 16
 """Pairs or texts whose signatures are held at a time."""
+COMPARED = 1 << 20
+"""About how many records' keys are compared at a time."""
 
 
 def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
@@ -40,11 +42,18 @@ def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
 
 
 def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
-    """Those of the records `alive` that repeat an earlier one of them, and which."""
+    """Those of the records `alive` that repeat an earlier one of them, and which. They are compared in lots, for memory, of which
+    one holds all records of a key.
+    """
     rows = np.flatnonzero(alive)
-    frame = pl.DataFrame({"row": rows, "a": keys[rows, 0], "b": keys[rows, 1]})
-    frame = frame.with_columns(pl.col("row").min().over("a", "b").alias("first")).filter(pl.col("row") != pl.col("first"))
-    return frame["row"].to_numpy(), frame["first"].to_numpy()
+    lots = (keys[rows, 0] % np.uint64(1 + len(rows) // COMPARED)).astype(np.uint16)
+    rows = rows[np.argsort(lots, kind="stable")]
+    found = []
+    for chosen in np.split(rows, np.cumsum(np.bincount(lots))):
+        frame = pl.DataFrame({"row": chosen, "a": keys[chosen, 0], "b": keys[chosen, 1]})
+        found.append(frame.select("row", first=pl.col("row").min().over("a", "b")).filter(pl.col("row") != pl.col("first")))
+    repeated = pl.concat(found).sort("row")
+    return repeated["row"].to_numpy(), repeated["first"].to_numpy()
 
 
 def of_questions(phrases: Terms, questions: pl.Series) -> Terms:
@@ -64,19 +73,19 @@ def signatures(phrases: Terms) -> Array:
 
 @dataclass(frozen=True)
 class Stored:
-    """Signatures of some texts that follow each other, in two files of NumPy's format."""
+    """Signatures of some texts that follow each other, in two files."""
 
     values: Path
-    """uint32 [texts, BANDS · ROWS]."""
+    """uint32 [texts, BANDS · ROWS], in NumPy's format."""
     bands: Path
-    """uint64 [BANDS, texts]: 64 bits for the values of each band."""
+    """uint64 [BANDS, texts], nothing but the bytes: 64 bits for the values of each band."""
     texts: int
 
 
 def store(signatures: Array, values: Path, bands: Path) -> None:
     """Write the two files of `Stored`."""
     np.save(values, signatures)
-    np.save(bands, [_band_keys(signatures[:, band * ROWS : (band + 1) * ROWS]) for band in range(BANDS)])
+    np.array([_band_keys(signatures[:, band * ROWS : (band + 1) * ROWS]) for band in range(BANDS)]).tofile(bands)
 
 
 class Signatures:
@@ -104,8 +113,11 @@ class Signatures:
 
     def band(self, number: int) -> Array:
         """64 bits for the values of one band, of all texts."""
-        found = [np.load(stored.bands, mmap_mode="r")[number] for stored in self.files]
-        return np.concatenate([np.zeros(0, dtype=np.uint64), *found])
+        found = np.empty(self.ends[-1], dtype=np.uint64)
+        for stored, start in zip(self.files, self.ends, strict=False):
+            offset = number * stored.texts * found.itemsize
+            found[start : start + stored.texts] = np.fromfile(stored.bands, np.uint64, stored.texts, offset=offset)
+        return found
 
     def alike(self, alive: Array, similarity: float) -> tuple[Array, Array, Array]:
         """Those of the texts `alive` that are like an earlier one that stays, which one, and how much, float64."""
@@ -135,7 +147,8 @@ class Signatures:
         for number in range(BANDS):
             band = self.band(number)[texts]
             order = np.argsort(band, kind="stable")
-            same = np.flatnonzero(band[order][1:] == band[order][:-1])
+            band = band[order]
+            same = np.flatnonzero(band[1:] == band[:-1])
             found = np.stack([texts[order[same]], texts[order[same + 1]]])
             pairs = np.unique(np.concatenate([pairs, found], axis=1), axis=1)
         good = np.zeros(pairs.shape[1], dtype=bool)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.clean import repeats
 from stages.clean.repeats import BANDS, ROWS, Signatures, Stored, earlier, of_questions, signatures, store
 from stages.clean.terms import Terms, fold, phrases, words
 
@@ -27,7 +28,7 @@ def stored(folder: Path, *batches: np.ndarray) -> Signatures:  # type: ignore[ty
     """Signatures of a corpus of these batches."""
     found = Signatures()
     for number, batch in enumerate(batches):
-        files = Stored(folder / f"{number}.npy", folder / f"{number}.bands.npy", len(batch))
+        files = Stored(folder / f"{number}.npy", folder / f"{number}.bands", len(batch))
         store(batch, files.values, files.bands)
         found.append(files)
     return found
@@ -96,10 +97,12 @@ def test_as_comparing_all_pairs_finds_them(texts: list[str], step: int) -> None:
     assert all(first in stay for _, first in found)
 
 
-@given(st.lists(st.integers(0, 4), max_size=30), st.data())
-def test_earlier_is_the_first_that_is_alive(values: list[int], data: st.DataObject) -> None:
+@given(st.lists(st.integers(0, 4), max_size=30), st.integers(1, 9), st.data())
+def test_earlier_is_the_first_that_is_alive(values: list[int], compared: int, data: st.DataObject) -> None:
     alive = np.array(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))), dtype=bool)
-    later, first = earlier(np.array([(value, value * 7) for value in values], dtype=np.uint64).reshape(-1, 2), alive)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repeats, "COMPARED", compared)
+        later, first = earlier(np.array([(value, value * 7) for value in values], dtype=np.uint64).reshape(-1, 2), alive)
     seen: dict[int, int] = {}
     expected = {}
     for row, value in enumerate(values):
