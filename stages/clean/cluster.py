@@ -16,7 +16,7 @@ import platform
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
@@ -93,10 +93,11 @@ class Ray:
 
     def _give_up(self, under_way: list[Any]) -> None:
         """Stop what nobody waits for any more: it would write into a folder that is about to go."""
-        for task in under_way:
-            self.ray.cancel(task, force=True)
-        if under_way:
-            self.ray.wait(under_way, num_returns=len(under_way), timeout=PATIENCE)
+        with suppress(self.ray.exceptions.RayError, OSError):  # the connection may be what was lost
+            for task in under_way:
+                self.ray.cancel(task, force=True)
+            if under_way:
+                self.ray.wait(under_way, num_returns=len(under_way), timeout=PATIENCE)
 
 
 def call(shared: tuple[Callable[[Any], Any], Demand | None], item: Any) -> Any:

@@ -34,6 +34,7 @@ from tests.stages.test_clean_columns import rows
 
 LOCAL = Run(1, 1, "avx2", "cpu")
 ADDRESS = "Write to anna.smith@example.org about it, or to the office on the third floor."
+FORGOTTEN = "Whoever asked for it may have this sentence forgotten, wherever it stands."
 WITH_PERSONAL = dataclasses.replace(PARAMS, personal=Personal(actions={"email": "replace"}))
 PATIENCE = 60
 
@@ -65,12 +66,12 @@ def nodes(client_port: int) -> Iterator[str]:
 
 @pytest.fixture
 def corpus_folder(tmp_path: Path) -> Path:
-    """What extract writes, with an address and an exclusion."""
-    given = [*rows(), text(ADDRESS), text(f"{ADDRESS} Ask for Anna.")]
+    """What extract writes, with an address, and an exclusion that holds for another batch as well."""
+    given = [text(FORGOTTEN), *rows(), text(ADDRESS), text(f"{ADDRESS} Ask for Anna."), text(FORGOTTEN, None, 1)]
     record.write(tmp_path / "in/records.parquet", given)
     record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
     (tmp_path / "in/sources.json").write_text("[]")
-    named = {kind: [] for kind in ("facts", "subjects", "sources")} | {"records": [{"id": given[8]["id"], "reason": "request 7"}]}
+    named = {"facts": [], "subjects": [], "sources": [], "records": [{"id": given[-1]["id"], "reason": "request 7"}]}
     (tmp_path / "exclusions.yaml").write_text(json.dumps(named))
     return tmp_path
 
@@ -106,7 +107,8 @@ def test_two_nodes_and_small_batches_give_the_same_bytes(
     nobody_reads_here(monkeypatch)
     assert cleaned(corpus_folder, "ray", of_ray(nodes)) == expected
     reasons = json.loads(expected["clean.json"])["reasons"]
-    assert {"bad_quantity", "boilerplate", "duplicate", "excluded", "low_information", "near_duplicate"} <= reasons.keys()
+    assert {"bad_quantity", "boilerplate", "duplicate", "low_information", "near_duplicate"} <= reasons.keys()
+    assert reasons["excluded"] == 2
 
 
 def test_a_cluster_elsewhere_is_reached_by_its_client(tmp_path: Path, nodes: str, client_port: int) -> None:
