@@ -14,6 +14,7 @@ from stages.core.errors import InputError
 from stages.core.params import STRICT
 from stages.extract.lines import decoded_lines
 from stages.extract.path import joined, nodes_at, split
+from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
 SAFE: dict[str, Any] = {
@@ -24,7 +25,7 @@ SAFE: dict[str, Any] = {
 
 
 @dataclass(frozen=True, config=STRICT)
-class Json:
+class Json(Common):
     """One JSON document: a list of items, or one item."""
 
     kind: Literal["json"]
@@ -78,7 +79,7 @@ def lists_at(node: Any, names: list[str], place: str, around: dict[str, Any]) ->
 
 
 @dataclass(frozen=True, config=STRICT)
-class JsonLines:
+class JsonLines(Common):
     """JSON Lines: one object a line."""
 
     kind: Literal["jsonl"]
@@ -138,7 +139,7 @@ def refuse_constant(name: str) -> float:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Xml:
+class Xml(Common):
     """An XML document; read as a stream, without entities, DTDs or network. Names are compared without their namespace."""
 
     kind: Literal["xml"]
