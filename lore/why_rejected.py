@@ -11,6 +11,8 @@ from typing import Any
 RECORDS, EXTRACTED, REJECTED = (
     Path("data/clean/records.parquet"), Path("data/extract/records.parquet"), Path("data/clean/rejected.parquet")
 )  # fmt: skip
+LINES = Path("data/clean/lines.json")
+"""The recurring lines, where they were taken out."""
 SHOWN = ("text", "question", "answer", "subject", "attribute", "value", "unit", "meta")
 SHORTEST = 4
 """Characters of an id that may name a record."""
@@ -79,8 +81,11 @@ def operations(row: Row) -> list[Row]:
     from stages.core.params import load
 
     params, _ = load("clean", clean.Params)
+    cut = row if params.filter.lines is None else without_lines(row, params.filter.lines.words)
+    steps = changes("recurring lines", row, cut)
+    row = cut
     clean_row = row | {name: clean_text(row[name]) for name in SHOWN[:-2] if row[name] is not None}
-    steps = changes("characters and spaces", row, clean_row)
+    steps += changes("characters and spaces", row, clean_row)
     try:
         formed = normalise_row(row, params.normalise)
     except Unusable:
@@ -88,6 +93,18 @@ def operations(row: Row) -> list[Row]:
     steps += changes("one form for values", clean_row, formed)
     treatment = treatment_of(params.personal)
     return steps + (changes("personal data", formed, treatment.rows([formed])[0]) if treatment else [])
+
+
+def without_lines(row: Row, words: int) -> Row:
+    """The record without the lines that the last run took out as recurring."""
+    import polars as pl
+
+    from stages.clean import lines
+    from stages.clean.columns import COLUMNS
+
+    named = json.loads(LINES.read_text(encoding="utf-8")) if LINES.is_file() else []
+    frame, _, _ = lines.without(pl.DataFrame([row], schema=COLUMNS), lines.named(named, words))
+    return frame.row(0, named=True)
 
 
 def changes(operation: str, before: Row, after: Row) -> list[Row]:
