@@ -166,6 +166,7 @@ def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row],
                 "kept": tally.kept[source["name"]],
                 "rejected": tally.rejected[source["name"]],
             }
+            | ({"skipped": source["skipped"]} if "skipped" in source else {})
             for source in sources
         },
     }

@@ -3,11 +3,11 @@
 In: the root folder and, from params, the sources in order of priority, each one file or a pattern of several, with a small
 mapping: which column or path is the subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet`
 (unreadable units with their reason) and `sources.json` (per source how many units it held, the engine that read it, and the
-encodings and languages that were found).
+encodings and languages that were found). Where a source says which units it wants (`where`), `skipped.parquet` lists the others.
 
 A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a section, a line of a scanned page. It
-gives one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several files,
-one that cannot be read or holds no unit is one rejected record.
+gives one record per mapped fact or text that is present in it, or one rejected record, or is skipped; no unit gives nothing. Of
+several files, one that cannot be read or holds no unit is one rejected record.
 
 Refused: a missing, empty or wholly unreadable source, one whose mapping fits no unit, a path that leaves the root. Only files
 are read: a live database enters as a snapshot.
@@ -15,6 +15,7 @@ are read: a live database enters as a snapshot.
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,8 @@ from stages.extract import audio, delimited, document, language, markup, pages, 
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
+SKIPPED = "where"
+"""The reason of a unit that is skipped."""
 Text = table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document
 Source = Annotated[Text | pages.Pages | pdf.Pdf | audio.Audio, Field(discriminator="kind")]
 
@@ -48,16 +51,17 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         replacing(out) as folder,
         record.writing(folder / "records.parquet") as records,
         record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
+        skipping(folder, params) as skipped,
     ):
         report = [
-            read(source, priority, files[source.name], root, records, rejected)
+            read(source, priority, files[source.name], root, records, rejected, skipped)
             for priority, source in enumerate(params.sources, start=1)
         ]
         write_json(folder / "sources.json", report)
     for entry in report:
-        print(
-            f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected"
-        )
+        skips = f", {entry['skipped']:,} skipped" if "skipped" in entry else ""
+        counts = f"{entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected{skips}"
+        print(f"extract: {entry['name']:14} {counts}")
         if "languages" in entry:
             print(f"  {', '.join(f'{lang} {count:,}' for lang, count in entry['languages'].items())}")
     if memo.counts:
@@ -66,15 +70,33 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         print(f"extract: {compared}")
 
 
-def read(source: Any, priority: int, files: list[Path], root: Path, records: record.Table, rejected: record.Table) -> Row:
+def skipping(folder: Path, params: Params) -> AbstractContextManager[record.Table | None]:
+    """The table of skipped units, where a source may skip one."""
+    asked = any(source.where for source in params.sources)
+    return record.writing(folder / "skipped.parquet", record.REJECTED) if asked else nullcontext()
+
+
+def read(
+    source: Any,
+    priority: int,
+    files: list[Path],
+    root: Path,
+    records: record.Table,
+    rejected: record.Table,
+    skipped: record.Table | None,
+) -> Row:
     """Write what a source holds, and return its entry of sources.json. Raises InputError where it gives no record."""
-    units = held = 0
+    units = held = skips = 0
     before = records.rows, rejected.rows
     lacking: dict[tuple[str, str], Unit] = {}
     languages: Counter[str] = Counter()
     for unit, path in units_of(source, files, root):
         units += 1
         held += unit.reason != "empty"
+        if skipped is not None and (unlike := source.unlike(unit)):
+            skips += 1
+            skipped.add(rejection(source, located(path, unit), "", SKIPPED, unlike))
+            continue
         for row in records_of(unit, source, path):
             if "reason" not in row:
                 records.add(row)
@@ -85,12 +107,15 @@ def read(source: Any, priority: int, files: list[Path], root: Path, records: rec
                 lacking.setdefault((row["reason"], row["evidence"]), unit)
     if not held:
         raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
+    if skips == units:
+        raise InputError(f"extract: {source.name}: `where` fits not one of {units:,} units (the last: {unlike}); mend it")
     if records.rows == before[0] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
         raise misfit(source, units, *lacking.popitem())
     return (
         {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
         | {"files": len(files), "units": units}
         | {"records": records.rows - before[0], "rejected": rejected.rows - before[1]}
+        | ({"skipped": skips} if source.where else {})
         | reading(source, files)
         | ({"languages": dict(sorted(languages.items()))} if source.lang == language.AUTO else {})
     )
@@ -170,7 +195,7 @@ def units_of(source: Any, files: list[Path], root: Path) -> Iterator[tuple[Unit,
 def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
     """Records of one unit of the file `path`, or its one rejected record (recognisable by its `reason`)."""
     mapping: Mapping = source.map
-    locator = f"{path}#{unit.place}" if unit.place else path
+    locator = located(path, unit)
     if unit.cells is None:
         yield rejection(source, locator, unit.raw, unit.reason, unit.evidence)
         return
@@ -207,6 +232,11 @@ def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
         }  # fmt: skip
     if not found:
         yield rejection(source, locator, unit.raw, "missing_field", "none of the mapped columns has a value")
+
+
+def located(path: str, unit: Unit) -> str:
+    """The locator of a unit of the file `path`."""
+    return f"{path}#{unit.place}" if unit.place else path
 
 
 def place(source: Any, locator: str) -> Row:
