@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from stages.clean import columns, information, normalise, repeats
+from stages.clean import columns, information, lines, normalise, repeats
 from stages.clean.exclusions import Excluded
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
@@ -48,6 +48,8 @@ class Part:
     """The same of records set aside for the personal data they hold."""
     excluded: dict[int, tuple[str, str]]
     """The same of records that must not be learned."""
+    emptied: Array
+    """Places of the records that were nothing but recurring lines: int64."""
 
     def normalised(self) -> pl.DataFrame:
         """Its records in their one form, each subject as it is spelt there."""
@@ -74,6 +76,8 @@ class Found:
     signatures: Array
     personal: Counter[str]
     """How many values of each kind of personal data, and in how many records."""
+    cut: lines.Cut
+    """The recurring lines that were taken out."""
 
 
 def batches(source: Path, excluded: Excluded) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -100,10 +104,17 @@ def prepare(
     folder: Path,
     treatment: Treatment | None,
     excluded: Excluded,
+    recurring: lines.Recurring | None = None,
 ) -> Found:
-    """Normalise one of the `batches` of a corpus of so many records, and count what is in it (words only if `counted`)."""
+    """Normalise one of the `batches` of a corpus of so many records, and count what is in it (words only if `counted`).
+
+    `recurring` are the lines that are taken out of it before.
+    """
     start, frame = batch
     gone = {at: excluded[name] for at, name in enumerate(frame["id"]) if name in excluded} if excluded else {}
+    emptied, cut = np.zeros(0, dtype=np.int64), lines.Cut()
+    if recurring is not None:
+        frame, emptied, cut = lines.without(frame, recurring, gone, treatment)
     normal = columns.normalise(frame, params, gone)
     personal: dict[int, tuple[str, str]] = {}
     counts: Counter[str] = Counter()
@@ -111,6 +122,8 @@ def prepare(
         normal, personal, counts = columns.without_personal(normal, params.dates, treatment)
     usable = np.ones(len(frame), dtype=bool)
     usable[[*gone, *normal.unusable, *personal]] = False
+    emptied = emptied[usable[emptied]]
+    usable[emptied] = False
     texts = normal.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
     places = start + np.flatnonzero(normal.frame["fact"].is_null().to_numpy() & usable)
     folded = fold(normal.frame["text"])
@@ -125,6 +138,7 @@ def prepare(
         unusable={start + at: problem for at, problem in normal.unusable.items()},
         personal={start + at: problem for at, problem in personal.items()},
         excluded={start + at: problem for at, problem in gone.items()},
+        emptied=start + emptied,
     )
     normal.frame.write_ipc(part.file)
     np.savez(part.words, hashes=found.hashes, starts=found.starts)
@@ -137,6 +151,7 @@ def prepare(
         phrases=information.text_counts(said.of(chosen)),
         signatures=repeats.signatures(repeats.of_questions(said, texts["question"])),
         personal=counts,
+        cut=cut,
     )
 
 

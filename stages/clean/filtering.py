@@ -1,19 +1,20 @@
 """The first two phases of `clean`: every record normalised, and those set aside that say too little or nothing new.
 
 Two passes over the corpus: the first normalises and counts (`corpus.prepare`), the second scores each free text by what was
-counted. Then repeats are sought: exact ones, and near ones among what is left.
+counted. Then repeats are sought: exact ones, and near ones among what is left. Where recurring lines are taken out (`lines.py`),
+one pass before these seeks them.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from stages.clean import columns, information, normalise, repeats
+from stages.clean import columns, information, lines, normalise, repeats
 from stages.clean.corpus import PROCESSES_FROM, Found, Part, batch_rows, batches, in_order, prepare
 from stages.clean.exclusions import Excluded
 from stages.clean.ledger import Ledger, Reason
@@ -35,6 +36,8 @@ class Filtered:
     spellings: dict[str, str]
     personal: Counter[str]
     """How many values of each kind of personal data, and in how many records."""
+    cut: lines.Cut = field(default_factory=lines.Cut)
+    """The recurring lines that were taken out."""
 
     def as_extracted(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """Place of the first record, and the records as they were extracted, of each part."""
@@ -85,6 +88,7 @@ def filtered(
         folder=folder,
         treatment=treatment,
         excluded=excluded,
+        recurring=_recurring(source, params.lines, threads, excluded) if params.lines else None,
     )
     for found in in_order(preparing, batches(source, excluded), threads, processes=many and threads > 1):
         common.add(found)
@@ -100,9 +104,18 @@ def filtered(
         for part in common.parts:
             ledger.note("personal", part.personal)
     ledger.begin("filter")
+    if params.lines:
+        for part in common.parts:
+            ledger.sift(Reason("filter", "boilerplate", "nothing but lines that recur in its source"), part.emptied)
     _low_information(ledger, common, params, threads)
     _repeats(ledger, common, params)
-    return Filtered(source, excluded, ledger, common.parts, common.spellings, common.personal)
+    return Filtered(source, excluded, ledger, common.parts, common.spellings, common.personal, common.cut)
+
+
+def _recurring(source: Path, params: information.Lines, threads: int, excluded: Excluded) -> lines.Recurring:
+    """The lines that recur, by source."""
+    counting = partial(lines.counted, words=params.words, sizes=lines.sizes(source), excluded=tuple(excluded))
+    return lines.recurring(in_order(counting, (frame for _, frame in batches(source, excluded)), threads), params)
 
 
 class Common:
@@ -118,6 +131,7 @@ class Common:
         self.phrases: list[pl.DataFrame] = []
         self.signatures = repeats.Signatures(folder)
         self.personal: Counter[str] = Counter()
+        self.cut = lines.Cut()
 
     def add(self, found: Found) -> None:
         """Add the next batch."""
@@ -129,6 +143,7 @@ class Common:
         self.phrases.append(found.phrases)
         self.signatures.append(found.signatures)
         self.personal += found.personal
+        self.cut.add(found.cut)
 
     @property
     def texts(self) -> Array:
