@@ -4,6 +4,9 @@ SHELL := /bin/sh
 PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v) 2>/dev/null)) python3)
 # Further options for pip, such as an index with CPU builds of torch.
 PIP_FLAGS ?=
+# What bench-data needs and is not of the project.
+BENCH ?= ../shared/bench
+DATA ?= ../shared/data
 VENV := .venv
 BIN := $(VENV)/bin
 # dvc runs `python -m stages …`: the environment's python must come first.
@@ -12,7 +15,7 @@ export DVC_NO_ANALYTICS := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help repro setup test docs docs-test bench lint lock seed clean
+.PHONY: help repro setup test docs docs-test bench bench-data lint lock seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -48,6 +51,9 @@ docs-test: setup ## follow the README literally in a fresh clone (an hour; optio
 
 bench: setup ## what lore diff and lore verify cost, as a table
 	PYTHONPATH=. $(BIN)/python docs/experiments/bench.py
+
+bench-data: setup ## cleaning a corpus against the guide's recipe and two peers (BENCH=harness, DATA=real texts, OPTIONS=…)
+	PYTHONPATH=. $(BIN)/python docs/experiments/bench_data.py --harness $(BENCH) --data $(DATA) $(OPTIONS)
 
 lint: setup ## formatting, lint rules and types
 	ruff check .

@@ -113,6 +113,10 @@ class Version:
             where = "in this folder" if self.commit is None else f"in DVC's cache ({self.cache.folder})"
             raise InputError(f"{self.label}: not {where}: {', '.join(missing)}; {remedy}")
 
+    def holds(self, path: str) -> bool:
+        """Whether a file of an output folder can be had."""
+        return Path(path).is_file() if self.commit is None else not list(self.absent([path]))
+
     def absent(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Those of the files that the cache lacks, each with the hash that is missing: the file's, or its folder's."""
         for path in paths:

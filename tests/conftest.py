@@ -17,10 +17,13 @@ os.environ |= {
 }
 
 import pytest
+from hypothesis import settings
 
 from stages.core.params import Run
 from stages.core.record import fact_id, record_id, write
 
+settings.register_profile("steady", deadline=None)  # what an example takes says more about the machine than about the code
+settings.load_profile("steady")
 DEPENDENCIES_WARN = [
     # peft 0.21 reads an attribute that transformers 5.23 has renamed.
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
@@ -51,6 +54,12 @@ def own_memo(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     folder = tmp_path_factory.getbasetemp() / "memo" / secrets.token_hex(8)
     monkeypatch.setenv("LOREKEEP_MEMO", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As wide as is usual: a terminal, or who runs tests side by side, may say another width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 In: records, rejected records and sources of extract; the rules file; the exclusions file. Out: `records.parquet`,
 `rejected.parquet` (with the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and
-`clean.json` (counts).
+`clean.json` (counts). Where recurring lines are taken out (`lines.py`), `lines.json` names them all.
 
 What `exclusions.py` names is set aside first, without its content. Three phases, each counted: normalise (`columns.py`),
 filter (`information.py`, then `repeats.py`), verify (`rules.py`, then `contradictions.py`). read = kept + rejected, in all and
@@ -22,7 +22,8 @@ from pydantic.dataclasses import dataclass
 
 from stages.clean import contradictions, exclusions, information, normalise, personal, rules
 from stages.clean.engine import engine_of
-from stages.clean.filtering import Filtered, excluded_in, filtered
+from stages.clean.excluding import excluded_in
+from stages.clean.filtering import Filtered, filtered
 from stages.clean.ledger import Ledger
 from stages.clean.personal import Treatment
 from stages.clean.writing import Tally, as_written, write
@@ -69,10 +70,15 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_
         shutil.rmtree(between)
         write_json(folder / "contradictions.json", disputes)
         write_json(folder / "violations.json", violations)
+        if params.filter.lines:
+            write_json(folder / "lines.json", corpus.cut.report())
     report = summary(corpus.ledger, tally, sources, before, len(disputes))
     report |= {"personal": treatment.report(corpus.personal)} if treatment else {}
+    report |= {"lines": corpus.cut.shown()} if params.filter.lines else {}
     write_json(metrics, report)
     show(report)
+    if params.filter.lines:
+        print(f"  lines      {corpus.cut.summary()}")
     if compared := changes.compare("clean", out):
         print(f"  {compared}")
 
@@ -112,6 +118,7 @@ def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row],
                 "kept": tally.kept[source["name"]],
                 "rejected": tally.rejected[source["name"]],
             }
+            | ({"skipped": source["skipped"]} if "skipped" in source else {})
             for source in sources
         },
     }

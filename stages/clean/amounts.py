@@ -57,17 +57,20 @@ class Amount:
     """The power of ten that a word behind the number says."""
 
 
-def amounts(text: str, lang: str) -> Iterator[Amount]:
-    """The amounts of a text (its `numbers.WIDTHS` folded) that have units, in their order: first sums, then pairs of these."""
-    for amount in _paired(text, _paired(text, _single(text, lang), _sum), _both):
+def amounts(text: str, lang: str, start: int, end: int) -> Iterator[Amount]:
+    """The amounts of a text (its `numbers.WIDTHS` folded) that have units, in their order: first sums, then pairs of these.
+
+    Those whose numbers begin from `start` to `end`; what says what they are may stand outside.
+    """
+    for amount in _paired(text, _paired(text, _single(text, lang, start, end), _sum), _both):
         if amount.measure and not CHAIN.search(text, max(0, amount.start - 3), amount.start):
             yield amount
 
 
-def _single(text: str, lang: str) -> Iterator[Amount]:
-    """Every number of a text with its sign, and its unit where one follows."""
+def _single(text: str, lang: str, start: int, end: int) -> Iterator[Amount]:
+    """Every number with its sign, and its unit where one follows."""
     done = 0
-    for number in numbers(text, lang):
+    for number in numbers(text, lang, start, end):
         if number.start < done:  # the 半 of one before
             continue
         amount = _amount(text, number)

@@ -3,7 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,8 @@ from stages.clean.exclusions import CONTENT, REASON, Excluded
 from stages.clean.normalise import FOLDABLE, PUNCTUATION, Params, folded, normalise_row
 from stages.clean.personal import Treatment
 from stages.clean.terms import HAN, changed
-from stages.clean.text import rewritten
+from stages.clean.text import Params as Text
+from stages.clean.text import rewritten_texts
 from stages.clean.unusable import Unusable
 from stages.core.record import SCHEMA, fold
 
@@ -26,6 +28,8 @@ ANY_FOLD = "[" + "".join(FOLDS) + "]"
 SPACE = r"[\s\x1c-\x1f]+"
 """White space as Python knows it."""
 INVISIBLE = r"[\p{Cf}\p{Co}]|[\p{Cc}&&[^\s\x1c-\x1f]]"
+COMPOSABLE = r"[^\x00-\x{2ff}\x{2010}-\x{2027}\x{3000}-\x{3029}\x{3400}-\x{9fff}\x{ff01}-\x{ffef}]"
+"""What NFC may change; coarse: a text without is left alone at a tenth of the time."""
 TO_CLEAN = r"[^ -~]|  |^ | $"
 """In a text that is not clean yet, or not ASCII."""
 COLUMNS: dict[str, Any] = {name: pl.List(pl.String) if name == "parents" else pl.String for name in SCHEMA.names}
@@ -56,24 +60,25 @@ def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) ->
     together.
     """
     one_by_one = frame.select((pl.col("fact").is_not_null() | (pl.col("meta") != "{}")).alias("special"))["special"]
+    texts_later = replace(params, text=Text(dates=False, units=[]))
     done, unusable, meta = [], {}, [""] * len(frame)
     for at in one_by_one.arg_true():
         row = frame.row(at, named=True)
         try:
             if at not in left:
-                row = normalise_row(row, params)
+                row = normalise_row(row, texts_later)
                 meta[at] = told_apart(row, params.dates)
         except Unusable as problem:
             unusable[at] = (problem.reason, problem.evidence)
         done.append(row | {"at": at})
     by_column = frame.with_row_index("at").filter(~one_by_one)
     by_column = by_column.with_columns(cleaned(by_column[name]).alias(name) for name in TEXTS)
-    by_column = by_column.with_columns(
-        rewritten_texts(by_column[name], by_column["lang"], params).alias(name) for name in PROSE_COLUMNS
-    )
     special = pl.DataFrame(done, schema={"at": pl.UInt32, **COLUMNS})
-    whole = pl.concat([by_column, special.select(by_column.columns)]).sort("at").drop("at")
-    return Batch(whole, unusable, pl.Series(meta, dtype=pl.String))
+    whole = pl.concat([by_column, special.select(by_column.columns)]).sort("at")
+    prose = whole["fact"].is_null() & pl.Series(
+        [at not in left and at not in unusable for at in range(len(frame))], dtype=pl.Boolean
+    )
+    return Batch(rewritten(whole.drop("at"), prose, params), unusable, pl.Series(meta, dtype=pl.String))
 
 
 def without_personal(
@@ -97,17 +102,22 @@ def _cleaned(texts: pl.Series) -> pl.Series:
     wide, chinese = texts.str.contains(ANY_FOLD), texts.str.contains(HAN)
     texts = changed(texts, wide & chinese, lambda some: some.str.replace_many(list(PROSE), list(PROSE.values())))
     texts = changed(texts, wide & ~chinese, lambda some: some.str.replace_many(list(FOLDS), list(FOLDS.values())))
-    visible = texts.str.normalize("NFC").str.replace_all(INVISIBLE, "")
+    texts = changed(texts, texts.str.contains(COMPOSABLE), lambda some: some.str.normalize("NFC"))
+    visible = texts.str.replace_all(INVISIBLE, "")
     return visible.str.replace_all(SPACE, " ").str.strip_chars(" ")
 
 
-def rewritten_texts(texts: pl.Series, langs: pl.Series, params: Params) -> pl.Series:
-    """Free texts with their dates and quantities in one form."""
+def rewritten(frame: pl.DataFrame, where: pl.Series, params: Params) -> pl.DataFrame:
+    """The records, of which those `where` says so have the dates and quantities of their free texts in one form."""
     if not (params.text.dates or params.text.units):
-        return texts
-    digits, day_first = params.significant_digits, params.day_first
-    pairs = zip(texts, langs, strict=True)
-    return pl.Series([text and rewritten(text, lang, params.text, digits, day_first)[0] for text, lang in pairs], dtype=pl.String)
+        return frame
+    for lang in frame["lang"].unique().sort():
+        rewrite = partial(
+            rewritten_texts, lang=lang, params=params.text, digits=params.significant_digits, day_first=params.day_first
+        )
+        there = where & (frame["lang"] == lang)
+        frame = frame.with_columns(changed(frame[name], there, rewrite).alias(name) for name in PROSE_COLUMNS)
+    return frame
 
 
 def told_apart(row: Row, dates: list[str]) -> str:

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.clean import columns, information, normalise, repeats
+from stages.clean import columns, information, lines, normalise, repeats
 from stages.clean.exclusions import Excluded
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
@@ -69,6 +69,8 @@ class Part:
     """The same of records set aside for the personal data they hold."""
     excluded: dict[int, tuple[str, str]]
     """The same of records that must not be learned."""
+    emptied: Array
+    """Places of the records that were nothing but recurring lines: int64."""
 
     def normalised(self, spellings: dict[str, str]) -> pl.DataFrame:
         """Its records in their one form, subjects spelt as in the first record about them."""
@@ -94,6 +96,8 @@ class Found:
     """In how many of them each phrase occurs."""
     personal: Counter[str]
     """How many values of each kind of personal data, and in how many records."""
+    cut: lines.Cut
+    """The recurring lines that were taken out."""
 
 
 def pieces(source: Path) -> list[Piece]:
@@ -139,13 +143,17 @@ def prepare(
     folder: Path,
     treatment: Treatment | None,
     excluded: Excluded,
+    recurring: lines.Recurring | None = None,
 ) -> Found:
     """Normalise one of the `pieces` of a corpus of so many records, and count what is in it (words only if `counted`).
 
-    Once more, after a worker died, it writes the same files again.
+    `recurring` are the lines that are taken out of it before. Once more, after a worker died, it writes the same files again.
     """
     start, frame = piece.start, piece.extracted(excluded)
     gone = {at: excluded[name] for at, name in enumerate(frame["id"]) if name in excluded} if excluded else {}
+    emptied, cut = np.zeros(0, dtype=np.int64), lines.Cut()
+    if recurring is not None:
+        frame, emptied, cut = lines.without(frame, recurring, gone, treatment)
     normal = columns.normalise(frame, params, gone)
     personal: dict[int, tuple[str, str]] = {}
     counts: Counter[str] = Counter()
@@ -153,6 +161,8 @@ def prepare(
         normal, personal, counts = columns.without_personal(normal, params.dates, treatment)
     usable = np.ones(len(frame), dtype=bool)
     usable[[*gone, *normal.unusable, *personal]] = False
+    emptied = emptied[usable[emptied]]
+    usable[emptied] = False
     texts = normal.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
     places = start + np.flatnonzero(normal.frame["fact"].is_null().to_numpy() & usable)
     folded = fold(normal.frame["text"])
@@ -168,6 +178,7 @@ def prepare(
         unusable={start + at: problem for at, problem in normal.unusable.items()},
         personal={start + at: problem for at, problem in personal.items()},
         excluded={start + at: problem for at, problem in gone.items()},
+        emptied=start + emptied,
     )
     with whole(part.file) as path:
         normal.frame.write_ipc(path)
@@ -184,6 +195,7 @@ def prepare(
         sampled=int(chosen.sum()),
         phrases=information.text_counts(said.of(chosen)),
         personal=counts,
+        cut=cut,
     )
 
 

@@ -4,12 +4,12 @@ Nothing is guessed: a date with two readings is refused in a field and left alon
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
 from stages.clean import chinese
 from stages.clean.measures import measure
-from stages.clean.numbers import ONES, WIDTHS, WORDS
+from stages.clean.numbers import ONES, WORDS, widths_folded
 from stages.clean.span import Span, apart
 from stages.clean.unusable import Unusable
 from stages.clean.years import years
@@ -22,14 +22,6 @@ MONTHS = ("%Y-%m", "%Y/%m", "%B %Y", "%b %Y", "%m/%Y", "%Y年%m月")
 YEARS = ("%Y", "%Y年")
 TIMED = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d\S*|(\d{8})\d{4,6}(?:[+-]\d{4})?")
 """A date with the time of day, of ISO 8601 or HL7: the day counts, as it is written."""
-CANDIDATE = {
-    "zh": re.compile("[0-9０-９]|[〇零○一二三四五六七八九十] ?[年月]"),
-    "en": re.compile(
-        "[0-9０-９]|[\\s(](?:January|February|March|April|May|June|July|August|September|October|November|December)"
-        ",? (?:of |the )?[tfsen]"
-    ),
-}
-"""By language, what a text with no date mostly lacks; cheap, as every text is asked."""
 _CAPITAL = (
     "Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|"
     "Dec(?:ember)?"
@@ -126,12 +118,17 @@ def find_dates(text: str, lang: str, day_first: bool | None) -> list[Span]:
 
     `lang` is an ISO 639-1 code. `day_first` says how to read 07/03/2019; None leaves alone what has two readings.
     """
-    if not CANDIDATE.get(lang, CANDIDATE["en"]).search(" " + text):
-        return []
-    folded = text.translate(WIDTHS)
-    finders = (_numeric(folded, day_first), _chinese(folded) if lang == "zh" else _worded(folded))
-    found = [span for finder in finders for parts in finder if (span := _span(*parts))]
-    return apart([*found, *(Span(start, end, "date", f"{year:04}") for start, end, year in years(folded))])
+    folded = widths_folded(text)
+    alone = (Span(start, end, "date", f"{year:04}") for start, end, year in years(folded))
+    return apart([*dates_in(folded, lang, day_first, [(0, len(folded))]), *alone])
+
+
+def dates_in(folded: str, lang: str, day_first: bool | None, parts: Iterable[tuple[int, int]]) -> Iterator[Span]:
+    """Those of some parts (start, end) of a text, widths folded, that are more than a year by itself; they may overlap."""
+    worded = _chinese if lang == "zh" else _worded
+    for start, end in parts:
+        found = (*_numeric(folded, start, end, day_first), *worded(folded, start, end))
+        yield from (span for date in found if (span := _span(*date)))
 
 
 def _span(start: int, end: int, year: int | None, month: int | None, day: int | None) -> Span | None:
@@ -144,8 +141,8 @@ def _span(start: int, end: int, year: int | None, month: int | None, day: int | 
     return Span(start, end, "date", "-".join(parts))
 
 
-def _worded(text: str) -> Iterator[Found]:
-    for name in MONTH.finditer(text):
+def _worded(text: str, start: int, end: int) -> Iterator[Found]:
+    for name in MONTH.finditer(text, start, end):
         place = name.start()
         matches = [form.match(text, place) for form in WORDED_FORMS[1:]]
         if day := DAY_BEFORE.search(text, max(0, place - 9), place):
@@ -179,8 +176,8 @@ def _year(parts: dict[str, str | None]) -> int | None:
     return int(parts.get("year") or 0) or None
 
 
-def _numeric(text: str, day_first: bool | None) -> Iterator[Found]:
-    for digits in DIGITS.finditer(text):
+def _numeric(text: str, start: int, end: int, day_first: bool | None) -> Iterator[Found]:
+    for digits in DIGITS.finditer(text, start, end):
         for match in filter(None, (form.match(text, digits.start()) for form in NUMERIC_FORMS)):
             parts = match.groupdict()
             year = _year(parts)
@@ -206,9 +203,9 @@ def _ordered(year: int, one: int, two: int, day_first: bool | None) -> tuple[int
     return readings[0] if readings else None
 
 
-def _chinese(text: str) -> Iterator[Found]:
+def _chinese(text: str, start: int, end: int) -> Iterator[Found]:
     for form in CHINESE_FORMS:
-        for match in form.finditer(text):
+        for match in form.finditer(text, start, end):
             parts = match.groupdict()
             year, month, day = (_count(parts.get(name)) for name in ("year", "month", "day"))
             if not parts.get("year"):

@@ -1,21 +1,20 @@
 """The first two phases of `clean`: every record normalised, and those set aside that say too little or nothing new.
 
 Two passes over the corpus: the first normalises and counts (`corpus.prepare`), the second scores each free text by what was
-counted. Then repeats are sought: exact ones, and near ones among what is left. Whatever reads texts or words is the work of an
-`engine`; here is gathered what it found.
+counted. Then repeats are sought: exact ones, and near ones among what is left. Where recurring lines are taken out (`lines.py`),
+one pass before these seeks them. Whatever reads texts or words is the work of an `engine`; here is gathered what it found.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from stages.clean import columns, exclusions, information, normalise, repeats
+from stages.clean import columns, information, lines, normalise, repeats
 from stages.clean.corpus import Found, Part, Piece, pieces, prepare
 from stages.clean.engine import Engine
 from stages.clean.exclusions import Excluded
@@ -23,7 +22,6 @@ from stages.clean.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, phrases
 
-Row = dict[str, Any]
 NOTHING: Excluded = {}
 PROCESSES_FROM = 8
 """Batches from which on starting processes pays: each takes about two seconds."""
@@ -40,6 +38,8 @@ class Filtered:
     spellings: dict[str, str]
     personal: Counter[str]
     """How many values of each kind of personal data, and in how many records."""
+    cut: lines.Cut = field(default_factory=lines.Cut)
+    """The recurring lines that were taken out."""
 
     def alive(self, part: Part) -> Array:
         """Which records of a part are kept so far."""
@@ -64,30 +64,6 @@ def facts_of(item: tuple[Part, Array], spellings: dict[str, str]) -> pl.DataFram
     part, alive = item
     frame = part.normalised(spellings).with_row_index("place", part.piece.start)
     return frame.filter(pl.lit(pl.Series(alive)) & pl.col("fact").is_not_null())
-
-
-def excluded_in(source: Path, before: list[Row], listed: exclusions.Exclusions, engine: Engine) -> Excluded:
-    """What `exclusions.find` gives for the records of a file and those that extract had set aside, which come last."""
-    if not exclusions.some(listed):
-        return NOTHING
-    batches = pieces(source)
-    many = len(batches) > PROCESSES_FROM
-    same: dict[exclusions.Said, str] = {}
-    for words in engine.in_order(partial(_same_words, listed=listed), batches if listed.records else [], processes=many):
-        same |= words
-    same |= exclusions.same_words(before, listed)
-    found: dict[str, tuple[str, str]] = {}
-    for named in engine.in_order(partial(_named, listed=listed, same=same), batches, processes=many):
-        found |= named
-    return found | exclusions.named(before, listed, same)
-
-
-def _same_words(piece: Piece, listed: exclusions.Exclusions) -> dict[exclusions.Said, str]:
-    return exclusions.same_words(piece.extracted(NOTHING).iter_rows(named=True), listed)
-
-
-def _named(piece: Piece, listed: exclusions.Exclusions, same: dict[exclusions.Said, str]) -> dict[str, tuple[str, str]]:
-    return exclusions.named(piece.extracted(NOTHING).iter_rows(named=True), listed, same)
 
 
 def filtered(
@@ -118,6 +94,7 @@ def filtered(
         folder=folder.absolute(),
         treatment=treatment,
         excluded=excluded,
+        recurring=_recurring(batches, params.lines, engine, excluded) if params.lines else None,
     )
     for found in engine.in_order(preparing, batches, processes=len(batches) > PROCESSES_FROM):
         common.add(found)
@@ -133,9 +110,23 @@ def filtered(
         for part in common.parts:
             ledger.note("personal", part.personal)
     ledger.begin("filter")
+    if params.lines:
+        for part in common.parts:
+            ledger.sift(Reason("filter", "boilerplate", "nothing but lines that recur in its source"), part.emptied)
     _low_information(ledger, common, params, engine)
     _repeats(ledger, common, params)
-    return Filtered(engine, excluded, ledger, common.parts, common.spellings, common.personal)
+    return Filtered(engine, excluded, ledger, common.parts, common.spellings, common.personal, common.cut)
+
+
+def _recurring(batches: list[Piece], params: information.Lines, engine: Engine, excluded: Excluded) -> lines.Recurring:
+    """The lines that recur, by source."""
+    sizes = lines.sizes(batches[0].source) if batches else {}
+    counting = partial(_lines, words=params.words, sizes=sizes, excluded=excluded)
+    return lines.recurring(engine.in_order(counting, batches), params)
+
+
+def _lines(piece: Piece, words: int, sizes: dict[str, int], excluded: Excluded) -> lines.Counts:
+    return lines.counted(piece.extracted(excluded), words, sizes, excluded)
 
 
 class Common:
@@ -151,6 +142,7 @@ class Common:
         self.phrases: list[pl.DataFrame] = []
         self.signatures = repeats.Signatures()
         self.personal: Counter[str] = Counter()
+        self.cut = lines.Cut()
 
     def add(self, found: Found) -> None:
         """Add the next batch."""
@@ -163,6 +155,7 @@ class Common:
         self.phrases.append(found.phrases)
         self.signatures.append(found.part.signatures)
         self.personal += found.personal
+        self.cut.add(found.cut)
 
     @property
     def texts(self) -> Array:

@@ -19,9 +19,11 @@ Facts are not scored: their form is the source's, and what they say is their val
 import math
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.clean.terms import Array, Terms
@@ -47,6 +49,18 @@ class Boilerplate:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Lines:
+    """Which lines recur in the texts of a source, and are taken out (`lines.py`): all must hold."""
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    """Share of the source's texts that hold the line."""
+    least: Annotated[int, Field(ge=3)]
+    """Number of them."""
+    words: Annotated[int, Field(ge=1)]
+    """Fewest words of the line; each Chinese character counts as one."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Params:
     """Where free texts say too little, or what an earlier one said."""
 
@@ -58,6 +72,8 @@ class Params:
     """None keeps everything."""
     near_duplicates: float | None
     """Least similarity, in (0, 1], from which on a free text repeats an earlier one; None keeps all but exact duplicates."""
+    lines: Lines | None = None
+    """None leaves texts whole."""
 
 
 @plain_dataclass
@@ -112,9 +128,15 @@ def sampled(ids: pl.Series, records: int) -> Array:
 
 
 def text_counts(terms: Terms) -> pl.DataFrame:
-    """word, count: in how many texts each term occurs."""
-    words, counts = np.unique(terms.once().hashes, return_counts=True)
-    return pl.DataFrame({"word": words, "count": counts}, schema=COUNTS)
+    """word, count: in how many texts each term occurs; by word."""
+    ordered = pl.DataFrame({"word": terms.hashes, "text": terms.texts.astype(np.uint32)}).sort("word", maintain_order=True)
+    words, texts = ordered["word"].to_numpy(), ordered["text"].to_numpy()
+    first, new = np.ones((2, len(words)), dtype=bool)
+    first[1:] = words[1:] != words[:-1]
+    new[1:] = first[1:] | (texts[1:] != texts[:-1])  # a text's terms follow each other, and so do one term's texts
+    at = np.flatnonzero(first)
+    seen = np.concatenate(([0], np.cumsum(new)))
+    return pl.DataFrame({"word": words[at], "count": np.diff(seen[np.append(at, len(words))])}, schema=COUNTS)
 
 
 def common_phrases(counts: list[pl.DataFrame], texts: int, params: Boilerplate) -> pl.Series:

@@ -41,7 +41,7 @@ _OTHERS = {
     "byte": "byte", "bytes": "byte", "kilobase": "kbp", "kD": "kDa", "microg": "µg", "microl": "µL", "microm": "µm",
      "kilobases": "kbp", "megabases": "Mbp",
 }  # fmt: skip
-_PHRASES = {
+PHRASES = {
     r"mm Hg|mm\[Hg\]": "mmHg", r"cm H2O|cm ?H\(2\)O": "cmH2O", r"base[ -]?pairs?": "base_pair", r"kilobase[ -]pairs?": "kbp",
     r"percentage points?|per cent": "percent", r"(?:degrees?|deg\.?|°) ?(?:Celsius|centigrade|C)": "degC",
     r"(?:degrees?|deg\.?|°) ?(?:Fahrenheit|F)": "degF",
@@ -109,7 +109,7 @@ NO_UNIT = re.compile(
 """Where a unit's name is part of another word."""
 _NAME = "|".join(sorted((name for name in SPELLINGS if name[0] > "\u3400" and name not in ("次", "分")), key=len, reverse=True))
 FACTOR = re.compile(
-    rf"(?P<area>square |cubic |sq\.? |cu\.? )?(?:(?P<phrase>{'|'.join(_PHRASES)})(?![A-Za-z0-9])"
+    rf"(?P<area>square |cubic |sq\.? |cu\.? )?(?:(?P<phrase>{'|'.join(PHRASES)})(?![A-Za-z0-9])"
     r"|(?P<word>[kmµ]?[gl](?=[A-Z]{2})|[A-Za-zµÅΩ]+|[%‰℃℉㎏㎎㎝㎜㎞㎡㎥]|°(?: ?[CFK](?![A-Za-z0-9]))?)"
     r"(?P<power>(?:\^|\*\*)-?[1-4](?![0-9])|(?:-|(?<=m)|(?<=ft)|(?<=in))[1-4](?![0-9A-Za-z.,-])|\(-?[1-3]\)|⁻?[¹²³⁴])?"
     rf"|(?P<name>{_NAME}|度|次(?=[/每])|分(?=[0-9]{{1,2}}秒|(?<=/分)|(?<=每分))))"
@@ -172,7 +172,7 @@ def measure(text: str, number: int, end: int) -> Measure | None:
 def _part(factor: re.Match[str], sign: int) -> Part:
     """A factor's spelling and its power, negative below a line."""
     if factor["phrase"]:
-        return next(unit for form, unit in _PHRASES.items() if re.fullmatch(form, factor["phrase"])), sign
+        return next(unit for form, unit in PHRASES.items() if re.fullmatch(form, factor["phrase"])), sign
     written = factor["word"] or factor["name"]
     power = re.sub(r"[\^*()]", "", factor["power"] or "").translate(SUPERSCRIPTS)
     if factor["area"]:

@@ -30,20 +30,6 @@ WORDS = {word: value for value, word in enumerate(ONES.split(), 1)} | {word: 10 
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9}
 
 
-_INITIALS = "|".join(
-    f"[{first}{first.upper()}](?:{'|'.join(word[1:] for word in sorted(WORDS | SCALES | {'half': 0}) if word[0] == first)})"
-    for first in sorted({word[0] for word in (*WORDS, "hundred")})
-)
-CANDIDATE = {
-    "zh": re.compile(
-        "[0-9０-９½¼¾]|[一二两三四五六七八九十百千万亿半]个?"
-        "[年岁月周星礼天小钟分秒百千毫微纳公克斤吨升米厘英平立海光摄华度国磅盎马kmgcµμ%％℃]"
-    ),
-    "en": re.compile(rf"[0-9０-９½¼¾]|[\s(\[\"'“‘/—–>~](?:{_INITIALS})[ -]"),
-}
-"""By language, what a text with no quantity mostly lacks; cheap, as every text is asked. A blank is to stand before the text."""
-
-
 @dataclass(frozen=True)
 class Number:
     """Characters `start` to `end` (exclusive) of a text, and what they count."""
@@ -77,7 +63,7 @@ FRACTION = re.compile(r"([½¼¾])|/([2-9]|1[026])(?![0-9/.,])|[ -]([1-9])/([2-9
 SCALE = re.compile(r"[ -](hundred|thousand|million|billion)\b")
 _WORD = f"(?:(?:{TENS.replace(' ', '|')})(?:[- ](?:{'|'.join(ONES.split()[:9])}))?|{ONES.replace(' ', '|')})"
 ENGLISH = re.compile(
-    rf"[\s(\[\"'“‘/—–>~](?:(?P<half>half an?)|(?P<first>{_WORD}|an?(?= hundred\b))(?:[ -](?P<scale>hundred))?"
+    rf"(?<![^\s(\[\"'“‘/—–>~])(?:(?P<half>half an?)|(?P<first>{_WORD}|an?(?= hundred\b))(?:[ -](?P<scale>hundred))?"
     rf"(?:(?: and)? (?P<second>(?<=hundred )(?:{_WORD})|(?<=and )(?:{_WORD})))?)(?P<plus> and (?:a|one) half)?(?![A-Za-z0-9_])",
     re.IGNORECASE,
 )
@@ -90,20 +76,25 @@ PAIR = re.compile(
 MYRIADS = re.compile(r" ?(?:[百千]?(?:万亿|[万亿])|[百千](?![米克瓦帕焦卡赫伏]))")
 
 
-def numbers(text: str, lang: str) -> list[Number]:
-    """Numbers of a text (its `WIDTHS` folded) in their order, which lie apart."""
-    found = [*_digits(text)]
+def widths_folded(text: str) -> str:
+    """The text with `WIDTHS` folded."""
+    return text if text.isascii() else text.translate(WIDTHS)
+
+
+def numbers(text: str, lang: str, start: int, end: int) -> list[Number]:
+    """Numbers of a text (its `WIDTHS` folded) that begin from `start` to `end`, in their order, which lie apart."""
+    found = [*_digits(text, start, end)]
     if lang == "zh":
-        found = [_with_myriads(text, number) for number in found] + [*_chinese(text)]
+        found = [_with_myriads(text, number) for number in found] + [*_chinese(text, start, end)]
     else:
-        found += _english(text)
+        found += _english(text, start, end)
     found.sort(key=lambda number: (number.start, -number.end))
     return [number for i, number in enumerate(found) if not i or number.start >= found[i - 1].end]
 
 
-def _digits(text: str) -> Iterator[Number]:
+def _digits(text: str, start: int, stop: int) -> Iterator[Number]:
     end = 0
-    for run in RUN.finditer(text):
+    for run in RUN.finditer(text, start, stop):
         place = run.start() + (run.group()[0] == "." and not DIGITS.match(text, run.start()))  # a full stop, or a point
         if place < end or not (match := DIGITS.match(text, place)):
             continue
@@ -132,9 +123,9 @@ def _with_fraction(value: Decimal, part: re.Match[str]) -> Decimal:
     return value + (Decimal(top) / int(bottom) if top else HALVES[sign or apart])
 
 
-def _english(text: str) -> Iterator[Number]:
-    for match in ENGLISH.finditer(" " + text):  # the blank before the text is not of it, as what is before a number
-        start, end = match.start(), match.end() - 1
+def _english(text: str, start: int, end: int) -> Iterator[Number]:
+    for match in ENGLISH.finditer(text, start, end):
+        start, end = match.span()
         if match["half"]:
             yield Number(start, end, Decimal("0.5"), digits=False)
             continue
@@ -151,8 +142,8 @@ def _worth(words: str) -> Decimal:
     return Decimal(sum(WORDS.get(word, 1) for word in re.split("[- ]", words.lower())))
 
 
-def _chinese(text: str) -> Iterator[Number]:
-    for match in CHINESE.finditer(text):
+def _chinese(text: str, start: int, end: int) -> Iterator[Number]:
+    for match in CHINESE.finditer(text, start, end):
         written = match.group()
         if pair := PAIR.fullmatch(written):
             if number := _pair(match, pair):

@@ -6,6 +6,7 @@ running text what is doubtful is left alone.
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ import pint
 
 from stages.clean import chinese
 from stages.clean.amounts import Amount, amounts
-from stages.clean.numbers import CANDIDATE, WIDTHS
+from stages.clean.numbers import widths_folded
 from stages.clean.span import Span
 from stages.clean.units import UNITS, unit_of
 from stages.clean.unusable import Unusable
@@ -74,9 +75,9 @@ def convert(normal: str, wanted: str, digits: int) -> str | None:
     Raises pint's errors for an unknown unit.
     """
     first, sign, second, unit = _parts(normal)
-    source, target = unit_of(unit, wanted), unit_of(wanted, wanted)
-    if source.dimensionality != target.dimensionality or (source.dimensionless and source != target):
+    if not (units := _units(unit, wanted)):
         return None
+    source, target = units
     written = [Decimal(first), *([Decimal(second) + (Decimal(first) if sign == " ± " else 0)] if second else [])]
     try:
         numbers = [_converted(number, source, target) for number in written]
@@ -86,6 +87,15 @@ def convert(normal: str, wanted: str, digits: int) -> str | None:
         numbers[1] -= numbers[0]
     blank = "" if wanted in ("%", "‰", "°") else " "
     return (sign or "").join(plain(number, digits) for number in numbers) + blank + wanted
+
+
+@lru_cache(maxsize=8192)
+def _units(written: str, wanted: str) -> tuple[Any, Any] | None:
+    """pint's units of both, None where the first does not convert."""
+    source, target = unit_of(written, wanted), unit_of(wanted, wanted)
+    if source.dimensionality != target.dimensionality or (source.dimensionless and source != target):
+        return None
+    return source, target
 
 
 def _parts(normal: str) -> tuple[str, str | None, str | None, str]:
@@ -105,10 +115,15 @@ def find_quantities(text: str, lang: str) -> list[Span]:
     `lang` is an ISO 639-1 code; number words are read in English, and for `zh` in Chinese. `normal` is the number as a plain
     decimal, a blank and the unit as `measures.canonical` writes it.
     """
-    if not CANDIDATE.get(lang, CANDIDATE["en"]).search(" " + text):
-        return []
-    folded = text.translate(WIDTHS)
-    return [Span(found.start, found.end, "quantity", _normal(found)) for found in amounts(folded, lang)]
+    folded = widths_folded(text)
+    return [*quantities_in(folded, lang, [(0, len(folded))])]
+
+
+def quantities_in(folded: str, lang: str, parts: Iterable[tuple[int, int]]) -> Iterator[Span]:
+    """Those of some parts (start, end) of a text, widths folded; what says what they are may stand outside."""
+    for start, end in parts:
+        for found in amounts(folded, lang, start, end):
+            yield Span(found.start, found.end, "quantity", _normal(found))
 
 
 def _normal(found: Amount) -> str:

@@ -12,6 +12,7 @@ that stays.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def signatures(phrases: Terms) -> Array:
 
     starts = phrases.starts.astype(np.uint64)
     found = RMinHash.digest_matrix_from_flat_token_hashes(phrases.hashes, starts, BANDS * ROWS, SEED)
-    return np.array(found.to_rows(), dtype=np.uint32).reshape(-1, BANDS * ROWS)
+    return np.fromiter(chain.from_iterable(found.to_rows()), np.uint32, len(starts[:-1]) * BANDS * ROWS).reshape(-1, BANDS * ROWS)
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,7 @@ class Signatures:
         _, group = connected_components(coo_matrix(edges, shape=(len(texts), len(texts))), directed=False)
         order = np.argsort(group, kind="stable")
         cuts = np.flatnonzero(np.diff(group[order])) + 1
-        groups = self._signed(np.split(texts[order], cuts))
-        losers = sorted(loser for members, signatures in groups for loser in _losers(members, signatures, similarity))
+        losers = sorted(self._losers(np.split(texts[order], cuts), similarity))
         return (
             np.array([loser for loser, _, _ in losers], dtype=np.int64),
             np.array([winner for _, winner, _ in losers], dtype=np.int64),
@@ -143,39 +143,38 @@ class Signatures:
     def _pairs(self, alive: Array, similarity: float) -> tuple[Array, Array]:
         """Pairs of texts, the earlier one first, that share a band and are alike."""
         texts = np.flatnonzero(alive)
-        pairs = np.zeros((2, 0), dtype=np.int64)
+        found = np.zeros(0, dtype=np.uint64)
         for number in range(BANDS):
             band = self.band(number)[texts]
             order = np.argsort(band, kind="stable")
             band = band[order]
             same = np.flatnonzero(band[1:] == band[:-1])
-            found = np.stack([texts[order[same]], texts[order[same + 1]]])
-            pairs = np.unique(np.concatenate([pairs, found], axis=1), axis=1)
-        good = np.zeros(pairs.shape[1], dtype=bool)
+            pairs = (texts[order[same]] << 32) | texts[order[same + 1]]  # as one number, which is sorted much faster than two
+            found = np.unique(np.concatenate([found, pairs.astype(np.uint64)]))
+        left, right = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        good = np.zeros(len(found), dtype=bool)
         for start in range(0, len(good), CHUNK):
-            left, right = (self.of(side) for side in pairs[:, start : start + CHUNK])
-            good[start : start + CHUNK] = (left == right).mean(axis=1) >= similarity
-        return pairs[0, good], pairs[1, good]
+            one, two = (self.of(side[start : start + CHUNK]) for side in (left, right))
+            good[start : start + CHUNK] = (one == two).mean(axis=1) >= similarity
+        return left[good], right[good]
 
-    def _signed(self, groups: list[Array]) -> Iterator[tuple[Array, Array]]:
-        """Each group with the signatures of its members, which are read for many groups at once."""
-        sizes = np.cumsum([0, *map(len, groups)])
-        start = 0
-        while start < len(groups):
-            stop = max(start + 1, int(np.searchsorted(sizes, sizes[start] + CHUNK, side="right")) - 1)
-            signatures = self.of(np.concatenate(groups[start:stop]))
-            yield from zip(groups[start:stop], np.split(signatures, sizes[start + 1 : stop] - sizes[start]), strict=True)
-            start = stop
+    def _losers(self, groups: list[Array], similarity: float) -> Iterator[tuple[int, int, float]]:
+        """Text, the earlier one that it is like, and how much; the texts of a group are in their order."""
+        ends = np.cumsum([len(group) for group in groups])
+        for some in np.split(np.arange(len(groups)), np.flatnonzero(np.diff(ends // CHUNK)) + 1):
+            own = np.cumsum([len(groups[at]) for at in some])
+            signatures = np.split(self.of(np.concatenate([groups[at] for at in some])), own[:-1])
+            for at, rows in zip(some, signatures, strict=True):
+                yield from _losers(groups[at], rows, similarity)
 
 
-def _losers(members: Array, signatures: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
-    """Text, the earlier one that it is like, and how much; `members` are a group in their order."""
-    rest = members
-    while len(rest) > 1:
+def _losers(texts: Array, signatures: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
+    """Of one group."""
+    while len(texts) > 1:
         share = (signatures[1:] == signatures[0]).mean(axis=1)
         like = share >= similarity
-        yield from ((int(text), int(rest[0]), float(much)) for text, much in zip(rest[1:][like], share[like], strict=True))
-        rest, signatures = rest[1:][~like], signatures[1:][~like]
+        yield from ((int(text), int(texts[0]), float(much)) for text, much in zip(texts[1:][like], share[like], strict=True))
+        texts, signatures = texts[1:][~like], signatures[1:][~like]
 
 
 def _band_keys(rows: Array) -> Array:

@@ -15,6 +15,8 @@ import polars as pl
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HAN = r"[\x{3400}-\x{9fff}]"
+COMPATIBLE = r"[^\x00-\x7f\x{2013}\x{2014}\x{2018}-\x{201d}\x{3001}\x{3002}\x{3400}-\x{9fff}]"
+"""What NFKC may change; coarse."""
 WORD = r"[\p{L}\p{M}\p{N}]+"
 PHRASE = 3
 """Words of a phrase: long enough to be particular, short enough to survive a changed word nearby."""
@@ -62,13 +64,15 @@ class Terms:
 
 def fold(texts: pl.Series) -> pl.Series:
     """NFKC in lower case: the form in which clean texts are compared."""
-    other = texts.str.contains(r"[^\x00-\x7f]").fill_null(value=False)
+    other = texts.str.contains(COMPATIBLE).fill_null(value=False)
     return changed(texts, other, lambda some: some.str.normalize("NFKC")).str.to_lowercase()
 
 
 def changed(texts: pl.Series, where: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
     """Texts of which those `where` says so are changed; the others cost nothing."""
-    return texts.scatter(where.arg_true(), change(texts.filter(where))) if where.any() else texts
+    return (
+        texts.clone().scatter(where.arg_true(), change(texts.filter(where))) if where.any() else texts
+    )  # scatter works in place
 
 
 def words(folded: pl.Series) -> Terms:

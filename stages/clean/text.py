@@ -6,17 +6,20 @@ and 36 months), and a date whose year the text does not say, as nobody writes --
 
 import re
 from collections import Counter
+from typing import Any
 
+import polars as pl
 from pydantic.dataclasses import dataclass
 
-from stages.clean import dates, numbers
-from stages.clean.dates import find_dates
-from stages.clean.quantities import convert, find_quantities
+from stages.clean import hints
+from stages.clean.dates import dates_in
+from stages.clean.hints import around
+from stages.clean.numbers import WIDTHS, widths_folded
+from stages.clean.quantities import convert, quantities_in
 from stages.clean.span import Span, apart, rewrite
+from stages.clean.terms import changed
 from stages.core.params import STRICT
 
-CANDIDATE = {lang: re.compile(f"{numbers.CANDIDATE[lang].pattern}|{dates.CANDIDATE[lang].pattern}") for lang in ("en", "zh")}
-"""What a text with neither mostly lacks, in one look."""
 SHARED = re.compile(r"[0-9]-?,? ?(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)? ?$")
 """Before a quantity: a number that has no unit but that one's."""
 
@@ -24,7 +27,12 @@ SHARED = re.compile(r"[0-9]-?,? ?(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|�
 HYPHENED = re.compile(r"[0-9A-Za-z]-[A-Za-z]+$")
 LETTERS = re.compile(r"(?<=[0-9]) ([A-Za-z]+)$")
 """A 2-week trial stays hyphened."""
-TOUCHING = re.compile("[A-Za-z0-9]|[.][0-9]")
+NARROW = {chr(wide): str(plain) if isinstance(plain, str) else chr(plain) for wide, plain in WIDTHS.items()}
+ANY_WIDTH = "[" + "".join(map(re.escape, NARROW)) + "]"
+AROUND_DATES, AROUND_QUANTITIES = (16, 8), (48, 24)
+"""Characters before and behind a hint in which what belongs to it may stand: the 5th of May 2003; from 5 to 10 mg, 5 mg ± 2."""
+NEVER = "[^\\s\\S]"
+TOUCHING = re.compile("[A-Za-z0-9]|[./][0-9]")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -42,17 +50,47 @@ def rewritten(text: str, lang: str, params: Params, digits: int, day_first: bool
 
     `lang`, `day_first` and `digits` are those of `find_dates` and `convert`. Rewriting twice is rewriting once.
     """
-    if not CANDIDATE.get(lang, CANDIDATE["en"]).search(" " + text):
-        return text, []
-    spans: list[Span] = []
-    if params.dates:
-        spans += (Span(found.start, found.end, found.kind, _iso(text, found)) for found in find_dates(text, lang, day_first))
-    if params.units:
-        for found in find_quantities(text, lang):
-            new = next(filter(None, (convert(found.normal, unit, digits) for unit in params.units)), None)
-            if new and not SHARED.search(text, max(0, found.start - 12), found.start):
-                new = LETTERS.sub(r"-\1", new) if HYPHENED.search(text, found.start, found.end) else new
-                spans.append(Span(found.start, found.end, found.kind, new))
+    folded = widths_folded(text)
+    dates, quantities = ([match.group() for match in re.finditer(pattern, folded)] for pattern in _hints(lang, params))
+    return _rewritten((text, folded, dates, quantities), lang, params.units, digits, day_first)
+
+
+def rewritten_texts(texts: pl.Series, lang: str, params: Params, digits: int, day_first: bool | None) -> pl.Series:
+    """Texts of one language as `rewritten` makes each of them; those without a hint cost next to nothing."""
+    folded = changed(texts, texts.str.contains(ANY_WIDTH), lambda some: some.str.replace_many(NARROW))
+    dates, quantities = _hints(lang, params)
+    where = folded.str.contains(dates) | folded.str.contains(quantities)
+    found = pl.DataFrame({"text": texts, "folded": folded}).filter(where)
+    found = found.with_columns(
+        found["folded"].str.extract_all(dates).alias("dates"), found["folded"].str.extract_all(quantities).alias("quantities")
+    )
+    new = [_rewritten(row, lang, params.units, digits, day_first)[0] for row in found.iter_rows()]
+    return changed(texts, where, lambda some: pl.Series(new, dtype=pl.String))
+
+
+def _hints(lang: str, params: Params) -> tuple[str, str]:
+    """The patterns of dates and of quantities to be rewritten."""
+    known = "zh" if lang == "zh" else "en"
+    return (
+        hints.DATES[known] if params.dates else NEVER,
+        hints.quantities(known, tuple(params.units)) if params.units else NEVER,
+    )
+
+
+def _rewritten(
+    looked_at: tuple[Any, ...], lang: str, units: list[str], digits: int, day_first: bool | None
+) -> tuple[str, list[Span]]:
+    """`rewritten`, of a text that has been looked at: itself, its widths folded, hints at dates, hints at quantities."""
+    text, folded, dates, quantities = looked_at
+    spans = [
+        Span(found.start, found.end, found.kind, _iso(text, found))
+        for found in dates_in(folded, lang, day_first, around(folded, dates, *AROUND_DATES))
+    ]
+    for found in quantities_in(folded, lang, around(folded, quantities, *AROUND_QUANTITIES)):
+        new = next(filter(None, (convert(found.normal, unit, digits) for unit in units)), None)
+        if new and not SHARED.search(text, max(0, found.start - 12), found.start):
+            hyphened = HYPHENED.search(text, found.start, found.end)
+            spans.append(Span(found.start, found.end, found.kind, LETTERS.sub(r"-\1", new) if hyphened else new))
     spans = [span for span in _alone(text, apart(spans)) if span.normal != text[span.start : span.end]]
     return rewrite(text, spans), spans
 
@@ -70,8 +108,8 @@ def _alone(text: str, spans: list[Span]) -> list[Span]:
 
 
 def _iso(text: str, found: Span) -> str:
-    """A year keeps its 年, and a date without a year its words."""
+    """A date without a year keeps its words; so does a year in digits before 年 (475年 is not 0475年)."""
     written = text[found.start : found.end]
-    if found.normal.startswith("--"):
+    if found.normal.startswith("--") or re.fullmatch("[0-9]+年", written):
         return written
     return found.normal + "年" if len(found.normal) == 4 and written.endswith("年") else found.normal

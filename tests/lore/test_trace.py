@@ -244,6 +244,23 @@ def test_an_excluded_record_is_traced_without_its_content(full: Project, lore: L
     assert "↳ exclude, excluded: fact: request 7" in said
 
 
+def test_a_unit_that_is_skipped_says_so(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
+    nothing = dict.fromkeys(("fact", "subject", "attribute", "value", "unit")) | {"text": "", "kind": "unit"}
+    place = {"locator": "legacy.csv#L9", "id": record_id("legacy", "legacy.csv#L9")}
+    write(full.root / "data/extract/skipped.parquet", [why(GOLD, "extract", "where", "kind: bill") | nothing | place], REJECTED)
+    full.lock({"extract": ["data/extract"], "clean": ["data/clean"], "augment": ["data/augment"], "evaluate": ["data/evaluate"]})
+    full.commit()
+    for rev in ([], ["--rev", "HEAD"]):
+        said = lore("trace", "data/raw/legacy.csv#L9", *rev)
+        assert "Skipped by where: 1" in said
+        assert f"not asked for: kind: bill  legacy: legacy.csv#L9  {place['id']}" in " ".join(said.split(" "))
+        assert "line 9; last changed by" in said
+    found = traced(place["id"])
+    assert (found["kind"], ids(found["skipped"]), found["extracted"]) == ("record", [place["id"]], [])
+    assert ids(traced("legacy.csv")["skipped"]) == [place["id"]]
+    assert "Skipped" not in lore("trace", "legacy.csv", "--rev", "knowledge@v1.0.0")
+
+
 def test_an_earlier_version_is_read_where_it_lies(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
     newer = IRON | {"value": "1649"}
     full.run([newer], [answer(newer)])
