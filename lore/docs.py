@@ -27,16 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the pages and print where they are. Raises InputError where extract has not run."""
     from stages import clean
-    from stages.clean import exclusions, personal, rows_of, rules
-    from stages.clean.filtering import filtered
+    from stages.clean import exclusions, personal, rules
+    from stages.clean.engine import Local
+    from stages.clean.filtering import excluded_in, filtered
     from stages.core.output import replacing
     from stages.core.params import load
 
     params, run_params = load("clean", clean.Params)
     treatment = personal.treatment_of(params.personal)
-    excluded = exclusions.find(rows_of(EXTRACTED, []), exclusions.read(EXCLUSIONS))
+    engine = Local(run_params.threads)
+    excluded = excluded_in(EXTRACTED, [], exclusions.read(EXCLUSIONS), engine)
     with tempfile.TemporaryDirectory() as between:
-        corpus = filtered(EXTRACTED, params.normalise, params.filter, run_params.threads, Path(between), treatment, excluded)
+        corpus = filtered(EXTRACTED, params.normalise, params.filter, engine, Path(between), treatment, excluded)
         facts = corpus.facts().drop("place").to_dicts()
     checks = rules.read_rules(RULES)
     _, found = rules.violations(facts, checks)

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lore.cache import Cache, hash_of
+from lore.settings import value
 from stages.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -177,10 +178,10 @@ class Version:
                 yield f"{name} ran on another {', '.join(old)} than {LOCK} has: run dvc repro"
 
     def unset(self) -> Iterator[str]:
-        """Sections of params.yaml that are not those of the run."""
+        """Settings and sections of params.yaml that are not those of the run."""
         now = self.document("params.yaml") or {}
         ran = [stage.get("params", {}).get("params.yaml", {}) for stage in self.stages.values()]
-        if changed := list(dict.fromkeys(name for sections in ran for name, was in sections.items() if now.get(name) != was)):
+        if changed := list(dict.fromkeys(name for keys in ran for name, was in keys.items() if value(now, name) != was)):
             yield f"params.yaml, not as in {LOCK}: {', '.join(changed)}; dvc repro brings the version up to date"
 
 

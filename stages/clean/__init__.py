@@ -15,21 +15,17 @@ Refused: settings that name an unknown unit, a rules file with unknown keys or c
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-import pyarrow as pa
 from pydantic.dataclasses import dataclass
 
 from stages.clean import contradictions, exclusions, information, normalise, personal, rules
-from stages.clean.columns import COLUMNS
-from stages.clean.corpus import batches
-from stages.clean.filtering import Filtered, filtered
+from stages.clean.engine import engine_of
+from stages.clean.filtering import Filtered, excluded_in, filtered
 from stages.clean.ledger import Ledger
 from stages.clean.personal import Treatment
+from stages.clean.writing import Tally, as_written, write
 from stages.core import changes, record
 from stages.core.errors import InputError
 from stages.core.output import replacing, write_json
@@ -48,14 +44,6 @@ class Params:
     verify: contradictions.Params
 
 
-@plain_dataclass
-class Tally:
-    """Records per source, counted as they are written."""
-
-    kept: Counter[str]
-    rejected: Counter[str]
-
-
 def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_file: Path, out: Path, metrics: Path) -> None:
     """Clean the records into `out`."""
     source = extracted / "records.parquet"
@@ -63,17 +51,21 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
     checks = rules.read_rules(rules_file)
     treatment = personal.treatment_of(params.personal)
-    excluded = exclusions.find(rows_of(source, before), exclusions.read(exclusions_file))
-    before = [exclusions.redacted(row, excluded) for row in before]
+    listed = exclusions.read(exclusions_file)
     with replacing(out) as folder:
         between = folder / "between"
         between.mkdir(parents=True)
-        corpus = filtered(source, params.normalise, params.filter, run.threads, between, treatment, excluded)
-        violations, disputes = verify(corpus, checks, params.verify, treatment)
-        if not corpus.ledger.alive.any():
-            count = len(corpus.ledger.verdict)
-            raise InputError(f"clean: not one of {count} records of {extracted} was kept; check the clean section of params.yaml")
-        tally = write(corpus, before, folder, treatment)
+        with engine_of(run, between) as engine:
+            excluded = excluded_in(source, before, listed, engine)
+            before = [exclusions.redacted(row, excluded) for row in before]
+            corpus = filtered(source, params.normalise, params.filter, engine, between, treatment, excluded)
+            violations, disputes = verify(corpus, checks, params.verify, treatment)
+            if not corpus.ledger.alive.any():
+                raise InputError(
+                    f"clean: not one of {len(corpus.ledger.verdict)} records of {extracted} was kept; "
+                    "check the clean section of params.yaml"
+                )
+            tally = write(corpus, before, folder, treatment)
         shutil.rmtree(between)
         write_json(folder / "contradictions.json", disputes)
         write_json(folder / "violations.json", violations)
@@ -88,13 +80,6 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_
         print(f"  lines      {corpus.cut.summary()}")
     if compared := changes.compare("clean", out):
         print(f"  {compared}")
-
-
-def rows_of(source: Path, before: list[Row]) -> Iterator[Row]:
-    """All records that extract gave, those it had set aside last."""
-    for _, frame in batches(source, {}):
-        yield from frame.iter_rows(named=True)
-    yield from before
 
 
 def verify(
@@ -112,40 +97,6 @@ def verify(
     reasons, disputes = contradictions.find(rows, written, params)
     corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
     return violations, disputes
-
-
-def as_written(corpus: Filtered, places: set[int], treatment: Treatment | None) -> Iterator[Row]:
-    """Value and unit of the records at `places`, as they were extracted, without their personal data."""
-    for start, frame in corpus.as_extracted():
-        inside = [place - start for place in range(start, start + len(frame)) if place in places]
-        if treatment:
-            yield from treatment.rows(frame[inside].iter_rows(named=True))
-        else:
-            yield from frame.select("id", "value", "unit")[inside].iter_rows(named=True)
-
-
-def write(corpus: Filtered, before: list[Row], folder: Path, treatment: Treatment | None) -> Tally:
-    """Write kept and rejected records, those that extract had set aside first, each in the order they were extracted."""
-    before = treatment.rows(before) if treatment else before
-    tally = Tally(Counter(), Counter(row["source"] for row in before))
-    ids = pa.parquet.read_table(corpus.source, columns=["id"])["id"]
-    with (
-        record.writing(folder / "records.parquet") as kept,
-        record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
-    ):
-        rejected.extend(pl.DataFrame(before, schema=COLUMNS | dict.fromkeys(("phase", "reason", "evidence"), pl.String)))
-        for part, (start, raw) in zip(corpus.parts, corpus.as_extracted(), strict=True):
-            alive = pl.Series(corpus.alive(part, len(raw)))
-            good, bad = corpus.normalised(part).filter(alive), raw.filter(~alive)
-            said = [corpus.ledger.said(start + at, ids) for at in (~alive).arg_true()]
-            kept.extend(good)
-            bad = pl.concat(
-                [bad, pl.DataFrame(said, schema=dict.fromkeys(("phase", "reason", "evidence"), pl.String))], how="horizontal"
-            )
-            rejected.extend(pl.DataFrame(treatment.rows(bad.iter_rows(named=True)), schema=bad.schema) if treatment else bad)
-            tally.kept.update(good["source"])
-            tally.rejected.update(bad["source"])
-    return tally
 
 
 def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row], disputes: int) -> Row:
