@@ -133,7 +133,8 @@ class Signatures:
         _, group = connected_components(coo_matrix(edges, shape=(len(texts), len(texts))), directed=False)
         order = np.argsort(group, kind="stable")
         cuts = np.flatnonzero(np.diff(group[order])) + 1
-        losers = sorted(self._losers(np.split(texts[order], cuts), similarity))
+        groups = self._signed(np.split(texts[order], cuts))
+        losers = sorted(loser for members, signatures in groups for loser in _losers(members, signatures, similarity))
         return (
             np.array([loser for loser, _, _ in losers], dtype=np.int64),
             np.array([winner for _, winner, _ in losers], dtype=np.int64),
@@ -158,23 +159,25 @@ class Signatures:
             good[start : start + CHUNK] = (one == two).mean(axis=1) >= similarity
         return left[good], right[good]
 
-    def _losers(self, groups: list[Array], similarity: float) -> Iterator[tuple[int, int, float]]:
-        """Text, the earlier one that it is like, and how much; the texts of a group are in their order."""
-        ends = np.cumsum([len(group) for group in groups])
-        for some in np.split(np.arange(len(groups)), np.flatnonzero(np.diff(ends // CHUNK)) + 1):
-            own = np.cumsum([len(groups[at]) for at in some])
-            signatures = np.split(self.of(np.concatenate([groups[at] for at in some])), own[:-1])
-            for at, rows in zip(some, signatures, strict=True):
-                yield from _losers(groups[at], rows, similarity)
+    def _signed(self, groups: list[Array]) -> Iterator[tuple[Array, Array]]:
+        """Each group with the signatures of its members, which are read for many groups at once."""
+        sizes = np.cumsum([0, *map(len, groups)])
+        start = 0
+        while start < len(groups):
+            stop = max(start + 1, int(np.searchsorted(sizes, sizes[start] + CHUNK, side="right")) - 1)
+            signatures = self.of(np.concatenate(groups[start:stop]))
+            yield from zip(groups[start:stop], np.split(signatures, sizes[start + 1 : stop] - sizes[start]), strict=True)
+            start = stop
 
 
-def _losers(texts: Array, signatures: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
-    """Of one group."""
-    while len(texts) > 1:
+def _losers(members: Array, signatures: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
+    """Text, the earlier one that it is like, and how much; `members` are a group in their order."""
+    rest = members
+    while len(rest) > 1:
         share = (signatures[1:] == signatures[0]).mean(axis=1)
         like = share >= similarity
-        yield from ((int(text), int(texts[0]), float(much)) for text, much in zip(texts[1:][like], share[like], strict=True))
-        texts, signatures = texts[1:][~like], signatures[1:][~like]
+        yield from ((int(text), int(rest[0]), float(much)) for text, much in zip(rest[1:][like], share[like], strict=True))
+        rest, signatures = rest[1:][~like], signatures[1:][~like]
 
 
 def _band_keys(rows: Array) -> Array:
