@@ -222,8 +222,9 @@ def test_a_cluster_of_its_own_is_quiet_private_and_leaves_nothing(
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(clean, "engine_of", watched)
     with tempfile.TemporaryDirectory(prefix="q-", ignore_cleanup_errors=True) as short:  # a socket's path has at most 107 bytes
-        monkeypatch.setattr(tempfile, "tempdir", short)
-        assert cleaned(corpus_folder, "ray", of_ray(None)) == expected
+        with monkeypatch.context() as patch:
+            patch.setattr(tempfile, "tempdir", short)
+            assert cleaned(corpus_folder, "ray", of_ray(None)) == expected
         assert list(Path(short).glob("lore-*")) == []
     now = capfd.readouterr()
     assert now.err == ""
