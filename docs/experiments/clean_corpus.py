@@ -39,7 +39,7 @@ def main() -> None:
         normalise=Normalise({}, {}, 4, [], [], True, Text(not options.as_written, [] if options.as_written else UNITS)),
         personal=Personal(),
         filter=Filter(0.0, 0.03, Boilerplate(0.005, 0.25), 0.7),
-        verify=Verify({}, []),
+        verify=Verify({}, [], "report"),
     )
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:

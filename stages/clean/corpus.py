@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from stages.clean import columns, information, lines, normalise, repeats
+from stages.clean import columns, information, lines, normalise, questions, repeats
 from stages.clean.exclusions import Excluded
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
@@ -149,7 +149,7 @@ def prepare(
         frequencies=information.frequencies(found, fold(texts["subject"])) if counted else information.Frequencies(),
         sampled=int(chosen.sum()),
         phrases=information.text_counts(said.of(chosen)),
-        signatures=repeats.signatures(repeats.of_questions(said, texts["question"])),
+        signatures=repeats.signatures(questions.answered(texts, said)),
         personal=counts,
         cut=cut,
     )

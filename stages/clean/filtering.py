@@ -16,13 +16,14 @@ import polars as pl
 
 from stages.clean import columns, information, lines, normalise, repeats
 from stages.clean.corpus import PROCESSES_FROM, Found, Part, batch_rows, batches, in_order, prepare
-from stages.clean.exclusions import Excluded
+from stages.clean.exclusions import Excluded, Row
 from stages.clean.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, phrases
 from stages.core.record import opened
 
 NOTHING: Excluded = {}
+WRITTEN = ["id", "value", "unit", "answer"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,25 @@ class Filtered:
     spellings: dict[str, str]
     personal: Counter[str]
     """How many values of each kind of personal data, and in how many records."""
+    texts: Array
+    """Places of all usable free texts, in their order: int64."""
+    signatures: repeats.Signatures
+    """Of these texts."""
     cut: lines.Cut = field(default_factory=lines.Cut)
     """The recurring lines that were taken out."""
 
     def as_extracted(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """Place of the first record, and the records as they were extracted, of each part."""
         return batches(self.source, self.excluded)
+
+    def written(self, places: Array, treatment: Treatment | None) -> Iterator[Row]:
+        """What the records at the `places`, in order, said before normalising (`WRITTEN`), without their personal data."""
+        for start, frame in self.as_extracted():
+            inside = places[np.searchsorted(places, start) : np.searchsorted(places, start + len(frame))] - start
+            if treatment:
+                yield from treatment.rows(frame[inside].iter_rows(named=True))
+            else:
+                yield from frame.select(WRITTEN)[inside].iter_rows(named=True)
 
     def normalised(self, part: Part) -> pl.DataFrame:
         """Records of a part in their one form, subjects spelt as in the first record about them."""
@@ -109,7 +123,8 @@ def filtered(
             ledger.sift(Reason("filter", "boilerplate", "nothing but lines that recur in its source"), part.emptied)
     _low_information(ledger, common, params, threads)
     _repeats(ledger, common, params)
-    return Filtered(source, excluded, ledger, common.parts, common.spellings, common.personal, common.cut)
+    texts, signatures = common.texts, common.signatures
+    return Filtered(source, excluded, ledger, common.parts, common.spellings, common.personal, texts, signatures, common.cut)
 
 
 def _recurring(source: Path, params: information.Lines, threads: int, excluded: Excluded) -> lines.Recurring:
