@@ -164,7 +164,7 @@ def test_the_default_sets_nothing_aside() -> None:
 
 @needs_shared
 def test_real_questions_with_differing_answers(tmp_path: Path, run_params: Run) -> None:
-    """104 of the folder's questions have several answers (its SOURCE.md); of 4 one is a stock sentence, which is set aside."""
+    """104 of the folder's questions have several answers (its SOURCE.md); of 4 the filter has set one aside."""
     reading, cleaning = real_data.settings(OVERLAYS["medquad_xml"])
     row = real_data.stages_on(reading, cleaning, SHARED, tmp_path, run_params)
     assert "contradiction" not in row["reasons"]
