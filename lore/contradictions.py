@@ -1,32 +1,24 @@
-"""Contradictions as one page for who knows the matter: both sides as written and as normalised, where they stand, how far apart
-they may lie, which one was kept and by what priority. Pairs of sources are chosen without a script (`:has()`, Selectors Level 4).
+"""What a page tells of contradictions.json: the entries counted and kept as far as they are shown, how far the two sides of each
+lie apart, how far they may, and why one was kept.
 
 A long list is cut, and says so: data/clean/contradictions.json has all of it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from html import escape
+from functools import cached_property
 from typing import Any
 
-from lore.page import document
 from stages import clean
 from stages.clean.answers import KIND
 from stages.clean.contradictions import BY_PRIORITY
-from stages.core.record import fold
 
 Row = dict[str, Any]
 Pair = tuple[str, str]
 """Two sources: of what comes first, and of what says otherwise."""
-FILE = "contradictions.html"
-ANSWERS = "Answers to one question"
 LISTED = 500
 """Facts of an attribute, and questions, that are shown."""
-SHORT = 8
-"""Rows of a summary that is open at first."""
-CHOSEN = "body:has(#p{0}:checked) :is(.dispute:not(.p{0}), .part:not(:has(.p{0}))) {{ display: none; }}\n"
-"""What is hidden while a pair of sources is chosen."""
 ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
@@ -60,10 +52,14 @@ class Report:
         """How many of the entries are about answers."""
         return self.pairs.total() - self.attributes.total()
 
+    @cached_property
+    def places(self) -> dict[Pair, int]:
+        """The pairs of sources, the most frequent first, once all entries are counted."""
+        return {pair: place for place, (pair, _) in enumerate(sorted(self.pairs.items(), key=lambda item: (-item[1], item[0])))}
+
     def classes(self, entries: Iterable[Row]) -> str:
         """What the choice of a pair of sources knows them by."""
-        places = {pair: place for place, (pair, _) in enumerate(ranked(self.pairs))}
-        found = {places[first["source"], other["source"]] for first, other in map(sides, entries)}
+        found = {self.places[first["source"], other["source"]] for first, other in map(sides, entries)}
         return " ".join(["dispute", *(f"p{place}" for place in sorted(found))])
 
     def limit(self, entry: Row) -> float:
@@ -88,6 +84,13 @@ class Report:
         place = self.sources.index(source) + 1
         return f"{source} ({place}{'th' if 10 < place % 100 < 14 else ENDINGS.get(place % 10, 'th')} source)"
 
+    def decided(self, entry: Row) -> str:
+        """Why the kept side was kept."""
+        winner, loser = sides(entry)
+        if entry["rule"] == BY_PRIORITY:
+            return f"{self.rank(winner['source'])} before {self.rank(loser['source'])}"
+        return str(entry["rule"])
+
 
 def keep(room: dict[str, list[Row]], name: str, entry: Row) -> None:
     """Put an entry to those of its kind unless they are many."""
@@ -105,145 +108,7 @@ def number(side: Row) -> float:
     return float(side["normalised"].partition(" ")[0])
 
 
-def ranked(counts: Counter[Any]) -> list[tuple[Any, int]]:
-    """The most frequent first."""
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def page(entries: Iterable[Row], params: clean.Params, sources: list[str], version: str) -> tuple[str, int]:
-    """The page, and how many contradictions there are; `sources` are those of extract in their order."""
-    report = Report(params, sources)
-    for entry in entries:
-        report.add(entry)
-    total = report.pairs.total()
-    body = f'<p>Lorekeep · data and rules {version} · <a href="index.html">What the rules found</a></p>\n'
-    body += f"<p>{introduction(report)}</p>\n"
-    if total:
-        body += f'<div class="summaries">\n{by_attribute(report)}{by_pair(report)}</div>\n'
-    body += "".join(attribute_part(report, name, place) for place, name in enumerate(sorted(report.facts)))
-    body += answers_part(report) if report.questions else ""
-    style = "".join(map(CHOSEN.format, range(len(report.pairs)))) if len(report.pairs) > 1 else ""
-    return document("Contradictions", [], body, style), total
-
-
-def introduction(report: Report) -> str:
-    """What there is."""
-    facts, answers = report.attributes.total(), report.answers
-    said = [f"{facts:,} values of facts contradict the one of higher priority, and were set aside."] * bool(facts)
-    said += [f"{answers:,} answers differ from the first one to the same question."] * bool(answers)
-    return " ".join(said or ["No two sources contradict each other."])
-
-
-def table(columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """A table of rows, each with its classes; cells are HTML."""
-    heads = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    lines = []
-    for classes, cells in rows:
-        inside = "".join(f'<td data-name="{escape(name)}">{text}</td>' for name, text in zip(columns, cells, strict=True))
-        lines.append(f'<tr class="{classes}">{inside}</tr>\n')
-    return f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody>\n</table>\n"
-
-
-def by_attribute(report: Report) -> str:
-    """The summary by attribute, with links."""
-    rows = [
-        ("", (f'<a href="#a{place}">{escape(name)}</a>', f"{report.attributes[name]:,}", escape(report.allowed(name))))
-        for place, name in enumerate(sorted(report.facts))
-    ]
-    if report.questions:
-        rows.append(("", (f'<a href="#answers">{ANSWERS}</a>', f"{report.answers:,}", "near duplicates")))
-    return (
-        "<details open>\n<summary>By attribute</summary>\n"
-        + table(("attribute", "contradictions", "what may differ"), rows)
-        + "</details>\n"
-    )
-
-
-def by_pair(report: Report) -> str:
-    """The summary by pair of sources; where there are several, one can be chosen."""
-    choice = '<label><input type="radio" name="pair" id="{}"{}>{}</label>'.format
-    several = len(report.pairs) > 1
-    rows = [("", (choice("all", " checked", "all"), "", f"{report.pairs.total():,}"))] if several else []
-    for place, ((first, other), count) in enumerate(ranked(report.pairs)):
-        name = choice(f"p{place}", "", escape(first)) if several else escape(first)
-        rows.append(("", (name, escape(other), f"{count:,}")))
-    title = "By pair of sources: choose one to see it alone" if several else "By pair of sources"
-    rows_of = table(("comes first", "says otherwise", "contradictions"), rows)
-    return f"<details{' open' * (len(rows) <= SHORT)}>\n<summary>{title}</summary>\n{rows_of}</details>\n"
-
-
-def attribute_part(report: Report, attribute: str, place: int) -> str:
-    """The contradictions about one attribute; of quantities those farthest apart, by what is allowed, come first."""
-    entries = sorted(report.facts[attribute], key=lambda entry: fold(entry["subject"]))
-    if quantity := attribute in report.params.verify.tolerance:
-        entries.sort(key=lambda entry: -distance(entry) / max(report.limit(entry), 1e-300))
-    columns = ("subject", "kept", "set aside", *["apart"] * quantity, "decided by")
-    rows = []
-    for entry in entries:
-        winner, loser = sides(entry)
-        apart = [escape(report.apart(entry))] if quantity else []
-        cells = (escape(entry["subject"]), side(winner), side(loser), *apart, escape(decided(report, entry)))
-        rows.append((report.classes([entry]), cells))
-    which = ", whichever is more; the farthest apart come first" if quantity else ""
-    lines = f"<p>What may differ: {escape(report.allowed(attribute))}{which}.</p>\n"
-    lines += left_out(report.attributes[attribute], len(entries))
-    summary = f"<summary>{escape(attribute)} · {report.attributes[attribute]:,}</summary>"
-    return f'<details open class="part" id="a{place}">\n{summary}\n{lines}{table(columns, rows)}</details>\n'
-
-
 def distance(entry: Row) -> float:
     """How far the two values of a quantity lie apart."""
     first, other = sides(entry)
     return abs(number(first) - number(other))
-
-
-def side(of: Row) -> str:
-    """A value as normalised and as written, with its place."""
-    same = of["written"] == of["normalised"]
-    written = "as written" if same else f"written <q>{escape(of['written'])}</q>"
-    return f"<b>{escape(of['normalised'])}</b> <small>{written}<br>{where(of)}</small>"
-
-
-def where(of: Row) -> str:
-    """Source and locator."""
-    return f"{escape(of['source'])}: {escape(of['locator'])}"
-
-
-def decided(report: Report, entry: Row) -> str:
-    """Why the kept side was kept."""
-    winner, loser = sides(entry)
-    if entry["rule"] == BY_PRIORITY:
-        return f"{report.rank(winner['source'])} before {report.rank(loser['source'])}"
-    return str(entry["rule"])
-
-
-def answers_part(report: Report) -> str:
-    """Questions with the answers that differ, in the order of their first answers."""
-    questions = "".join(question(report, entries) for entries in report.questions.values())
-    shown = sum(map(len, report.questions.values()))
-    lines = "<p>What may differ: near duplicates (clean.filter.near_duplicates). Other words may mean the same.</p>\n"
-    summary = f"<summary>{ANSWERS} · {report.answers:,}</summary>"
-    return f'<details open class="part" id="answers">\n{summary}\n{lines}{left_out(report.answers, shown)}{questions}</details>\n'
-
-
-def question(report: Report, entries: list[Row]) -> str:
-    """One question: the first answer, then every other one."""
-    first, _ = sides(entries[0])
-    cards = card(first, "kept; comes first" if "first" in entries[0] else "kept")
-    for entry in entries:
-        _, other = sides(entry)
-        cards += card(other, "kept too" if "first" in entry else f"set aside, decided by: {decided(report, entry)}")
-    summary = f"<summary>{escape(entries[0]['question'])} <small>{len(entries) + 1} answers</small></summary>"
-    return f'<details class="{report.classes(entries)}">\n{summary}\n<div class="cards">\n{cards}</div>\n</details>\n'
-
-
-def card(of: Row, verdict: str) -> str:
-    """An answer; as it was written only where more than white space is another."""
-    same = of["written"].split() == of["normalised"].split()
-    written = "" if same else f"<details><summary>as written</summary><p>{escape(of['written'])}</p></details>\n"
-    return f"<article>\n<small>{escape(verdict)}<br>{where(of)}</small>\n<p>{escape(of['normalised'])}</p>\n{written}</article>\n"
-
-
-def left_out(count: int, shown: int) -> str:
-    """The line that says how many are not shown."""
-    return f"<p>{count - shown:,} more are in data/clean/contradictions.json.</p>\n" if count > shown else ""

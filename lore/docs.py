@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the pages and print where they are. Raises InputError where extract has not run."""
-    from lore import contradictions
+    from lore import contradictions_page
     from stages import clean
     from stages.clean import exclusions, personal, rows_of, rules
     from stages.clean.filtering import filtered
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         checks, version = rules.read_rules(RULES), digest(EXTRACTED, RULES, EXCLUSIONS)
         verified = clean.verify(corpus, checks, params, treatment)
         sources = [source["name"] for source in json.loads(SOURCES.read_text(encoding="utf-8"))]
-        disputes, count = contradictions.page(verified.contradictions(), params, sources, version)
+        disputes, count = contradictions_page.page(verified.contradictions(), params, sources, version)
     found = verified.violations
     with tempfile.TemporaryDirectory() as scratch, replacing(options.out) as folder:
         build(rules.frame(facts, checks), checks, version, Path(scratch))
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
             page.write_text(offline(page.read_text(encoding="utf-8"), version), encoding="utf-8")
         # Great Expectations' own list of pages is made by scripts from the network.
         (folder / "index.html").write_text(index(folder, checks, found, len(facts), count, version), encoding="utf-8")
-        (folder / contradictions.FILE).write_text(disputes, encoding="utf-8")
+        (folder / contradictions_page.FILE).write_text(disputes, encoding="utf-8")
     print(
         f"{len(facts):,} facts, {len(checks.rules)} rules, {len(found)} violations, {count:,} contradictions: "
         f"open {options.out / 'index.html'}"
@@ -100,7 +100,7 @@ def offline(page: str, version: str) -> str:
 
 def index(folder: Path, checks: Any, found: list[dict[str, Any]], facts: int, disputes: int, version: str) -> str:
     """The first page: every rule with what it found, and the way to the other pages in the folder."""
-    from lore.contradictions import FILE
+    from lore.contradictions_page import FILE
 
     (results,) = folder.glob("validations/**/*.html")
     (suite,) = folder.glob("expectations/*.html")

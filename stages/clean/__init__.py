@@ -197,3 +197,5 @@ def show(report: Row) -> None:
         print(f"  {phase:10} in {count['in']:6,}  rejected {count['rejected']:5,}")
     for reason, count in sorted(report["reasons"].items(), key=lambda item: (-item[1], item[0])):
         print(f"    {reason:30} {count:5,}")
+    if report["contradictions"]:
+        print(f"  contradictions {report['contradictions']:,}: lore docs shows both sides of each")

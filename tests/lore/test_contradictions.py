@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lore import contradictions
+from lore import contradictions, contradictions_page
 from stages import clean
 from stages.core.params import load
 
@@ -40,7 +40,7 @@ WINE = answers("头孢能和酒一起吃吗？", side("elements", "不能。", "
 
 
 def made(*entries: Row, params: clean.Params = PARAMS) -> str:
-    page, count = contradictions.page(entries, params, SOURCES, "0123456789ab")
+    page, count = contradictions_page.page(entries, params, SOURCES, "0123456789ab")
     assert count == len(entries)
     return page
 
@@ -117,7 +117,7 @@ def test_everything_is_escaped(place: int) -> None:
     keys = ("first", "second") if place == 2 else ("winner", "loser")
     sides = {key: dict.fromkeys(entry[key], bad) | {"normalised": f"1 {bad}"} for key in keys}
     names = {name: bad for name in ("subject", "question") if name in entry}
-    page, _ = contradictions.page([entry | sides | names], PARAMS, [bad, "a"], "0")
+    page, _ = contradictions_page.page([entry | sides | names], PARAMS, [bad, "a"], "0")
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#x27;&amp;") >= 8
     unusual = dataclasses.replace(PARAMS.verify, single_valued=[bad])

@@ -48,12 +48,15 @@ def disputes(folder: Path) -> list[Row]:
 
 
 @pytest.mark.parametrize("near", [0.8, None])
-def test_answers_that_differ_are_reported_and_kept(tmp_path: Path, near: float | None) -> None:
+def test_answers_that_differ_are_reported_and_kept(
+    tmp_path: Path, near: float | None, capsys: pytest.CaptureFixture[str]
+) -> None:
     kept, reasons, report = run(tmp_path, ROWS, with_answers("report", near))
     assert len(kept) == len(ROWS) - (near is not None)
     assert list(reasons.values()) == ([] if near is None else ["near_duplicate"])
     found = disputes(tmp_path)
     assert report["contradictions"] == len(found) == 3
+    assert "contradictions 3: lore docs shows both sides of each" in capsys.readouterr().out
     assert [(entry["first"]["record"], entry["second"]["record"]) for entry in found] == [
         (ROWS[0]["id"], ROWS[1]["id"]),
         (ROWS[0]["id"], ROWS[4]["id"]),
@@ -90,9 +93,10 @@ def test_where_it_is_declared_the_source_of_higher_priority_wins(tmp_path: Path)
     assert evidence[ROWS[1]["id"]] == f"another answer to the question of record {ROWS[0]['id']}, which has priority"
 
 
-def test_they_need_not_be_sought(tmp_path: Path) -> None:
+def test_they_need_not_be_sought(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept, _, report = run(tmp_path, ROWS, with_answers("ignore"))
     assert (len(kept), report["contradictions"], disputes(tmp_path)) == (6, 0, [])
+    assert "lore docs" not in capsys.readouterr().out
 
 
 def test_facts_come_first_as_ever(tmp_path: Path) -> None:
