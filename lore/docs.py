@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
     from stages import clean
     from stages.clean import exclusions, personal, rules
     from stages.clean.engine import Local
-    from stages.clean.filtering import excluded_in, filtered
+    from stages.clean.excluding import excluded_in
+    from stages.clean.filtering import filtered
     from stages.core.output import replacing
     from stages.core.params import load
 

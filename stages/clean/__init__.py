@@ -27,7 +27,8 @@ from pydantic.dataclasses import dataclass
 
 from stages.clean import answers, contradictions, exclusions, information, normalise, personal, rules
 from stages.clean.engine import engine_of
-from stages.clean.filtering import Filtered, excluded_in, filtered
+from stages.clean.excluding import excluded_in
+from stages.clean.filtering import Filtered, filtered
 from stages.clean.ledger import Ledger
 from stages.clean.personal import Treatment
 from stages.clean.writing import Tally, as_written, write

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from stages.clean import columns, exclusions, information, lines, normalise, repeats
+from stages.clean import columns, information, lines, normalise, repeats
 from stages.clean.corpus import Found, Part, Piece, pieces, prepare
 from stages.clean.engine import Engine
 from stages.clean.exclusions import Excluded
@@ -23,7 +22,6 @@ from stages.clean.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, phrases
 
-Row = dict[str, Any]
 NOTHING: Excluded = {}
 PROCESSES_FROM = 8
 """Batches from which on starting processes pays: each takes about two seconds."""
@@ -72,30 +70,6 @@ def facts_of(item: tuple[Part, Array], spellings: dict[str, str]) -> pl.DataFram
     return frame.filter(pl.lit(pl.Series(alive)) & pl.col("fact").is_not_null())
 
 
-def excluded_in(source: Path, before: list[Row], listed: exclusions.Exclusions, engine: Engine) -> Excluded:
-    """What `exclusions.find` gives for the records of a file and those that extract had set aside, which come last."""
-    if not exclusions.some(listed):
-        return NOTHING
-    batches = pieces(source)
-    many = len(batches) > PROCESSES_FROM
-    same: dict[exclusions.Said, str] = {}
-    for words in engine.in_order(partial(_same_words, listed=listed), batches if listed.records else [], processes=many):
-        same |= words
-    same |= exclusions.same_words(before, listed)
-    found: dict[str, tuple[str, str]] = {}
-    for named in engine.in_order(partial(_named, listed=listed, same=same), batches, processes=many):
-        found |= named
-    return found | exclusions.named(before, listed, same)
-
-
-def _same_words(piece: Piece, listed: exclusions.Exclusions) -> dict[exclusions.Said, str]:
-    return exclusions.same_words(piece.extracted(NOTHING).iter_rows(named=True), listed)
-
-
-def _named(piece: Piece, listed: exclusions.Exclusions, same: dict[exclusions.Said, str]) -> dict[str, tuple[str, str]]:
-    return exclusions.named(piece.extracted(NOTHING).iter_rows(named=True), listed, same)
-
-
 def filtered(
     source: Path,
     reading: normalise.Params,
@@ -124,7 +98,7 @@ def filtered(
         folder=folder.absolute(),
         treatment=treatment,
         excluded=excluded,
-        recurring=_recurring(source, params.lines, engine, excluded) if params.lines else None,
+        recurring=_recurring(batches, params.lines, engine, excluded) if params.lines else None,
     )
     for found in engine.in_order(preparing, batches, processes=len(batches) > PROCESSES_FROM):
         common.add(found)
@@ -149,14 +123,15 @@ def filtered(
     return Filtered(engine, excluded, ledger, common.parts, common.spellings, common.personal, texts, signatures, common.cut)
 
 
-def _recurring(source: Path, params: information.Lines, engine: Engine, excluded: Excluded) -> lines.Recurring:
+def _recurring(batches: list[Piece], params: information.Lines, engine: Engine, excluded: Excluded) -> lines.Recurring:
     """The lines that recur, by source."""
-    counting = partial(_lines_counted, words=params.words, sizes=lines.sizes(source), excluded=excluded)
-    return lines.recurring(engine.in_order(counting, pieces(source)), params)
+    sizes = lines.sizes(batches[0].source) if batches else {}
+    counting = partial(_lines, words=params.words, sizes=sizes, excluded=excluded)
+    return lines.recurring(engine.in_order(counting, batches), params)
 
 
-def _lines_counted(piece: Piece, words: int, sizes: dict[str, int], excluded: Excluded) -> lines.Counts:
-    return lines.counted(piece.extracted(excluded), words, sizes, tuple(excluded))
+def _lines(piece: Piece, words: int, sizes: dict[str, int], excluded: Excluded) -> lines.Counts:
+    return lines.counted(piece.extracted(excluded), words, sizes, excluded)
 
 
 class Common:

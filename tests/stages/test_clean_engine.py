@@ -24,6 +24,7 @@ import pytest
 from stages import clean
 from stages.clean import cluster, corpus
 from stages.clean.engine import engine_of
+from stages.clean.information import Lines
 from stages.clean.personal import Params as Personal
 from stages.clean.personal import Treatment
 from stages.core import record, runtime
@@ -35,7 +36,12 @@ from tests.stages.test_clean_columns import rows
 LOCAL = Run(1, 1, "avx2", "cpu")
 ADDRESS = "Write to anna.smith@example.org about it, or to the office on the third floor."
 FORGOTTEN = "Whoever asked for it may have this sentence forgotten, wherever it stands."
-WITH_PERSONAL = dataclasses.replace(PARAMS, personal=Personal(actions={"email": "replace"}))
+EVERYTHING = dataclasses.replace(
+    PARAMS,
+    personal=Personal(actions={"email": "replace"}),
+    filter=dataclasses.replace(PARAMS.filter, lines=Lines(share=0.01, least=3, words=3)),
+)
+"""All passes over the corpus."""
 PATIENCE = 60
 
 
@@ -67,7 +73,8 @@ def nodes(client_port: int) -> Iterator[str]:
 @pytest.fixture
 def corpus_folder(tmp_path: Path) -> Path:
     """What extract writes, with an address, and an exclusion that holds for another batch as well."""
-    given = [text(FORGOTTEN), *rows(), text(ADDRESS), text(f"{ADDRESS} Ask for Anna."), text(FORGOTTEN, None, 1)]
+    found = [text(f"{metal.capitalize()} is old.\nAll rights are with the museum.") for metal in ("gold", "tin", "lead")]
+    given = [text(FORGOTTEN), *found, *rows(), text(ADDRESS), text(f"{ADDRESS} Ask for Anna."), text(FORGOTTEN, None, 1)]
     record.write(tmp_path / "in/records.parquet", given)
     record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
     (tmp_path / "in/sources.json").write_text("[]")
@@ -79,7 +86,7 @@ def corpus_folder(tmp_path: Path) -> Path:
 def cleaned(folder: Path, name: str, run: Run) -> dict[str, bytes]:
     """All that clean writes."""
     paths = [folder / "in", RULES, folder / "exclusions.yaml", folder / name, folder / f"{name}.json"]
-    clean.run(WITH_PERSONAL, run, *paths)
+    clean.run(EVERYTHING, run, *paths)
     files = [*(folder / name).rglob("*"), folder / f"{name}.json"]
     return {path.name.replace(name, "clean"): path.read_bytes() for path in sorted(files) if path.is_file()}
 
@@ -109,6 +116,7 @@ def test_two_nodes_and_small_batches_give_the_same_bytes(
     reasons = json.loads(expected["clean.json"])["reasons"]
     assert {"bad_quantity", "boilerplate", "duplicate", "low_information", "near_duplicate"} <= reasons.keys()
     assert reasons["excluded"] == 2
+    assert "All rights are with the museum." in {row["line"] for row in json.loads(expected["lines.json"])}
 
 
 def test_a_cluster_elsewhere_is_reached_by_its_client(tmp_path: Path, nodes: str, client_port: int) -> None:
@@ -213,14 +221,15 @@ def test_a_cluster_of_its_own_is_quiet_private_and_leaves_nothing(
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(clean, "engine_of", watched)
-    before = set(Path(tempfile.gettempdir()).glob("lore-*"))
-    assert cleaned(corpus_folder, "ray", of_ray(None)) == expected
+    with tempfile.TemporaryDirectory(prefix="q-", ignore_cleanup_errors=True) as short:  # a socket's path has at most 107 bytes
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        assert cleaned(corpus_folder, "ray", of_ray(None)) == expected
+        assert list(Path(short).glob("lore-*")) == []
     now = capfd.readouterr()
     assert now.err == ""
     assert [line for line in now.out.splitlines() if line not in said.out.splitlines() and "since the last run" not in line] == []
     assert addresses == {"127.0.0.1"}
     assert psutil.wait_procs(children, timeout=PATIENCE)[1] == []
-    assert set(Path(tempfile.gettempdir()).glob("lore-*")) <= before
     assert list(home.iterdir()) == []
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
