@@ -62,7 +62,7 @@ class Tables:
             rows(REJECTED, WHY),
             rows(WORDINGS, MADE),
             rows(ANSWERS, ANSWER),
-            {entry["loser"]["record"]: entry for entry in disputes},
+            {entry["loser"]["record"]: entry for entry in disputes if "loser" in entry},
             rows(SKIPPED, WHY) if version.holds(SKIPPED) else [],
         )
 

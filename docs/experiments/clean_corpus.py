@@ -43,7 +43,7 @@ def main() -> None:
         normalise=Normalise({}, {}, 4, [], [], True, Text(not options.as_written, [] if options.as_written else UNITS)),
         personal=Personal(),
         filter=Filter(0.0, 0.03, Boilerplate(0.005, 0.25), 0.7),
-        verify=Verify({}, []),
+        verify=Verify({}, [], "report"),
     )
     corpus.BATCH_ROWS = options.batch_rows
     run = Run(1, options.threads, "avx2", "cpu", options.engine, options.address)

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.clean import columns, information, lines, normalise, repeats
+from stages.clean import columns, information, lines, normalise, questions, repeats
 from stages.clean.exclusions import Excluded
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
@@ -184,7 +184,7 @@ def prepare(
         normal.frame.write_ipc(path)
     with whole(part.words) as path:
         np.savez(path, hashes=found.hashes, starts=found.starts)
-    signatures = repeats.signatures(repeats.of_questions(said, texts["question"]))
+    signatures = repeats.signatures(questions.answered(texts, said))
     with whole(part.signatures.values) as values, whole(part.signatures.bands) as bands:
         repeats.store(signatures, values, bands)
     return Found(

@@ -38,6 +38,10 @@ class Filtered:
     spellings: dict[str, str]
     personal: Counter[str]
     """How many values of each kind of personal data, and in how many records."""
+    texts: Array
+    """Places of all usable free texts, in their order: int64."""
+    signatures: repeats.Signatures
+    """Of these texts."""
     cut: lines.Cut = field(default_factory=lines.Cut)
     """The recurring lines that were taken out."""
 
@@ -115,7 +119,8 @@ def filtered(
             ledger.sift(Reason("filter", "boilerplate", "nothing but lines that recur in its source"), part.emptied)
     _low_information(ledger, common, params, engine)
     _repeats(ledger, common, params)
-    return Filtered(engine, excluded, ledger, common.parts, common.spellings, common.personal, common.cut)
+    texts, signatures = common.texts, common.signatures
+    return Filtered(engine, excluded, ledger, common.parts, common.spellings, common.personal, texts, signatures, common.cut)
 
 
 def _recurring(batches: list[Piece], params: information.Lines, engine: Engine, excluded: Excluded) -> lines.Recurring:

@@ -3,11 +3,11 @@
 Word for word: a free text is the same wherever it stands. A fact is the same only within its source (dates of review
 aside): two sources that agree support each other, and both are kept.
 
-Nearly so, for free texts, and for answers to one question: two texts are alike if the Jaccard similarity of their sets of
-phrases, estimated by MinHash (Broder 1997; R-MinHash of rensa), reaches the least one that params name. Pairs are found by
-locality-sensitive hashing in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4): at similarity 0.7
-one pair in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, each stays that is not like an earlier one
-that stays.
+Nearly so, for free texts, and for answers to one question (`questions.answered`): two texts are alike if the Jaccard similarity
+of their sets of phrases, estimated by MinHash (Broder 1997; R-MinHash of rensa), reaches the least one that params name. Pairs
+are found by locality-sensitive hashing in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4): at
+similarity 0.7 one pair in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, each stays that is not like
+an earlier one that stays.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import Array, Terms, fold
+from stages.clean.terms import Array, Terms
 
 BANDS, ROWS = 24, 5
 SEED = 42
@@ -55,12 +55,6 @@ def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
         found.append(frame.select("row", first=pl.col("row").min().over("a", "b")).filter(pl.col("row") != pl.col("first")))
     repeated = pl.concat(found).sort("row")
     return repeated["row"].to_numpy(), repeated["first"].to_numpy()
-
-
-def of_questions(phrases: Terms, questions: pl.Series) -> Terms:
-    """Phrases that are the same only under one question: two diseases may have one answer, and it is worth asking for both."""
-    asked = np.where(questions.is_null().to_numpy(), np.uint64(0), fold(questions.fill_null("")).hash(seed=6).to_numpy())
-    return Terms(phrases.hashes ^ np.repeat(asked, phrases.counts), phrases.starts)
 
 
 def signatures(phrases: Terms) -> Array:
@@ -153,11 +147,16 @@ class Signatures:
             pairs = (texts[order[same]] << 32) | texts[order[same + 1]]  # as one number, which is sorted much faster than two
             found = np.unique(np.concatenate([found, pairs.astype(np.uint64)]))
         left, right = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        good = np.zeros(len(found), dtype=bool)
-        for start in range(0, len(good), CHUNK):
-            one, two = (self.of(side[start : start + CHUNK]) for side in (left, right))
-            good[start : start + CHUNK] = (one == two).mean(axis=1) >= similarity
+        good = self.similarity(left, right) >= similarity
         return left[good], right[good]
+
+    def similarity(self, left: Array, right: Array) -> Array:
+        """How much each of some texts is like another one: float64, from 0 to 1."""
+        found = np.zeros(len(left))
+        for start in range(0, len(left), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            found[chunk] = (self.of(left[chunk]) == self.of(right[chunk])).mean(axis=1)
+        return found
 
     def _signed(self, groups: list[Array]) -> Iterator[tuple[Array, Array]]:
         """Each group with the signatures of its members, which are read for many groups at once."""

@@ -24,6 +24,7 @@ from stages.clean.terms import Array
 from stages.core import record
 
 Row = dict[str, Any]
+WRITTEN = ["id", "value", "unit", "answer"]
 WHY = dict.fromkeys(("phase", "reason", "evidence"), pl.String)
 
 
@@ -89,14 +90,14 @@ def _names(item: tuple[Part, Array]) -> list[str]:
     return pl.read_ipc(part.file, columns=["id"])["id"].gather(inside).to_list()
 
 
-def as_written(corpus: Filtered, places: set[int], treatment: Treatment | None) -> Iterator[Row]:
-    """Value and unit of the records at `places`, as they were extracted, without their personal data."""
+def as_written(corpus: Filtered, places: Array, treatment: Treatment | None) -> Iterator[Row]:
+    """What the records at `places`, which are sorted, said before normalising (`WRITTEN`), without their personal data."""
     reading = partial(_as_written, treatment=treatment, excluded=corpus.excluded)
-    for rows in corpus.engine.in_order(reading, corpus.holding(np.array(sorted(places), dtype=np.int64))):
+    for rows in corpus.engine.in_order(reading, corpus.holding(places)):
         yield from rows
 
 
 def _as_written(item: tuple[Part, Array], treatment: Treatment | None, excluded: Excluded) -> list[Row]:
     part, inside = item
     frame = part.piece.extracted(excluded)[inside]
-    return treatment.rows(frame.iter_rows(named=True)) if treatment else frame.select("id", "value", "unit").to_dicts()
+    return treatment.rows(frame.iter_rows(named=True)) if treatment else frame.select(WRITTEN).to_dicts()

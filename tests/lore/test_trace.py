@@ -153,6 +153,12 @@ def test_each_line_says_what_where_and_hash(full: Project, lore: Lore) -> None:
     assert any("train: At what heat is iron molten?" in row for row in lore("trace", QUESTION, "--all").splitlines())
 
 
+def test_of_answers_that_were_both_kept_none_lost(full: Project, traced: Callable[..., Any]) -> None:
+    undecided = {"kind": "answers", "question": "?", "first": side(IRON, "2"), "second": side(LOSES, "3"), "rule": "none"}
+    (full.root / "data/clean/contradictions.json").write_text(json.dumps([undecided]))
+    assert traced(QUESTION)["contradictions"] == {}
+
+
 def test_a_file_is_followed_to_its_answers(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
     del full
     for what in ("data/raw/legacy.csv", "./data/raw/legacy.csv", "legacy.csv"):

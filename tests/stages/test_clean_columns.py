@@ -91,7 +91,7 @@ def test_processes_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(corpus, "BATCH_ROWS", 11)
     monkeypatch.setattr(filtering, "PROCESSES_FROM", 2)
     assert folder_bytes(cleaned(tmp_path, "parts", 2)) == whole
-    assert asked == [True, False, False, False, False, False]
+    assert asked == [True, *[False] * 6]
 
 
 def test_results_come_in_order_and_few_ahead() -> None:

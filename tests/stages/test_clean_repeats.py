@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.clean import repeats
-from stages.clean.repeats import BANDS, ROWS, Signatures, Stored, earlier, of_questions, signatures, store
+from stages.clean.repeats import BANDS, ROWS, Signatures, Stored, earlier, signatures, store
 from stages.clean.terms import Terms, fold, phrases, words
 
 VOCABULARY = "alloy boil carbon dense ember flame glass heat iron jewel krypton lead metal neon ore platinum".split()
@@ -54,15 +54,6 @@ def test_short_texts_that_differ_are_not_alike(tmp_path: Path) -> None:
 def test_chinese_texts_are_compared_by_words(tmp_path: Path) -> None:
     text = "患者今日服用阿司匹林一百毫克，饭后半小时服用，每日一次，连续服用七天后复查血压和心率，如有不适请及时就诊。"
     assert alike(tmp_path, [text, text.replace("七天", "八天"), "铁在潮湿的空气中会生锈。"], 0.7) == [(1, 0)]
-
-
-def test_one_answer_to_two_questions_is_two_answers(tmp_path: Path) -> None:
-    said = phrases(words_of(pl.Series([LONG, LONG, LONG, LONG])))
-    one = signatures(of_questions(said, pl.Series(["What is iron?", "What is lead?", None, "what is  Iron?"])))
-    assert [found.tolist() for found in stored(tmp_path, one).alike(np.ones(4, dtype=bool), 0.9)] == [[], [], []]
-    two = signatures(of_questions(said, pl.Series(["what is IRON?", "What is lead?", None, None])))
-    later, first, _ = stored(tmp_path, one, two).alike(np.ones(8, dtype=bool), 0.9)
-    assert list(zip(later.tolist(), first.tolist(), strict=True)) == [(4, 0), (5, 1), (6, 2), (7, 2)]
 
 
 def test_what_is_set_aside_already_keeps_nothing_out(tmp_path: Path) -> None:
