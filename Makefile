@@ -43,7 +43,7 @@ $(STAMP): requirements.lock pyproject.toml setup/wordnet.py setup/wordnet.sha256
 test: setup ## set up the same way, then run the tests
 	$(BIN)/python -m pytest --cov=stages --cov=lore --cov-report=term $(PYTEST_FLAGS)
 
-docs: setup ## pages that show what every rule found in the records, in site/
+docs: setup ## pages that show what every rule found in the records, and what contradicts what, in site/
 	lore docs
 
 docs-test: setup ## follow the README literally in a fresh clone (an hour; options: TOUR="--skip 'make test'")

@@ -14,7 +14,7 @@ from stages.core.params import Run, read_section
 COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
     "diff": "compare two knowledge versions fact by fact, and what the model made of each",
-    "docs": "build pages that show what every rule found in the records",
+    "docs": "build pages that show what every rule found in the records, and what contradicts what",
     "forget": "exclude a fact, a record, a subject or a source, find all that holds it, prove that it is gone",
     "memo": "show or prune what the pipeline remembers of expensive results",
     "merge-driver": "merge dvc.lock stage by stage, and say what must run again",

@@ -46,8 +46,7 @@ def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str
 
     was, now = here.stages[stage].get("params", {}).get(path, {}), here.document(path) or {}
     for section in sections:
-        old, new = ({section: values[section]} if section in values else {} for values in (was, now))
-        for change in settings.differences(old, new):
+        for change in settings.differences(settings.value(was, section), settings.value(now, section), section):
             yield f"{change.key} {written(change.old)} → {written(change.new)}"
 
 

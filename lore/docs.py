@@ -1,10 +1,12 @@
-"""Build Data Docs: pages of Great Expectations that show, rule by rule, which records broke it. They open without network, from
-any folder. They carry the time they were made, so they are no output of the pipeline; data/clean/violations.json is.
+"""Build Data Docs: pages of Great Expectations that show, rule by rule, which records broke it, and a page of contradictions with
+both sides. They open without network, from any folder. Those of Great Expectations carry the time they were made, so they are no
+output of the pipeline; data/clean/violations.json and contradictions.json are.
 """
 
 import argparse
 import hashlib
 import html
+import json
 import re
 import shutil
 import tempfile
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 EXTRACTED, RULES = Path("data/extract/records.parquet"), Path("data/raw/rules.yaml")
+SOURCES = Path("data/extract/sources.json")
 EXCLUSIONS = Path("data/raw/exclusions.yaml")
 FROM_THE_NETWORK = re.compile(
     r"<link[^>]*https?://[^>]*>|<script[^>]*src=\"https?://[^>]*>\s*</script>|<img[^>]*src=\"https?://[^>]*>", re.DOTALL
@@ -26,29 +29,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the pages and print where they are. Raises InputError where extract has not run."""
+    from lore import contradictions_page
     from stages import clean
-    from stages.clean import exclusions, personal, rows_of, rules
+    from stages.clean import exclusions, personal, rules
+    from stages.clean.engine import Local
+    from stages.clean.excluding import excluded_in
     from stages.clean.filtering import filtered
     from stages.core.output import replacing
     from stages.core.params import load
 
     params, run_params = load("clean", clean.Params)
     treatment = personal.treatment_of(params.personal)
-    excluded = exclusions.find(rows_of(EXTRACTED, []), exclusions.read(EXCLUSIONS))
+    engine = Local(run_params.threads)
+    excluded = excluded_in(EXTRACTED, [], exclusions.read(EXCLUSIONS), engine)
     with tempfile.TemporaryDirectory() as between:
-        corpus = filtered(EXTRACTED, params.normalise, params.filter, run_params.threads, Path(between), treatment, excluded)
+        corpus = filtered(EXTRACTED, params.normalise, params.filter, engine, Path(between), treatment, excluded)
         facts = corpus.facts().drop("place").to_dicts()
-    checks = rules.read_rules(RULES)
-    _, found = rules.violations(facts, checks)
-    version = digest(EXTRACTED, RULES, EXCLUSIONS)
+        checks, version = rules.read_rules(RULES), digest(EXTRACTED, RULES, EXCLUSIONS)
+        verified = clean.verify(corpus, checks, params, treatment)
+        sources = [source["name"] for source in json.loads(SOURCES.read_text(encoding="utf-8"))]
+        disputes, count = contradictions_page.page(verified.contradictions(), params, sources, version)
+    found = verified.violations
     with tempfile.TemporaryDirectory() as scratch, replacing(options.out) as folder:
         build(rules.frame(facts, checks), checks, version, Path(scratch))
         shutil.copytree(scratch, folder)
         for page in sorted(folder.rglob("*.html")):
             page.write_text(offline(page.read_text(encoding="utf-8"), version), encoding="utf-8")
         # Great Expectations' own list of pages is made by scripts from the network.
-        (folder / "index.html").write_text(index(folder, checks, found, len(facts), version), encoding="utf-8")
-    print(f"{len(facts):,} facts, {len(checks.rules)} rules, {len(found)} violations: open {options.out / 'index.html'}")
+        (folder / "index.html").write_text(index(folder, checks, found, len(facts), count, version), encoding="utf-8")
+        (folder / contradictions_page.FILE).write_text(disputes, encoding="utf-8")
+    print(
+        f"{len(facts):,} facts, {len(checks.rules)} rules, {len(found)} violations, {count:,} contradictions: "
+        f"open {options.out / 'index.html'}"
+    )
     return 0
 
 
@@ -88,8 +101,10 @@ def offline(page: str, version: str) -> str:
     return page.replace("<body>", f'<body><p class="lorekeep">Lorekeep · data and rules {version}</p>', 1)
 
 
-def index(folder: Path, checks: Any, found: list[dict[str, Any]], facts: int, version: str) -> str:
-    """The first page: every rule with what it found, and the way to Great Expectations' pages in the folder."""
+def index(folder: Path, checks: Any, found: list[dict[str, Any]], facts: int, disputes: int, version: str) -> str:
+    """The first page: every rule with what it found, and the way to the other pages in the folder."""
+    from lore.contradictions_page import FILE
+
     (results,) = folder.glob("validations/**/*.html")
     (suite,) = folder.glob("expectations/*.html")
     counts = Counter((entry["rule"], entry["message"]) for entry in found)
@@ -102,7 +117,8 @@ def index(folder: Path, checks: Any, found: list[dict[str, Any]], facts: int, ve
         "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Lorekeep: what the rules found</title></head><body>"
         f"<h1>What the rules found</h1><p>{facts:,} facts after normalising and filtering, before any rule.</p>"
         f"<p><a href='{results.relative_to(folder)}'>Records that broke a rule</a> · "
-        f"<a href='{suite.relative_to(folder)}'>The rules in Great Expectations' words</a></p>"
+        f"<a href='{suite.relative_to(folder)}'>The rules in Great Expectations' words</a> · "
+        f"<a href='{FILE}'>Contradictions: {disputes:,}</a></p>"
         f"<table><tr><th>rule</th><th>what must hold</th><th>violations</th></tr>{rows}</table></body></html>",
         version,
     )

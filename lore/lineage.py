@@ -19,7 +19,7 @@ from stages.core.record import fold
 
 Row = dict[str, Any]
 EXTRACTED, REJECTED, WORDINGS = "data/extract/records.parquet", "data/clean/rejected.parquet", "data/augment/records.parquet"
-CONTRADICTIONS = "data/clean/contradictions.json"
+SKIPPED, CONTRADICTIONS = "data/extract/skipped.parquet", "data/clean/contradictions.json"
 STATED = ["id", "source", "locator", "kind", "text", "subject", "attribute", "value", "unit", "fact"]
 MADE = [*STATED, "question", "answer", "split", "parents"]
 WHY = [*STATED, "phase", "reason", "evidence"]
@@ -42,6 +42,8 @@ class Tables:
     """Of evaluate; empty in a version that was never evaluated."""
     disputes: dict[str, Row]
     """Contradictions by the id of the record that lost."""
+    skipped: list[Row] = field(default_factory=list)
+    """Units that a source's `where` does not ask for."""
 
     @classmethod
     def read(cls, version: Version) -> "Tables":
@@ -60,7 +62,8 @@ class Tables:
             rows(REJECTED, WHY),
             rows(WORDINGS, MADE),
             rows(ANSWERS, ANSWER),
-            {entry["loser"]["record"]: entry for entry in disputes},
+            {entry["loser"]["record"]: entry for entry in disputes if "loser" in entry},
+            rows(SKIPPED, WHY) if version.holds(SKIPPED) else [],
         )
 
 
@@ -80,6 +83,11 @@ class Lineage:
     rejected: list[Row] = field(default_factory=list)
     made: list[Row] = field(default_factory=list)
     answers: list[Row] = field(default_factory=list)
+    skipped: list[Row] = field(default_factory=list)
+
+    def places(self) -> list[str]:
+        """Where in the raw files it stands."""
+        return list(dict.fromkeys(row["locator"] for row in [*self.extracted, *self.rejected, *self.skipped]))
 
     def head(self) -> Row | None:
         """The record that says best what it is about: what is trained, else what was read."""
@@ -92,7 +100,7 @@ def find(what: str, tables: Tables) -> Lineage | None:
     Returns None where nothing matches. Raises InputError for the beginning of several ids.
     """
     place = what.removeprefix("./").removeprefix(f"{RAW}/").rstrip("/")
-    roots = {row["id"] for row in [*tables.extracted, *tables.rejected] if within(row["locator"], place)}
+    roots = {row["id"] for row in [*tables.extracted, *tables.rejected, *tables.skipped] if within(row["locator"], place)}
     if roots:
         return of_records("file", f"{RAW}/{place}", roots, tables)
     if ID.fullmatch(what) and (found := of_id(what, tables)):
@@ -102,7 +110,7 @@ def find(what: str, tables: Tables) -> Lineage | None:
 
 def of_id(digits: str, tables: Tables) -> Lineage | None:
     """The fact or record whose id begins with the digits. Raises InputError where there are several."""
-    rows = [*tables.extracted, *tables.cleaned, *tables.rejected, *tables.made]
+    rows = [*tables.extracted, *tables.cleaned, *tables.rejected, *tables.skipped, *tables.made]
     names = {row["fact"]: "fact" for row in rows if row["fact"]} | {row["id"]: "record" for row in rows}
     near = sorted(name for name in names if name.startswith(digits))
     if len(near) > 1:
@@ -145,14 +153,16 @@ def of_record(name: str, tables: Tables) -> Lineage:
 
 def of_records(kind: str, name: str, roots: set[str], tables: Tables) -> Lineage:
     """Some extracted records, and all that they feed; for one record also what was set aside about the same fact."""
-    extracted, cleaned, rejected = (
-        [row for row in rows if row["id"] in roots] for rows in (tables.extracted, tables.cleaned, tables.rejected)
+    extracted, cleaned, rejected, skipped = (
+        [row for row in rows if row["id"] in roots]
+        for rows in (tables.extracted, tables.cleaned, tables.rejected, tables.skipped)
     )
     made = [row for row in tables.made if not roots.isdisjoint(row["parents"])]
     facts = list(dict.fromkeys(row["fact"] for row in [*cleaned, *extracted, *rejected] if row["fact"]))
     if kind == "record":
         rejected += [row for row in tables.rejected if row["fact"] in facts and row["id"] not in roots]
-    return Lineage(kind, name, kind != "question", facts, extracted, cleaned, rejected, made, told(made, tables.answers))
+    answers = told(made, tables.answers)
+    return Lineage(kind, name, kind != "question", facts, extracted, cleaned, rejected, made, answers, skipped)
 
 
 def told(made: list[Row], answers: list[Row]) -> list[Row]:

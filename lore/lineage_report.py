@@ -28,7 +28,8 @@ def sections_of(found: Lineage, version: Version, raw: dict[str, RawFile], table
         places_section(found, raw, everything),
     ]
     rejected = section("Rejected records", [rejected_row(row, tables.disputes) for row in found.rejected], everything)
-    ordered = [*sections[:1:-1], rejected, *sections[1::-1]] if found.forward else [*sections, rejected]
+    skipped = section("Skipped by where", [skipped_row(row) for row in found.skipped], everything)
+    ordered = [*sections[:1:-1], rejected, skipped, *sections[1::-1]] if found.forward else [*sections, rejected]
     return [part for part in ordered if part.rows]
 
 
@@ -92,7 +93,7 @@ def places_section(found: Lineage, raw: dict[str, RawFile], everything: bool) ->
     if found.kind == "file" and "#" not in found.name:
         return section("Raw files", [cells(changed(file), file.path, file.md5) for file in raw.values()], everything)
     rows = []
-    for locator in dict.fromkeys(row["locator"] for row in [*found.extracted, *found.rejected]):
+    for locator in found.places():
         file = raw[place.file_of(locator)]
         rows.append(cells(f"{place.described(locator)}; {changed(file)}", file.path, file.md5))
     return section("Places in the raw files", rows, everything)
@@ -125,6 +126,11 @@ def rejected_row(row: Row, disputes: dict[str, Row]) -> Cells:
         what = f"↳ {row['reason']}, by {lost['rule']}: {lost['loser']['normalised']} against {winner['normalised']}"
         why = (what, f"{winner['source']}: {winner['locator']}", winner["record"])
     return [*record_row(row), why]
+
+
+def skipped_row(row: Row) -> Cells:
+    """A unit that its source does not ask for: what stands there instead."""
+    return cells(f"not asked for: {row['evidence']}", f"{row['source']}: {row['locator']}", row["id"])
 
 
 def statement(row: Row) -> str:

@@ -9,15 +9,20 @@ from lore.report import BAD, GOOD, Section
 
 def page(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:
     """The whole page."""
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    return document(title, notes, "".join(map(section_of, sections)))
+
+
+def document(title: str, notes: Sequence[str], body: str, style: str = "") -> str:
+    """A page around what its body says in HTML, perhaps with rules of style beside the common ones."""
+    common = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
+        f"<title>{html.escape(title)}</title>\n<style>\n{common}{style}</style>\n</head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
         + "".join(f'<p class="note">{html.escape(note)}</p>\n' for note in notes)
-        + "".join(map(section_of, sections))
+        + body
         + "</body>\n</html>\n"
     )
 

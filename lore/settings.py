@@ -28,6 +28,14 @@ class Setting:
         return {"key": self.key, **{side: value for side, value in sides.items() if value is not ABSENT}}
 
 
+def value(document: Any, key: str) -> Any:
+    """What stands at a dotted key, or at one that is written with its dots, as in dvc.lock; ABSENT where nothing does."""
+    if isinstance(document, dict) and key in document:
+        return document[key]
+    first, dot, rest = key.partition(".")
+    return value(document[first], rest) if dot and isinstance(document, dict) and first in document else ABSENT
+
+
 def differences(old: Any, new: Any, key: str = "") -> Iterator[Setting]:
     """Every difference between two parsed files, in the order of the older one, new keys last."""
     if isinstance(old, dict) and isinstance(new, dict):

@@ -1,9 +1,10 @@
 """Where an answer comes from, and what a source feeds. Backward from a question in quotes or a fact id: what the models
 answered, the training records, the cleaned and the extracted records with the value as it was written, the places in the raw
-files, and what was rejected about the same fact, with its reason. Forward from a file or folder below data/raw (perhaps with
-#place), or from a record id: the same way to the answers. The beginning of an id is enough. Nothing is checked out and no model
-is loaded: answers are those that `evaluate` recorded. Example: `lore trace "At what temperature does iron melt?"`, then `lore
-trace data/raw/legacy.csv --rev knowledge@v1.0.0`. Exit code 0, 3 where nothing matches, 1 for an error."""
+files, and what was rejected about the same fact, with its reason; a unit that a source's `where` skips says so. Forward from
+a file or folder below data/raw (perhaps with #place), or from a record id: the same way to the answers. The beginning of an
+id is enough. Nothing is checked out and no model is loaded: answers are those that `evaluate` recorded. Example: `lore trace
+"At what temperature does iron melt?"`, then `lore trace data/raw/legacy.csv --rev knowledge@v1.0.0`. Exit code 0, 3 where
+nothing matches, 1 for an error."""
 
 import argparse
 import json
@@ -58,7 +59,7 @@ def raw_files(found: "Lineage", version: "Version") -> "dict[str, RawFile]":
     """The raw files behind it, by their names below data/raw."""
     from lore import place
 
-    names = sorted({place.file_of(row["locator"]) for row in [*found.extracted, *found.rejected]})
+    names = sorted({place.file_of(locator) for locator in found.places()})
     return {name: place.raw_file(version, name) for name in names}
 
 
@@ -118,7 +119,7 @@ def as_json(
         "version": {"name": version.name, "commit": version.commit},
         "notes": notes(version, raw, tables),
         **asdict(found),
-        "places": {row["locator"]: described(row["locator"]) for row in [*found.extracted, *found.rejected]},
+        "places": {locator: described(locator) for locator in found.places()},
         "raw": [asdict(file) for file in raw.values()],
         "contradictions": lost,
         "versions": values,

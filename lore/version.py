@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lore.cache import Cache, hash_of
+from lore.settings import value
 from stages.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class Version:
             where = "in this folder" if self.commit is None else f"in DVC's cache ({self.cache.folder})"
             raise InputError(f"{self.label}: not {where}: {', '.join(missing)}; {remedy}")
 
+    def holds(self, path: str) -> bool:
+        """Whether a file of an output folder can be had."""
+        return Path(path).is_file() if self.commit is None else not list(self.absent([path]))
+
     def absent(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Those of the files that the cache lacks, each with the hash that is missing: the file's, or its folder's."""
         for path in paths:
@@ -173,10 +178,10 @@ class Version:
                 yield f"{name} ran on another {', '.join(old)} than {LOCK} has: run dvc repro"
 
     def unset(self) -> Iterator[str]:
-        """Sections of params.yaml that are not those of the run."""
+        """Settings and sections of params.yaml that are not those of the run."""
         now = self.document("params.yaml") or {}
         ran = [stage.get("params", {}).get("params.yaml", {}) for stage in self.stages.values()]
-        if changed := list(dict.fromkeys(name for sections in ran for name, was in sections.items() if now.get(name) != was)):
+        if changed := list(dict.fromkeys(name for keys in ran for name, was in keys.items() if value(now, name) != was)):
             yield f"params.yaml, not as in {LOCK}: {', '.join(changed)}; dvc repro brings the version up to date"
 
 

@@ -1,7 +1,8 @@
-"""Why `clean` set a record aside, and what it did to it before: every operation that changed something, with the value before and
-after, then phase, reason and evidence, and the record that stayed in its place. The operations are run again with the settings
-as they stand now. The beginning of an id is enough; ids are in data/clean/rejected.parquet, and `lore trace FILE` lists them. A
-kept record is shown too. Example: `lore why-rejected 3f2a`. Exit code 0, 1 for an error."""
+"""Why `clean` set a record aside, and what it did to it before: every operation that changed something, with the value before
+and after, then phase, reason and evidence, and the record that stayed in its place. The operations are run again with the
+settings as they stand now. The beginning of an id is enough; ids are in data/clean/rejected.parquet, and `lore trace FILE`
+lists them. A kept record is shown too, and a unit that its source's `where` skips. Example: `lore why-rejected 3f2a`. Exit
+code 0, 1 for an error."""
 
 import argparse
 import json
@@ -11,6 +12,10 @@ from typing import Any
 RECORDS, EXTRACTED, REJECTED = (
     Path("data/clean/records.parquet"), Path("data/extract/records.parquet"), Path("data/clean/rejected.parquet")
 )  # fmt: skip
+SKIPPED = Path("data/extract/skipped.parquet")
+"""Units that a source does not ask for, where one says what it wants."""
+LINES = Path("data/clean/lines.json")
+"""The recurring lines, where they were taken out."""
 SHOWN = ("text", "question", "answer", "subject", "attribute", "value", "unit", "meta")
 SHORTEST = 4
 """Characters of an id that may name a record."""
@@ -25,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the verdict and what led to it. Raises InputError where no record, or more than one, has such an id."""
-    rejected, row = found(options.record)
-    verdict = {name: row[name] for name in ("phase", "reason", "evidence")} if rejected else None
+    row = found(options.record)
+    verdict = {name: row[name] for name in ("phase", "reason", "evidence")} if "reason" in row else None
     written = {row["id"]: row for row in matching(EXTRACTED, row["id"])}.get(row["id"])
     steps = [] if written is None else operations(written)
     about = {name: row[name] for name in ("id", "source", "locator")} | {"verdict": verdict, "operations": steps}
@@ -34,6 +39,9 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(about, ensure_ascii=False, indent=2))
         return 0
     print(f"{row['id']} · {row['source']}: {row['locator']}")
+    if verdict and verdict["reason"] == "where":
+        print(f"  skipped by where: {verdict['evidence']}")
+        return 0
     print(f"  as extracted: {(written or row)['text']}")
     for step in steps:
         print(f"  {step['operation']}, {step['column']}: {step['before']!r} → {step['after']!r}")
@@ -41,17 +49,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def found(name: str) -> tuple[bool, Row]:
-    """Whether the record was rejected, and its row in the table where it ended. Raises InputError."""
+def found(name: str) -> Row:
+    """The row of a record in the table where it ended: with its reason, unless it was kept. Raises InputError."""
     from stages.core.errors import InputError
 
     if len(name) < SHORTEST:
         raise InputError(f"{name}: give at least {SHORTEST} characters of a record's id")
-    rows = [(True, row) for row in matching(REJECTED, name)] + [(False, row) for row in matching(RECORDS, name)]
+    rows = [row for path in (REJECTED, RECORDS, SKIPPED) if path != SKIPPED or path.is_file() for row in matching(path, name)]
     if not rows:
         raise InputError(f"{name}: no record has an id that begins so; ids are in {REJECTED}, and lore trace FILE lists them")
     if len(rows) > 1:
-        listed = ", ".join(sorted(row["id"] for _, row in rows)[:5])
+        listed = ", ".join(sorted(row["id"] for row in rows)[:5])
         raise InputError(f"{name}: {len(rows)} records begin so: {listed}; give more of the id")
     return rows[0]
 
@@ -64,7 +72,7 @@ def matching(path: Path, name: str) -> list[Row]:
     from stages.core.record import SCHEMA, opened
 
     rows: list[Row] = []
-    with opened(path, SCHEMA_OF_REJECTED if path == REJECTED else SCHEMA) as file:
+    with opened(path, SCHEMA if path in (RECORDS, EXTRACTED) else SCHEMA_OF_REJECTED) as file:
         for batch in file.iter_batches():
             rows += batch.filter(pc.starts_with(batch["id"], name)).to_pylist()
     return rows
@@ -79,8 +87,11 @@ def operations(row: Row) -> list[Row]:
     from stages.core.params import load
 
     params, _ = load("clean", clean.Params)
+    cut = row if params.filter.lines is None else without_lines(row, params.filter.lines.words)
+    steps = changes("recurring lines", row, cut)
+    row = cut
     clean_row = row | {name: clean_text(row[name]) for name in SHOWN[:-2] if row[name] is not None}
-    steps = changes("characters and spaces", row, clean_row)
+    steps += changes("characters and spaces", row, clean_row)
     try:
         formed = normalise_row(row, params.normalise)
     except Unusable:
@@ -88,6 +99,18 @@ def operations(row: Row) -> list[Row]:
     steps += changes("one form for values", clean_row, formed)
     treatment = treatment_of(params.personal)
     return steps + (changes("personal data", formed, treatment.rows([formed])[0]) if treatment else [])
+
+
+def without_lines(row: Row, words: int) -> Row:
+    """The record without the lines that the last run took out as recurring."""
+    import polars as pl
+
+    from stages.clean import lines
+    from stages.clean.columns import COLUMNS
+
+    named = json.loads(LINES.read_text(encoding="utf-8")) if LINES.is_file() else []
+    frame, _, _ = lines.without(pl.DataFrame([row], schema=COLUMNS), lines.named(named, words))
+    return frame.row(0, named=True)
 
 
 def changes(operation: str, before: Row, after: Row) -> list[Row]:

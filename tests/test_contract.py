@@ -21,6 +21,9 @@ NEUTRAL = {"stages/core/tracking.py", "stages/core/registry.py", "stages/core/er
 LAUNCHER = ["requirements.lock", "stages/__main__.py", "stages/core/runtime.py", "stages/core/lock.py"]
 """What every stage depends on: versions, threads, instruction set."""
 
+SHARED = ["run.seed", "run.threads", "run.isa", "run.device"]
+"""Of `run`, what can change the bytes of an output."""
+
 
 def yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
@@ -98,8 +101,8 @@ def check_stages(root: Path) -> list[str]:
             problems.append(f"{name}: no desc")
         if command[:4] != ["python", "-m", "stages", name]:
             problems.append(f"{name}: cmd must begin with python -m stages {name}")
-        if stage.get("params") != [name, "run"]:
-            problems.append(f"{name}: params must be [{name}, run]")
+        if stage.get("params") != [name, *SHARED]:
+            problems.append(f"{name}: params must be [{', '.join([name, *SHARED])}]")
         wanted = closure(root, name)
         code = sorted(set(stage["deps"]) - set(deps))
         if code != wanted:
@@ -226,6 +229,16 @@ def test_every_setting_is_read_by_its_stage() -> None:
         module = importlib.import_module(f"stages.{name}")
         section, _ = load(name, module.Params, ROOT / "params.yaml")
         assert isinstance(section, module.Params)
+
+
+def test_every_shared_setting_is_a_dependency_or_changes_no_byte() -> None:
+    import dataclasses
+
+    from stages.core.params import Run
+
+    declared = [f"run.{field.name}" for field in dataclasses.fields(Run)]
+    assert declared == [*SHARED, "run.engine", "run.address"]
+    assert [f"run.{name}" for name in yaml(ROOT / "params.yaml")["run"]] == declared
 
 
 def test_no_dependency_was_hashed_as_an_empty_folder() -> None:

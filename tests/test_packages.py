@@ -178,6 +178,13 @@ def recognising_speech(fixture: Fixture) -> Call:
     return pocketsphinx
 
 
+def finding_a_language(_: Fixture) -> Call:
+    from stages.extract.language import detected, model
+
+    model.cache_clear()
+    return lambda: detected("Neon is a gas without colour.", None)
+
+
 def scoring_an_answer(fixture: Fixture) -> Call:
     from stages.evaluate.scores import overlaps
 
@@ -226,6 +233,7 @@ NEEDS = {
     "pypdfium2": Need("pypdfium2.PdfDocument.__init__", reading_a_pdf),
     "soundfile": Need("soundfile.SoundFile.read", reading_a_recording),
     "pocketsphinx": Need("pocketsphinx.Decoder", recognising_speech),
+    "py3langid": Need("py3langid.langid.LanguageIdentifier.from_model_file", finding_a_language),
     "sacrebleu": Need("sacrebleu.metrics.BLEU.sentence_score", scoring_an_answer),
     "rouge_score": Need("rouge_score.rouge_scorer.RougeScorer.score", scoring_an_answer),
     "torchao": Need("torchao.quantization.Int8WeightOnlyConfig", quantizing_a_model),

@@ -49,12 +49,14 @@ UNITS = {
     "pubmed_xml": 5 + 167,  # abstracts, paragraphs
     "pubmedqa": 500,
     "sql_chinook": 3503,
-    "synthea_ehr": 572 + 261 + 526 + 21 + 183 + 18 + 33 + 417 + 184,  # rows of eight tables, entries of bundles
+    "synthea_ehr": 572 + 261 + 526 + 21 + 183 + 18 + 33 + 417 + 3 * 184,  # rows of eight tables, entries of bundles
     "web_noise_c4": 120,
     "xml_encodings": 119 + 10,
     "zh_medical_dialogue": 1038,
 }
 """Counted by hand (SOURCE.md of each folder) or with wc, xmllint and the like."""
+SKIPPED = {"synthea_ehr": 149 + 173 + 165}
+"""Entries of bundles that are no single quantity, no blood pressure, no condition: by jq."""
 REASONS = {
     "medquad_xml": {"missing_field": 175, "empty": 7},  # pairs without an answer, documents without a pair
     "zh_medical_dialogue": {"duplicate": 46},
@@ -121,12 +123,13 @@ TOYS: dict[str, Any] = {
 def test_a_line_of_the_table_adds_up(toys: Path, run_params: Run, tmp_path: Path) -> None:
     row = real_data.result_of("toys", TOYS, toys, run_params)
     assert {name: row[name] for name in real_data.COLUMNS[:-1]} == {
-        "folder": "toys", "files": 1, "units": 4, "counted": 4, "read": 4, "kept": 2, "rejected": 2,
+        "folder": "toys", "files": 1, "units": 4, "counted": 4, "skipped": 0, "read": 4, "kept": 2, "rejected": 2,
         "reasons": "duplicate 1, malformed 1",
     }  # fmt: skip
     assert real_data.adds_up(row)
     assert not real_data.adds_up(row | {"counted": 5})
     assert not real_data.adds_up(row | {"kept": 3})
+    assert not real_data.adds_up(row | {"skipped": 1})
     recognised = {name: value for name, value in row.items() if name != "counted"}
     assert real_data.adds_up(recognised)
     assert not real_data.adds_up(recognised | {"files": 5})
@@ -134,7 +137,7 @@ def test_a_line_of_the_table_adds_up(toys: Path, run_params: Run, tmp_path: Path
     with (tmp_path / "table.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["units"] == "4"
     real_data.write([row | {"units": 1234}], tmp_path / "table.md")
-    assert "| toys | 1 | 1,234 | 4 | 4 | 2 | 2 | duplicate 1, malformed 1 |" in (tmp_path / "table.md").read_text()
+    assert "| toys | 1 | 1,234 | 4 | 0 | 4 | 2 | 2 | duplicate 1, malformed 1 |" in (tmp_path / "table.md").read_text()
 
 
 def test_a_folder_that_is_refused_shows_the_message(toys: Path, run_params: Run) -> None:
@@ -153,6 +156,7 @@ def test_real_data_adds_up(folder: str, run_params: Run) -> None:
     row = real_data.result_of(folder, OVERLAYS[folder], SHARED, run_params)
     assert row["units"] == row["counted"] == UNITS[folder], row
     assert row["read"] == row["kept"] + row["rejected"]
+    assert row["skipped"] == row["others"] == SKIPPED.get(folder, 0)
     for reason, count in REASONS.get(folder, {}).items():
         assert f"{reason} {count:,}" in row["reasons"]
 

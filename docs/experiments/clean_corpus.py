@@ -22,11 +22,15 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--engine", default="local", help="local or ray: run.engine")
+    parser.add_argument("--address", help="run.address")
+    parser.add_argument("--batch-rows", type=int, default=1 << 15, help="largest batch, in records")
     parser.add_argument("--as-written", action="store_true", help="leave dates and quantities as they are")
     options = parser.parse_args()
     os.environ["POLARS_MAX_THREADS"] = str(options.threads)  # read when polars is loaded
 
     from stages import clean
+    from stages.clean import corpus
     from stages.clean.contradictions import Params as Verify
     from stages.clean.information import Boilerplate
     from stages.clean.information import Params as Filter
@@ -39,8 +43,10 @@ def main() -> None:
         normalise=Normalise({}, {}, 4, [], [], True, Text(not options.as_written, [] if options.as_written else UNITS)),
         personal=Personal(),
         filter=Filter(0.0, 0.03, Boilerplate(0.005, 0.25), 0.7),
-        verify=Verify({}, []),
+        verify=Verify({}, [], "report"),
     )
+    corpus.BATCH_ROWS = options.batch_rows
+    run = Run(1, options.threads, "avx2", "cpu", options.engine, options.address)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:
         extracted = Path(folder) / "extract"
@@ -51,7 +57,7 @@ def main() -> None:
         exclusions = Path(folder) / "exclusions.yaml"
         exclusions.write_text("facts: []\nsubjects: []\nrecords: []\nsources: []\n", encoding="utf-8")
         metrics = options.out.parent / f"{options.out.name}.json"
-        clean.run(settings, Run(1, options.threads, "avx2", "cpu"), extracted, rules, exclusions, options.out, metrics)
+        clean.run(settings, run, extracted, rules, exclusions, options.out, metrics)
     (options.out / "rejected.parquet").rename(options.out.parent / f"{options.out.name}.rejected.parquet")
     report = json.loads(metrics.read_text(encoding="utf-8"))
     steps = {"convert": round(converted - started, 2), "clean": round(time.perf_counter() - converted, 2)}

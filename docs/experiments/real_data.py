@@ -3,10 +3,10 @@
     PYTHONPATH=. python docs/experiments/real_data.py <folder of the real data> <result.csv or result.md>
 
 From the project's root. The mappings are those of scenarios/ and of real_data.yaml beside this script; there are no rules.
-Every line must add up: the units that extract read are those that the csv, json, sqlite3, re and expat modules of Python count,
-and what clean read is what it kept and what it rejected. What OCR or a speech engine finds, nothing else can count: there only
-the second must hold, and every file must have left something. Seconds are those of the processor. It needs no network:
-`unshare -rn` before the command takes it away.
+Every line must add up: the units that extract read are those that the csv, json, sqlite3, re and expat modules of Python
+count, those that a source's `where` skips are those that the json module skips, and what clean read is what it kept and what
+it rejected. What OCR or a speech engine finds, nothing else can count: there only the second must hold, and every file must
+have left something. Seconds are those of the processor. It needs no network: `unshare -rn` before the command takes it away.
 """
 
 import csv
@@ -31,7 +31,7 @@ from stages.core.params import Run, parse, read_section, read_yaml
 ROOT = Path(__file__).parents[2]
 NO_RULES = "differences: {}\nrules: []\n"
 EXCLUSIONS = ROOT / "data/raw/exclusions.yaml"
-COLUMNS = ["folder", "files", "units", "counted", "read", "kept", "rejected", "reasons", "seconds"]
+COLUMNS = ["folder", "files", "units", "counted", "skipped", "read", "kept", "rejected", "reasons", "seconds"]
 RECOGNISED = ("pages", "pdf", "audio")
 """Kinds of sources of which nobody can count the units but the engine that reads them."""
 Row = dict[str, Any]
@@ -70,6 +70,7 @@ def result_of(folder: str, overlay: Row, root: Path, run: Run) -> Row:
     row: Row = {"folder": folder, "files": len({path for _, path in files})}
     if all(source["kind"] not in RECOGNISED for source, _ in files):
         row["counted"] = sum(units_counted(source, path) for source, path in files)
+        row["others"] = sum(others_counted(source, path) for source, path in files if "where" in source)
     started = time.process_time()
     with tempfile.TemporaryDirectory() as name:
         os.environ["LOREKEEP_MEMO"] = f"{name}/memo"  # what is remembered takes no time
@@ -88,8 +89,10 @@ def stages_on(reading: extract.Params, cleaning: clean.Params, root: Path, folde
     clean.run(cleaning, run, folder / "extract", folder / "rules.yaml", EXCLUSIONS, folder / "clean", folder / "clean.json")
     report = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["reasons"].items())
-    units = sum(source["units"] for source in report["sources"].values())
-    return {"units": units, "reasons": reasons} | {name: report[name] for name in ("read", "kept", "rejected")}
+    units, skipped = (sum(source.get(name, 0) for source in report["sources"].values()) for name in ("units", "skipped"))
+    return {"units": units, "skipped": skipped, "reasons": reasons} | {
+        name: report[name] for name in ("read", "kept", "rejected")
+    }
 
 
 def files_of(overlay: Row, root: Path) -> Iterator[tuple[Row, Path]]:
@@ -154,6 +157,21 @@ def items_in_json(source: Row, path: Path) -> int:
     return sum(len(entries) if isinstance(entries, (list, dict)) else 1 for entries in found)
 
 
+def others_counted(source: Row, path: Path) -> int:
+    """Entries of a JSON document's list that `where` does not ask for; of several nodes the first counts."""
+    asked = [(place.split("."), wanted) for place, wanted in source["where"].items()]
+    entries = json.loads(path.read_bytes())[source["items"]]
+    return sum(any(first(entry, names) != wanted for names, wanted in asked) for entry in entries)
+
+
+def first(node: Any, names: list[str]) -> Any:
+    """What stands at the end of the names."""
+    for name in names:
+        node = node[0] if isinstance(node, list) and node else node
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
+
+
 def lines_in(source: Row, path: Path) -> int:
     """Lines that are not empty."""
     return sum(bool(line.strip()) for line in path.read_bytes().split(b"\n"))
@@ -190,6 +208,7 @@ def adds_up(row: Row) -> bool:
     if "units" not in row:
         return True
     counted = row["units"] == row["counted"] if "counted" in row else row["units"] >= row["files"]
+    counted &= row["skipped"] == row.get("others", 0)
     return bool(counted and row["read"] == row["kept"] + row["rejected"])
 
 
@@ -204,7 +223,7 @@ def write(rows: list[Row], path: Path) -> None:
         path.write_text("\n".join([lines[0], "|---" * len(COLUMNS) + "|", *lines[1:], ""]), encoding="utf-8")
         return
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -2,34 +2,36 @@
 
 In: records, rejected records and sources of extract; the rules file; the exclusions file. Out: `records.parquet`,
 `rejected.parquet` (with the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and
-`clean.json` (counts).
+`clean.json` (counts). Where recurring lines are taken out (`lines.py`), `lines.json` names them all.
 
 What `exclusions.py` names is set aside first, without its content. Three phases, each counted: normalise (`columns.py`),
-filter (`information.py`, then `repeats.py`), verify (`rules.py`, then `contradictions.py`). read = kept + rejected, in all and
-per source; what extract had set aside counts as read too. Where the section `personal` says so, personal data is taken out after
-normalising, a phase of its own (`personal/`).
+filter (`information.py`, then `repeats.py`), verify (`rules.py`, `contradictions.py`, then `answers.py`). read = kept + rejected,
+in all and per source; what extract had set aside counts as read too. Where the section `personal` says so, personal data is taken
+out after normalising, a phase of its own (`personal/`).
 
 Refused: settings that name an unknown unit, a rules file with unknown keys or columns, an exclusions file with what is no id.
 """
 
 import json
 import shutil
+import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass as plain_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-import pyarrow as pa
+import numpy as np
 from pydantic.dataclasses import dataclass
 
-from stages.clean import contradictions, exclusions, information, normalise, personal, rules
-from stages.clean.columns import COLUMNS
-from stages.clean.corpus import batches
+from stages.clean import answers, contradictions, exclusions, information, normalise, personal, rules
+from stages.clean.engine import engine_of
+from stages.clean.excluding import excluded_in
 from stages.clean.filtering import Filtered, filtered
 from stages.clean.ledger import Ledger
 from stages.clean.personal import Treatment
+from stages.clean.writing import Tally, as_written, write
 from stages.core import changes, record
 from stages.core.errors import InputError
 from stages.core.output import replacing, write_json
@@ -49,11 +51,20 @@ class Params:
 
 
 @plain_dataclass
-class Tally:
-    """Records per source, counted as they are written."""
+class Verified:
+    """What the last phase found."""
 
-    kept: Counter[str]
-    rejected: Counter[str]
+    violations: list[Row]
+    disputes: list[Row]
+    """Contradictions between facts."""
+    pairs: answers.Pairs
+    entries: Callable[[], Iterator[Row]]
+    """What the report says of the pairs; their texts are read while it is written."""
+
+    def contradictions(self) -> Iterator[Row]:
+        """All entries of contradictions.json."""
+        yield from self.disputes
+        yield from self.entries()
 
 
 def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_file: Path, out: Path, metrics: Path) -> None:
@@ -63,39 +74,39 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
     checks = rules.read_rules(rules_file)
     treatment = personal.treatment_of(params.personal)
-    excluded = exclusions.find(rows_of(source, before), exclusions.read(exclusions_file))
-    before = [exclusions.redacted(row, excluded) for row in before]
+    listed = exclusions.read(exclusions_file)
     with replacing(out) as folder:
         between = folder / "between"
         between.mkdir(parents=True)
-        corpus = filtered(source, params.normalise, params.filter, run.threads, between, treatment, excluded)
-        violations, disputes = verify(corpus, checks, params.verify, treatment)
-        if not corpus.ledger.alive.any():
-            count = len(corpus.ledger.verdict)
-            raise InputError(f"clean: not one of {count} records of {extracted} was kept; check the clean section of params.yaml")
-        tally = write(corpus, before, folder, treatment)
+        with engine_of(run, between) as engine:
+            excluded = excluded_in(source, before, listed, engine)
+            before = [exclusions.redacted(row, excluded) for row in before]
+            corpus = filtered(source, params.normalise, params.filter, engine, between, treatment, excluded)
+            found = verify(corpus, checks, params, treatment)
+            if not corpus.ledger.alive.any():
+                raise InputError(
+                    f"clean: not one of {len(corpus.ledger.verdict)} records of {extracted} was kept; "
+                    "check the clean section of params.yaml"
+                )
+            tally = write(corpus, before, folder, treatment)
+            write_entries(folder / "contradictions.json", found.contradictions())
+        write_json(folder / "violations.json", found.violations)
         shutil.rmtree(between)
-        write_json(folder / "contradictions.json", disputes)
-        write_json(folder / "violations.json", violations)
-    report = summary(corpus.ledger, tally, sources, before, len(disputes))
+        if params.filter.lines:
+            write_json(folder / "lines.json", corpus.cut.report())
+    report = summary(corpus.ledger, tally, sources, before, len(found.disputes) + len(found.pairs))
     report |= {"personal": treatment.report(corpus.personal)} if treatment else {}
+    report |= {"lines": corpus.cut.shown()} if params.filter.lines else {}
     write_json(metrics, report)
     show(report)
+    if params.filter.lines:
+        print(f"  lines      {corpus.cut.summary()}")
     if compared := changes.compare("clean", out):
         print(f"  {compared}")
 
 
-def rows_of(source: Path, before: list[Row]) -> Iterator[Row]:
-    """All records that extract gave, those it had set aside last."""
-    for _, frame in batches(source, {}):
-        yield from frame.iter_rows(named=True)
-    yield from before
-
-
-def verify(
-    corpus: Filtered, checks: rules.Rules, params: contradictions.Params, treatment: Treatment | None
-) -> tuple[list[Row], list[Row]]:
-    """Set aside the facts that break a rule or lose against a source of higher priority; violations and disputes."""
+def verify(corpus: Filtered, checks: rules.Rules, params: Params, treatment: Treatment | None) -> Verified:
+    """Set aside the facts that break a rule or lose against a source of higher priority, and answers that do, if so declared."""
     facts = corpus.facts()
     places = dict(zip(facts["id"], facts["place"], strict=True))
     rows = facts.drop("place").to_dicts()
@@ -103,44 +114,21 @@ def verify(
     reasons, violations = rules.violations(rows, checks)
     corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
     rows = [row for row in rows if row["id"] not in reasons]
-    written = {row["id"]: row for row in as_written(corpus, set(places.values()), treatment)}
-    reasons, disputes = contradictions.find(rows, written, params)
+    written = {row["id"]: row for row in as_written(corpus, facts["place"].to_numpy().astype(np.int64), treatment)}
+    reasons, disputes = contradictions.find(rows, written, params.verify)
     corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
-    return violations, disputes
+    pairs = answers.judge(corpus, params.verify.answers, params.filter.near_duplicates, treatment is not None)
+    return Verified(violations, disputes, pairs, partial(answers.entries, corpus, pairs, treatment))
 
 
-def as_written(corpus: Filtered, places: set[int], treatment: Treatment | None) -> Iterator[Row]:
-    """Value and unit of the records at `places`, as they were extracted, without their personal data."""
-    for start, frame in corpus.as_extracted():
-        inside = [place - start for place in range(start, start + len(frame)) if place in places]
-        if treatment:
-            yield from treatment.rows(frame[inside].iter_rows(named=True))
-        else:
-            yield from frame.select("id", "value", "unit")[inside].iter_rows(named=True)
-
-
-def write(corpus: Filtered, before: list[Row], folder: Path, treatment: Treatment | None) -> Tally:
-    """Write kept and rejected records, those that extract had set aside first, each in the order they were extracted."""
-    before = treatment.rows(before) if treatment else before
-    tally = Tally(Counter(), Counter(row["source"] for row in before))
-    ids = pa.parquet.read_table(corpus.source, columns=["id"])["id"]
-    with (
-        record.writing(folder / "records.parquet") as kept,
-        record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
-    ):
-        rejected.extend(pl.DataFrame(before, schema=COLUMNS | dict.fromkeys(("phase", "reason", "evidence"), pl.String)))
-        for part, (start, raw) in zip(corpus.parts, corpus.as_extracted(), strict=True):
-            alive = pl.Series(corpus.alive(part, len(raw)))
-            good, bad = corpus.normalised(part).filter(alive), raw.filter(~alive)
-            said = [corpus.ledger.said(start + at, ids) for at in (~alive).arg_true()]
-            kept.extend(good)
-            bad = pl.concat(
-                [bad, pl.DataFrame(said, schema=dict.fromkeys(("phase", "reason", "evidence"), pl.String))], how="horizontal"
-            )
-            rejected.extend(pl.DataFrame(treatment.rows(bad.iter_rows(named=True)), schema=bad.schema) if treatment else bad)
-            tally.kept.update(good["source"])
-            tally.rejected.update(bad["source"])
-    return tally
+def write_entries(path: Path, entries: Iterator[Row]) -> None:
+    """Write what `write_json` makes of a list, entry by entry."""
+    with path.open("w", encoding="utf-8") as file:
+        mark = "[\n"
+        for entry in entries:
+            file.write(mark + textwrap.indent(json.dumps(entry, ensure_ascii=False, indent=2), "  "))
+            mark = ",\n"
+        file.write("[]\n" if mark == "[\n" else "\n]\n")
 
 
 def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row], disputes: int) -> Row:
@@ -161,6 +149,7 @@ def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row],
                 "kept": tally.kept[source["name"]],
                 "rejected": tally.rejected[source["name"]],
             }
+            | ({"skipped": source["skipped"]} if "skipped" in source else {})
             for source in sources
         },
     }
@@ -173,3 +162,5 @@ def show(report: Row) -> None:
         print(f"  {phase:10} in {count['in']:6,}  rejected {count['rejected']:5,}")
     for reason, count in sorted(report["reasons"].items(), key=lambda item: (-item[1], item[0])):
         print(f"    {reason:30} {count:5,}")
+    if report["contradictions"]:
+        print(f"  contradictions {report['contradictions']:,}: lore docs shows both sides of each")

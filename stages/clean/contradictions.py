@@ -1,10 +1,11 @@
-"""Contradictions: one fact, two values. The source of higher priority wins; both sides stay in the report.
+"""Contradictions: one fact, two values. The source of higher priority wins; both sides stay in the report. Free answers to one
+question are another matter (`answers.py`).
 
 Values are compared after normalisation, so sources that differ in unit only agree. Only attributes with a tolerance or
 declared `single_valued` can contradict: an element has one melting point and many uses.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from stages.core.params import STRICT
 from stages.core.record import fold
 
 Row = dict[str, Any]
+BY_PRIORITY, BY_PLACE = "priority of the source", "first in the source"
+"""Why a side won."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -32,6 +35,8 @@ class Params:
     """Attributes that are quantities."""
     single_valued: list[str]
     """Attributes that are words or whole numbers: any difference is a contradiction."""
+    answers: Literal["report", "first", "ignore"]
+    """What becomes of free answers to one question that differ: both kept and reported, the first kept, or not looked for."""
 
 
 def find(rows: list[Row], original: dict[str, Row], params: Params) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
@@ -56,7 +61,7 @@ def find(rows: list[Row], original: dict[str, Row], params: Params) -> tuple[dic
                 "attribute": row["attribute"],
                 "winner": side(winner, original),
                 "loser": side(row, original),
-                "rule": "priority of the source" if winner["source"] != row["source"] else "first in the source",
+                "rule": BY_PRIORITY if winner["source"] != row["source"] else BY_PLACE,
             }
         )
     return reasons, report

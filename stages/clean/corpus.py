@@ -1,45 +1,66 @@
 """A corpus on its way through `clean`: read and normalised batch by batch, with files in between.
 
-Memory holds a few batches per worker, the words with their frequencies, the facts, and some tens of bytes a record; never all
-texts. How large a batch is and how many threads work changes no byte of what comes out.
+A batch is given to a worker as a `Piece`, which says where its records stand; whoever works on it reads them. What comes back is
+small beside them. Memory holds a few batches per worker, the words with their frequencies, the facts, and some tens of bytes a
+record; never all texts. How large a batch is and who works on it changes no byte of what comes out.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from secrets import token_hex
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from stages.clean import columns, information, normalise, repeats
+from stages.clean import columns, information, lines, normalise, questions, repeats
 from stages.clean.exclusions import Excluded
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
 from stages.core.record import opened
-from stages.core.runtime import die_with_parent
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 15
-PROCESSES_FROM = 8
-"""Batches from which on starting processes pays: each takes about two seconds."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Records of a file that follow each other: where they stand, so that a worker anywhere can read them."""
+
+    source: Path
+    start: int
+    """Place of the first record in the corpus."""
+    rows: int
+    groups: tuple[int, int]
+    """The first row group of the file that holds some of them, and the one behind the last."""
+    skipped: int
+    """Records of the first group that stand before them."""
+
+    def extracted(self, excluded: Excluded) -> pl.DataFrame:
+        """The records as they were extracted; excluded ones are empty. Raises InputError or RecordError as `record.opened`."""
+        with opened(self.source, footer=_footer(self.source)) as file:
+            table = file.read_row_groups(range(*self.groups)).slice(self.skipped, self.rows).combine_chunks()
+        frame = pl.DataFrame(table, schema=columns.COLUMNS)
+        return columns.redacted(frame, excluded) if excluded else frame
 
 
 @dataclass(frozen=True)
 class Part:
-    """One batch: the files that hold it, and what the corpus is judged by."""
+    """One batch that was worked on: the files that hold it, and what the corpus is judged by."""
 
-    start: int
-    """Place of its first record in the corpus."""
+    piece: Piece
     file: Path
     """Normalised records."""
     words: Path
     """Words of its free texts."""
+    signatures: repeats.Stored
+    """Signatures of its free texts."""
     places: Array
     """Places of the free texts, as far as they are usable: int64."""
     unusable: dict[int, tuple[str, str]]
@@ -48,10 +69,12 @@ class Part:
     """The same of records set aside for the personal data they hold."""
     excluded: dict[int, tuple[str, str]]
     """The same of records that must not be learned."""
+    emptied: Array
+    """Places of the records that were nothing but recurring lines: int64."""
 
-    def normalised(self) -> pl.DataFrame:
-        """Its records in their one form, each subject as it is spelt there."""
-        return pl.read_ipc(self.file)
+    def normalised(self, spellings: dict[str, str]) -> pl.DataFrame:
+        """Its records in their one form, subjects spelt as in the first record about them."""
+        return columns.spelt(pl.read_ipc(self.file), spellings)
 
     def terms(self) -> Terms:
         """Words of its free texts."""
@@ -71,19 +94,26 @@ class Found:
     """Free texts that belong to the sample."""
     phrases: pl.DataFrame
     """In how many of them each phrase occurs."""
-    signatures: Array
     personal: Counter[str]
     """How many values of each kind of personal data, and in how many records."""
+    cut: lines.Cut
+    """The recurring lines that were taken out."""
 
 
-def batches(source: Path, excluded: Excluded) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Place of the first record, and the records as they were extracted, batch by batch; excluded ones are empty."""
+def pieces(source: Path) -> list[Piece]:
+    """The batches of a file, in the order of its records."""
     with opened(source) as file:
-        start = 0
-        for batch in file.iter_batches(batch_size=batch_rows(file.metadata)):
-            frame = pl.DataFrame(pa.Table.from_batches([batch]), schema=columns.COLUMNS)
-            yield start, columns.redacted(frame, excluded) if excluded else frame
-            start += len(batch)
+        records, rows = file.metadata.num_rows, batch_rows(file.metadata)
+        groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    ends = np.cumsum([0, *groups])
+    starts = np.arange(0, records, rows)
+    first = np.searchsorted(ends, starts, side="right") - 1
+    behind = np.searchsorted(ends, np.minimum(starts + rows, records), side="left")
+    found = zip(starts.tolist(), first.tolist(), behind.tolist(), (starts - ends[first]).tolist(), strict=True)
+    return [
+        Piece(source.absolute(), start, min(rows, records - start), (group, last), skipped)
+        for start, group, last, skipped in found
+    ]
 
 
 def batch_rows(metadata: Any) -> int:
@@ -92,18 +122,38 @@ def batch_rows(metadata: Any) -> int:
     return max(1, min(BATCH_ROWS, int(BATCH_BYTES * metadata.num_rows / max(1, size))))
 
 
+def _footer(source: Path) -> pq.FileMetaData | None:
+    """The footer of a file, which is too large in a large one to be read for every batch; None where it cannot be read."""
+    try:
+        return _kept_footer(source, source.stat().st_mtime_ns)
+    except (OSError, pa.ArrowInvalid):
+        return None  # whoever opens the file says why
+
+
+@lru_cache(maxsize=1)
+def _kept_footer(source: Path, _changed: int) -> pq.FileMetaData:
+    return pq.read_metadata(source)
+
+
 def prepare(
-    batch: tuple[int, pl.DataFrame],
+    piece: Piece,
     records: int,
     params: normalise.Params,
     counted: bool,
     folder: Path,
     treatment: Treatment | None,
     excluded: Excluded,
+    recurring: lines.Recurring | None = None,
 ) -> Found:
-    """Normalise one of the `batches` of a corpus of so many records, and count what is in it (words only if `counted`)."""
-    start, frame = batch
+    """Normalise one of the `pieces` of a corpus of so many records, and count what is in it (words only if `counted`).
+
+    `recurring` are the lines that are taken out of it before. Once more, after a worker died, it writes the same files again.
+    """
+    start, frame = piece.start, piece.extracted(excluded)
     gone = {at: excluded[name] for at, name in enumerate(frame["id"]) if name in excluded} if excluded else {}
+    emptied, cut = np.zeros(0, dtype=np.int64), lines.Cut()
+    if recurring is not None:
+        frame, emptied, cut = lines.without(frame, recurring, gone, treatment)
     normal = columns.normalise(frame, params, gone)
     personal: dict[int, tuple[str, str]] = {}
     counts: Counter[str] = Counter()
@@ -111,6 +161,8 @@ def prepare(
         normal, personal, counts = columns.without_personal(normal, params.dates, treatment)
     usable = np.ones(len(frame), dtype=bool)
     usable[[*gone, *normal.unusable, *personal]] = False
+    emptied = emptied[usable[emptied]]
+    usable[emptied] = False
     texts = normal.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
     places = start + np.flatnonzero(normal.frame["fact"].is_null().to_numpy() & usable)
     folded = fold(normal.frame["text"])
@@ -118,16 +170,23 @@ def prepare(
     said = phrases(found)
     chosen = information.sampled(texts["id"], records)
     part = Part(
-        start=start,
+        piece=piece,
         file=folder / f"{start}.arrow",
-        words=folder / f"{start}.npz",
+        words=folder / f"{start}.words.npz",
+        signatures=repeats.Stored(folder / f"{start}.signatures.npy", folder / f"{start}.bands", len(places)),
         places=places,
         unusable={start + at: problem for at, problem in normal.unusable.items()},
         personal={start + at: problem for at, problem in personal.items()},
         excluded={start + at: problem for at, problem in gone.items()},
+        emptied=start + emptied,
     )
-    normal.frame.write_ipc(part.file)
-    np.savez(part.words, hashes=found.hashes, starts=found.starts)
+    with whole(part.file) as path:
+        normal.frame.write_ipc(path)
+    with whole(part.words) as path:
+        np.savez(path, hashes=found.hashes, starts=found.starts)
+    signatures = repeats.signatures(questions.answered(texts, said))
+    with whole(part.signatures.values) as values, whole(part.signatures.bands) as bands:
+        repeats.store(signatures, values, bands)
     return Found(
         part=part,
         spellings=columns.spellings(normal.frame.filter(pl.lit(pl.Series(usable)))),
@@ -135,30 +194,14 @@ def prepare(
         frequencies=information.frequencies(found, fold(texts["subject"])) if counted else information.Frequencies(),
         sampled=int(chosen.sum()),
         phrases=information.text_counts(said.of(chosen)),
-        signatures=repeats.signatures(repeats.of_questions(said, texts["question"])),
         personal=counts,
+        cut=cut,
     )
 
 
-def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int, processes: bool = False
-) -> Iterator[Result]:
-    """Results in the order of the items, few of them ahead of who takes them.
-
-    Threads share what polars, Arrow and rensa do; what Python itself does, such as rewriting texts, only processes share.
-    """
-    waiting: deque[Future[Result]] = deque()
-    with pool_of(workers, processes) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def pool_of(workers: int, processes: bool) -> Executor:
-    """Threads, or processes that are made anew (a fork would copy the locks of polars' threads) and end with this one."""
-    if not processes:
-        return ThreadPoolExecutor(workers)
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=die_with_parent)
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write under; the file takes its place at `path` when it is whole. Two who write the same do not meet."""
+    temporary = path.with_name(f"{token_hex(8)}-{path.name}")
+    yield temporary
+    os.replace(temporary, path)

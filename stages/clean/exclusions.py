@@ -19,6 +19,8 @@ from stages.core.params import STRICT, parse, read_yaml
 Row = dict[str, Any]
 Excluded = Mapping[str, tuple[str, str]]
 """Id of a record → reason, evidence."""
+Said = tuple[str, str | None, str | None]
+"""Folded text, question, answer."""
 REASON = "excluded"
 KINDS = ("facts", "subjects", "records", "sources")
 ID = re.compile(r"[0-9a-f]{16}")
@@ -73,26 +75,41 @@ def subject_id(subject: str) -> str:
 
 def find(rows: Iterable[Row], listed: Exclusions) -> dict[str, tuple[str, str]]:
     """id → (reason, evidence) of the records that are excluded."""
-    by = {kind: {entry.id: entry.reason for entry in getattr(listed, kind)} for kind in KINDS}
-    if not any(by.values()):
+    if not some(listed):
         return {}
     rows = list(rows)
-    same = {said(row): by["records"][row["id"]] for row in rows if row["id"] in by["records"] and row["text"]}
+    return named(rows, listed, same_words(rows, listed))
+
+
+def some(listed: Exclusions) -> bool:
+    """Whether anything is excluded."""
+    return any(getattr(listed, kind) for kind in KINDS)
+
+
+def same_words(rows: Iterable[Row], listed: Exclusions) -> dict[Said, str]:
+    """What the excluded ones among the records say → reason: whatever record of the corpus says it is excluded with them."""
+    reasons = {entry.id: entry.reason for entry in listed.records}
+    return {said(row): reasons[row["id"]] for row in rows if row["id"] in reasons and row["text"]}
+
+
+def named(rows: Iterable[Row], listed: Exclusions, same: Mapping[Said, str]) -> dict[str, tuple[str, str]]:
+    """id → (reason, evidence) of the excluded ones among the records; `same` are the `same_words` of the whole corpus."""
+    by = {kind: {entry.id: entry.reason for entry in getattr(listed, kind)} for kind in KINDS}
     found = {}
     for row in rows:
-        named = (
+        told = (
             ("record", by["records"].get(row["id"])),
             ("fact", by["facts"].get(row["fact"])),
             ("subject", by["subjects"].get(subject_id(row["subject"])) if row["subject"] else None),
             ("source", by["sources"].get(row["source"])),
-            ("same words as an excluded record", same.get(said(row))),
+            ("same words as an excluded record", same.get(said(row)) if same else None),
         )
-        if why := next((f"{kind}: {reason}" for kind, reason in named if reason), None):
+        if why := next((f"{kind}: {reason}" for kind, reason in told if reason), None):
             found[row["id"]] = (REASON, why)
     return found
 
 
-def said(row: Row) -> tuple[Any, ...]:
+def said(row: Row) -> Said:
     """What a record says, in whichever source and place it stands."""
     return record.fold(row["text"]), row["question"], row["answer"]
 

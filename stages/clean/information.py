@@ -19,9 +19,11 @@ Facts are not scored: their form is the source's, and what they say is their val
 import math
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.clean.terms import Array, Terms
@@ -47,6 +49,18 @@ class Boilerplate:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Lines:
+    """Which lines recur in the texts of a source, and are taken out (`lines.py`): all must hold."""
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    """Share of the source's texts that hold the line."""
+    least: Annotated[int, Field(ge=3)]
+    """Number of them."""
+    words: Annotated[int, Field(ge=1)]
+    """Fewest words of the line; each Chinese character counts as one."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Params:
     """Where free texts say too little, or what an earlier one said."""
 
@@ -58,6 +72,8 @@ class Params:
     """None keeps everything."""
     near_duplicates: float | None
     """Least similarity, in (0, 1], from which on a free text repeats an earlier one; None keeps all but exact duplicates."""
+    lines: Lines | None = None
+    """None leaves texts whole."""
 
 
 @plain_dataclass

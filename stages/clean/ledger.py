@@ -1,6 +1,7 @@
 """What becomes of every record: a few bytes each, so that the verdicts on a corpus of any size fit."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from stages.clean.terms import Array
 
 Row = dict[str, Any]
+OTHER = "{other}"
 PHASES = ("extract", "exclude", "normalise", "personal", "filter", "verify")
 
 
@@ -63,10 +65,21 @@ class Ledger:
             self.sift(Reason(phase, name), np.array(places, dtype=np.int64))
         self.notes |= {place: evidence for place, (_, evidence) in notes.items()}
 
-    def said(self, place: int, ids: Any) -> Row:
-        """Phase, reason and evidence of a record that was set aside; `ids` are those of all records."""
+    def kept(self, start: int, rows: int) -> Array:
+        """Which of so many records from `start` on are still kept: bool [rows]."""
+        found: Array = self.verdict[start : start + rows] == 0
+        return found
+
+    def others(self) -> Array:
+        """Places of the records that the evidence of other ones names: sorted, each once."""
+        naming = [number for number, reason in enumerate(self.reasons, start=1) if OTHER in reason.evidence]
+        return np.unique(self.other[np.isin(self.verdict, naming)])
+
+    def said(self, place: int, ids: Mapping[int, str]) -> Row:
+        """Phase, reason and evidence of a record that was set aside; `ids` are those of `others`."""
         reason = self.reasons[self.verdict[place] - 1]
-        evidence = reason.evidence.format(number=float(self.number[place]), other=ids[int(self.other[place])])
+        other = ids[int(self.other[place])] if OTHER in reason.evidence else None
+        evidence = reason.evidence.format(number=float(self.number[place]), other=other)
         return {"phase": reason.phase, "reason": reason.name, "evidence": evidence or self.notes[place]}
 
     def counts(self) -> Counter[str]:

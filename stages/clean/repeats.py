@@ -3,26 +3,29 @@
 Word for word: a free text is the same wherever it stands. A fact is the same only within its source (dates of review
 aside): two sources that agree support each other, and both are kept.
 
-Nearly so, for free texts, and for answers to one question: two texts are alike if the Jaccard similarity of their sets of
-phrases, estimated by MinHash (Broder 1997; R-MinHash of rensa), reaches the least one that params name. Pairs are found by
-locality-sensitive hashing in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4): at similarity 0.7
-one pair in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, each stays that is not like an earlier one
-that stays.
+Nearly so, for free texts, and for answers to one question (`questions.answered`): two texts are alike if the Jaccard similarity
+of their sets of phrases, estimated by MinHash (Broder 1997; R-MinHash of rensa), reaches the least one that params name. Pairs
+are found by locality-sensitive hashing in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4): at
+similarity 0.7 one pair in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, each stays that is not like
+an earlier one that stays.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import Array, Terms, fold
+from stages.clean.terms import Array, Terms
 
 BANDS, ROWS = 24, 5
 SEED = 42
 CHUNK = 1 << 16
 """Pairs or texts whose signatures are held at a time."""
+COMPARED = 1 << 20
+"""About how many records' keys are compared at a time."""
 
 
 def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
@@ -40,17 +43,18 @@ def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
 
 
 def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
-    """Those of the records `alive` that repeat an earlier one of them, and which."""
+    """Those of the records `alive` that repeat an earlier one of them, and which. They are compared in lots, for memory, of which
+    one holds all records of a key.
+    """
     rows = np.flatnonzero(alive)
-    frame = pl.DataFrame({"row": rows, "a": keys[rows, 0], "b": keys[rows, 1]})
-    frame = frame.with_columns(pl.col("row").min().over("a", "b").alias("first")).filter(pl.col("row") != pl.col("first"))
-    return frame["row"].to_numpy(), frame["first"].to_numpy()
-
-
-def of_questions(phrases: Terms, questions: pl.Series) -> Terms:
-    """Phrases that are the same only under one question: two diseases may have one answer, and it is worth asking for both."""
-    asked = np.where(questions.is_null().to_numpy(), np.uint64(0), fold(questions.fill_null("")).hash(seed=6).to_numpy())
-    return Terms(phrases.hashes ^ np.repeat(asked, phrases.counts), phrases.starts)
+    lots = (keys[rows, 0] % np.uint64(1 + len(rows) // COMPARED)).astype(np.uint16)
+    rows = rows[np.argsort(lots, kind="stable")]
+    found = []
+    for chosen in np.split(rows, np.cumsum(np.bincount(lots))):
+        frame = pl.DataFrame({"row": chosen, "a": keys[chosen, 0], "b": keys[chosen, 1]})
+        found.append(frame.select("row", first=pl.col("row").min().over("a", "b")).filter(pl.col("row") != pl.col("first")))
+    repeated = pl.concat(found).sort("row")
+    return repeated["row"].to_numpy(), repeated["first"].to_numpy()
 
 
 def signatures(phrases: Terms) -> Array:
@@ -62,28 +66,53 @@ def signatures(phrases: Terms) -> Array:
     return np.fromiter(chain.from_iterable(found.to_rows()), np.uint32, len(starts[:-1]) * BANDS * ROWS).reshape(-1, BANDS * ROWS)
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Signatures of some texts that follow each other, in two files."""
+
+    values: Path
+    """uint32 [texts, BANDS · ROWS], in NumPy's format."""
+    bands: Path
+    """uint64 [BANDS, texts], nothing but the bytes: 64 bits for the values of each band."""
+    texts: int
+
+
+def store(signatures: Array, values: Path, bands: Path) -> None:
+    """Write the two files of `Stored`."""
+    np.save(values, signatures)
+    np.array([_band_keys(signatures[:, band * ROWS : (band + 1) * ROWS]) for band in range(BANDS)]).tofile(bands)
+
+
 class Signatures:
     """Signatures of a corpus, in files: one is read for a band or for a chunk of texts, never the whole."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` must be there and be empty."""
-        self.whole = folder / "signatures"
-        self.bands = [folder / f"band-{band}" for band in range(BANDS)]
-        for path in (self.whole, *self.bands):
-            path.touch()
+    def __init__(self) -> None:
+        """None yet."""
+        self.files: list[Stored] = []
+        self.ends = [0]
 
-    def append(self, signatures: Array) -> None:
+    def append(self, stored: Stored) -> None:
         """Add those of the next texts."""
-        with self.whole.open("ab") as file:
-            signatures.tofile(file)
-        for band, path in enumerate(self.bands):
-            with path.open("ab") as file:
-                _band_keys(signatures[:, band * ROWS : (band + 1) * ROWS]).tofile(file)
+        self.files.append(stored)
+        self.ends.append(self.ends[-1] + stored.texts)
 
     def of(self, texts: Array) -> Array:
-        """Signatures of some texts. The file is mapped for this call alone, so that its pages do not stay in memory."""
-        mapped: Array = np.memmap(self.whole, dtype=np.uint32, mode="r").reshape(-1, BANDS * ROWS)
-        return np.array(mapped[texts])
+        """Signatures of some texts. Files are mapped for this call alone, so that their pages do not stay in memory."""
+        found = np.empty((len(texts), BANDS * ROWS), dtype=np.uint32)
+        owners = np.searchsorted(self.ends, texts, side="right") - 1
+        order = np.argsort(owners, kind="stable")
+        for run in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1) if len(texts) else ():
+            owner = owners[run[0]]
+            found[run] = np.load(self.files[owner].values, mmap_mode="r")[texts[run] - self.ends[owner]]
+        return found
+
+    def band(self, number: int) -> Array:
+        """64 bits for the values of one band, of all texts."""
+        found = np.empty(self.ends[-1], dtype=np.uint64)
+        for stored, start in zip(self.files, self.ends, strict=False):
+            offset = number * stored.texts * found.itemsize
+            found[start : start + stored.texts] = np.fromfile(stored.bands, np.uint64, stored.texts, offset=offset)
+        return found
 
     def alike(self, alive: Array, similarity: float) -> tuple[Array, Array, Array]:
         """Those of the texts `alive` that are like an earlier one that stays, which one, and how much, float64."""
@@ -98,7 +127,8 @@ class Signatures:
         _, group = connected_components(coo_matrix(edges, shape=(len(texts), len(texts))), directed=False)
         order = np.argsort(group, kind="stable")
         cuts = np.flatnonzero(np.diff(group[order])) + 1
-        losers = sorted(self._losers(np.split(texts[order], cuts), similarity))
+        groups = self._signed(np.split(texts[order], cuts))
+        losers = sorted(loser for members, signatures in groups for loser in _losers(members, signatures, similarity))
         return (
             np.array([loser for loser, _, _ in losers], dtype=np.int64),
             np.array([winner for _, winner, _ in losers], dtype=np.int64),
@@ -109,36 +139,44 @@ class Signatures:
         """Pairs of texts, the earlier one first, that share a band and are alike."""
         texts = np.flatnonzero(alive)
         found = np.zeros(0, dtype=np.uint64)
-        for path in self.bands:
-            band = np.fromfile(path, dtype=np.uint64)[texts]
+        for number in range(BANDS):
+            band = self.band(number)[texts]
             order = np.argsort(band, kind="stable")
-            same = np.flatnonzero(band[order][1:] == band[order][:-1])
+            band = band[order]
+            same = np.flatnonzero(band[1:] == band[:-1])
             pairs = (texts[order[same]] << 32) | texts[order[same + 1]]  # as one number, which is sorted much faster than two
             found = np.unique(np.concatenate([found, pairs.astype(np.uint64)]))
         left, right = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        good = np.zeros(len(found), dtype=bool)
-        for start in range(0, len(good), CHUNK):
-            one, two = (self.of(side[start : start + CHUNK]) for side in (left, right))
-            good[start : start + CHUNK] = (one == two).mean(axis=1) >= similarity
+        good = self.similarity(left, right) >= similarity
         return left[good], right[good]
 
-    def _losers(self, groups: list[Array], similarity: float) -> Iterator[tuple[int, int, float]]:
-        """Text, the earlier one that it is like, and how much; the texts of a group are in their order."""
-        ends = np.cumsum([len(group) for group in groups])
-        for some in np.split(np.arange(len(groups)), np.flatnonzero(np.diff(ends // CHUNK)) + 1):
-            own = np.cumsum([len(groups[at]) for at in some])
-            signatures = np.split(self.of(np.concatenate([groups[at] for at in some])), own[:-1])
-            for at, rows in zip(some, signatures, strict=True):
-                yield from _losers(groups[at], rows, similarity)
+    def similarity(self, left: Array, right: Array) -> Array:
+        """How much each of some texts is like another one: float64, from 0 to 1."""
+        found = np.zeros(len(left))
+        for start in range(0, len(left), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            found[chunk] = (self.of(left[chunk]) == self.of(right[chunk])).mean(axis=1)
+        return found
+
+    def _signed(self, groups: list[Array]) -> Iterator[tuple[Array, Array]]:
+        """Each group with the signatures of its members, which are read for many groups at once."""
+        sizes = np.cumsum([0, *map(len, groups)])
+        start = 0
+        while start < len(groups):
+            stop = max(start + 1, int(np.searchsorted(sizes, sizes[start] + CHUNK, side="right")) - 1)
+            signatures = self.of(np.concatenate(groups[start:stop]))
+            yield from zip(groups[start:stop], np.split(signatures, sizes[start + 1 : stop] - sizes[start]), strict=True)
+            start = stop
 
 
-def _losers(texts: Array, signatures: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
-    """Of one group."""
-    while len(texts) > 1:
+def _losers(members: Array, signatures: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
+    """Text, the earlier one that it is like, and how much; `members` are a group in their order."""
+    rest = members
+    while len(rest) > 1:
         share = (signatures[1:] == signatures[0]).mean(axis=1)
         like = share >= similarity
-        yield from ((int(text), int(texts[0]), float(much)) for text, much in zip(texts[1:][like], share[like], strict=True))
-        texts, signatures = texts[1:][~like], signatures[1:][~like]
+        yield from ((int(text), int(rest[0]), float(much)) for text, much in zip(rest[1:][like], share[like], strict=True))
+        rest, signatures = rest[1:][~like], signatures[1:][~like]
 
 
 def _band_keys(rows: Array) -> Array:

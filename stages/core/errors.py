@@ -5,6 +5,7 @@ LorekeepError
 ├── InputError       a file or folder is missing, unreadable or not what it should be
 ├── RecordError      a record breaks the schema (a bug or a hand-edited file, never dirty data)
 ├── ModelError       a model folder or checkpoint cannot be used
+├── EngineError      run.engine cannot do the work: not installed, not to be reached, not alike on every node
 ├── LockError        the installed libraries are not those of the lock file
 └── GateError        a registration gate failed: names the gate, its limit and the measured number
 
@@ -30,6 +31,10 @@ class RecordError(LorekeepError):
 
 class ModelError(LorekeepError):
     """A model, tokenizer or adapter cannot be loaded or does not fit."""
+
+
+class EngineError(LorekeepError):
+    """The engine that shares work over processes and machines cannot be used."""
 
 
 class LockError(LorekeepError):

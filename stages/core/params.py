@@ -37,6 +37,11 @@ class Run:
     plainest path of each library (SSE2, NEON), slower and meant for machines without AVX2."""
     device: Literal["cpu", "auto"]
     """`cpu`: the same bits everywhere; `auto`: a GPU where there is one, bits then belong to that GPU."""
+    engine: Literal["local", "ray"] = "local"
+    """Who works on large corpora: processes of this machine, or a Ray cluster. No byte depends on it, so stages do not list it
+    in dvc.yaml, and params.yaml of an earlier version may lack it."""
+    address: str | None = None
+    """The Ray cluster, for `ray`; None starts one on this machine, with `threads` workers. No byte depends on it."""
 
 
 def load(stage: str, params_type: type[P], path: Path = Path("params.yaml")) -> tuple[P, Run]:

@@ -180,10 +180,10 @@ def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def opened(path: Path, schema: pa.Schema = SCHEMA) -> Iterator[pq.ParquetFile]:
-    """A file of records to be read batch by batch; the body does nothing else. Raises as `read` does."""
+def opened(path: Path, schema: pa.Schema = SCHEMA, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+    """A file of records to be read batch by batch, `footer` if that is known; the body does nothing else. Raises as `read`."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, metadata=footer) as file:
             if file.schema_arrow.names != schema.names:
                 raise RecordError(f"{path}: columns {file.schema_arrow.names} are not those of the schema {schema.names}")
             yield file

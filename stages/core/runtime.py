@@ -6,6 +6,7 @@ The only place that writes environment variables.
 import ctypes
 import logging
 import os
+import secrets
 import signal
 import sys
 import warnings
@@ -22,6 +23,10 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",  # its CUDA kernels, which are of no use here and warn when absent
     "TQDM_MININTERVAL": "1",
+}
+RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will do it by default; until then it warns
 }
 
 
@@ -66,6 +71,15 @@ def prepare_deepspeed(run: Run) -> None:
         alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         os.environ.update(alone)
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+
+
+def prepare_ray(alone: bool) -> None:
+    """Settle what Ray reads when it is loaded; `alone`: its processes are for this one, and nobody else may reach them."""
+    os.environ.update(RAY)
+    if alone:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for: loopback addresses only
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in the home folder
 
 
 def prepare(run: Run, online: bool = False) -> None:

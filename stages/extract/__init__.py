@@ -3,11 +3,11 @@
 In: the root folder and, from params, the sources in order of priority, each one file or a pattern of several, with a small
 mapping: which column or path is the subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet`
 (unreadable units with their reason) and `sources.json` (per source how many units it held, the engine that read it, and the
-encodings that were found).
+encodings and languages that were found). Where a source says which units it wants (`where`), `skipped.parquet` lists the others.
 
 A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a section, a line of a scanned page. It
-gives one record per mapped fact or text that is present in it, or one rejected record; no unit gives nothing. Of several files,
-one that cannot be read or holds no unit is one rejected record.
+gives one record per mapped fact or text that is present in it, or one rejected record, or is skipped; no unit gives nothing. Of
+several files, one that cannot be read or holds no unit is one rejected record.
 
 Refused: a missing, empty or wholly unreadable source, one whose mapping fits no unit, a path that leaves the root. Only files
 are read: a live database enters as a snapshot.
@@ -15,6 +15,7 @@ are read: a live database enters as a snapshot.
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,10 +26,12 @@ from stages.core import changes, memo, record
 from stages.core.errors import InputError, ParamsError
 from stages.core.output import replacing, write_json
 from stages.core.params import STRICT, Run
-from stages.extract import audio, delimited, document, markup, pages, pdf, table
+from stages.extract import audio, delimited, document, language, markup, pages, pdf, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]
+SKIPPED = "where"
+"""The reason of a unit that is skipped."""
 Text = table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document
 Source = Annotated[Text | pages.Pages | pdf.Pdf | audio.Audio, Field(discriminator="kind")]
 
@@ -48,43 +51,73 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         replacing(out) as folder,
         record.writing(folder / "records.parquet") as records,
         record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
+        skipping(folder, params) as skipped,
     ):
         report = [
-            read(source, priority, files[source.name], root, records, rejected)
+            read(source, priority, files[source.name], root, records, rejected, skipped)
             for priority, source in enumerate(params.sources, start=1)
         ]
         write_json(folder / "sources.json", report)
     for entry in report:
-        print(
-            f"extract: {entry['name']:14} {entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected"
-        )
+        skips = f", {entry['skipped']:,} skipped" if "skipped" in entry else ""
+        counts = f"{entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected{skips}"
+        print(f"extract: {entry['name']:14} {counts}")
+        if "languages" in entry:
+            print(f"  {', '.join(f'{lang} {count:,}' for lang, count in entry['languages'].items())}")
     if memo.counts:
         print(f"extract: {memo.counts['computed']:,} files read by an engine, {memo.counts['reused']:,} remembered")
     if compared := changes.compare("extract", out):
         print(f"extract: {compared}")
 
 
-def read(source: Any, priority: int, files: list[Path], root: Path, records: record.Table, rejected: record.Table) -> Row:
+def skipping(folder: Path, params: Params) -> AbstractContextManager[record.Table | None]:
+    """The table of skipped units, where a source may skip one."""
+    asked = any(source.where for source in params.sources)
+    return record.writing(folder / "skipped.parquet", record.REJECTED) if asked else nullcontext()
+
+
+def read(
+    source: Any,
+    priority: int,
+    files: list[Path],
+    root: Path,
+    records: record.Table,
+    rejected: record.Table,
+    skipped: record.Table | None,
+) -> Row:
     """Write what a source holds, and return its entry of sources.json. Raises InputError where it gives no record."""
-    units = held = 0
+    units = held = skips = 0
     before = records.rows, rejected.rows
     lacking: dict[tuple[str, str], Unit] = {}
+    languages: Counter[str] = Counter()
     for unit, path in units_of(source, files, root):
         units += 1
         held += unit.reason != "empty"
+        if skipped is not None and (unlike := source.unlike(unit)):
+            skips += 1
+            skipped.add(rejection(source, located(path, unit), "", SKIPPED, unlike))
+            continue
         for row in records_of(unit, source, path):
-            (rejected if "reason" in row else records).add(row)
-            if "reason" in row and len(lacking) < 2:  # whether all lack the same
+            if "reason" not in row:
+                records.add(row)
+                languages[row["lang"]] += 1
+                continue
+            rejected.add(row)
+            if len(lacking) < 2:  # whether all lack the same
                 lacking.setdefault((row["reason"], row["evidence"]), unit)
     if not held:
         raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
+    if skips == units:
+        raise InputError(f"extract: {source.name}: `where` fits not one of {units:,} units (the last: {unlike}); mend it")
     if records.rows == before[0] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
         raise misfit(source, units, *lacking.popitem())
     return (
         {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
         | {"files": len(files), "units": units}
         | {"records": records.rows - before[0], "rejected": rejected.rows - before[1]}
+        | ({"skipped": skips} if source.where else {})
         | reading(source, files)
+        | ({"languages": dict(sorted(languages.items()))} if source.lang == language.AUTO else {})
     )
 
 
@@ -119,8 +152,10 @@ def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
         found[source.name] = [path for path in matching if path.is_file()]
         if not all(path.resolve().is_relative_to(root.resolve()) for path in (root / source.path, *matching)):
             problems.append(f"extract.sources.{number}.path: {source.path!r} leaves {root}; sources stand below it")
-        if isinstance(source, audio.Audio):
-            problems += [f"extract.sources.{number}.{problem}" for problem in source.problems()]
+        wrong = language.problems(source)
+        if isinstance(source, audio.Audio) and not wrong:
+            wrong = source.problems()
+        problems += [f"extract.sources.{number}.{problem}" for problem in wrong]
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(f"  {problem}" for problem in problems))
     for source in params.sources:
@@ -160,12 +195,12 @@ def units_of(source: Any, files: list[Path], root: Path) -> Iterator[tuple[Unit,
 def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
     """Records of one unit of the file `path`, or its one rejected record (recognisable by its `reason`)."""
     mapping: Mapping = source.map
-    locator = f"{path}#{unit.place}" if unit.place else path
+    locator = located(path, unit)
     if unit.cells is None:
         yield rejection(source, locator, unit.raw, unit.reason, unit.evidence)
         return
     subject = unit.get(mapping.subject)
-    common = {"source": source.name, "lang": source.lang, "subject": subject}
+    common = {"source": source.name, "subject": subject}
     common["meta"] = record.to_meta({name: unit.get(path) for name, path in mapping.meta.items() if unit.get(path)})
     found = False
     for suffix, attribute, value, measure in mapping.facts_in(unit):
@@ -177,9 +212,9 @@ def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
         yield (
             common
             | place(source, locator + suffix)
+            | written(record.fact_text(subject, attribute, value, measure), source)
             | {
                 "kind": "fact",
-                "text": record.fact_text(subject, attribute, value, measure),
                 "attribute": attribute,
                 "value": value,
                 "unit": measure,
@@ -188,15 +223,20 @@ def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
         )
     if text := unit.get(mapping.text):
         found = True
-        yield common | place(source, f"{locator}@text") | {"kind": "statement", "text": text}
+        yield common | place(source, f"{locator}@text") | written(text, source) | {"kind": "statement"}
     question, answer = unit.get(mapping.question), unit.get(mapping.answer)
     if question and answer:
         found = True
-        yield common | place(source, f"{locator}@qa") | {
-            "kind": "qa", "text": f"{question} {answer}", "question": question, "answer": answer
+        yield common | place(source, f"{locator}@qa") | written(f"{question} {answer}", source) | {
+            "kind": "qa", "question": question, "answer": answer
         }  # fmt: skip
     if not found:
         yield rejection(source, locator, unit.raw, "missing_field", "none of the mapped columns has a value")
+
+
+def located(path: str, unit: Unit) -> str:
+    """The locator of a unit of the file `path`."""
+    return f"{path}#{unit.place}" if unit.place else path
 
 
 def place(source: Any, locator: str) -> Row:
@@ -204,11 +244,16 @@ def place(source: Any, locator: str) -> Row:
     return {"id": record.record_id(source.name, locator), "locator": locator}
 
 
+def written(text: str, source: Any) -> Row:
+    """Text and language of a record."""
+    return {"text": text, "lang": language.of_text(text, source)}
+
+
 def rejection(source: Any, locator: str, raw: str, reason: str, evidence: str) -> Row:
     """A rejected record that holds the unit as it was read."""
     return place(source, locator) | {
         "source": source.name,
-        "lang": source.lang,
+        "lang": language.UNDETERMINED if source.lang == language.AUTO else source.lang,
         "kind": "unit",
         "text": raw,
         "phase": "extract",

@@ -19,6 +19,7 @@ from stages.core import memo
 from stages.core.errors import InputError
 from stages.core.params import STRICT
 from stages.extract import speech
+from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
 RATE = 16_000
@@ -34,7 +35,7 @@ BLOCK, OVERLAP = 10, 1
 
 
 @dataclass(frozen=True, config=STRICT)
-class Audio:
+class Audio(Common):
     """Sound files."""
 
     kind: Literal["audio"]

@@ -18,11 +18,12 @@ from pydantic.dataclasses import dataclass
 from stages.core.params import STRICT
 from stages.extract.encoding import resolved
 from stages.extract.lines import Line, decoded_lines
+from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
 
 @dataclass(frozen=True, config=STRICT)
-class Csv:
+class Csv(Common):
     """Delimited text, with one header line or with names of its columns."""
 
     kind: Literal["csv"]

@@ -22,6 +22,7 @@ from stages.core.errors import InputError
 from stages.core.params import STRICT
 from stages.extract.blocks import Block, of_html, of_markdown, of_text
 from stages.extract.encoding import resolved
+from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
 FORMATS: dict[str, Literal["markdown", "html"]] = {
@@ -37,7 +38,7 @@ BETWEEN = " > "
 
 
 @dataclass(frozen=True, config=STRICT)
-class Document:
+class Document(Common):
     """Texts with headings."""
 
     kind: Literal["document"]

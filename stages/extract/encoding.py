@@ -15,7 +15,9 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
 """UTF-32 before UTF-16: its mark begins with the other one."""
-OF_LANGUAGE = {"zh": ["gb18030", "big5"], "ja": ["cp932", "euc_jp"], "ko": ["cp949"], "ru": ["cp1251", "koi8_r"], "und": []}
+OF_LANGUAGE = {
+    "zh": ["gb18030", "big5"], "ja": ["cp932", "euc_jp"], "ko": ["cp949"], "ru": ["cp1251", "koi8_r"], "und": [], "auto": [],
+}  # fmt: skip
 WESTERN = ["cp1252"]
 """What remains of Latin-1 where its control characters are read as what Windows put there."""
 ALL = ["gb18030", "big5", *WESTERN]

@@ -14,6 +14,7 @@ from stages.core.errors import InputError
 from stages.core.params import STRICT
 from stages.extract.lines import decoded_lines
 from stages.extract.path import joined, nodes_at, split
+from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
 SAFE: dict[str, Any] = {
@@ -24,7 +25,7 @@ SAFE: dict[str, Any] = {
 
 
 @dataclass(frozen=True, config=STRICT)
-class Json:
+class Json(Common):
     """One JSON document: a list of items, or one item."""
 
     kind: Literal["json"]
@@ -58,7 +59,7 @@ class Json:
                 raise InputError(f"extract: {self.name}: {path} has no list at {self.items!r}; mend `items` in params.yaml")
 
     def _unit(self, place: str, item: Any, around: dict[str, Any]) -> Unit:
-        return unit_of_item(place, json.dumps(item, ensure_ascii=False), item, self.map, around)
+        return unit_of_item(place, json.dumps(item, ensure_ascii=False), item, self.map.paths() | self.where.keys(), around)
 
 
 def lists_at(node: Any, names: list[str], place: str, around: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
@@ -78,7 +79,7 @@ def lists_at(node: Any, names: list[str], place: str, around: dict[str, Any]) ->
 
 
 @dataclass(frozen=True, config=STRICT)
-class JsonLines:
+class JsonLines(Common):
     """JSON Lines: one object a line."""
 
     kind: Literal["jsonl"]
@@ -89,6 +90,7 @@ class JsonLines:
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Lines that are not empty; one that is no JSON object is rejected by itself."""
+        paths = self.map.paths() | self.where.keys()
         for number, read, line in decoded_lines(path, "utf-8"):
             raw = read.rstrip("\r\n")
             if line is None:
@@ -99,10 +101,10 @@ class JsonLines:
                 except (ValueError, RecursionError) as error:
                     yield Unit(f"L{number}", raw, None, "malformed", str(error))
                 else:
-                    yield unit_of_item(f"L{number}", raw, item, self.map, {})
+                    yield unit_of_item(f"L{number}", raw, item, paths, {})
 
 
-def unit_of_item(place: str, raw: str, item: Any, mapping: Mapping, around: dict[str, Any]) -> Unit:
+def unit_of_item(place: str, raw: str, item: Any, paths: set[str], around: dict[str, Any]) -> Unit:
     """The unit of one JSON value; only objects can be mapped."""
     try:
         json.dumps(item, ensure_ascii=False).encode()
@@ -110,7 +112,7 @@ def unit_of_item(place: str, raw: str, item: Any, mapping: Mapping, around: dict
         return Unit(place, json.dumps(item), None, "malformed", "a string holds half of a surrogate pair")
     if not isinstance(item, dict):
         return Unit(place, raw, None, "malformed", f"an object is needed, found {type(item).__name__}")
-    return Unit(place, raw, {path: text_in_item(path, item, around) for path in mapping.paths()})
+    return Unit(place, raw, {path: text_in_item(path, item, around) for path in paths})
 
 
 def text_in_item(path: str, item: dict[str, Any], around: dict[str, Any]) -> str | None:
@@ -138,7 +140,7 @@ def refuse_constant(name: str) -> float:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Xml:
+class Xml(Common):
     """An XML document; read as a stream, without entities, DTDs or network. Names are compared without their namespace."""
 
     kind: Literal["xml"]
@@ -152,7 +154,7 @@ class Xml:
     def units(self, path: Path) -> Iterator[Unit]:
         """Elements; what follows a syntax error is one rejected unit. Raises InputError where the document declares entities."""
         self._refuse_entities(path)
-        count, paths = 0, self.map.paths()
+        count, paths = 0, self.map.paths() | self.where.keys()
         kept = names_around(paths)
         with path.open("rb") as file:
             elements = etree.iterparse(file, events=("end",), tag=f"{{*}}{self.element}", **SAFE)

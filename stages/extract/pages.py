@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from stages.core import memo
 from stages.core.errors import InputError, ParamsError
 from stages.core.params import STRICT
+from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
 TESSERACT_LANGUAGES = {"en": "eng", "zh": "chi_sim", "de": "deu", "fr": "fra"}
@@ -38,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Pages:
+class Pages(Common):
     """Pictures of pages: PNG, JPEG, TIFF (also of several pages) …"""
 
     kind: Literal["pages"]

@@ -23,6 +23,7 @@ from stages.core import memo
 from stages.core.errors import InputError
 from stages.core.params import STRICT
 from stages.extract.pages import CHINESE, Box, Line, engine_version, form_of, lines_in, unit_of_line, unsure
+from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
 DOTS, LONGEST = 300, 5_000
@@ -36,7 +37,7 @@ Problem = tuple[str, str]
 
 
 @dataclass(frozen=True, config=STRICT)
-class Pdf:
+class Pdf(Common):
     """PDF files."""
 
     kind: Literal["pdf"]

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stages.core.errors import InputError
 from stages.core.params import STRICT
+from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE}
@@ -19,7 +20,7 @@ FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA
 
 
 @dataclass(frozen=True, config=STRICT)
-class Sql:
+class Sql(Common):
     """A SQLite database (`.db`, `.sqlite`), or a text dump of one (`.sql`), which git can compare and merge."""
 
     kind: Literal["sql"]

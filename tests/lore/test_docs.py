@@ -1,4 +1,4 @@
-"""lore docs: pages that open without network and say what every rule found."""
+"""lore docs: pages that open without network and say what every rule found, and what contradicts what."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from stages import extract
 from stages.core.params import Run, parse
 
 ROOT = Path(__file__).parents[2]
-ROWS = "subject,attribute,value,unit\niron,density,7.874,g/cm³\ngold,density,-19.3,g/cm³\nneon,symbol,Ne,\n"
+ROWS = "subject,attribute,value,unit\niron,density,7.874,g/cm³\ngold,density,-19.3,g/cm³\nneon,symbol,Ne,\nneon,symbol,Nn,\n"
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_pages_name_the_record_and_fetch_nothing(project: Path, capsys: pytest.C
     only_density = rules[: rules.index("  - name:")] + rules[rules.index("  - name: non_positive_density") :]
     (project / "data/raw/rules.yaml").write_text(only_density[: only_density.index("  - name: non_positive_mass")])
     assert main(["docs"]) == 0
-    assert "3 facts, 1 rules, 1 violations: open site/index.html" in capsys.readouterr().out
+    assert "4 facts, 1 rules, 1 violations, 1 contradictions: open site/index.html" in capsys.readouterr().out
     pages = {path: path.read_text(encoding="utf-8") for path in (project / "site").rglob("*.html")}
     assert len(pages) >= 3
     for page in pages.values():
@@ -52,6 +52,8 @@ def test_pages_name_the_record_and_fetch_nothing(project: Path, capsys: pytest.C
     for link in re.findall(r"href='([^']+)'", first):
         assert (project / "site" / link).is_file()
     assert any("a.csv#L3" in page for page in pages.values())
+    assert "<a href='contradictions.html'>Contradictions: 1</a>" in first
+    assert "<b>Nn</b> <small>as written<br>a: a.csv#L5</small>" in pages[project / "site/contradictions.html"]
 
 
 def test_before_extract_there_is_nothing_to_show(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,16 @@ def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(pipelin
     assert repro() == ["first"]
 
 
+def test_a_key_of_a_section_is_named_and_its_neighbours_are_none_of_its_business(pipeline: Path) -> None:
+    del pipeline
+    dump("dvc.yaml", {"stages": STAGES | {"first": STAGES["first"] | {"params": ["a.b"]}}})
+    repro()
+    dump("params.yaml", {"a": {"b": 1, "c": [2]}})
+    assert found()["first"] == ("up to date", [])
+    dump("params.yaml", {"a": {"b": 2, "c": [2]}})
+    assert found()["first"] == ("runs", ["params.yaml: a.b 1 → 2"])
+
+
 def test_a_dependency_a_command_and_a_missing_output_are_named(pipeline: Path) -> None:
     (pipeline / "more/x").write_text("other")
     dump("dvc.yaml", {"stages": STAGES | {"second": STAGES["second"] | {"cmd": "cat one.txt > two.txt"}}})

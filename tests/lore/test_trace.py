@@ -153,6 +153,12 @@ def test_each_line_says_what_where_and_hash(full: Project, lore: Lore) -> None:
     assert any("train: At what heat is iron molten?" in row for row in lore("trace", QUESTION, "--all").splitlines())
 
 
+def test_of_answers_that_were_both_kept_none_lost(full: Project, traced: Callable[..., Any]) -> None:
+    undecided = {"kind": "answers", "question": "?", "first": side(IRON, "2"), "second": side(LOSES, "3"), "rule": "none"}
+    (full.root / "data/clean/contradictions.json").write_text(json.dumps([undecided]))
+    assert traced(QUESTION)["contradictions"] == {}
+
+
 def test_a_file_is_followed_to_its_answers(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
     del full
     for what in ("data/raw/legacy.csv", "./data/raw/legacy.csv", "legacy.csv"):
@@ -242,6 +248,23 @@ def test_an_excluded_record_is_traced_without_its_content(full: Project, lore: L
     said = lore("trace", GOLD["fact"])
     assert "  [excluded]  " in said
     assert "↳ exclude, excluded: fact: request 7" in said
+
+
+def test_a_unit_that_is_skipped_says_so(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
+    nothing = dict.fromkeys(("fact", "subject", "attribute", "value", "unit")) | {"text": "", "kind": "unit"}
+    place = {"locator": "legacy.csv#L9", "id": record_id("legacy", "legacy.csv#L9")}
+    write(full.root / "data/extract/skipped.parquet", [why(GOLD, "extract", "where", "kind: bill") | nothing | place], REJECTED)
+    full.lock({"extract": ["data/extract"], "clean": ["data/clean"], "augment": ["data/augment"], "evaluate": ["data/evaluate"]})
+    full.commit()
+    for rev in ([], ["--rev", "HEAD"]):
+        said = lore("trace", "data/raw/legacy.csv#L9", *rev)
+        assert "Skipped by where: 1" in said
+        assert f"not asked for: kind: bill  legacy: legacy.csv#L9  {place['id']}" in " ".join(said.split(" "))
+        assert "line 9; last changed by" in said
+    found = traced(place["id"])
+    assert (found["kind"], ids(found["skipped"]), found["extracted"]) == ("record", [place["id"]], [])
+    assert ids(traced("legacy.csv")["skipped"]) == [place["id"]]
+    assert "Skipped" not in lore("trace", "legacy.csv", "--rev", "knowledge@v1.0.0")
 
 
 def test_an_earlier_version_is_read_where_it_lies(full: Project, traced: Callable[..., Any], lore: Lore) -> None:

@@ -173,6 +173,22 @@ def test_settings_that_are_not_those_of_the_run_are_told(two: Project) -> None:
     assert workspace().doubts([]) == ["params.yaml, not as in dvc.lock: train; dvc repro brings the version up to date"]
 
 
+def test_of_a_section_the_keys_that_a_stage_lists_count(two: Project) -> None:
+    lock = YAML(typ="safe").load((two.root / "dvc.lock").read_text())
+    for stage in lock["stages"].values():
+        for keys in stage.get("params", {}).values():
+            if section := keys.pop("run", None):
+                keys |= {f"run.{name}": setting for name, setting in section.items()}
+    with (two.root / "dvc.lock").open("w") as stream:
+        YAML(typ="safe").dump(lock, stream)
+    params = YAML(typ="safe").load((two.root / "params.yaml").read_text())
+    for changed, doubts in (({"engine": "ray"}, []), ({"seed": 8}, ["run.seed"])):
+        with (two.root / "params.yaml").open("w") as stream:
+            YAML(typ="safe").dump(params | {"run": params["run"] | changed}, stream)
+        said = [f"params.yaml, not as in dvc.lock: {key}; dvc repro brings the version up to date" for key in doubts]
+        assert workspace().doubts([]) == said
+
+
 def test_a_cache_elsewhere_is_found(two: Project, lore: Lore, tmp_path: Path) -> None:
     shutil.move(two.root / ".dvc/cache", tmp_path / "shared")
     (two.root / ".dvc/config").write_text("[cache]\n    dir = ../../nowhere\n")

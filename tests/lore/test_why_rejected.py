@@ -56,6 +56,24 @@ def test_a_record_that_was_kept(cleaned: list[dict[str, Any]], capsys: pytest.Ca
     assert shown.endswith("  kept\n")
 
 
+def test_a_unit_that_was_skipped(cleaned: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    del cleaned
+    name = record.record_id("notes", "a.csv#L7")
+    row = {
+        "id": name,
+        "source": "notes",
+        "locator": "a.csv#L7",
+        "kind": "unit",
+        "text": "",
+        "phase": "extract",
+        "reason": "where",
+    }
+    record.write(Path("data/extract/skipped.parquet"), [row | {"evidence": "kind: bill"}], record.REJECTED)
+    capsys.readouterr()
+    assert main(["why-rejected", name[:9]]) == 0
+    assert capsys.readouterr().out == f"{name} · notes: a.csv#L7\n  skipped by where: kind: bill\n"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("zzzz", "zzzz: no record has an id that begins so; ids are in"), ("a", "a: give at least 4 characters of a record's id")],

@@ -198,7 +198,7 @@ def test_nothing_kept_is_an_error(tmp_path: Path) -> None:
 
 def test_contradictions_within_a_source_and_of_words() -> None:
     rows = [fact("tin", "symbol", "Sn"), fact("tin", "symbol", "Ti"), fact("tin", "use", "cans"), fact("tin", "use", "toys")]
-    params = contradictions.Params(tolerance={}, single_valued=["symbol"])
+    params = contradictions.Params({}, ["symbol"], "report")
     reasons, report = contradictions.find(rows, {row["id"]: row for row in rows}, params)
     assert list(reasons) == [rows[1]["id"]]
     assert report[0]["rule"] == "first in the source"

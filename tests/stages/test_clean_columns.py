@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean
-from stages.clean import columns, corpus, exclusions, filtering, normalise
+from stages.clean import columns, corpus, engine, exclusions, filtering, normalise
 from stages.core import record
 from stages.core.params import Run, load
 from tests.stages.test_clean import EXCLUSIONS, NEON, NOTES, RULES, fact, text
@@ -86,12 +86,12 @@ def test_processes_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "in/sources.json").write_text("[]")
     whole = folder_bytes(cleaned(tmp_path, "whole", 1))
     asked: list[bool] = []
-    pool_of = corpus.pool_of
-    monkeypatch.setattr(corpus, "pool_of", lambda workers, processes: asked.append(processes) or pool_of(workers, processes))
+    pool_of = engine.pool_of
+    monkeypatch.setattr(engine, "pool_of", lambda workers, processes: asked.append(processes) or pool_of(workers, processes))
     monkeypatch.setattr(corpus, "BATCH_ROWS", 11)
     monkeypatch.setattr(filtering, "PROCESSES_FROM", 2)
     assert folder_bytes(cleaned(tmp_path, "parts", 2)) == whole
-    assert asked == [True, False]
+    assert asked == [True, *[False] * 6]
 
 
 def test_results_come_in_order_and_few_ahead() -> None:
@@ -102,7 +102,7 @@ def test_results_come_in_order_and_few_ahead() -> None:
             taken.append(number)
             yield number
 
-    results = corpus.in_order(lambda number: number * 2, items(), 2)
+    results = engine.Local(2).in_order(lambda number: number * 2, items())
     assert [next(results) for _ in range(3)] == [0, 2, 4]
     assert len(taken) <= 6
     assert list(results) == [number * 2 for number in range(3, 20)]
@@ -110,4 +110,4 @@ def test_results_come_in_order_and_few_ahead() -> None:
 
 def test_an_error_in_a_batch_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(corpus.in_order(lambda number: 1 // number, [1, 0, 1], 2))
+        list(engine.Local(2).in_order(lambda number: 1 // number, [1, 0, 1]))

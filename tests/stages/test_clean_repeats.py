@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.clean.repeats import BANDS, ROWS, Signatures, earlier, of_questions, signatures
+from stages.clean import repeats
+from stages.clean.repeats import BANDS, ROWS, Signatures, Stored, earlier, signatures, store
 from stages.clean.terms import Terms, fold, phrases, words
 
 VOCABULARY = "alloy boil carbon dense ember flame glass heat iron jewel krypton lead metal neon ore platinum".split()
@@ -23,12 +24,20 @@ def signed(texts: list[str]) -> np.ndarray:  # type: ignore[type-arg]
     return signatures(phrases(words_of(pl.Series(texts))))
 
 
+def stored(folder: Path, *batches: np.ndarray) -> Signatures:  # type: ignore[type-arg]
+    """Signatures of a corpus of these batches."""
+    found = Signatures()
+    for number, batch in enumerate(batches):
+        files = Stored(folder / f"{number}.npy", folder / f"{number}.bands", len(batch))
+        store(batch, files.values, files.bands)
+        found.append(files)
+    return found
+
+
 def alike(folder: Path, texts: list[str], similarity: float, step: int = 3) -> list[tuple[int, int]]:
-    folder.mkdir(exist_ok=True)
-    store, rows = Signatures(folder), signed(texts)
-    for start in range(0, len(texts), step):
-        store.append(rows[start : start + step])
-    later, first, share = store.alike(np.ones(len(texts), dtype=bool), similarity)
+    rows = signed(texts)
+    found = stored(folder, *(rows[start : start + step] for start in range(0, len(texts), step)))
+    later, first, share = found.alike(np.ones(len(texts), dtype=bool), similarity)
     assert all(similarity <= much <= 1 for much in share)
     return list(zip(later.tolist(), first.tolist(), strict=True))
 
@@ -47,27 +56,14 @@ def test_chinese_texts_are_compared_by_words(tmp_path: Path) -> None:
     assert alike(tmp_path, [text, text.replace("七天", "八天"), "铁在潮湿的空气中会生锈。"], 0.7) == [(1, 0)]
 
 
-def test_one_answer_to_two_questions_is_two_answers(tmp_path: Path) -> None:
-    said = phrases(words_of(pl.Series([LONG, LONG, LONG, LONG])))
-    store = Signatures(tmp_path)
-    store.append(signatures(of_questions(said, pl.Series(["What is iron?", "What is lead?", None, "what is  Iron?"]))))
-    assert [found.tolist() for found in store.alike(np.ones(4, dtype=bool), 0.9)] == [[], [], []]
-    store.append(signatures(of_questions(said, pl.Series(["what is IRON?", "What is lead?", None, None]))))
-    later, first, _ = store.alike(np.ones(8, dtype=bool), 0.9)
-    assert list(zip(later.tolist(), first.tolist(), strict=True)) == [(4, 0), (5, 1), (6, 2), (7, 2)]
-
-
 def test_what_is_set_aside_already_keeps_nothing_out(tmp_path: Path) -> None:
-    store = Signatures(tmp_path)
-    store.append(signed([LONG, LONG, LONG]))
-    later, first, _ = store.alike(np.array([False, True, True]), 0.9)
+    later, first, _ = stored(tmp_path, signed([LONG, LONG, LONG])).alike(np.array([False, True, True]), 0.9)
     assert (later.tolist(), first.tolist()) == ([2], [1])
 
 
 def test_no_texts_no_repeats(tmp_path: Path) -> None:
-    store = Signatures(tmp_path)
-    store.append(np.zeros((0, BANDS * ROWS), dtype=np.uint32))
-    assert [len(found) for found in store.alike(np.zeros(0, dtype=bool), 0.7)] == [0, 0, 0]
+    found = stored(tmp_path, np.zeros((0, BANDS * ROWS), dtype=np.uint32))
+    assert [len(part) for part in found.alike(np.zeros(0, dtype=bool), 0.7)] == [0, 0, 0]
 
 
 @settings(deadline=None, max_examples=25)
@@ -92,10 +88,12 @@ def test_as_comparing_all_pairs_finds_them(texts: list[str], step: int) -> None:
     assert all(first in stay for _, first in found)
 
 
-@given(st.lists(st.integers(0, 4), max_size=30), st.data())
-def test_earlier_is_the_first_that_is_alive(values: list[int], data: st.DataObject) -> None:
+@given(st.lists(st.integers(0, 4), max_size=30), st.integers(1, 9), st.data())
+def test_earlier_is_the_first_that_is_alive(values: list[int], compared: int, data: st.DataObject) -> None:
     alive = np.array(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))), dtype=bool)
-    later, first = earlier(np.array([(value, value * 7) for value in values], dtype=np.uint64).reshape(-1, 2), alive)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repeats, "COMPARED", compared)
+        later, first = earlier(np.array([(value, value * 7) for value in values], dtype=np.uint64).reshape(-1, 2), alive)
     seen: dict[int, int] = {}
     expected = {}
     for row, value in enumerate(values):

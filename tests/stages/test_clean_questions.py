@@ -1,0 +1,93 @@
+"""Questions: folded alike however they are written, about their subject, and what an answer is compared by."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.clean import questions
+from stages.clean.repeats import Signatures, signatures
+from stages.clean.terms import fold, phrases, words
+from tests.stages.test_clean_columns import DIRT
+from tests.stages.test_clean_repeats import LONG
+
+
+def folded(text: str) -> Any:
+    return questions.folded(pl.Series([text]))[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("What is (are) Diabetes ?", "what is (are) diabetes"),
+        ("头孢能和酒一起吃吗？", "头孢能和酒一起吃吗。"),
+        ("ＷＨＡＴ　ｉｓ it？！", "what is it?"),
+        ("Is it safe...", "is it  SAFE…"),
+        ("?", "？"),
+    ],
+)
+def test_what_asks_the_same_is_folded_alike(one: str, two: str) -> None:
+    assert folded(one) == folded(two) != ""
+
+
+@pytest.mark.parametrize(("one", "two"), [("What is (are) x", "What is (are x)"), ("Is C++ safe?", "Is C safe?"), ("?", "!")])
+def test_what_asks_something_else_is_not(one: str, two: str) -> None:
+    assert folded(one) != folded(two)
+
+
+@given(st.one_of(DIRT, st.text(" ?!.。？…~", max_size=6)))
+def test_folding_twice_is_folding_once(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+
+
+def same(*pairs: tuple[str, str | None]) -> bool:
+    """Whether (question, subject) have one key."""
+    frame = pl.DataFrame(pairs, schema={"question": pl.String, "subject": pl.String}, orient="row")
+    return len(np.unique(questions.keys(frame), axis=0)) == 1
+
+
+def test_a_question_that_does_not_name_its_subject_is_about_it() -> None:
+    assert same(("How long does it last?", "Flu"), ("How long does it last", "FLU"))
+    assert not same(("How long does it last?", "Flu"), ("How long does it last?", "A cold"))
+    assert not same(("How long does it last?", "Flu"), ("How long does it last?", None))
+    assert same(("How long does flu last?", "Flu"), ("How long does flu last?", None), ("How long does Flu last ?", "flu"))
+
+
+def test_a_question_about_anybody_is_compared_with_none() -> None:
+    asked = ["When was <PERSON> born?", "Who called ***-**-1234?", "When was <PERSON_0123456789ab> born?", "Is a < B > c?"]
+    assert questions.comparable(pl.Series(asked)).to_list() == [False, False, True, True]
+
+
+def alike(folder: Path, *rows: tuple[str | None, str]) -> list[tuple[int, int]]:
+    """(later, first) of the rows of question and answer (or text) that are alike."""
+    frame = pl.DataFrame(
+        [(asked, told, f"{asked} {told}" if asked else told) for asked, told in rows],
+        schema={"question": pl.String, "answer": pl.String, "text": pl.String},
+        orient="row",
+    )
+    store = Signatures(folder)
+    store.append(signatures(questions.answered(frame, phrases(words(fold(frame["text"]))))))
+    later, first, _ = store.alike(np.ones(len(rows), dtype=bool), 0.8)
+    return list(zip(later.tolist(), first.tolist(), strict=True))
+
+
+def test_one_answer_to_two_questions_is_two_answers(tmp_path: Path) -> None:
+    rows = [("What is iron?", LONG), ("What is lead?", LONG), (None, LONG), ("what is  Iron", LONG), (None, LONG)]
+    assert alike(tmp_path, *rows) == [(3, 0), (4, 2)]
+
+
+def test_a_long_question_makes_no_two_answers_alike(tmp_path: Path) -> None:
+    asked = "May a child of two years with a fever and a sore throat be given this medicine twice a day before meals?"
+    assert alike(tmp_path, (asked, "Yes."), (asked, "No."), (asked, "yes"), (asked, "+"), (asked, "−"), (asked, "+")) == [
+        (2, 0), (5, 3),
+    ]  # fmt: skip
+
+
+def test_texts_alone_keep_their_phrases() -> None:
+    frame = pl.DataFrame({"question": [None], "answer": [None], "text": [LONG]}, schema_overrides={"question": pl.String})
+    said = phrases(words(fold(frame["text"])))
+    assert questions.answered(frame, said) is said
