@@ -16,6 +16,8 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+os.environ.pop("COLUMNS", None)  # who runs tests side by side says how wide a line is; they expect what is usual
+
 import pytest
 from hypothesis import settings
 
@@ -54,12 +56,6 @@ def own_memo(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     folder = tmp_path_factory.getbasetemp() / "memo" / secrets.token_hex(8)
     monkeypatch.setenv("LOREKEEP_MEMO", str(folder))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def own_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As wide as is usual: a terminal, or who runs tests side by side, may say another width."""
-    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture

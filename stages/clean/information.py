@@ -86,15 +86,30 @@ class Frequencies:
     """Words with the subjects in whose texts they occur."""
     texts: int = 0
     """Texts without a subject."""
+    waiting: list["Frequencies"] = field(default_factory=list)
+    """Of batches that are still to be added: merged when they are as large as the rest, so that it is gone over seldom."""
+
+    def __len__(self) -> int:
+        """Rows of both tables."""
+        return len(self.lone) + len(self.pairs)
 
     def add(self, found: "Frequencies") -> None:
         """Add what was counted in another batch."""
-        self.lone = pl.concat([self.lone, found.lone]).group_by("word").agg(pl.col("count").sum())
-        self.pairs = pl.concat([self.pairs, found.pairs]).unique()
+        self.waiting.append(found)
         self.texts += found.texts
+        if sum(map(len, self.waiting)) > len(self):
+            self.merge()
+
+    def merge(self) -> None:
+        """Add what waits."""
+        every = [self, *self.waiting]
+        self.lone = pl.concat([one.lone for one in every]).group_by("word").agg(pl.col("count").sum())
+        self.pairs = pl.concat([one.pairs for one in every]).unique()
+        self.waiting = []
 
     def weights(self, common: float) -> pl.DataFrame:
         """word, weight: w of every word, in units of 1 / SCALE."""
+        self.merge()
         subjects = self.texts + self.pairs["subject"].n_unique()
         cap = math.log(max(3.0, common * subjects))
         of_subjects = self.pairs.group_by("word").agg(pl.len().cast(pl.Int64).alias("count"))

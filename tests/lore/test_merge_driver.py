@@ -267,7 +267,7 @@ def test_this_projects_own_pipeline() -> None:
 
     def other_seed(stages: dict[str, Any]) -> None:
         for stage in stages.values():
-            stage["params"]["params.yaml"]["run"]["seed"] = 1
+            stage["params"]["params.yaml"]["run.seed"] = 1
 
     changes = ((other_wordings, "x"), (other_student, "y"), (other_seed, "z"))
     wordings, student, seed = (rerun(base, change, mark) for change, mark in changes)

@@ -112,6 +112,19 @@ def scored(texts: list[tuple[str, str]], common: float) -> list[float]:
     return list(information.scores(words, counts.weights(common)))
 
 
+@given(st.lists(st.lists(st.tuples(st.sampled_from([None, "iron", "lead"]), st.sampled_from(["a", "a b", "b c c"])), min_size=1)))
+def test_counting_batch_by_batch_is_counting_all(batches: list[list[tuple[str | None, str]]]) -> None:
+    def counted(texts: list[tuple[str | None, str]]) -> information.Frequencies:
+        words = terms.words(pl.Series([content for _, content in texts], dtype=pl.String))
+        return information.frequencies(words, pl.Series([subject for subject, _ in texts], dtype=pl.String))
+
+    parts = information.Frequencies()
+    for batch in batches:
+        parts.add(counted(batch))
+    whole = counted([text for batch in batches for text in batch])
+    assert parts.weights(0.5).sort("word").equals(whole.weights(0.5).sort("word"))
+
+
 def test_boilerplate_scores_low_and_knowledge_high() -> None:
     texts = NOTES + [(subject, LEGAL) for subject, _ in NOTES]
     scores = scored(texts, 0.03)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.clean import questions
-from stages.clean.repeats import Signatures, signatures
+from stages.clean.repeats import signatures
 from stages.clean.terms import fold, phrases, words
 from tests.stages.test_clean_columns import DIRT
-from tests.stages.test_clean_repeats import LONG
+from tests.stages.test_clean_repeats import LONG, stored
 
 
 def folded(text: str) -> Any:
@@ -69,9 +69,8 @@ def alike(folder: Path, *rows: tuple[str | None, str]) -> list[tuple[int, int]]:
         schema={"question": pl.String, "answer": pl.String, "text": pl.String},
         orient="row",
     )
-    store = Signatures(folder)
-    store.append(signatures(questions.answered(frame, phrases(words(fold(frame["text"]))))))
-    later, first, _ = store.alike(np.ones(len(rows), dtype=bool), 0.8)
+    rows_signed = signatures(questions.answered(frame, phrases(words(fold(frame["text"])))))
+    later, first, _ = stored(folder, rows_signed).alike(np.ones(len(rows), dtype=bool), 0.8)
     return list(zip(later.tolist(), first.tolist(), strict=True))
 
 
