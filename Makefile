@@ -41,7 +41,9 @@ $(STAMP): requirements.lock pyproject.toml setup/wordnet.py setup/wordnet.sha256
 	@touch $@
 
 test: setup ## set up the same way, then run the tests
-	$(BIN)/python -m pytest --cov=stages --cov=lore --cov-report=term $(PYTEST_FLAGS)
+	@# Two processes share the files of tests; threads that wait must not keep the other one's core busy.
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  --cov=stages --cov=lore --cov-report=term $(PYTEST_FLAGS)
 
 docs: setup ## pages that show what every rule found in the records, and what contradicts what, in site/
 	lore docs

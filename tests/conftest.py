@@ -26,6 +26,7 @@ from stages.core.record import fact_id, record_id, write
 
 settings.register_profile("steady", deadline=None)  # what an example takes says more about the machine than about the code
 settings.load_profile("steady")
+SLOW = ("test_train_engine.py", "test_extract_memo.py", "test_clean_engine.py")
 DEPENDENCIES_WARN = [
     # peft 0.21 reads an attribute that transformers 5.23 has renamed.
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
@@ -41,6 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors, but for those that one library raises about another."""
     for line in DEPENDENCIES_WARN:
         config.addinivalue_line("filterwarnings", line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest files first, so that none is left alone at the end where several processes share the tests."""
+    items.sort(key=lambda item: (not item.get_closest_marker("pipeline"), item.path.name not in SLOW))
 
 
 TEXTS = [

@@ -26,7 +26,7 @@ from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
 from stages.core.record import opened
 
-BATCH_BYTES, BATCH_ROWS = 16 << 20, 1 << 15
+BATCH_BYTES, BATCH_ROWS = 8 << 20, 1 << 15
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from stages.clean.personal import Treatment
 from stages.clean.terms import Array, phrases
 
 NOTHING: Excluded = {}
-PROCESSES_FROM = 8
+PROCESSES_FROM = 6
 """Batches from which on starting processes pays: each takes about two seconds."""
 
 

@@ -25,7 +25,7 @@ _NUMERIC = "[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9
 _HAN = "〇零○一二三四五六七八九十"
 DATES = {
     "en": rf"(?i:{_MONTH}[.,]?(?:[ -](?:the |of |in )?[0-9]{{1,2}}(?:st|nd|rd|th)?)?[ ,-]*(?:of )?{_YEAR}|"
-    rf"{_MONTH}.{{0,40}}two thousand)|{_NUMERIC}",
+    rf"{_MONTH}[a-z ,-]{{0,34}}two thousand)|{_NUMERIC}",
     "zh": rf"[0-9{_HAN}] ?年 ?[0-9{_HAN}]{{1,3}} ?月|[0-9] 年|[{_HAN}] ?年|{_NUMERIC}",
 }
 """By language. A date without a year has none: it stays as it is written."""

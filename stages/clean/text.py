@@ -29,9 +29,10 @@ LETTERS = re.compile(r"(?<=[0-9]) ([A-Za-z]+)$")
 """A 2-week trial stays hyphened."""
 NARROW = {chr(wide): str(plain) if isinstance(plain, str) else chr(plain) for wide, plain in WIDTHS.items()}
 ANY_WIDTH = "[" + "".join(map(re.escape, NARROW)) + "]"
-AROUND_DATES, AROUND_QUANTITIES = (16, 8), (48, 24)
+AROUND_DATES, AROUND_QUANTITIES = (16, 8), (32, 12)
 """Characters before and behind a hint in which what belongs to it may stand: the 5th of May 2003; from 5 to 10 mg, 5 mg ± 2."""
 NEVER = "[^\\s\\S]"
+YEARS = re.compile("[0-9]+年")
 TOUCHING = re.compile("[A-Za-z0-9]|[./][0-9]")
 
 
@@ -91,6 +92,8 @@ def _rewritten(
         if new and not SHARED.search(text, max(0, found.start - 12), found.start):
             hyphened = HYPHENED.search(text, found.start, found.end)
             spans.append(Span(found.start, found.end, found.kind, LETTERS.sub(r"-\1", new) if hyphened else new))
+    if not spans:
+        return text, []
     spans = [span for span in _alone(text, apart(spans)) if span.normal != text[span.start : span.end]]
     return rewrite(text, spans), spans
 
@@ -110,6 +113,6 @@ def _alone(text: str, spans: list[Span]) -> list[Span]:
 def _iso(text: str, found: Span) -> str:
     """A date without a year keeps its words; so does a year in digits before 年 (475年 is not 0475年)."""
     written = text[found.start : found.end]
-    if found.normal.startswith("--") or re.fullmatch("[0-9]+年", written):
+    if found.normal.startswith("--") or YEARS.fullmatch(written):
         return written
     return found.normal + "年" if len(found.normal) == 4 and written.endswith("年") else found.normal
