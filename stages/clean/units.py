@@ -31,8 +31,14 @@ for definition in (*chinese.DEFINITIONS, *DEFINITIONS):
     UNITS.define(definition)
 TEMPERATURES = {"C": "degC", "F": "degF"}
 """Coulomb and farad, unless a temperature is wanted."""
-UNIT = re.compile(r"(?:1/)?(?:[/*·⋅ ]?(?:[^\W\d_]|[°%]|(?<=[^\W\d_])_(?=[^\W\d_]))++(?:(?:\^|\*\*)?-?\d(?!\d)|[⁻¹²³⁴⁵⁶⁷⁸⁹]+)?)+")
-"""What may go to pint's parser, which evaluates expressions: names with one-digit exponents, so no 9**9**9."""
+_NAME = r"(?:[^\W\d_]|[°%]|(?<=[^\W\d_])_(?=[^\W\d_]))+"
+_EXPONENT = r"(?:(?:\^|\*\*)?-?\d(?!\d)|[⁻¹²³⁴⁵⁶⁷⁸⁹]+)"
+UNIT = re.compile(rf"(?:1/)?[/*·⋅ ]?{_NAME}(?:{_EXPONENT}[/*·⋅ ]?{_NAME}|[/*·⋅ ]{_NAME})*{_EXPONENT}?")
+"""What may go to pint's parser, which evaluates expressions: names with one-digit exponents, so no 9**9**9.
+
+Read in one way only, so that long ones take no longer. Possessive repeats would see to that too, but Python before 3.11.5 gets
+them wrong (CPython issue 106052).
+"""
 LONGEST_UNIT = 40
 POWER = re.compile(r"(?<=[^\W\d_])(-?\d)(?=[/*·⋅ ]|$)")
 """The exponent in cm3, which pint wants as cm**3."""
