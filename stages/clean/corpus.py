@@ -180,13 +180,7 @@ def prepare(
         excluded={start + at: problem for at, problem in gone.items()},
         emptied=start + emptied,
     )
-    with whole(part.file) as path:
-        normal.frame.write_ipc(path)
-    with whole(part.words) as path:
-        np.savez(path, hashes=found.hashes, starts=found.starts)
-    signatures = repeats.signatures(questions.answered(texts, said))
-    with whole(part.signatures.values) as values, whole(part.signatures.bands) as bands:
-        repeats.store(signatures, values, bands)
+    store(part, normal.frame, found, repeats.signatures(questions.answered(texts, said)))
     return Found(
         part=part,
         spellings=columns.spellings(normal.frame.filter(pl.lit(pl.Series(usable)))),
@@ -197,6 +191,16 @@ def prepare(
         personal=counts,
         cut=cut,
     )
+
+
+def store(part: Part, frame: pl.DataFrame, words: Terms, signatures: Array) -> None:
+    """Write the files of a part."""
+    with whole(part.file) as path:
+        frame.write_ipc(path)
+    with whole(part.words) as path:
+        np.savez(path, hashes=words.hashes, starts=words.starts)
+    with whole(part.signatures.values) as values, whole(part.signatures.bands) as bands:
+        repeats.store(signatures, values, bands)
 
 
 @contextmanager

@@ -35,8 +35,6 @@ _WRITTEN = "[0-9½¼¾⁰-⁹¹²³)]"
 _WORDS = f"(?i:(?:{'|'.join(sorted(WORDS | SCALES, key=len, reverse=True))}|half an?)[ -])"
 _COUNTS = "[一二两三四五六七八九十百千万亿半]"
 _INCH = r"in(?:\. [a-z(]|[²³^]| ?(?:long|wide|tall|thick|by [0-9]|x ?[0-9])| in (?:diameter|length|width|height|size))"
-
-
 _LINE = r"(?: ?[/·⋅*²³⁴⁻^(1-4-]| per | an? |每| [A-Z]| [A-Za-zµ]{1,5}[-⁻(])"
 """What follows the first part of a unit of several, or is its power."""
 _AREA = r"(?:square |cubic |sq\.? |cu\.? )"
