@@ -7,8 +7,8 @@ A change, from 71% to 61%, is two. Left out are calendar years, decades, times o
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from decimal import Context, Decimal
+from typing import NamedTuple
 
 from stages.clean import chinese
 from stages.clean.measures import Measure, canonical, measure
@@ -42,8 +42,7 @@ YEARS = (1000, 2199)
 """Numbers before 年 that are no count."""
 
 
-@dataclass(frozen=True)
-class Amount:
+class Amount(NamedTuple):
     """A number of a text with its sign and, where one follows, its unit."""
 
     start: int
@@ -81,16 +80,17 @@ def _single(text: str, lang: str, start: int, end: int) -> Iterator[Amount]:
 def _amount(text: str, number: Number) -> Amount:
     start, value = number.start, number.value
     near = max(0, start - 3)
-    if text[start - 1 : start] == "第":
+    before = text[start - 1 : start]  # one character tells most patterns apart, at a tenth of the time
+    if before == "第":
         return Amount(start, number.end, value, None, None)
-    if (share := SHARE.search(text, max(0, start - 5), start)) and not text.startswith("%", number.end):
+    if before == "之" and (share := SHARE.search(text, max(0, start - 5), start)) and not text.startswith("%", number.end):
         value = -value if share[1] else value
         return Amount(share.start(), number.end, value, number.high, Measure(number.end, "percent", "%"))
-    if half := HALF.match(text, number.end):
+    if text.startswith("个半", number.end) and (half := HALF.match(text, number.end)):
         name = "个月" if half[1] == "月" else half[1]
         return Amount(start, half.end(), value + Decimal("0.5"), None, Measure(half.end(), canonical(chinese.UNITS[name]), name))
-    if sign := SIGN.search(text, near, start):
-        start, number = sign.start(sign.lastindex or 0), replace(number, value=-value)
+    if before in ("-", "下", "负") and (sign := SIGN.search(text, near, start)):
+        start, number = sign.start(sign.lastindex or 0), number._replace(value=-value)
     unit = measure(text, number.start, number.end)
     if not unit or MONEY.search(text, near, start) or _doubtful(text, number, unit):
         return Amount(start, number.end, number.value, number.high, None)
@@ -168,7 +168,7 @@ def _both(text: str, one: Amount, two: Amount) -> Amount | None:
     if RANGE.fullmatch(gap) or (gap == " and " and BETWEEN.search(text, max(0, one.start - 10), one.start)):
         change = one.measure and CHANGE.search(text, max(0, one.start - 10), one.start)
         if two.power and not one.power and not one.measure:  # 15至20万吨
-            one = replace(one, low=one.low.scaleb(two.power))
+            one = one._replace(low=one.low.scaleb(two.power))
         return (
             Amount(one.start, two.end, one.low, two.low, unit) if _same(one, two) and one.low < two.low and not change else None
         )
@@ -192,4 +192,4 @@ def _sum(text: str, one: Amount, two: Amount) -> Amount | None:
     ratio = Decimal(repr(UNITS.Quantity(1.0, small).m_as(large)))
     if ratio >= 1 or two.low * ratio >= 1 or two.low < 0 or one.low < 0 or one.low % 1:
         return None
-    return replace(one, end=two.end, low=Context(prec=12).plus(one.low + two.low * ratio))
+    return one._replace(end=two.end, low=Context(prec=12).plus(one.low + two.low * ratio))

@@ -39,7 +39,10 @@ PATIENCE = 5.0
 SHOWN = 5
 """Differences of a node that are listed."""
 INSTALL = "pip install 'ray[client]', in the version of requirements.lock, or write run.engine: local"
-START = "start one (ray start --head), write its address, or write run.address: null for one of this machine's own"
+START = (
+    "start one (GRPC_ENABLE_FORK_SUPPORT=0 ray start --head), write its address, or write run.address: null for one of this "
+    "machine's own"
+)
 
 
 @dataclasses.dataclass(frozen=True)

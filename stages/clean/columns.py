@@ -25,8 +25,8 @@ FOLDS = {character: folded(character) for character in FOLDABLE}
 PROSE = {character: form for character, form in FOLDS.items() if character not in PUNCTUATION}
 """What is folded in a Chinese text."""
 ANY_FOLD = "[" + "".join(FOLDS) + "]"
-SPACE = r"[\s\x1c-\x1f]+"
-"""White space as Python knows it."""
+SPACE = r"[\s\x1c-\x1f&&[^ ]][\s\x1c-\x1f]*| [\s\x1c-\x1f]+"
+"""White space as Python knows it, all but a single blank."""
 INVISIBLE = r"[\p{Cf}\p{Co}]|[\p{Cc}&&[^\s\x1c-\x1f]]"
 COMPOSABLE = r"[^\x00-\x{2ff}\x{2010}-\x{2027}\x{3000}-\x{3029}\x{3400}-\x{9fff}\x{ff01}-\x{ffef}]"
 """What NFC may change; coarse: a text without is left alone at a tenth of the time."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,7 +26,8 @@ from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
 from stages.core.record import opened
 
-BATCH_BYTES, BATCH_ROWS = 8 << 20, 1 << 15
+BATCH_BYTES, BATCH_ROWS = 12 << 20, 1 << 15
+"""Most of a batch. Whoever works on one reads the row group that it stands in as a whole, so it is cut only if it must be."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,15 @@ class Piece:
     start: int
     """Place of the first record in the corpus."""
     rows: int
-    groups: tuple[int, int]
-    """The first row group of the file that holds some of them, and the one behind the last."""
+    group: int
+    """The row group of the file that holds them."""
     skipped: int
-    """Records of the first group that stand before them."""
+    """Records of the group that stand before them."""
 
     def extracted(self, excluded: Excluded) -> pl.DataFrame:
         """The records as they were extracted; excluded ones are empty. Raises InputError or RecordError as `record.opened`."""
         with opened(self.source, footer=_footer(self.source)) as file:
-            table = file.read_row_groups(range(*self.groups)).slice(self.skipped, self.rows).combine_chunks()
+            table = file.read_row_group(self.group).slice(self.skipped, self.rows).combine_chunks()
         frame = pl.DataFrame(table, schema=columns.COLUMNS)
         return columns.redacted(frame, excluded) if excluded else frame
 
@@ -101,25 +102,16 @@ class Found:
 
 
 def pieces(source: Path) -> list[Piece]:
-    """The batches of a file, in the order of its records."""
+    """The batches of a file, in the order of its records: each row group in as many equal parts as it needs."""
     with opened(source) as file:
-        records, rows = file.metadata.num_rows, batch_rows(file.metadata)
-        groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-    ends = np.cumsum([0, *groups])
-    starts = np.arange(0, records, rows)
-    first = np.searchsorted(ends, starts, side="right") - 1
-    behind = np.searchsorted(ends, np.minimum(starts + rows, records), side="left")
-    found = zip(starts.tolist(), first.tolist(), behind.tolist(), (starts - ends[first]).tolist(), strict=True)
-    return [
-        Piece(source.absolute(), start, min(rows, records - start), (group, last), skipped)
-        for start, group, last, skipped in found
-    ]
-
-
-def batch_rows(metadata: Any) -> int:
-    """Records that make up a batch."""
-    size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-    return max(1, min(BATCH_ROWS, int(BATCH_BYTES * metadata.num_rows / max(1, size))))
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    found, first = [], 0
+    for number, group in enumerate(groups):
+        parts = max(1, -(-group.total_byte_size // BATCH_BYTES), -(-group.num_rows // BATCH_ROWS))
+        cuts = [group.num_rows * part // parts for part in range(parts + 1)]
+        found += [Piece(source.absolute(), first + a, b - a, number, a) for a, b in pairwise(cuts) if b > a]
+        first += group.num_rows
+    return found
 
 
 def _footer(source: Path) -> pq.FileMetaData | None:

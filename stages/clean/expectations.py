@@ -6,11 +6,12 @@ Its result format COMPLETE lists every failing row, by number; nothing is capped
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import ParamsError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def quiet_context() -> Any:
@@ -23,7 +24,7 @@ def quiet_context() -> Any:
     return context
 
 
-def batch_of(table: pd.DataFrame) -> Any:
+def batch_of(table: "pd.DataFrame") -> Any:
     """The frame as a Great Expectations batch."""
     context = quiet_context()
     asset = context.data_sources.add_pandas("records").add_dataframe_asset("facts")

@@ -6,8 +6,8 @@ units only where a word near by says what is measured (`CUES`), or where a compo
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from stages.clean import chinese
 from stages.clean.numbers import SUPERSCRIPTS
@@ -131,8 +131,7 @@ NAMED = {
 Part = tuple[str, int]
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """A unit at some place of a text."""
 
     end: int

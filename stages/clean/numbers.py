@@ -6,8 +6,8 @@ or a longer number is one. Decimal commas are not read: 1,5 may be two numbers.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from stages.clean import chinese
 
@@ -30,8 +30,7 @@ WORDS = {word: value for value, word in enumerate(ONES.split(), 1)} | {word: 10 
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9}
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """Characters `start` to `end` (exclusive) of a text, and what they count."""
 
     start: int
@@ -61,6 +60,8 @@ POWER = re.compile(
 )
 FRACTION = re.compile(r"([½¼¾])|/([2-9]|1[026])(?![0-9/.,])|[ -]([1-9])/([2-9]|1[026])(?![0-9/.,])| (?:and )?([½¼¾])")
 SCALE = re.compile(r"[ -](hundred|thousand|million|billion)\b")
+MORE = re.compile("|".join(f"(?:{pattern.pattern})" for pattern in (POWER, FRACTION, SCALE)))
+"""Any of the three: what follows most numbers is none of them."""
 _WORD = f"(?:(?:{TENS.replace(' ', '|')})(?:[- ](?:{'|'.join(ONES.split()[:9])}))?|{ONES.replace(' ', '|')})"
 ENGLISH = re.compile(
     rf"(?<![^\s(\[\"'“‘/—–>~])(?:(?P<half>half an?)|(?P<first>{_WORD}|an?(?= hundred\b))(?:[ -](?P<scale>hundred))?"
@@ -100,6 +101,9 @@ def _digits(text: str, start: int, stop: int) -> Iterator[Number]:
             continue
         written, end = match.group(), match.end()
         value = HALVES.get(written) or Decimal(written.translate(NO_GAPS))
+        if not MORE.match(text, end):
+            yield Number(match.start(), end, value)
+            continue
         if power := POWER.match(text, end):
             value, end = value.scaleb(int(next(filter(None, power.groups())).translate(SUPERSCRIPTS))), power.end()
         elif part := FRACTION.match(text, end):
@@ -112,7 +116,7 @@ def _scaled(text: str, number: Number) -> Number:
     if not (scale := SCALE.match(text, number.end)):
         return number
     power = SCALES[scale[1].lower()]
-    return replace(number, end=scale.end(), value=number.value.scaleb(power), power=power)
+    return number._replace(end=scale.end(), value=number.value.scaleb(power), power=power)
 
 
 def _with_fraction(value: Decimal, part: re.Match[str]) -> Decimal:
@@ -166,4 +170,4 @@ def _with_myriads(text: str, number: Number) -> Number:
     if not (found := MYRIADS.match(text, number.end)):
         return number
     power = sum(chinese.POWERS[sign] for sign in re.findall("万亿|[百千万亿]", found.group()))
-    return replace(number, end=found.end(), value=number.value.scaleb(power), power=power)
+    return number._replace(end=found.end(), value=number.value.scaleb(power), power=power)

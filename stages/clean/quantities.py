@@ -67,6 +67,17 @@ def plain(number: Decimal, digits: int) -> str:
     return "0" if text == "-0" else text
 
 
+def convert_to_one(normal: str, units: tuple[str, ...], digits: int) -> str | None:
+    """As `convert`, in the first of `units` that has its dimension."""
+    wanted = _first(normal.rpartition(" ")[2], units)
+    return convert(normal, wanted, digits) if wanted else None
+
+
+@lru_cache(maxsize=4096)
+def _first(written: str, units: tuple[str, ...]) -> str | None:
+    return next((unit for unit in units if _units(written, unit)), None)
+
+
 @lru_cache(maxsize=8192)
 def convert(normal: str, wanted: str, digits: int) -> str | None:
     """A quantity as `find_quantities` writes it, in the unit `wanted`, spelt like that; None where the dimension is another.

@@ -119,24 +119,29 @@ class Signatures:
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
 
-        left, right = self._pairs(alive, similarity)
+        left, right, share = self._pairs(alive, similarity)
         if not len(left):
-            return left, right, np.zeros(0)
+            return left, right, share
         texts, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
         edges = (np.ones(len(left), dtype=bool), (ends[: len(left)], ends[len(left) :]))
         _, group = connected_components(coo_matrix(edges, shape=(len(texts), len(texts))), directed=False)
+        sizes = np.bincount(group)
+        pairs = sizes[group[ends[: len(left)]]] == 2  # most groups: nothing is left to be compared
+        losers = list(zip(right[pairs].tolist(), left[pairs].tolist(), share[pairs].tolist(), strict=True))
+        texts, group = texts[sizes[group] > 2], group[sizes[group] > 2]
         order = np.argsort(group, kind="stable")
         cuts = np.flatnonzero(np.diff(group[order])) + 1
-        groups = self._signed(np.split(texts[order], cuts))
-        losers = sorted(loser for members, signatures in groups for loser in _losers(members, signatures, similarity))
+        groups = self._signed(np.split(texts[order], cuts)) if len(texts) else ()
+        losers += [loser for members, signatures in groups for loser in _losers(members, signatures, similarity)]
+        losers.sort()
         return (
             np.array([loser for loser, _, _ in losers], dtype=np.int64),
             np.array([winner for _, winner, _ in losers], dtype=np.int64),
             np.array([share for _, _, share in losers], dtype=np.float64),
         )
 
-    def _pairs(self, alive: Array, similarity: float) -> tuple[Array, Array]:
-        """Pairs of texts, the earlier one first, that share a band and are alike."""
+    def _pairs(self, alive: Array, similarity: float) -> tuple[Array, Array, Array]:
+        """Pairs of texts, the earlier one first, that share a band and are alike, and how much."""
         texts = np.flatnonzero(alive)
         found = np.zeros(0, dtype=np.uint64)
         for number in range(BANDS):
@@ -147,8 +152,9 @@ class Signatures:
             pairs = (texts[order[same]] << 32) | texts[order[same + 1]]  # as one number, which is sorted much faster than two
             found = np.unique(np.concatenate([found, pairs.astype(np.uint64)]))
         left, right = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        good = self.similarity(left, right) >= similarity
-        return left[good], right[good]
+        share = self.similarity(left, right)
+        good = share >= similarity
+        return left[good], right[good], share[good]
 
     def similarity(self, left: Array, right: Array) -> Array:
         """How much each of some texts is like another one: float64, from 0 to 1."""

@@ -12,14 +12,16 @@ breaks; `warn` lets it pass, and `stop` ends the run.
 import difflib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from pydantic.dataclasses import dataclass
 
 from stages.clean import expectations
 from stages.core.errors import InputError, ParamsError
 from stages.core.params import STRICT, parse, read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 COLUMNS = ["id", "source", "locator", "subject", "attribute", "value", "unit", "number"]
@@ -103,11 +105,11 @@ def violations(rows: list[Row], rules: Rules) -> tuple[dict[str, tuple[str, str]
 
     Raises ParamsError where a rule names a column that no record has, InputError where one of severity `stop` is broken.
     """
-    table = frame([row for row in rows if row["fact"]], rules)
     found: list[dict[str, Any]] = []
     reasons: dict[str, tuple[str, str]] = {}
-    if table.empty:
+    if not (facts := [row for row in rows if row["fact"]]):
         return reasons, found
+    table = frame(facts, rules)
     batch = expectations.batch_of(table)
     for rule in rules.rules:
         check_columns(rule, table)
@@ -149,7 +151,7 @@ def stopped(rule: Rule, broken: list[Row]) -> InputError:
     return InputError("\n".join([heading, *lines, *more]))
 
 
-def expected(rule: Rule, table: pd.DataFrame) -> Any:
+def expected(rule: Rule, table: "pd.DataFrame") -> Any:
     """The Great Expectations expectation of a rule, with its row condition."""
     expect = rule.expect
     where = expectations.condition({name: as_limits(wanted) for name, wanted in rule.when.items()})
@@ -168,8 +170,10 @@ def as_limits(wanted: Any) -> Any:
     return (wanted.above, wanted.below) if isinstance(wanted, Limits) else wanted
 
 
-def frame(facts: list[Row], rules: Rules) -> pd.DataFrame:
+def frame(facts: list[Row], rules: Rules) -> "pd.DataFrame":
     """One row per fact, numbers as numbers."""
+    import pandas as pd  # not by workers, which import this module and judge no fact
+
     rows = []
     for row in facts:
         meta = {name: number(value) for name, value in json.loads(row["meta"]).items()}
@@ -181,7 +185,7 @@ def frame(facts: list[Row], rules: Rules) -> pd.DataFrame:
     return table
 
 
-def check_columns(rule: Rule, table: pd.DataFrame) -> None:
+def check_columns(rule: Rule, table: "pd.DataFrame") -> None:
     """Raise ParamsError where the rule names a column that is not there."""
     referred = [rule.expect.in_source.column] if rule.expect.in_source else []
     for name in (*rule.when, rule.expect.column, *referred):

@@ -1,11 +1,10 @@
 """Spans: places in a text that say something which has one form: a date, a quantity, personal data."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, order=True)
-class Span:
+class Span(NamedTuple):
     """Characters `start` to `end` (exclusive) of a text, what they are, and their one form."""
 
     start: int

@@ -18,6 +18,8 @@ HAN = r"[\x{3400}-\x{9fff}]"
 COMPATIBLE = r"[^\x00-\x7f\x{2013}\x{2014}\x{2018}-\x{201d}\x{3001}\x{3002}\x{3400}-\x{9fff}]"
 """What NFKC may change; coarse."""
 WORD = r"[\p{L}\p{M}\p{N}]+"
+BETWEEN = r"[^\p{L}\p{M}\p{N} ]"
+"""What is between words, but blanks."""
 PHRASE = 3
 """Words of a phrase: long enough to be particular, short enough to survive a changed word nearby."""
 ODD = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
@@ -77,9 +79,11 @@ def changed(texts: pl.Series, where: pl.Series, change: Callable[[pl.Series], pl
 
 def words(folded: pl.Series) -> Terms:
     """Words of each text, which `fold` has made."""
-    found = _chinese_apart(folded).str.extract_all(WORD)
-    starts = np.concatenate(([0], np.cumsum(found.list.len().to_numpy(), dtype=np.int64)))
-    return Terms(found.explode(empty_as_null=False).hash(seed=1).to_numpy(), starts)
+    cut = _chinese_apart(folded).str.replace_all(BETWEEN, " ").str.split(" ")  # a third faster than finding each `WORD`
+    every = cut.explode(empty_as_null=False)
+    at = np.flatnonzero((every != "").to_numpy())
+    bounds = np.concatenate(([0], np.cumsum(cut.list.len().to_numpy(), dtype=np.int64)))
+    return Terms(every.hash(seed=1).to_numpy()[at], np.searchsorted(at, bounds))
 
 
 def phrases(words: Terms) -> Terms:
@@ -90,8 +94,10 @@ def phrases(words: Terms) -> Terms:
     mixed ^= mixed >> np.uint64(31)
     counts = np.maximum(words.counts - (PHRASE - 1), np.minimum(words.counts, 1))
     starts = np.concatenate(([0], np.cumsum(counts)))
-    at = np.arange(starts[-1]) + np.repeat(words.starts[:-1] - starts[:-1], counts)
-    found = mixed[at]
+    begun = np.ones(len(mixed), dtype=bool)
+    for back in range(1, PHRASE):
+        begun[words.starts[1:][words.counts > back] - back] = False
+    found = mixed[begun]
     for text in np.flatnonzero((words.counts > 0) & (words.counts < PHRASE)):  # what follows belongs to the next text
         found[starts[text]] = _mix(words.hashes[words.starts[text] : words.starts[text + 1]])
     return Terms(found, starts)

@@ -15,7 +15,7 @@ from stages.clean import hints
 from stages.clean.dates import dates_in
 from stages.clean.hints import around
 from stages.clean.numbers import WIDTHS, widths_folded
-from stages.clean.quantities import convert, quantities_in
+from stages.clean.quantities import convert_to_one, quantities_in
 from stages.clean.span import Span, apart, rewrite
 from stages.clean.terms import changed
 from stages.core.params import STRICT
@@ -53,7 +53,7 @@ def rewritten(text: str, lang: str, params: Params, digits: int, day_first: bool
     """
     folded = widths_folded(text)
     dates, quantities = ([match.group() for match in re.finditer(pattern, folded)] for pattern in _hints(lang, params))
-    return _rewritten((text, folded, dates, quantities), lang, params.units, digits, day_first)
+    return _rewritten((text, folded, dates, quantities), lang, tuple(params.units), digits, day_first)
 
 
 def rewritten_texts(texts: pl.Series, lang: str, params: Params, digits: int, day_first: bool | None) -> pl.Series:
@@ -65,7 +65,8 @@ def rewritten_texts(texts: pl.Series, lang: str, params: Params, digits: int, da
     found = found.with_columns(
         found["folded"].str.extract_all(dates).alias("dates"), found["folded"].str.extract_all(quantities).alias("quantities")
     )
-    new = [_rewritten(row, lang, params.units, digits, day_first)[0] for row in found.iter_rows()]
+    units = tuple(params.units)
+    new = [_rewritten(row, lang, units, digits, day_first)[0] for row in found.iter_rows()]
     return changed(texts, where, lambda some: pl.Series(new, dtype=pl.String))
 
 
@@ -79,7 +80,7 @@ def _hints(lang: str, params: Params) -> tuple[str, str]:
 
 
 def _rewritten(
-    looked_at: tuple[Any, ...], lang: str, units: list[str], digits: int, day_first: bool | None
+    looked_at: tuple[Any, ...], lang: str, units: tuple[str, ...], digits: int, day_first: bool | None
 ) -> tuple[str, list[Span]]:
     """`rewritten`, of a text that has been looked at: itself, its widths folded, hints at dates, hints at quantities."""
     text, folded, dates, quantities = looked_at
@@ -88,7 +89,7 @@ def _rewritten(
         for found in dates_in(folded, lang, day_first, around(folded, dates, *AROUND_DATES))
     ]
     for found in quantities_in(folded, lang, around(folded, quantities, *AROUND_QUANTITIES)):
-        new = next(filter(None, (convert(found.normal, unit, digits) for unit in units)), None)
+        new = convert_to_one(found.normal, units, digits)
         if new and not SHARED.search(text, max(0, found.start - 12), found.start):
             hyphened = HYPHENED.search(text, found.start, found.end)
             spans.append(Span(found.start, found.end, found.kind, LETTERS.sub(r"-\1", new) if hyphened else new))

@@ -47,8 +47,8 @@ REJECTED = (
     .append(pa.field("evidence", pa.string(), nullable=False))
 )
 
-GROUP, BATCH = 2**24, 2**20
-"""Characters of a row group, and of the rows that are held as they are until they go into columns."""
+GROUP, BATCH = 2**23, 2**20
+"""Characters of a row group, which is read as a whole, and of the rows that are held as they are until they go into columns."""
 
 
 def record_id(source: str, locator: str) -> str:

@@ -27,6 +27,8 @@ QUIET = {
 RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will do it by default; until then it warns
+    # The process that Ray starts for a client is a fork of one that serves others; gRPC's handlers end it now and then.
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
 }
 
 

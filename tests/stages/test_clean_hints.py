@@ -24,7 +24,7 @@ UNITS = [["mg", "mmHg", "cm", "°C"], ["day", "%", "kPa", "mg/L", "m²"], ["h", 
 def everywhere(content: str, lang: str, units: list[str]) -> Any:
     """The text rewritten as if all of it were a hint."""
     folded = widths_folded(content)
-    return text._rewritten((content, folded, [folded], [folded]), lang, units, 4, True)
+    return text._rewritten((content, folded, [folded], [folded]), lang, tuple(units), 4, True)
 
 
 @needs_shared
