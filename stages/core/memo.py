@@ -43,8 +43,7 @@ def remembered(function: Callable[..., Iterable[Any]], file: Path, *arguments: A
     they are computed; where it raises, those before the error have come, and nothing is remembered.
     """
     before = state(function, file)
-    key = hashlib.sha256(json.dumps([function.__qualname__, *before, arguments, engine]).encode()).hexdigest()
-    place = folder() / "results" / function.__qualname__ / key[:2] / key
+    place = place_of(function, [*before, arguments, engine])
     known = load(place) if before else None
     counts["computed" if known is None else "reused"] += 1
     if known is not None:
@@ -57,6 +56,32 @@ def remembered(function: Callable[..., Iterable[Any]], file: Path, *arguments: A
     if before and state(function, file) == before:  # else somebody edited the file or the code in the meantime
         content = "\n".join(lines).encode()
         keep(place, lambda path: path.write_bytes(checksum_of(place.name, content) + b"\n" + content))
+
+
+def recalled(function: Callable[..., Any], text: str, engine: str, *arguments: Any) -> Any:
+    """`function(text, *arguments)` as JSON holds it, which depends on the text and on `engine` alone, whatever the arguments are
+    that find the engine, beside code and libraries. Nothing of the text is kept but its hash.
+    """
+    place = place_of(function, [function.__module__, code_of(function.__module__), text, engine])
+    known = load(place)
+    counts["computed" if known is None else "reused"] += 1
+    if known is not None:
+        return json.loads(known)
+    content = json.dumps(function(text, *arguments)).encode()
+    keep(place, lambda path: path.write_bytes(checksum_of(place.name, content) + b"\n" + content))
+    return json.loads(content)
+
+
+def place_of(function: Callable[..., Any], key: list[Any]) -> Path:
+    """The file of a function's result for a key that JSON can hold."""
+    name = hashlib.sha256(json.dumps([function.__qualname__, *key]).encode()).hexdigest()
+    return folder() / "results" / function.__qualname__ / name[:2] / name
+
+
+@cache  # asked for with every text; this process runs the code that it has loaded
+def code_of(module: str) -> str:
+    """`fingerprint.of` a module."""
+    return fingerprint.of(module)
 
 
 def state(function: Callable[..., Any], file: Path) -> list[str]:

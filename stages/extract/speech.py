@@ -10,8 +10,9 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from stages.extract import checkpoint, whisper
-from stages.extract.whisper import RATE, Heard
+from stages.core import checkpoint
+from stages.extract import whisper
+from stages.extract.whisper import CHECKPOINT, RATE, Heard
 
 Recognise = Callable[[Any], list[Heard]]
 """From the (samples,) of an utterance, of 16 bits, 16,000 a second, to what is said in it, in order."""
@@ -20,7 +21,7 @@ Recognise = Callable[[Any], list[Heard]]
 def problems(engine: str, lang: str, model: str | None, revision: str | None) -> list[str]:
     """What is wrong with the settings of an engine."""
     if engine == "whisper":
-        return checkpoint.problems(model, revision)
+        return CHECKPOINT.problems(model, revision)
     found = [] if lang == "en" else [f"engine: pocketsphinx knows English alone, `lang` is {lang!r}; set engine: whisper"]
     given = [name for name, value in (("model", model), ("revision", revision)) if value is not None]
     return found + [f"{name}: pocketsphinx brings its own model; remove it, or set engine: whisper" for name in given]
@@ -30,7 +31,7 @@ def engine(name: str, model: str | None, revision: str | None, lang: str) -> Rec
     """The function that recognises. Raises InputError where its model cannot be had."""
     if name == "pocketsphinx":
         return pocketsphinx()
-    folder = checkpoint.folder_of(str(model), revision)
+    folder = CHECKPOINT.folder_of(str(model), revision)
     return whisper.recogniser(folder, lang, checkpoint.state_of(folder))
 
 
@@ -40,7 +41,7 @@ def engine_version(name: str, model: str | None, revision: str | None) -> str:
     if name == "pocketsphinx":
         return f"{found} en-us, scipy {version('scipy')}"
     libraries = ", ".join(f"{library} {version(library).split('+')[0]}" for library in ("transformers", "torch", "scipy"))
-    return f"whisper {checkpoint.identity(str(model), revision)}, {libraries}, {found}"
+    return f"whisper {CHECKPOINT.identity(str(model), revision)}, {libraries}, {found}"
 
 
 @cache

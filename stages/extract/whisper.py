@@ -15,9 +15,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from stages.core.checkpoint import Checkpoint, State
 from stages.core.errors import InputError
-from stages.extract.checkpoint import State
 
+CHECKPOINT = Checkpoint(
+    "extract",
+    "a Whisper folder, or a name on the hub such as openai/whisper-small",
+    {
+        "config.json": ("config.json",),
+        "generation_config.json": ("generation_config.json",),
+        "tokenizer.json": ("tokenizer.json", "vocab.json"),
+        "preprocessor_config.json": ("preprocessor_config.json", "processor_config.json"),
+    },
+)
 RATE = 16_000
 STEP = 320
 """Samples between two timestamps: 0.02 s."""

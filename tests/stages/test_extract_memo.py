@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont
 from ruamel.yaml import YAML
 
 from stages import extract
-from stages.core import fingerprint, memo
+from stages.core import checkpoint, fingerprint, memo
 from stages.core.errors import InputError
 from stages.core.params import Run, parse
-from stages.extract import audio, checkpoint, pages, pdf, speech
+from stages.extract import audio, pages, pdf, speech, whisper
 from stages.extract.pages import Line
 from stages.extract.unit import Unit
 
@@ -266,7 +266,7 @@ def recognised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def checkpoint_in(folder: Path) -> Path:
     """A folder with the names of a checkpoint's files."""
     folder.mkdir()
-    for name in ("model.safetensors", *checkpoint.NEEDED):
+    for name in ("model.safetensors", *whisper.CHECKPOINT.needed):
         (folder / name).write_bytes(b"one")
     return folder
 

@@ -17,8 +17,8 @@ from stages import extract
 from stages.core import memo, record
 from stages.core.errors import InputError, ParamsError
 from stages.core.params import Run, parse
-from stages.extract import audio, checkpoint, speech
-from stages.extract.whisper import SHORTEST, STEP, Said, parted, recogniser
+from stages.extract import audio, speech
+from stages.extract.whisper import CHECKPOINT, SHORTEST, STEP, Said, parted, recogniser
 
 RUN = Run(seed=1, threads=1, isa="avx2", device="cpu")
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "speech_clips"
@@ -227,7 +227,7 @@ def test_texts_follow_each_other_and_no_word_is_lost(drawn: tuple[Said, int]) ->
         assert any(min((token - 100) * STEP, length) == heard for token in said.tokens if token >= 100)
 
 
-@pytest.mark.parametrize("name", checkpoint.NEEDED)
+@pytest.mark.parametrize("name", CHECKPOINT.needed)
 def test_a_folder_that_lacks_a_file_is_told_before_anything_is_read(changed: Path, tmp_path: Path, name: str) -> None:
     (changed / name).unlink()
     params = parsed(model=str(changed))
@@ -237,7 +237,7 @@ def test_a_folder_that_lacks_a_file_is_told_before_anything_is_read(changed: Pat
         extract.files_of(params, tmp_path)
     assert str(told.value).count(" here; ") == 1
     with pytest.raises(InputError, match=f"no {name} here; copy it from where the checkpoint comes from"):
-        checkpoint.folder_of(str(changed), None)
+        CHECKPOINT.folder_of(str(changed), None)
 
 
 def test_pickled_weights_are_refused_and_all_is_told_at_once(tmp_path: Path) -> None:
@@ -272,10 +272,10 @@ def test_a_hub_model_is_taken_at_its_commit_from_what_was_fetched(
     for name in ("a/b", "a/b--c"):  # the second is none that the hub allows
         message = rf"extract: {name} at revision 0{{40}} is not on this machine, and extract fetches nothing; fetch it once"
         with pytest.raises(InputError, match=message):
-            checkpoint.folder_of(name, "0" * 40)
+            CHECKPOINT.folder_of(name, "0" * 40)
     folder = Path(shutil.copytree(tiny, tmp_path / "models--a--b/snapshots" / ("0" * 40)))
-    assert checkpoint.folder_of("a/b", "0" * 40) == folder
-    local, fetched = checkpoint.identity(str(tiny), None), checkpoint.identity("a/b", "0" * 40)
+    assert CHECKPOINT.folder_of("a/b", "0" * 40) == folder
+    local, fetched = CHECKPOINT.identity(str(tiny), None), CHECKPOINT.identity("a/b", "0" * 40)
     assert fetched == local.replace("tiny", f"a/b at {'0' * 40}", 1)
 
 

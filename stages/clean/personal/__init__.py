@@ -2,23 +2,26 @@
 
 `find_personal` says where a text holds what; `treated` changes one record, a `Treatment` many. What is found and what is
 not stands in `identifiers.py`, `addresses.py`, `names.py` and `chinese_names.py`; docs/experiments.md has precision and
-recall. A field may be declared personal as a whole: then its value is also sought in the other texts of its record.
+recall. A token classification checkpoint (`tagger.py`) finds names that these do not know. A field may be declared personal
+as a whole: then its value is also sought in the other texts of its record.
 
 Off by default (`clean.personal: {}`).
 """
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from stages.clean.personal import tagger
 from stages.clean.personal.actions import TOKEN, fingerprint, salt_from_environment
 from stages.clean.personal.find import KINDS, Kind, find_personal
-from stages.clean.personal.treatment import COLUMNS, Params, treated
+from stages.clean.personal.treatment import COLUMNS, Model, Params, tagger_of, treated
 from stages.clean.span import Span
 from stages.core.errors import ParamsError
 
-__all__ = ["KINDS", "Kind", "Params", "Span", "Treatment", "find_personal", "salt_of", "treated", "treatment_of"]
+__all__ = ["KINDS", "Kind", "Model", "Params", "Span", "Treatment", "find_personal", "salt_of", "treated", "treatment_of"]
 
 Row = dict[str, Any]
 
@@ -32,6 +35,14 @@ def salt_of(params: Params) -> bytes:
     ]
     if "subject" in params.fields and params.actions.get(params.fields["subject"]) in ("replace", "mask"):
         problems.append("clean.personal.fields.subject: replaced or masked, two subjects would become one; write hash or reject")
+    if params.tagger:
+        found = tagger.problems(params.tagger.model, params.tagger.revision, params.tagger.labels)
+        found += [
+            f"labels.{label}: {kind} has no action; write one below clean.personal.actions"
+            for label, kind in params.tagger.labels.items()
+            if kind not in params.actions
+        ]
+        problems += [f"clean.personal.tagger.{problem}" for problem in found]
     salt = b""
     if "hash" in params.actions.values():
         try:
@@ -50,7 +61,12 @@ def salt_of(params: Params) -> bytes:
 
 def treatment_of(params: Params) -> "Treatment | None":
     """What these params do; nothing where they are empty. Raises ParamsError as `salt_of` does."""
-    return Treatment(params, salt_of(params)) if params != Params() else None
+    if params == Params():
+        return None
+    salt = salt_of(params)
+    if (model := params.tagger) and Path(model.model).is_dir():  # workers may be in another folder
+        params = replace(params, tagger=replace(model, model=str(Path(model.model).absolute())))
+    return Treatment(params, salt)
 
 
 @dataclass(frozen=True)
@@ -79,7 +95,9 @@ class Treatment:
     def report(self, counts: Counter[str]) -> Row:
         """What metrics/clean.json says."""
         found = {kind: {"action": action, "values": counts[kind]} for kind, action in self.params.actions.items()}
-        return {"records": counts["records"], "found": found} | ({"salt": fingerprint(self.salt)} if self.salt else {})
+        report = {"records": counts["records"], "found": found} | ({"salt": fingerprint(self.salt)} if self.salt else {})
+        used = self.params.tagger
+        return report | ({"tagger": tagger.identity(used.model, used.revision)} if used else {})
 
 
 def problem_of(row: Row, new: Row, spans: list[Span], params: Params) -> str:
@@ -92,6 +110,7 @@ def problem_of(row: Row, new: Row, spans: list[Span], params: Params) -> str:
         )
     if params.require_none:
         cells = [text for name in (*COLUMNS, "meta") if (text := new.get(name))]
-        if left := sorted({span.kind for text in cells for span in find_personal(text, new["lang"])}):
+        tagged = tagger_of(params)
+        if left := sorted({span.kind for text in cells for span in find_personal(text, new["lang"], tagger=tagged)}):
             return f"{', '.join(left)} left, and require_none is set"
     return ""

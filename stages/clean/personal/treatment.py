@@ -5,13 +5,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
+from functools import partial
 from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from stages.clean.personal import tagger
 from stages.clean.personal.actions import PLACED, hashed, masked, replaced
 from stages.clean.personal.chinese_names import HAN
-from stages.clean.personal.find import Kind, find_personal, parts
+from stages.clean.personal.find import Kind, Tagger, find_personal, parts
 from stages.clean.personal.names import is_name
 from stages.clean.span import Span, apart, rewrite
 from stages.core.params import STRICT
@@ -26,6 +28,18 @@ SHORTEST = 3
 
 
 @dataclass(frozen=True, config=STRICT)
+class Model:
+    """A token classification checkpoint, and what it is asked for."""
+
+    model: str
+    """A folder, or a repository on the hub."""
+    revision: str | None = None
+    """Full commit hash, of a repository."""
+    labels: dict[str, Kind] = field(default_factory=dict)
+    """Which of its labels (without B-, I-) mean what."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Params:
     """What is sought, and what becomes of it. Nothing is by default."""
 
@@ -35,6 +49,8 @@ class Params:
     """Fields that are personal as a whole: `subject`, a further field (map.meta), or an attribute, whose value it then is."""
     require_none: bool = False
     """Whether a record in which anything of any kind is left, actions or not, is set aside."""
+    tagger: Model | None = None
+    """What finds names that no pattern knows."""
     salt: str = ""
     """Fingerprint of the salt, as metrics/clean.json has it: a run with another salt then stops. Empty: any salt."""
 
@@ -130,9 +146,17 @@ def changes_in(
     elif row.get("fact") and name in ("subject", "value"):
         spans = []  # they stand in the text, where the attribute says more of them
     else:
-        spans = find_personal(text, row["lang"], params.actions)
+        spans = find_personal(text, row["lang"], params.actions, tagger_of(params))
     forms = {span: form(span, text, row["source"], params, salt) for span in spans}
     return {span: new for span, new in forms.items() if new != text[span.start : span.end]}
+
+
+def tagger_of(params: Params) -> Tagger | None:
+    """What the params ask to find more."""
+    if params.tagger is None:
+        return None
+    labels = tuple(sorted(params.tagger.labels.items()))
+    return partial(tagger.find, model=params.tagger.model, revision=params.tagger.revision, labels=labels)
 
 
 def of_value(text: str, kind: str, lang: str) -> Span:
