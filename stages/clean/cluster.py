@@ -23,7 +23,7 @@ from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from stages.clean.engine import Item, Result
+from stages.clean.engine import KEPT, Item, Result
 from stages.core import fingerprint, runtime
 from stages.core.errors import EngineError
 from stages.core.params import Run
@@ -164,7 +164,7 @@ def connected(run: Run, folder: Path) -> Iterator[Ray]:
 def environment(run: Run) -> dict[str, str]:
     """Environment of the workers, each of which has one CPU."""
     path = os.pathsep.join(filter(None, [str(fingerprint.ROOT), os.environ.get("PYTHONPATH")]))
-    return runtime.settings(dataclasses.replace(run, threads=1)) | {"PYTHONPATH": path}
+    return runtime.settings(dataclasses.replace(run, threads=1)) | KEPT | {"PYTHONPATH": path}
 
 
 def start(workers: int, temporary: str, settings: dict[str, Any]) -> None:

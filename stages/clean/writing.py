@@ -5,6 +5,7 @@ What is written passes this process once, part by part, as each of the two table
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,11 +45,13 @@ def write(corpus: Filtered, before: list[Row], folder: Path, treatment: Treatmen
     with (
         record.writing(folder / "records.parquet") as kept,
         record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
+        ThreadPoolExecutor(2) as pool,
     ):
         rejected.extend(pl.DataFrame(before, schema=COLUMNS | WHY))
         for good, bad in corpus.engine.in_order(sorting, judged(corpus)):
-            kept.extend(good)
-            rejected.extend(bad)
+            taken = [pool.submit(kept.extend, good), pool.submit(rejected.extend, bad)]  # compressing them is most of the work
+            for table in taken:
+                table.result()
             tally.kept.update(per_source(good))
             tally.rejected.update(per_source(bad))
     return tally
