@@ -12,11 +12,10 @@ import pytest
 
 from stages.core.errors import ParamsError
 from stages.core.params import Run, read_yaml
+from tests.beside import SHARED, needs_shared
 
 ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared" / "data"
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
 
 
 def script() -> ModuleType:

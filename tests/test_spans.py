@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.clean.span import Span, apart
+from tests.beside import SHARED, needs_shared
 
 ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared" / "data"
 HALVES = ("tuning", "sealed")
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
 
 
 def script() -> ModuleType:

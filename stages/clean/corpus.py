@@ -132,6 +132,7 @@ def prepare(
     records: int,
     params: normalise.Params,
     counted: bool,
+    apart: bool,
     folder: Path,
     treatment: Treatment | None,
     excluded: Excluded,
@@ -139,6 +140,7 @@ def prepare(
 ) -> Found:
     """Normalise one of the `pieces` of a corpus of so many records, and count what is in it (words only if `counted`).
 
+    `apart`: texts that say other numbers are no near duplicates.
     `recurring` are the lines that are taken out of it before. Once more, after a worker died, it writes the same files again.
     """
     start, frame = piece.start, piece.extracted(excluded)
@@ -172,7 +174,7 @@ def prepare(
         excluded={start + at: problem for at, problem in gone.items()},
         emptied=start + emptied,
     )
-    store(part, normal.frame, found, repeats.signatures(questions.answered(texts, said)))
+    store(part, normal.frame, found, repeats.signatures(questions.answered(texts, said, apart)))
     return Found(
         part=part,
         spellings=columns.spellings(normal.frame.filter(pl.lit(pl.Series(usable)))),

@@ -95,6 +95,7 @@ def filtered(
         records=records,
         params=reading,
         counted=params.threshold > 0,
+        apart=params.numbers == "apart",
         folder=folder.absolute(),
         treatment=treatment,
         excluded=excluded,

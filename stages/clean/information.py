@@ -19,7 +19,7 @@ Facts are not scored: their form is the source's, and what they say is their val
 import math
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
@@ -74,6 +74,8 @@ class Params:
     """Least similarity, in (0, 1], from which on a free text repeats an earlier one; None keeps all but exact duplicates."""
     lines: Lines | None = None
     """None leaves texts whole."""
+    numbers: Literal["ignore", "apart"] = "ignore"
+    """Whether texts that say other numbers may be near duplicates: copies of a page differ in a date, leaflets in a dose."""
 
 
 @plain_dataclass

@@ -8,7 +8,7 @@ with none.
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import WORD, Array, Terms, fold, phrases, words
+from stages.clean.terms import WORD, Array, Terms, fold, numbers, phrases, words
 
 AT_THE_END = r"[\s?!.,;:。、~؟،؛।]+$"
 """After NFKC, which makes the full-width forms plain."""
@@ -37,17 +37,23 @@ def comparable(questions: pl.Series) -> pl.Series:
     return ~questions.str.contains(PLACED)
 
 
-def answered(frame: pl.DataFrame, said: Terms) -> Terms:
+def answered(frame: pl.DataFrame, said: Terms, apart: bool) -> Terms:
     """The phrases by which texts are near duplicates: of an answer its own, which are the same only under one question.
 
     `frame` has the texts, `said` are all their phrases. Two diseases may have one answer, and it is worth asking for both; and
-    of a long question with a short answer, all but the answer is the same: yes and no.
+    of a long question with a short answer, all but the answer is the same: yes and no. `apart`: phrases are the same only in
+    texts that say the same numbers.
     """
     asked = frame["question"].is_not_null()
-    if not asked.any():
+    if not (asked.any() or apart):
         return said
-    answers = fold(frame["answer"].fill_null(""))
-    told = answers.zip_with(answers.str.contains(WORD), answers.hash(seed=9).cast(pl.String))  # signs alone: + or −
-    found = phrases(words(told.zip_with(asked, fold(frame["text"]))))
-    under = np.where(asked.to_numpy(), folded(frame["question"].fill_null("")).hash(seed=6).to_numpy(), np.uint64(0))
-    return Terms(found.hashes ^ np.repeat(under, found.counts), found.starts)
+    texts, under = fold(frame["text"]), np.zeros(len(frame), dtype=np.uint64)
+    if asked.any():
+        answers = fold(frame["answer"].fill_null(""))
+        told = answers.zip_with(answers.str.contains(WORD), answers.hash(seed=9).cast(pl.String))  # signs alone: + or −
+        texts = told.zip_with(asked, texts)
+        said = phrases(words(texts))
+        under = np.where(asked.to_numpy(), folded(frame["question"].fill_null("")).hash(seed=6).to_numpy(), under)
+    if apart:
+        under = under ^ numbers(texts)
+    return Terms(said.hashes ^ np.repeat(under, said.counts), said.starts)

@@ -20,6 +20,7 @@ COMPATIBLE = r"[^\x00-\x7f\x{2013}\x{2014}\x{2018}-\x{201d}\x{3001}\x{3002}\x{34
 WORD = r"[\p{L}\p{M}\p{N}]+"
 BETWEEN = r"[^\p{L}\p{M}\p{N} ]"
 """What is between words, but blanks."""
+NUMBER = r"\p{N}+(?:[.,/:-]\p{N}+)*"
 PHRASE = 3
 """Words of a phrase: long enough to be particular, short enough to survive a changed word nearby."""
 ODD = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
@@ -75,6 +76,11 @@ def changed(texts: pl.Series, where: pl.Series, change: Callable[[pl.Series], pl
     return (
         texts.clone().scatter(where.arg_true(), change(texts.filter(where))) if where.any() else texts
     )  # scatter works in place
+
+
+def numbers(folded: pl.Series) -> Array:
+    """64 bits for the numbers in digits that each text says, in their order: uint64. `fold` has made the texts."""
+    return folded.str.extract_all(NUMBER).list.join(" ").hash(seed=10).to_numpy()
 
 
 def words(folded: pl.Series) -> Terms:

@@ -15,10 +15,11 @@ from lore.devices import Device
 from lore.memory import FULL, LORA, METHODS, QLORA, Model, Settings, need
 from stages.core.errors import InputError
 from stages.train import Lora, add_adapter
+from tests.beside import SHARED, needs_shared
 from tests.lore.conftest import Lore
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT.parent / "shared/data/deepseek_configs"
+CONFIGS = SHARED / "deepseek_configs"
 LORA_ALL = Lora(r=4, alpha=8, dropout=0.0, target_modules="auto")
 ATTENTION = Lora(r=16, alpha=32, dropout=0.0, target_modules=["o_proj"])
 SMALL = Model("small", 1000, 800, 50, 2, (300, 300), 32, 400, 5000, 200)
@@ -38,7 +39,7 @@ def test_parameters_and_adapter_are_counted_as_a_loaded_model_has_them(tiny_mode
     assert found.factors == 2 * per_layer
 
 
-@pytest.mark.skipif(not CONFIGS.is_dir(), reason="the folder of real data beside the project is not here")
+@needs_shared
 @pytest.mark.parametrize(
     ("name", "parameters", "bits"),
     [

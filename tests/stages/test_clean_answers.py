@@ -11,9 +11,10 @@ from stages import clean
 from stages.clean import answers, corpus, repeats
 from stages.core import record
 from stages.core.params import Run, load, parse
+from tests.beside import SHARED, needs_shared
 from tests.stages.test_clean import EXCLUSIONS, NEON, PARAMS, RULES, fact, run
-from tests.stages.test_clean_repeats import LONG
-from tests.test_scenarios import OVERLAYS, SHARED, needs_shared, real_data
+from tests.stages.test_clean_repeats import LEAFLET, LONG
+from tests.test_scenarios import OVERLAYS, real_data
 
 Row = dict[str, Any]
 ASKED = "Is aspirin safe for small children?"
@@ -40,6 +41,18 @@ ROWS = [
 def with_answers(choice: Any, near: float | None = 0.8) -> clean.Params:
     filtering = dataclasses.replace(PARAMS.filter, threshold=0.0, boilerplate=None, near_duplicates=near)
     return dataclasses.replace(PARAMS, filter=filtering, verify=dataclasses.replace(PARAMS.verify, answers=choice))
+
+
+def test_answers_that_differ_in_a_number_alone(tmp_path: Path) -> None:
+    told = [f"{LEAFLET} take {dose} mg" for dose in (5, 50)]
+    rows = [qa("a", "How much of it?", told[0]), qa("b", "How much of it?", told[1])]
+    params = with_answers("report")
+    assert list(run(tmp_path / "ignore", rows, params)[1].values()) == ["near_duplicate"]
+    assert disputes(tmp_path / "ignore") == []
+    apart = dataclasses.replace(params, filter=dataclasses.replace(params.filter, numbers="apart"))
+    assert run(tmp_path / "apart", rows, apart)[1] == {}
+    ((one, two),) = [(entry["first"], entry["second"]) for entry in disputes(tmp_path / "apart")]
+    assert [one["written"], two["written"]] == told
 
 
 def disputes(folder: Path) -> list[Row]:

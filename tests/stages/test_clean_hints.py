@@ -15,8 +15,9 @@ from stages.clean.normalise import clean_text
 from stages.clean.numbers import widths_folded
 from stages.clean.quantities import convert
 from stages.clean.text import Params
+from tests.beside import SHARED, needs_shared
 from tests.stages.test_clean_quantities import TEXTS
-from tests.test_spans import SHARED, needs_shared, spans
+from tests.test_spans import spans
 
 UNITS = [["mg", "mmHg", "cm", "°C"], ["day", "%", "kPa", "mg/L", "m²"], ["h", "L", "µg", "km/h"]]
 

@@ -13,7 +13,7 @@ from stages.clean import questions
 from stages.clean.repeats import signatures
 from stages.clean.terms import fold, phrases, words
 from tests.stages.test_clean_columns import DIRT
-from tests.stages.test_clean_repeats import LONG, stored
+from tests.stages.test_clean_repeats import LEAFLET, LONG, stored
 
 
 def folded(text: str) -> Any:
@@ -62,14 +62,14 @@ def test_a_question_about_anybody_is_compared_with_none() -> None:
     assert questions.comparable(pl.Series(asked)).to_list() == [False, False, True, True]
 
 
-def alike(folder: Path, *rows: tuple[str | None, str]) -> list[tuple[int, int]]:
+def alike(folder: Path, *rows: tuple[str | None, str], apart: bool = False) -> list[tuple[int, int]]:
     """(later, first) of the rows of question and answer (or text) that are alike."""
     frame = pl.DataFrame(
         [(asked, told, f"{asked} {told}" if asked else told) for asked, told in rows],
         schema={"question": pl.String, "answer": pl.String, "text": pl.String},
         orient="row",
     )
-    rows_signed = signatures(questions.answered(frame, phrases(words(fold(frame["text"])))))
+    rows_signed = signatures(questions.answered(frame, phrases(words(fold(frame["text"]))), apart))
     later, first, _ = stored(folder, rows_signed).alike(np.ones(len(rows), dtype=bool), 0.8)
     return list(zip(later.tolist(), first.tolist(), strict=True))
 
@@ -89,4 +89,13 @@ def test_a_long_question_makes_no_two_answers_alike(tmp_path: Path) -> None:
 def test_texts_alone_keep_their_phrases() -> None:
     frame = pl.DataFrame({"question": [None], "answer": [None], "text": [LONG]}, schema_overrides={"question": pl.String})
     said = phrases(words(fold(frame["text"])))
-    assert questions.answered(frame, said) is said
+    assert questions.answered(frame, said, apart=False) is said
+
+
+def test_other_numbers_are_another_text_where_that_is_asked_for(tmp_path: Path) -> None:
+    dose, other, twice = (f"{LEAFLET} take {number} mg" for number in ("5", "50", "2.5"))
+    rows: list[tuple[str | None, str]] = [(None, dose), (None, other), (None, f"{dose} now"), ("What?", dose), ("What?", twice)]
+    assert alike(tmp_path, *rows) == [(1, 0), (2, 0), (4, 3)]
+    assert alike(tmp_path, *rows, apart=True) == [(2, 0)]
+    asked: list[tuple[str | None, str]] = [("Are 5 enough?", LEAFLET), ("Are 5 enough?", f"{LEAFLET} now")]
+    assert alike(tmp_path, *asked, apart=True) == [(1, 0)]

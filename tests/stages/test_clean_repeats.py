@@ -14,6 +14,8 @@ from stages.clean.terms import Terms, fold, phrases, words
 
 VOCABULARY = "alloy boil carbon dense ember flame glass heat iron jewel krypton lead metal neon ore platinum".split()
 LONG = " ".join(VOCABULARY * 3)
+LEAFLET = " ".join(first + second for first in "bcdfghjklm" for second in ("am", "en", "is", "or", "ut"))
+"""Fifty words, no two alike."""
 
 
 def words_of(texts: pl.Series) -> Terms:

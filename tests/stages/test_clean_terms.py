@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean.terms import PHRASE, Terms, fold, phrases, words
+from stages.clean.terms import HAN, PHRASE, WORD, Terms, fold, numbers, phrases, words
 
 HASHES = [10723243065639218400, 1642532299679306556, 16529568360817888867, 6646107552834472840]
 TEXTS = st.lists(st.text(st.sampled_from("ab 铁锈，."), max_size=25), min_size=1, max_size=6)
@@ -18,6 +18,30 @@ def words_of(texts: pl.Series) -> Terms:
 
 def test_hashes_are_those_that_results_were_made_with() -> None:
     assert words_of(pl.Series(["iron rusts", "铁生锈"])).hashes.tolist() == HASHES
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4))
+def test_words_are_runs_of_letters_marks_and_digits(texts: list[str]) -> None:
+    folded = fold(pl.Series(texts)).str.replace_all(HAN, "-")  # those are jieba's
+    runs = folded.str.extract_all(WORD)
+    assert words(folded).counts.tolist() == runs.list.len().to_list()
+    assert words(folded).hashes.tolist() == runs.explode(empty_as_null=False).hash(seed=1).to_list()
+
+
+def test_numbers_are_told_apart_and_nothing_else() -> None:
+    texts = [
+        "take 5 mg of it",
+        "Take 5 drops",
+        "take 50 mg",
+        "take 2.5 mg",
+        "take 2 or 5",
+        "take 5 or 2",
+        "take it",
+        "",
+        "给５克",
+    ]
+    found = numbers(fold(pl.Series(texts))).tolist()
+    assert [found.index(each) for each in found] == [0, 0, 2, 3, 4, 5, 6, 6, 0]
 
 
 def test_case_width_and_spacing_do_not_matter() -> None:

@@ -14,8 +14,8 @@ from stages import extract
 from stages.core import record
 from stages.core.errors import InputError, ParamsError
 from stages.core.params import Run, parse
+from tests.beside import SHARED, needs_shared
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 FACT = {"subject": "name", "attribute": "property", "value": "value", "unit": "unit"}
 
 
@@ -270,9 +270,6 @@ def test_ids_do_not_change_when_the_text_does(tmp_path: Path) -> None:
     assert before[0]["id"] == after[0]["id"]
     assert before[0]["fact"] == after[0]["fact"]
     assert before[0]["text"] != after[0]["text"]
-
-
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
 
 
 @needs_shared

@@ -18,9 +18,7 @@ from stages.core.errors import InputError, ParamsError
 from stages.core.params import Run, parse
 from stages.extract import audio, speech
 from stages.extract.audio import Audio, is_speech, samples_of, utterances
-
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "speech_clips"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
+from tests.beside import SHARED, needs_shared
 
 
 def shape(**settings: Any) -> dict[str, Any]:
@@ -202,7 +200,7 @@ def test_real_clips_become_records(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
     for name in ("librivox_0880.wav", "silent_1s.wav"):
-        shutil.copy(SHARED / name, raw)
+        shutil.copy(SHARED / "speech_clips" / name, raw)
     (raw / "x.wav").write_bytes(b"RIFF")
     problems: list[str] = []
     params = parse({"sources": [shape(path="*.wav", min_confidence=0.0)]}, extract.Params, "extract", problems)

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from stages.extract import encoding
 from stages.extract.encoding import detected, likeliest, older, resolved
+from tests.beside import SHARED, needs_shared
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
 SIMPLIFIED = "铁是一种化学元素，熔点是1538度。\n锡会鸣叫。\n"
 TRADITIONAL = "鐵是一種化學元素，熔點為攝氏1538度。\n錫會鳴叫。\n"
 GERMAN = "Eisen schmilzt bei 1538 °C.\nDas Gefäß zerbrach über Nacht.\n"

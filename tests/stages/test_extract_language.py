@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from stages.clean.text import Params, rewritten
 from stages.core.errors import ParamsError
 from stages.extract.language import LONGEST, UNDETERMINED, detected, known
-from tests.stages.test_extract import SHARED, run, source
+from tests.beside import SHARED, needs_shared
+from tests.stages.test_extract import run, source
 
 ENGLISH = "The patient was admitted with fever and a dry cough."
 
@@ -127,7 +128,7 @@ def test_clean_reads_dates_and_quantities_of_an_unknown_language_as_in_english()
     assert rewritten(text, "und", params, 4, True)[0] == "Given on 2019-03-07: 500 mg."
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
+@needs_shared
 def test_real_texts_are_in_the_language_that_their_source_declares() -> None:
     with (SHARED / "zh_medical_dialogue/internal_medicine_gbk.csv").open(encoding="gb18030", newline="") as file:
         assert {detected(row["answer"], None) for row in csv.DictReader(file)} == {"zh"}

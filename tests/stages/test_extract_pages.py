@@ -15,10 +15,9 @@ from stages.core.errors import InputError, ParamsError
 from stages.core.params import load, parse
 from stages.extract import pages
 from stages.extract.pages import Line, Pages
+from tests.beside import SHARED, needs_shared
 
 ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared" / "data" / "ocr_pages"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
 needs_tesseract = pytest.mark.skipif(not shutil.which("tesseract"), reason="the program tesseract is not installed")
 ENGINES = ["rapidocr", pytest.param("tesseract", marks=needs_tesseract)]
 
@@ -184,6 +183,6 @@ def test_no_part_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> N
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("page", "lang", "most"), [("multi-line_cn1.png", "zh", 0.1), ("phototest.tif", "en", 0.05)])
 def test_real_pages(page: str, lang: str, most: float, engine: str) -> None:
-    truth = next(path for path in SHARED.glob(f"{Path(page).stem}*.txt"))
-    found = "\n".join(lines_in(SHARED / page, engine, lang))
+    truth = next(path for path in (SHARED / "ocr_pages").glob(f"{Path(page).stem}*.txt"))
+    found = "\n".join(lines_in(SHARED / "ocr_pages" / page, engine, lang))
     assert error_rate(found, truth.read_text(encoding="utf-8")) <= most

@@ -16,9 +16,8 @@ from stages.extract import pdf
 from stages.extract.pages import Line
 from stages.extract.pdf import Pdf, apart, joined, paragraphs
 from stages.extract.unit import Unit
+from tests.beside import SHARED, needs_shared
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "ocr_pages"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
 IRON = "Iron melts at 1538 °C and\nit rusts in wet air. It is\nused for rails."
 
 
@@ -233,5 +232,5 @@ def test_no_line_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> N
 
 @needs_shared
 def test_a_real_scan() -> None:
-    (unit,) = source().units(SHARED / "ocr_test.pdf")
-    assert unit.raw.split() == (SHARED / "ocr_test.txt").read_text().split()
+    (unit,) = source().units(SHARED / "ocr_pages" / "ocr_test.pdf")
+    assert unit.raw.split() == (SHARED / "ocr_pages" / "ocr_test.txt").read_text().split()

@@ -19,10 +19,9 @@ from stages.core.errors import InputError, ParamsError
 from stages.core.params import Run, parse
 from stages.extract import audio, speech
 from stages.extract.whisper import CHECKPOINT, SHORTEST, STEP, Said, parted, recogniser
+from tests.beside import SHARED, needs_shared
 
 RUN = Run(seed=1, threads=1, isa="avx2", device="cpu")
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "speech_clips"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
 END, START, EN, ZH, TRANSLATE, TRANSCRIBE, NO_TIMES, BEGIN = 256, 257, 258, 259, 260, 261, 262, 263
 SECONDS = 10
 """Of a window: Whisper's are 30, which takes longer."""
@@ -353,7 +352,10 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     recogniser.cache_clear()
 
 
-CLIPS = [(SHARED / "librivox_0880.wav", "en"), (SHARED / "aishell_BAC009S0724W0121.wav", "zh")]
+CLIPS = [
+    (SHARED / "speech_clips/librivox_0880.wav", "en"),
+    (SHARED / "speech_clips/aishell_BAC009S0724W0121.wav", "zh"),
+]
 
 
 @needs_shared
