@@ -89,7 +89,7 @@ def filtered(
     normalise.check_units(reading)
     batches = pieces(source)
     records = sum(piece.rows for piece in batches)
-    ledger, common = Ledger(records), Common()
+    ledger, common = Ledger(records), Common(records)
     preparing = partial(
         prepare,
         records=records,
@@ -138,11 +138,11 @@ def _lines(piece: Piece, words: int, sizes: dict[str, int], excluded: Excluded) 
 class Common:
     """What the records of a corpus are judged by: gathered in their order, whatever batch is ready first."""
 
-    def __init__(self) -> None:
-        """Nothing yet."""
+    def __init__(self, records: int) -> None:
+        """Nothing yet, of so many records."""
         self.parts: list[Part] = []
         self.spellings: dict[str, str] = {}
-        self.keys: list[Array] = []
+        self.keys = np.empty((records, 2), dtype=np.uint64)
         self.frequencies = information.Frequencies()
         self.sampled = 0
         self.phrases: list[pl.DataFrame] = []
@@ -155,7 +155,8 @@ class Common:
         self.parts.append(found.part)
         for folded, spelling in found.spellings.items():
             self.spellings.setdefault(folded, spelling)
-        self.keys.append(found.keys)
+        start = found.part.piece.start
+        self.keys[start : start + len(found.keys)] = found.keys
         self.frequencies.add(found.frequencies)
         self.sampled += found.sampled
         self.phrases.append(found.phrases)
@@ -200,10 +201,8 @@ def _below(ledger: Ledger, reason: Reason, texts: Array, scores: Array, least: f
 
 def _repeats(ledger: Ledger, common: Common, params: information.Params) -> None:
     """Set aside what repeats an earlier record that stays."""
-    keys = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *common.keys])
-    common.keys.clear()  # of a large corpus they would stand in memory twice
-    later, first = repeats.earlier(keys, ledger.alive)
-    del keys
+    later, first = repeats.earlier(common.keys, ledger.alive)
+    common.keys = np.empty((0, 2), dtype=np.uint64)  # nobody needs them any more, and they are large
     ledger.sift(Reason("filter", "duplicate", "same as record {other}"), later, others=first)
     if params.near_duplicates is not None:
         texts = common.texts

@@ -43,18 +43,22 @@ def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
 
 
 def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
-    """Those of the records `alive` that repeat an earlier one of them, and which. They are compared in lots, for memory, of which
-    one holds all records of a key.
-    """
-    rows = np.flatnonzero(alive)
-    lots = (keys[rows, 0] % np.uint64(1 + len(rows) // COMPARED)).astype(np.uint16)
-    rows = rows[np.argsort(lots, kind="stable")]
+    """Those of the records `alive` that repeat an earlier one of them, and which."""
     found = []
-    for chosen in np.split(rows, np.cumsum(np.bincount(lots))):
+    for chosen in lots(keys[:, 0], alive):
         frame = pl.DataFrame({"row": chosen, "a": keys[chosen, 0], "b": keys[chosen, 1]})
         found.append(frame.select("row", first=pl.col("row").min().over("a", "b")).filter(pl.col("row") != pl.col("first")))
     repeated = pl.concat(found).sort("row")
     return repeated["row"].to_numpy(), repeated["first"].to_numpy()
+
+
+def lots(keys: Array, alive: Array) -> Iterator[Array]:
+    """The places of `alive` in lots of about `COMPARED`, of which one holds all that share a key, so that memory holds one at a
+    time.
+    """
+    many = np.uint64(1 + np.count_nonzero(alive) // COMPARED)
+    for lot in range(int(many)):
+        yield np.flatnonzero(alive & (keys % many == lot) if many > 1 else alive)
 
 
 def signatures(phrases: Terms) -> Array:
@@ -142,15 +146,15 @@ class Signatures:
 
     def _pairs(self, alive: Array, similarity: float) -> tuple[Array, Array, Array]:
         """Pairs of texts, the earlier one first, that share a band and are alike, and how much."""
-        texts = np.flatnonzero(alive)
         found = np.zeros(0, dtype=np.uint64)
         for number in range(BANDS):
-            band = self.band(number)[texts]
-            order = np.argsort(band, kind="stable")
-            band = band[order]
-            same = np.flatnonzero(band[1:] == band[:-1])
-            pairs = (texts[order[same]] << 32) | texts[order[same + 1]]  # as one number, which is sorted much faster than two
-            found = np.unique(np.concatenate([found, pairs.astype(np.uint64)]))
+            band = self.band(number)
+            for lot in lots(band, alive):
+                texts = lot[np.argsort(band[lot], kind="stable")]
+                keys = band[texts]
+                same = np.flatnonzero(keys[1:] == keys[:-1])
+                pairs = (texts[same] << 32) | texts[same + 1]  # as one number, which is sorted much faster than two
+                found = np.unique(np.concatenate([found, pairs.astype(np.uint64)]))
         left, right = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
         share = self.similarity(left, right)
         good = share >= similarity

@@ -72,8 +72,9 @@ def test_no_texts_no_repeats(tmp_path: Path) -> None:
 @given(
     st.lists(st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=30).map(" ".join), min_size=2, max_size=12),
     st.integers(1, 5),
+    st.sampled_from([1, 3, repeats.COMPARED]),
 )
-def test_as_comparing_all_pairs_finds_them(texts: list[str], step: int) -> None:
+def test_as_comparing_all_pairs_finds_them(texts: list[str], step: int, compared: int) -> None:
     import tempfile
 
     texts = texts + [f"{text} {text}" for text in texts]
@@ -84,7 +85,8 @@ def test_as_comparing_all_pairs_finds_them(texts: list[str], step: int) -> None:
         like = [other for other in stay if (rows[number] == rows[other]).mean() >= 0.9]
         expected |= {number} if like else set()
         stay += [] if like else [number]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repeats, "COMPARED", compared)
         found = alike(Path(folder), texts, 0.9, step)
     assert {later for later, _ in found} == expected
     assert all(first in stay for _, first in found)
