@@ -67,6 +67,7 @@ def main() -> None:
 def convert(corpus: Path, extracted: Path) -> None:
     """Write the corpus as `extract` would."""
     import polars as pl
+    import pyarrow.parquet as pq
 
     from stages.clean.columns import COLUMNS
     from stages.core import record
@@ -74,14 +75,14 @@ def convert(corpus: Path, extracted: Path) -> None:
     counts: dict[str, int] = {}
     extracted.mkdir(parents=True)
     with record.writing(extracted / "records.parquet") as table:
-        for path in sorted((corpus / "parquet").glob("*.parquet")):
-            frame = pl.read_parquet(path)
+        paths = sorted((corpus / "parquet").glob("*.parquet"))
+        batches = (batch for path in paths for batch in pq.ParquetFile(path).iter_batches(1 << 14))
+        for given in map(pl.DataFrame, batches):  # a whole file of them would be the peak of memory
             constant = {"locator": pl.col("id"), "kind": pl.lit("statement"), "meta": pl.lit("{}")}
-            missing = {name: pl.lit(None, dtype=form) for name, form in COLUMNS.items() if name not in frame.columns}
+            missing = {name: pl.lit(None, dtype=form) for name, form in COLUMNS.items() if name not in given.columns}
             missing["parents"] = pl.lit([], dtype=pl.List(pl.String))
-            frame = frame.with_columns(**missing | constant)
-            table.extend(frame.select(list(COLUMNS)))
-            for name, count in frame["source"].value_counts().iter_rows():
+            table.extend(given.with_columns(**missing | constant).select(list(COLUMNS)))
+            for name, count in given["source"].value_counts().iter_rows():
                 counts[name] = counts.get(name, 0) + count
     record.write(extracted / "rejected.parquet", [], record.REJECTED)
     sources = [{"name": name, "units": count, "records": count, "rejected": 0} for name, count in sorted(counts.items())]
