@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from stages.core.errors import InputError
 
@@ -31,6 +32,10 @@ class Checkpoint:
     """How to name one: a Whisper folder, or a name on the hub such as openai/whisper-small."""
     needed: Mapping[str, tuple[str, ...]]
     """What it must hold beside its weights, and the files that may be it."""
+    called: str
+    """What it is loaded as: a Whisper model."""
+    check: str
+    """What to look at where that fails."""
 
     def problems(self, model: str | None, revision: str | None) -> list[str]:
         """What is wrong with the settings, and with the files of a folder."""
@@ -82,6 +87,30 @@ class Checkpoint:
         if missing := self.lacking(folder):
             raise InputError("\n".join(f"{self.stage}: {problem}" for problem in missing))
         return folder
+
+    def load(self, folder: Path, model: Any, *others: Any) -> list[Any]:
+        """The model of that class of transformers, in float32, without code of its own, and what goes with it: a tokenizer.
+
+        Raises InputError.
+        """
+        from safetensors import SafetensorError
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()  # it warns of settings that checkpoints bring along
+        logging.disable_progress_bar()
+        safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        weights: dict[str, Any] = {"use_safetensors": True, "dtype": "float32", "output_loading_info": True}
+        try:
+            loaded, told = model.from_pretrained(folder, **weights, **safe)
+            found = [loaded.eval(), *(other.from_pretrained(folder, **safe) for other in others)]
+        except (OSError, ValueError, RuntimeError, TypeError, AttributeError, KeyError, SafetensorError) as error:
+            raise self._unusable(folder, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+        if told["missing_keys"]:  # transformers fills them with random numbers
+            raise self._unusable(folder, f"no weights for {', '.join(sorted(told['missing_keys'])[:3])} …")
+        return found
+
+    def _unusable(self, folder: Path, reason: str) -> InputError:
+        return InputError(f"{self.stage}: {folder} cannot be loaded as {self.called}: {reason}; check {self.check}")
 
     def identity(self, model: str, revision: str | None) -> str:
         """Name, commit and hash. Raises InputError as `folder_of` does."""

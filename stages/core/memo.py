@@ -54,8 +54,7 @@ def remembered(function: Callable[..., Iterable[Any]], file: Path, *arguments: A
         lines.append(json.dumps(item))
         yield json.loads(lines[-1])
     if before and state(function, file) == before:  # else somebody edited the file or the code in the meantime
-        content = "\n".join(lines).encode()
-        keep(place, lambda path: path.write_bytes(checksum_of(place.name, content) + b"\n" + content))
+        store(place, "\n".join(lines).encode())
 
 
 def recalled(function: Callable[..., Any], text: str, engine: str, *arguments: Any) -> Any:
@@ -68,7 +67,7 @@ def recalled(function: Callable[..., Any], text: str, engine: str, *arguments: A
     if known is not None:
         return json.loads(known)
     content = json.dumps(function(text, *arguments)).encode()
-    keep(place, lambda path: path.write_bytes(checksum_of(place.name, content) + b"\n" + content))
+    store(place, content)
     return json.loads(content)
 
 
@@ -110,6 +109,11 @@ def load(place: Path) -> bytes | None:
         else:
             place.unlink()
     return content if whole else None
+
+
+def store(place: Path, content: bytes) -> None:
+    """Keep a result, so that `load` finds it."""
+    keep(place, lambda path: path.write_bytes(checksum_of(place.name, content) + b"\n" + content))
 
 
 def keep(place: Path, write: Callable[[Path], Any]) -> None:

@@ -27,6 +27,8 @@ CHECKPOINT = Checkpoint(
         "tokenizer.json": ("tokenizer.json", "vocab.json"),
         "preprocessor_config.json": ("preprocessor_config.json", "processor_config.json"),
     },
+    "a Whisper model",
+    "`model`",
 )
 RATE = 16_000
 STEP = 320
@@ -60,7 +62,10 @@ def recogniser(folder: Path, lang: str, state: State = ()) -> Callable[[Any], li
 
     Raises InputError where it cannot be loaded, or does not know the language.
     """
-    model, tokenizer, features = load(folder)
+    from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    loaded = CHECKPOINT.load(folder, WhisperForConditionalGeneration, AutoTokenizer, WhisperFeatureExtractor)
+    model, tokenizer, features = loaded
     settings = model.generation_config
     speaks = language(settings, lang, folder)
     timestamps = getattr(settings, "no_timestamps_token_id", None)
@@ -95,29 +100,6 @@ def recogniser(folder: Path, lang: str, state: State = ()) -> Callable[[Any], li
         return found or [(0, len(samples), "", 0.0)]
 
     return recognise
-
-
-def load(folder: Path) -> tuple[Any, Any, Any]:
-    """Model, tokenizer and what makes its input from samples. Raises InputError."""
-    from safetensors import SafetensorError
-    from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # it warns of settings that checkpoints bring along
-    logging.disable_progress_bar()
-    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    weights: dict[str, Any] = {"use_safetensors": True, "dtype": "float32", "output_loading_info": True}
-    try:
-        model, told = WhisperForConditionalGeneration.from_pretrained(folder, **weights, **safe)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-        features = WhisperFeatureExtractor.from_pretrained(folder, **safe)
-    except (OSError, ValueError, RuntimeError, TypeError, AttributeError, KeyError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"extract: {folder} cannot be loaded as a Whisper model: {reason}; check `model`") from None
-    if told["missing_keys"]:  # transformers fills them with random numbers
-        some = ", ".join(sorted(told["missing_keys"])[:3])
-        raise InputError(f"extract: {folder} cannot be loaded as a Whisper model: no weights for {some} …; check `model`")
-    return model.eval(), tokenizer, features
 
 
 def language(settings: Any, lang: str, folder: Path) -> dict[str, str]:

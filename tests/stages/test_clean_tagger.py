@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,10 +117,23 @@ def test_a_long_text_is_read_in_windows(names_model: Path) -> None:
     assert named(sentence * 20, params_of(names_model)) == ["Marta Lindqvist"] * 20
 
 
-def test_what_stands_beside_a_text_does_not_matter(names_model: Path) -> None:
-    tag = tagger.tagger(names_model)
-    alone = [tag(content) for content in ("Omar Wei left .", "A sample was lost", "Omar Wei left .")]
-    assert alone[0] == alone[2]
+THREADS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from stages.clean.personal import tagger
+contents = ["The ward asked Marta Lindqvist for a sample . " * (1 + number % 9) for number in range(40)]
+tag = lambda content: tagger.tagged(content, sys.argv[1], None, (("PER", "person"),))
+with ThreadPoolExecutor(4) as pool:
+    found = list(pool.map(tag, contents))
+assert found == [tag(content) for content in contents]
+print(*map(len, found[:9]))
+"""
+
+
+def test_workers_that_are_threads_find_what_one_finds(names_model: Path) -> None:
+    new = [sys.executable, "-W", "ignore", "-c", THREADS, str(names_model)]  # where nothing of transformers is loaded yet
+    ended = subprocess.run(new, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (ended.stdout.split(), ended.returncode) == (list("123456789"), 0), ended.stderr
 
 
 @given(st.integers(0, 60), st.integers(2, 12), st.data())
@@ -220,7 +235,7 @@ def test_a_model_that_was_never_taught_labels_is_refused(changed: Path) -> None:
     weights = load_file(changed / "model.safetensors")
     taught = {name: one for name, one in weights.items() if "classifier" not in name}
     save_file(taught, changed / "model.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"no weights for classifier\.bias, classifier\.weight …; take one that was trained"):
+    with pytest.raises(InputError, match=r"no weights for classifier\.bias, classifier\.weight …; check clean\.personal\.tagger"):
         tagger.tagger(changed)
     (changed / "model.safetensors").write_bytes(b"x")
     with pytest.raises(InputError, match=r"cannot be loaded as a token classification model: .*; check clean\.personal\.tagger"):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from stages.clean.span import Span
@@ -24,7 +25,11 @@ CHECKPOINT = Checkpoint(
     "clean",
     "a folder with a token classification model, or a name on the hub such as dslim/bert-base-NER",
     {"config.json": ("config.json",), "tokenizer.json": ("tokenizer.json",)},
+    "a token classification model",
+    "clean.personal.tagger: it must have been trained to find names",
 )
+ALONE = Lock()
+"""Workers may be threads, and neither what loads a model nor its tokenizer is made for two at once."""
 LONGEST, OVERLAP = 512, 64
 """Tokens of a window, if the model reads so many, and how many of them stand in the next one, too."""
 MARK = re.compile(r"^[BILUES]-")
@@ -84,7 +89,9 @@ def _engine(model: str, revision: str | None) -> str:
 def tagged(text: str, model: str, revision: str | None, labels: Labels) -> list[Token]:
     """First character, the one behind the last, and label of what a checkpoint finds."""
     folder = CHECKPOINT.folder_of(model, revision)
-    return spans_of(text, tagger(folder, state_of(folder))(text), {label for label, _ in labels})
+    with ALONE:
+        tokens = tagger(folder, state_of(folder))(text)
+    return spans_of(text, tokens, {label for label, _ in labels})
 
 
 def spans_of(text: str, tokens: list[Token], wanted: set[str]) -> list[Token]:
@@ -116,13 +123,13 @@ def _trimmed(text: str, span: Token) -> Token | None:
 def tagger(folder: Path, state: State = ()) -> Callable[[str], list[Token]]:
     """The function that gives each token of a text its label, of a checkpoint in this state. Raises InputError."""
     import torch
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     torch.set_num_threads(1)  # workers are threads and processes already; and another number may change the last bits
-    model, tokenizer = load(folder)
+    model, tokenizer = CHECKPOINT.load(folder, AutoModelForTokenClassification, AutoTokenizer)
     names = model.config.id2label
-    limit = min(LONGEST, tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", LONGEST))
-    if model.config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        limit = min(limit, model.config.max_position_embeddings - 2)  # two positions are for padding
+    places = getattr(model.config, "max_position_embeddings", LONGEST + 2) - 2  # RoBERTa keeps two of them for padding
+    limit = min(LONGEST, tokenizer.model_max_length, places)
     overlap = min(OVERLAP, limit // 4)
 
     def tag(text: str) -> list[Token]:
@@ -130,10 +137,10 @@ def tagger(folder: Path, state: State = ()) -> Callable[[str], list[Token]]:
             text, truncation=True, max_length=limit, stride=overlap, return_overflowing_tokens=True, return_offsets_mapping=True
         )
         windows = []
-        for ids, places in zip(read["input_ids"], read["offset_mapping"], strict=True):
+        for ids, spans in zip(read["input_ids"], read["offset_mapping"], strict=True):
             with torch.inference_mode():
                 best = model(input_ids=torch.tensor([ids])).logits[0].argmax(-1).tolist()
-            windows.append([(start, end, names[one]) for (start, end), one in zip(places, best, strict=True) if end > start])
+            windows.append([(start, end, names[one]) for (start, end), one in zip(spans, best, strict=True) if end > start])
         return list(joined([window for window in windows if window]))
 
     return tag
@@ -149,30 +156,3 @@ def joined(windows: list[list[Token]]) -> Iterator[Token]:
             shared = sum(token[0] >= windows[number + 1][0][0] for token in window)
             last -= shared - shared // 2
         yield from window[first:last]
-
-
-def load(folder: Path) -> tuple[Any, Any]:
-    """Model and tokenizer. Raises InputError."""
-    from safetensors import SafetensorError
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    weights: dict[str, Any] = {"use_safetensors": True, "dtype": "float32", "output_loading_info": True}
-    try:
-        model, told = AutoModelForTokenClassification.from_pretrained(folder, **weights, **safe)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-    except (OSError, ValueError, RuntimeError, TypeError, AttributeError, KeyError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"clean: {folder} cannot be loaded as a token classification model: {reason}; check clean.personal.tagger"
-        ) from None
-    if told["missing_keys"]:  # transformers fills them with random numbers
-        some = ", ".join(sorted(told["missing_keys"])[:3])
-        raise InputError(
-            f"clean: {folder} cannot be loaded as a token classification model: no weights for {some} …; take one that was "
-            "trained to find names, and check clean.personal.tagger"
-        )
-    return model.eval(), tokenizer
