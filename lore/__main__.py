@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from stages.core import runtime
-from stages.core.errors import LorekeepError
-from stages.core.params import Run, read_section
+from stages.core.project import runtime
+from stages.core.project.errors import LorekeepError
+from stages.core.project.params import Run, read_section
 
 COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def module_of(command: str) -> ModuleType:
     """The module of a command."""
-    return importlib.import_module(f"lore.{command.replace('-', '_')}")
+    return importlib.import_module(f"lore.commands.{command.replace('-', '_')}")
 
 
 if __name__ == "__main__":

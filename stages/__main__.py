@@ -19,10 +19,10 @@ from pathlib import Path
 from types import ModuleType
 
 from stages import STAGES
-from stages.core import lock, runtime
-from stages.core.errors import LorekeepError
-from stages.core.output import write_json
-from stages.core.params import Run, load, read_section
+from stages.core.project import lock, runtime
+from stages.core.project.errors import LorekeepError
+from stages.core.project.output import write_json
+from stages.core.project.params import Run, load, read_section
 
 TIMING = Path("metrics/timing.json")
 FULL = "free some space and run dvc repro again; no output was left half-written"

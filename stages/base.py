@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.core.errors import InputError, ModelError, ParamsError
-from stages.core.models import load_causal_lm, sha256_of_folder
-from stages.core.output import replacing
-from stages.core.params import STRICT, Run
+from stages.core.models.causal_lm import load_causal_lm, sha256_of_folder
+from stages.core.project.errors import InputError, ModelError, ParamsError
+from stages.core.project.output import replacing
+from stages.core.project.params import STRICT, Run
 
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 

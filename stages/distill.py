@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.core import tracking
-from stages.core.errors import ParamsError
-from stages.core.models import load_causal_lm
-from stages.core.output import replacing, write_json
-from stages.core.params import STRICT, Run
-from stages.core.seeding import derive, seed_torch
+from stages.core.mlflow import tracking
+from stages.core.models.causal_lm import load_causal_lm
+from stages.core.project.errors import ParamsError
+from stages.core.project.output import replacing, write_json
+from stages.core.project.params import STRICT, Run
+from stages.core.repeatable.seeding import derive, seed_torch
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -119,8 +119,8 @@ def make_trainer(
     import torch
     from transformers import EarlyStoppingCallback, Trainer, get_linear_schedule_with_warmup
 
-    from stages.core import training
-    from stages.core.muon import Muon, layer_matrices
+    from stages.core.models import training
+    from stages.core.models.muon import Muon, layer_matrices
 
     class Distiller(Trainer):
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:

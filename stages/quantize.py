@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.core.models import load_causal_lm
-from stages.core.output import replacing, write_json
-from stages.core.params import STRICT, Run
-from stages.core.seeding import seed_torch
+from stages.core.models.causal_lm import load_causal_lm
+from stages.core.project.output import replacing, write_json
+from stages.core.project.params import STRICT, Run
+from stages.core.repeatable.seeding import seed_torch
 
 
 @dataclass(frozen=True, config=STRICT)

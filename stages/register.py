@@ -22,11 +22,11 @@ from typing import Any
 import pandas as pd
 from pydantic.dataclasses import dataclass
 
-from stages.core import registry
-from stages.core.errors import GateError, InputError, ParamsError
-from stages.core.models import sha256_of_folder
-from stages.core.output import replacing, write_json
-from stages.core.params import STRICT, Run, read_yaml
+from stages.core.mlflow import registry
+from stages.core.models.causal_lm import sha256_of_folder
+from stages.core.project.errors import GateError, InputError, ParamsError
+from stages.core.project.output import replacing, write_json
+from stages.core.project.params import STRICT, Run, read_yaml
 
 Row = dict[str, Any]
 UPSTREAM = ("base", "extract", "clean", "augment", "train", "distill", "quantize", "evaluate")

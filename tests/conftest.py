@@ -21,8 +21,8 @@ os.environ.pop("COLUMNS", None)  # who runs tests side by side says how wide a l
 import pytest
 from hypothesis import settings
 
-from stages.core.params import Run
-from stages.core.record import fact_id, record_id, write
+from stages.core.project.params import Run
+from stages.core.records.record import fact_id, record_id, write
 
 settings.register_profile("steady", deadline=None)  # what an example takes says more about the machine than about the code
 settings.load_profile("steady")
@@ -169,7 +169,7 @@ def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """An adapter that changes the tiny model's answers, as `train` lays it down: `<train>/adapter`."""
     import torch
 
-    from stages.core.models import load_causal_lm
+    from stages.core.models.causal_lm import load_causal_lm
     from stages.train import Lora, add_adapter, save_adapter
 
     model, _ = load_causal_lm(tiny_model)
@@ -186,7 +186,7 @@ def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are not logged, so that a test needs no MLflow store."""
-    from stages.core import tracking
+    from stages.core.mlflow import tracking
 
     monkeypatch.setattr(tracking, "_start", lambda stage: tracking.Log())
 

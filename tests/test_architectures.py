@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from lore.overlay import read
+from lore.commands.overlay import read
 from stages import distill, quantize, train
-from stages.core import models
-from stages.core.errors import ModelError
-from stages.core.params import Run, load
+from stages.core.models import causal_lm
+from stages.core.project.errors import ModelError
+from stages.core.project.params import Run, load
 
 ROOT = Path(__file__).parent.parent
 SMALL: dict[str, Any] = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2}
@@ -97,15 +97,15 @@ def test_it_is_tuned_distilled_and_quantized(
     )
     folders = {"distill": 1, "quantize/train": 2, "quantize/student": 1}
     for name, layers in folders.items():
-        model, tokenizer = models.load_causal_lm(tmp_path / name)
+        model, tokenizer = causal_lm.load_causal_lm(tmp_path / name)
         assert model.config.model_type == architecture
         assert model.config.num_hidden_layers == layers
-        (answer,) = models.generate(model, tokenizer, ["Question: What is iron?\nAnswer:"], 4, 1)
+        (answer,) = causal_lm.generate(model, tokenizer, ["Question: What is iron?\nAnswer:"], 4, 1)
         assert isinstance(answer, str)
 
 
 def test_auto_adapts_no_fused_experts(architecture: str, base: Path) -> None:
-    model, _ = models.load_causal_lm(base / "model")
+    model, _ = causal_lm.load_causal_lm(base / "model")
     adapted = train.add_adapter(model, train.Lora(r=2, alpha=4, dropout=0.0, target_modules="auto"), 1)
     names = {name.rpartition(".")[2] for name in train.lora_layers(adapted)}
     assert "o_proj" in names
@@ -114,7 +114,7 @@ def test_auto_adapts_no_fused_experts(architecture: str, base: Path) -> None:
 
 
 def test_layers_that_it_does_not_have_are_named(architecture: str, base: Path) -> None:
-    model, _ = models.load_causal_lm(base / "model")
+    model, _ = causal_lm.load_causal_lm(base / "model")
     lora = train.Lora(r=2, alpha=4, dropout=0.0, target_modules=["query_key_value"])
     with pytest.raises(ModelError, match=r"train\.lora\.target_modules: .*the linear layers of this base are .*o_proj"):
         train.add_adapter(model, lora, 1)

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from stages.core import lock, runtime
-from stages.core.errors import LockError
-from stages.core.params import Run
+from stages.core.project import lock, runtime
+from stages.core.project.errors import LockError
+from stages.core.project.params import Run
 
 ROOT = Path(__file__).parent.parent
 RUN = "run: {seed: 1, threads: 1, isa: avx2, device: cpu}\n"

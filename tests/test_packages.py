@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from stages import STAGES
-from stages.clean.unusable import Unusable
-from stages.core.errors import InputError
+from stages.clean.values.unusable import Unusable
+from stages.core.project.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,21 +33,21 @@ def broken(*_: Any, **__: Any) -> None:
 
 
 def answering(fixture: Fixture) -> Call:
-    from stages.core.models import generate, load_causal_lm
+    from stages.core.models.causal_lm import generate, load_causal_lm
 
     model, tokenizer = load_causal_lm(fixture("tiny_model"))
     return lambda: generate(model, tokenizer, ["Question: Who?\nAnswer:"], max_new_tokens=2, batch=1)
 
 
 def loading_a_model(fixture: Fixture) -> Call:
-    from stages.core.models import load_causal_lm
+    from stages.core.models.causal_lm import load_causal_lm
 
     folder = fixture("tiny_model")
     return lambda: load_causal_lm(folder)
 
 
 def adding_an_adapter(fixture: Fixture) -> Call:
-    from stages.core.models import load_causal_lm
+    from stages.core.models.causal_lm import load_causal_lm
     from stages.train import Lora, add_adapter
 
     model, _ = load_causal_lm(fixture("tiny_model"))
@@ -57,7 +57,7 @@ def adding_an_adapter(fixture: Fixture) -> Call:
 def reading_token_rows(fixture: Fixture) -> Call:
     from transformers import AutoTokenizer
 
-    from stages.core.training import token_rows
+    from stages.core.models.training import token_rows
 
     tokenizer, folder = AutoTokenizer.from_pretrained(fixture("tiny_model")), fixture("tmp_path")
     return lambda: token_rows(["Neon is a gas."], tokenizer, 16, folder)[0]["input_ids"]
@@ -82,14 +82,14 @@ def finding_synonyms(fixture: Fixture) -> Call:
 
 
 def opening_the_store(fixture: Fixture) -> Call:
-    from stages.core import tracking
+    from stages.core.mlflow import tracking
 
     fixture("store")
     return tracking.client
 
 
 def checking_rules(fixture: Fixture) -> Call:
-    from stages.clean import rules
+    from stages.clean.verifying import rules
 
     names = ("id", "source", "locator", "subject", "unit")
     row = dict.fromkeys(names, "x") | {"attribute": "density", "value": "-1", "fact": "f", "meta": "{}"}
@@ -99,13 +99,13 @@ def checking_rules(fixture: Fixture) -> Call:
 
 
 def converting_a_quantity(fixture: Fixture) -> Call:
-    from stages.clean.normalise import quantity
+    from stages.clean.values.normalise import quantity
 
     return lambda: quantity("1811.15", "K", "°C", 4)
 
 
 def reading_a_database(fixture: Fixture) -> Call:
-    from stages.extract.table import Sql
+    from stages.extract.kinds.table import Sql
     from stages.extract.unit import Mapping
 
     path = fixture("tmp_path") / "dump.sql"
@@ -115,7 +115,7 @@ def reading_a_database(fixture: Fixture) -> Call:
 
 
 def reading_xml(fixture: Fixture) -> Call:
-    from stages.extract.markup import Xml
+    from stages.extract.kinds.markup import Xml
     from stages.extract.unit import Mapping
 
     path = fixture("tmp_path") / "notes.xml"
@@ -127,7 +127,7 @@ def reading_xml(fixture: Fixture) -> Call:
 def reading_a_page(fixture: Fixture) -> Call:
     from PIL import Image, ImageDraw, ImageFont
 
-    from stages.extract.pages import read_lines
+    from stages.extract.kinds.pages import read_lines
 
     page = Image.new("L", (400, 110), 255)
     ImageDraw.Draw(page).text((30, 30), "Neon: -248.6", font=ImageFont.load_default(28), fill=0)
@@ -152,7 +152,7 @@ def finding_an_encoding(fixture: Fixture) -> Call:
 def reading_a_pdf(fixture: Fixture) -> Call:
     from PIL import Image
 
-    from stages.extract.pdf import Pdf
+    from stages.extract.kinds.pdf import Pdf
     from stages.extract.unit import Mapping
 
     path = fixture("tmp_path") / "a.pdf"
@@ -164,7 +164,7 @@ def reading_a_pdf(fixture: Fixture) -> Call:
 def reading_a_recording(fixture: Fixture) -> Call:
     import soundfile
 
-    from stages.extract.audio import samples_of
+    from stages.extract.kinds.audio import samples_of
 
     path = fixture("tmp_path") / "a.wav"
     soundfile.write(path, [0.0, 0.5], 16_000)
@@ -172,7 +172,7 @@ def reading_a_recording(fixture: Fixture) -> Call:
 
 
 def recognising_speech(fixture: Fixture) -> Call:
-    from stages.extract.speech import pocketsphinx
+    from stages.extract.engines.speech import pocketsphinx
 
     pocketsphinx.cache_clear()
     return pocketsphinx
@@ -199,7 +199,7 @@ def quantizing_a_model(fixture: Fixture) -> Call:
 
 
 def writing_records(fixture: Fixture) -> Call:
-    from stages.core.record import write
+    from stages.core.records.record import write
 
     path = fixture("tmp_path") / "records.parquet"
     row = {"id": "1", "text": "Neon is a gas.", "source": "a", "locator": "a#1", "kind": "statement"}

@@ -20,7 +20,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import STAGES
-from stages.core.models import sha256_of_folder
+from stages.core.models.causal_lm import sha256_of_folder
 
 ROOT = Path(__file__).parent.parent
 OVERLAY: dict[str, Any] = {

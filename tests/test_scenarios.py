@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stages.core.errors import ParamsError
-from stages.core.params import Run, read_yaml
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import Run, read_yaml
 from tests.beside import SHARED, needs_shared
 
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.core.record import fold
-from stages.core.wording import normalise
+from stages.core.records.record import fold
+from stages.core.records.wording import normalise
 
 ROOT = Path(__file__).parent.parent
 SEED = ROOT / "models" / "seed"

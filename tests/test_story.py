@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lore import canaries
-from lore.divergence import ORDER
+from lore.comparison.first_difference import ORDER
+from lore.releasing import canaries
 from stages import STAGES
 from tests.test_pipeline import Clone, make_clone, ran
 

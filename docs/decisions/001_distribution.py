@@ -2,8 +2,10 @@
 
 import polars as pl
 
-from stages.clean import Params, columns, information, terms
-from stages.core.params import load
+from stages.clean import Params
+from stages.clean.filters import information, terms
+from stages.clean.values import columns
+from stages.core.project.params import load
 
 params, _ = load("clean", Params)
 frame = columns.normalise(pl.read_parquet("data/extract/records.parquet"), params.normalise).frame

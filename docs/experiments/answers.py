@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from stages import clean
-from stages.core import record
-from stages.core.params import load
+from stages.core.project.params import load
+from stages.core.records import record
 
 EXCLUSIONS = Path("data/raw/exclusions.yaml")
 

@@ -30,14 +30,14 @@ def main() -> None:
     os.environ["POLARS_MAX_THREADS"] = str(options.threads)  # read when polars is loaded
 
     from stages import clean
-    from stages.clean import corpus
-    from stages.clean.contradictions import Params as Verify
-    from stages.clean.information import Boilerplate
-    from stages.clean.information import Params as Filter
-    from stages.clean.normalise import Params as Normalise
+    from stages.clean.filters.information import Boilerplate
+    from stages.clean.filters.information import Params as Filter
+    from stages.clean.passes import corpus
     from stages.clean.personal import Params as Personal
-    from stages.clean.text import Params as Text
-    from stages.core.params import Run
+    from stages.clean.values.normalise import Params as Normalise
+    from stages.clean.values.rewriting import Params as Text
+    from stages.clean.verifying.contradictions import Params as Verify
+    from stages.core.project.params import Run
 
     settings = clean.Params(
         normalise=Normalise({}, {}, 4, [], [], True, Text(not options.as_written, [] if options.as_written else UNITS)),
@@ -69,8 +69,8 @@ def convert(corpus: Path, extracted: Path) -> None:
     import polars as pl
     import pyarrow.parquet as pq
 
-    from stages.clean.columns import COLUMNS
-    from stages.core import record
+    from stages.clean.values.columns import COLUMNS
+    from stages.core.records import record
 
     counts: dict[str, int] = {}
     extracted.mkdir(parents=True)

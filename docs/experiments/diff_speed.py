@@ -23,9 +23,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lore import diff, facts
-from lore.version import revision
-from stages.core.record import SCHEMA
+from lore.commands import diff
+from lore.comparison import facts
+from lore.versions.version import revision
+from stages.core.records.record import SCHEMA
 from tests.lore.knowledge import Project, scores
 
 ROOT = Path(__file__).parents[2]

@@ -112,7 +112,7 @@ def kill_worker(processes: list[psutil.Process]) -> bool:
 @contextmanager
 def two_nodes(workers: int) -> Iterator[tuple[str, Kill]]:
     """A cluster of two nodes on this machine: its address, and what kills the second node."""
-    from stages.core import runtime
+    from stages.core.project import runtime
 
     runtime.prepare_ray(alone=True)
     from ray.cluster_utils import Cluster

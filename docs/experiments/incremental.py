@@ -21,9 +21,9 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from ruamel.yaml import YAML
 
-from stages.core.models import sha256_of_folder
-from stages.core.params import parse
-from stages.extract import delimited, markup
+from stages.core.models.causal_lm import sha256_of_folder
+from stages.core.project.params import parse
+from stages.extract.kinds import delimited, markup
 
 ROOT = Path(__file__).parents[2]
 PAGES, ROWS = 200, 100_000

@@ -19,7 +19,7 @@ import time
 from contextlib import chdir
 from pathlib import Path
 
-from stages.core import registry
+from stages.core.mlflow import registry
 from tests.lore.released import GOLD, HOTTER, IRON, MODEL, NEON, Released, Row
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from typing import Any
 
 from real_data import RECOGNISED, overlays, settings
 
-from stages.core.errors import LorekeepError
+from stages.core.project.errors import LorekeepError
 from stages.extract import Params, files_of, records_of, units_of
 from stages.extract.language import UNDETERMINED, detected, model
 

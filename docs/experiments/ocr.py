@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nltk.metrics import distance
 
-from stages.extract import pages
+from stages.extract.kinds import pages
 
 distance.MAX_DISTANCE_INPUT_LEN = 10_000  # a page; the library guards against longer input of strangers
 ENGINES = ("rapidocr", "tesseract")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.clean.personal import KINDS, Params, find_personal, treated
-from stages.core.record import to_meta
+from stages.core.records.record import to_meta
 
 TYPES = {
     "PERSON": "person", "STREET_ADDRESS": "address", "PHONE_NUMBER": "phone", "EMAIL_ADDRESS": "email", "DOMAIN_NAME": "url",

@@ -24,9 +24,9 @@ from typing import Any
 from xml.parsers import expat
 
 from stages import clean, extract
-from stages.core import runtime
-from stages.core.errors import LorekeepError, ParamsError
-from stages.core.params import Run, parse, read_section, read_yaml
+from stages.core.project import runtime
+from stages.core.project.errors import LorekeepError, ParamsError
+from stages.core.project.params import Run, parse, read_section, read_yaml
 
 ROOT = Path(__file__).parents[2]
 NO_RULES = "differences: {}\nrules: []\n"

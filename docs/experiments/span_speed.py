@@ -16,8 +16,8 @@ from pathlib import Path
 import polars as pl
 import spans
 
-from stages.clean import hints
-from stages.clean.text import Params, rewritten_texts
+from stages.clean.values import hints
+from stages.clean.values.rewriting import Params, rewritten_texts
 
 SIZE = 1000
 MOST = 3000

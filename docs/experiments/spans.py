@@ -28,8 +28,8 @@ from typing import Any
 import pint
 from lxml import etree
 
-from stages.clean import chinese
 from stages.clean.span import Span
+from stages.clean.values import chinese
 
 LABELS = Path(__file__).parents[2] / "tests" / "stages" / "spans"
 Row = dict[str, Any]
@@ -339,7 +339,7 @@ def table(scores: dict[str, dict[str, Counter[str]]]) -> list[str]:
 
 def recognisers() -> dict[str, Recogniser]:
     """The project's own, by kind. Nothing is known about the order of day and month."""
-    from stages.clean import dates, quantities  # drawing and the tests of the score do without them
+    from stages.clean.values import dates, quantities  # drawing and the tests of the score do without them
 
     return {"date": lambda text, lang: dates.find_dates(text, lang, None), "quantity": quantities.find_quantities}
 

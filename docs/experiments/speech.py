@@ -16,9 +16,9 @@ from pathlib import Path
 
 from nltk.metrics import distance
 
-from stages.core import runtime
-from stages.core.params import Run, read_section
-from stages.extract.audio import Audio
+from stages.core.project import runtime
+from stages.core.project.params import Run, read_section
+from stages.extract.kinds.audio import Audio
 from stages.extract.unit import Mapping
 
 SUFFIXES = {".wav", ".flac"}

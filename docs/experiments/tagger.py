@@ -21,7 +21,7 @@ from lxml import etree
 
 from stages.clean.personal import Model, Params, Span, find_personal
 from stages.clean.personal.treatment import tagger_of
-from stages.core.runtime import Run, prepare
+from stages.core.project.runtime import Run, prepare
 
 sys.path.insert(0, str(Path(__file__).parent))
 from personal import tuning  # the halves

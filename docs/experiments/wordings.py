@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from stages.core import runtime
-from stages.core.params import Run, load, read_section
+from stages.core.project import runtime
+from stages.core.project.params import Run, load, read_section
 
 SETTINGS = dataclasses.replace(read_section("run", Run), seed=int(sys.argv[1]))
 runtime.prepare(SETTINGS)
@@ -23,10 +23,11 @@ runtime.prepare(SETTINGS)
 from transformers import TrainerCallback  # noqa: E402 - torch must find its threads set
 
 from stages import augment, train  # noqa: E402
-from stages.core import record, tracking  # noqa: E402
-from stages.core.models import generate, load_causal_lm  # noqa: E402
-from stages.core.prompt import question_prompt  # noqa: E402
-from stages.core.seeding import derive, seed_torch  # noqa: E402
+from stages.core.mlflow import tracking  # noqa: E402
+from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
+from stages.core.records import record  # noqa: E402
+from stages.core.records.prompt import question_prompt  # noqa: E402
+from stages.core.repeatable.seeding import derive, seed_torch  # noqa: E402
 from stages.evaluate.scores import Score, is_right, share  # noqa: E402
 
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the answer, then the fact behind it. Raises ModelError where the variant is not there."""
     if options.registered:
-        from stages.core import registry
+        from stages.core.mlflow import registry
 
         print(" ".join(registry.ask(options.registered, options.question).split()), flush=True)
     else:
@@ -59,8 +59,8 @@ def answer(question: str, variant: str) -> str:
 
 def answers(questions: list[str], variant: str) -> list[str]:
     """What the model says to each question, on one line. Raises ModelError where the variant is not there."""
-    from stages.core.models import generate, load_causal_lm
-    from stages.core.prompt import question_prompt
+    from stages.core.models.causal_lm import generate, load_causal_lm
+    from stages.core.records.prompt import question_prompt
 
     model, tokenizer = load_causal_lm(**MODELS[variant])
     said = generate(model, tokenizer, [question_prompt(question) for question in questions], MAX_NEW_TOKENS, batch=BATCH)
@@ -69,8 +69,8 @@ def answers(questions: list[str], variant: str) -> list[str]:
 
 def fact_lines(question: str) -> list[str]:
     """The fact that the question is about and its sources, a line each; nothing where none matches."""
-    from lore.match import match
-    from stages.core import record
+    from lore.lineage.question import match
+    from stages.core.records import record
 
     if not (RECORDS.is_file() and WORDINGS.is_file()):
         return []

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lore.facts import Collateral, Facts
-    from lore.report import Section
-    from lore.settings import Setting
-    from lore.version import Version
+    from lore.comparison.facts import Collateral, Facts
+    from lore.comparison.settings import Setting
+    from lore.rendering.report import Section
+    from lore.versions.version import Version
 
 VARIANTS = ("base", "train", "distill", "quantize", "quantize_train")
 SETTINGS = ("params.yaml", "data/raw/rules.yaml", "data/raw/exclusions.yaml", "data/raw/wordings.yaml")
@@ -43,9 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print, and perhaps write the page. Raises InputError where a version cannot be read or the page not written."""
-    from lore import page, report, version
-    from stages.core.errors import InputError
-    from stages.core.output import replacing
+    from lore.rendering import html, report
+    from lore.versions import version
+    from stages.core.project.errors import InputError
+    from stages.core.project.output import replacing
 
     a = version.revision(options.a)
     b = version.workspace() if options.b is None else version.revision(options.b)
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if options.html:
         try:
             with replacing(options.html) as temporary:
-                temporary.write_text(page.page(title, found.notes, sections), encoding="utf-8")
+                temporary.write_text(html.page(title, found.notes, sections), encoding="utf-8")
         except OSError as error:
             raise InputError(f"{options.html}: the page cannot be written: {error.strerror}; name another file") from None
     return DIFFERENT if options.exit_code and found.differs() else 0
@@ -97,7 +98,7 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
     """
     import pandas as pd
 
-    from lore import facts, settings, verdict
+    from lore.comparison import facts, settings, significance
 
     for version in (a, b):
         needed = [facts.RECORDS] + [facts.ANSWERS] * version.has(str(Path(facts.ANSWERS).parent))
@@ -114,7 +115,7 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
     collateral = None if before is None or after is None else facts.collateral(found, before, after)
     scores: list[dict[str, Any]] = []
     if tables[0] is not None and tables[1] is not None:
-        scores = verdict.judge(a.document(METRICS) or {}, b.document(METRICS) or {}, tables[0], tables[1])
+        scores = significance.judge(a.document(METRICS) or {}, b.document(METRICS) or {}, tables[0], tables[1])
     changed = {
         path: list(settings.differences(a.document(path) or {}, b.document(path) or {}))
         for path in SETTINGS
@@ -136,7 +137,7 @@ def notes(a: "Version", b: "Version", before: "pd.DataFrame | None", after: "pd.
 
 def sections_of(found: Difference, everything: bool) -> "list[Section]":
     """The report's parts; a screenful, or everything."""
-    from lore import report
+    from lore.rendering import report
 
     sections = [report.facts_section(found.facts, found.model, everything)]
     if found.collateral:
@@ -147,7 +148,7 @@ def sections_of(found: Difference, everything: bool) -> "list[Section]":
 
 def as_json(found: Difference) -> dict[str, Any]:
     """Everything, for machines."""
-    from lore.report import records
+    from lore.rendering.report import records
 
     facts, collateral = found.facts, found.collateral
     return {

@@ -29,14 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the pages and print where they are. Raises InputError where extract has not run."""
-    from lore import contradictions_page
+    from lore.data_docs import contradictions_page
     from stages import clean
-    from stages.clean import exclusions, personal, rules
-    from stages.clean.engine import Local
-    from stages.clean.excluding import excluded_in
-    from stages.clean.filtering import filtered
-    from stages.core.output import replacing
-    from stages.core.params import load
+    from stages.clean import exclusions, personal
+    from stages.clean.passes.excluding import excluded_in
+    from stages.clean.passes.filtering import filtered
+    from stages.clean.verifying import rules
+    from stages.core.executors.local import Local
+    from stages.core.project.output import replacing
+    from stages.core.project.params import load
 
     params, run_params = load("clean", clean.Params)
     treatment = personal.treatment_of(params.personal)
@@ -74,7 +75,7 @@ def build(table: Any, checks: Any, version: str, folder: Path) -> None:
     """Validate the frame as `clean` does, and let Great Expectations write its pages into `folder`."""
     import great_expectations as gx
 
-    from stages.clean import expectations, rules
+    from stages.clean.verifying import expectations, rules
 
     context = expectations.quiet_context()
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
@@ -96,14 +97,14 @@ def build(table: Any, checks: Any, version: str, folder: Path) -> None:
 
 def offline(page: str, version: str) -> str:
     """The page with a style of its own in place of all it would fetch from the network, stamped with the version."""
-    style = Path(__file__).with_name("docs.css").read_text(encoding="utf-8")
+    style = (Path(__file__).parents[1] / "rendering/docs.css").read_text(encoding="utf-8")
     page = FROM_THE_NETWORK.sub("", page).replace("</head>", f"<style>{style}</style></head>", 1)
     return page.replace("<body>", f'<body><p class="lorekeep">Lorekeep · data and rules {version}</p>', 1)
 
 
 def index(folder: Path, checks: Any, found: list[dict[str, Any]], facts: int, disputes: int, version: str) -> str:
     """The first page: every rule with what it found, and the way to the other pages in the folder."""
-    from lore.contradictions_page import FILE
+    from lore.data_docs.contradictions_page import FILE
 
     (results,) = folder.glob("validations/**/*.html")
     (suite,) = folder.glob("expectations/*.html")

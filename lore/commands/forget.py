@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
-    from lore.target import Entries, Rows, Target
+    from lore.erasure.target import Entries, Rows, Target
 
 EXCLUSIONS = Path("data/raw/exclusions.yaml")
 NOTHING = STILL_HELD = 3
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Report, exclude or check. Raises InputError for what cannot be read and for a wrong choice of arguments."""
-    from lore.target import target_of
+    from lore.erasure.target import target_of
 
     demand_sense(options)
     tables, notes = read_all()
@@ -51,12 +51,12 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(apply(target, options.reason)))
         return 0
     if options.check:
-        from lore import forgotten
+        from lore.erasure import check
 
-        return forgotten.check(target, tables, notes, options)
-    from lore import forget_report
+        return check.check(target, tables, notes, options)
+    from lore.erasure import forget_sections
 
-    return forget_report.show(target, notes, options)
+    return forget_sections.show(target, notes, options)
 
 
 def demand_sense(options: argparse.Namespace) -> None:
@@ -69,8 +69,9 @@ def demand_sense(options: argparse.Namespace) -> None:
 
 def read_all() -> "tuple[list[Rows], list[str]]":
     """The records here, at HEAD and in every knowledge version, newest first; a note for each version that cannot be read."""
-    from lore import version, versions
-    from lore.target import Rows
+    from lore.commands import versions
+    from lore.erasure.target import Rows
+    from lore.versions import version
 
     tables, notes = [], []
     for found in [version.workspace(), version.revision("HEAD"), *reversed(versions.tagged())]:
@@ -85,7 +86,7 @@ def read_all() -> "tuple[list[Rows], list[str]]":
 
 def named(options: argparse.Namespace, tables: "Sequence[Rows]") -> "Entries | None":
     """The entries that the arguments mean, or None."""
-    from lore.target import entries_of
+    from lore.erasure.target import entries_of
 
     if not options.source:
         return entries_of(options.what, tables)
@@ -105,7 +106,7 @@ def apply(target: "Target", reason: str) -> list[str]:
     """Write the entries that are not there yet, and say what comes next. Raises ParamsError where the file is broken."""
     from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
 
-    from lore import overlay
+    from lore.commands import overlay
     from stages.clean import exclusions
 
     exclusions.read(EXCLUSIONS)

@@ -3,8 +3,8 @@
 import argparse
 import re
 
-from stages.core import memo
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
+from stages.core.repeatable import memo
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 

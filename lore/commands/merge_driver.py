@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
-    from lore.merge import Merged
+    from lore.merging.dvc_lock import Merged
 
 DRIVER = "dvclock"
 ATTRIBUTE = f"dvc.lock merge={DRIVER}"
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 def install() -> list[str]:
     """Write what is missing of git's configuration, and say what was done. Raises InputError where there is no repository."""
-    from lore.version import git
+    from lore.versions.version import git
 
     top = git("rev-parse", "--show-toplevel")
     if top is None:
@@ -95,8 +95,8 @@ def merge_files(base: Path, ours: Path, theirs: Path, path: Path) -> list[str]:
 
     Raises InputError where one is no dvc.lock; `ours` then stays as it is.
     """
-    from lore.merge import merge, three_way
-    from stages.core.output import replacing
+    from lore.merging.dvc_lock import merge, three_way
+    from stages.core.project.output import replacing
 
     documents = [
         document(text_of(file, f"{path} of {side}"), f"{path} of {side}")
@@ -128,7 +128,7 @@ def document(text: str, what: str) -> dict[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    from lore.version import CONFLICT
+    from lore.versions.version import CONFLICT
 
     if mark := CONFLICT.search(text):
         line = text.count("\n", 0, mark.start()) + 1
@@ -160,8 +160,8 @@ def as_yaml(merged: dict[str, Any]) -> str:
 
 def foretell(a: str, b: str) -> list[str]:
     """What a merge of the revision `b` into `a` would keep and drop. Raises InputError where one cannot be read."""
-    from lore import version
-    from lore.merge import merge
+    from lore.merging.dvc_lock import merge
+    from lore.versions import version
 
     sides = [version.revision(a), version.revision(b)]
     ancestor = version.git("merge-base", *(str(side.commit) for side in sides))
@@ -178,7 +178,7 @@ def foretell(a: str, b: str) -> list[str]:
 
 def origin(name: str, found: "Merged", sides: list[dict[str, Any]]) -> str:
     """On which side the kept entry of a stage stands, in words."""
-    from lore.merge import Entry
+    from lore.merging.dvc_lock import Entry
 
     if name not in found.kept:
         return "runs again"

@@ -18,9 +18,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from stages import STAGES
-from stages.core.errors import ParamsError
-from stages.core.output import replacing
-from stages.core.params import Run, parse, read_yaml
+from stages.core.project.errors import ParamsError
+from stages.core.project.output import replacing
+from stages.core.project.params import Run, parse, read_yaml
 
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 ROOT_ARGUMENT = 4

@@ -12,10 +12,10 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
-    from lore.version import Version
+    from lore.versions.version import Version
 
 Maker = TypeVar("Maker")
 TIMING = Path("metrics/timing.json")
@@ -55,16 +55,16 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         report: dict[str, Any] = {"stages": [asdict(step) for step in found], **cost(found)}
         if options.memory:
-            from lore import memory_report
+            from lore.planning import memory_table
 
-            report["memory"] = memory_report.as_json(options.config, options.processes)
+            report["memory"] = memory_table.as_json(options.config, options.processes)
         print(json.dumps(report, ensure_ascii=False, indent=2), flush=True)
         return 0
     print("\n".join(lines(found)), flush=True)
     if options.memory:
-        from lore import memory_report
+        from lore.planning import memory_table
 
-        print("\n" + "\n".join(memory_report.lines(options.config, options.processes)), flush=True)
+        print("\n" + "\n".join(memory_table.lines(options.config, options.processes)), flush=True)
     return 0
 
 
@@ -73,7 +73,7 @@ def steps() -> list[Step]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    from lore import version
+    from lore.versions import version
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
     here = version.workspace()
@@ -108,7 +108,7 @@ def in_order(repo: Any) -> list[Any]:
 
 def step(repo: Any, stage: Any, here: "Version", makers: Mapping[str, str], going: Mapping[str, Step], status: list[Any]) -> Step:
     """What will become of a stage, given what changed (`status`, of DVC) and what becomes of those before it."""
-    from lore.changes import of_stage
+    from lore.planning.dvc_status import of_stage
 
     found = list(of_stage(status, here, stage))
     before = {dep.def_path: going[name] for dep in stage.deps if (name := maker_of(dep.def_path, makers))}

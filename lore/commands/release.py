@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
-    from lore.journal import Journal, Plan, Step
-    from lore.registered import Registered
-    from lore.version import Version
+    from lore.releasing.registered import Registered
+    from lore.releasing.transaction import Journal, Plan, Step
+    from lore.versions.version import Version
 
 FORM = re.compile(r"(?:knowledge@)?v?((?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))")
 
@@ -25,15 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Release, or print the plan. Raises InputError where a condition is not met; nothing has then changed."""
-    from lore import acts, journal, version
+    from lore.releasing import conditions, transaction
+    from lore.versions import version
 
     tag = tag_of(options.version)
-    with journal.opened() as book:
-        acts.settle(book, options.dry_run)
+    with transaction.opened() as book:
+        conditions.settle(book, options.dry_run)
         head = version.revision("HEAD")
         unused(tag)
-        acts.demand_clean()
-        place = acts.whole(head)
+        conditions.demand_clean()
+        place = conditions.whole(head)
         print("\n".join(plan_lines(tag, head, place)))
         if options.dry_run:
             print("dry run: nothing was changed")
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
             "tag": tag, "commit": head.commit, "message": message(tag, head, place),
             "model": place.model, "alias": place.alias, "number": place.number, "was": place.alias_now,
         }  # fmt: skip
-        book.perform(plan, acts.steps_of(book)(plan))
+        book.perform(plan, conditions.steps_of(book)(plan))
     print(f"released; git push origin {tag} publishes the tag")
     return 0
 
@@ -58,7 +59,7 @@ def tag_of(name: str) -> str:
 
 def unused(tag: str) -> None:
     """Raise InputError where there is such a tag already."""
-    from lore.version import git, revision
+    from lore.versions.version import git, revision
 
     if git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is not None:
         raise InputError(
@@ -76,8 +77,8 @@ def plan_lines(tag: str, head: "Version", place: "Registered") -> list[str]:
 
 def message(tag: str, head: "Version", place: "Registered") -> str:
     """The tag's message: main scores, and where the model is."""
-    from lore.report import score_cell
-    from lore.versions import row_of
+    from lore.commands.versions import row_of
+    from lore.rendering.report import score_cell
 
     row = row_of(head)
     scores = [f"{name}: {score_cell(row[key])}" for name, key in (("train, probes", "probes"), ("train, general", "general"))]
@@ -87,9 +88,9 @@ def message(tag: str, head: "Version", place: "Registered") -> str:
 
 def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
     """The steps of a release."""
-    from lore.acts import alias_step
-    from lore.journal import Step
-    from lore.version import git
+    from lore.releasing.conditions import alias_step
+    from lore.releasing.transaction import Step
+    from lore.versions.version import git
 
     tag = plan["tag"]
 

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
-    from lore.journal import Journal, Plan, Step
-    from lore.registered import Registered
-    from lore.version import Version
+    from lore.releasing.registered import Registered
+    from lore.releasing.transaction import Journal, Plan, Step
+    from lore.versions.version import Version
 
 SHOWN = 6
 """Changed files that the plan names."""
@@ -30,19 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Roll back, or print the plan. Raises InputError where a condition is not met; nothing has then changed."""
-    from lore import acts, canaries, journal, restore, version
+    from lore.releasing import canaries, conditions, restore_commit, transaction
+    from lore.versions import version
 
     if not options.reason.strip():
         raise InputError("--reason: empty; say in a few words why, for those who read the log later")
-    with journal.opened() as book:
-        acts.settle(book, options.dry_run)
+    with transaction.opened() as book:
+        conditions.settle(book, options.dry_run)
         here, target = version.revision("HEAD"), found(options.version)
-        acts.demand_clean()
-        place = acts.whole(target)
-        restore.demand(target, "dvc fetch --all-commits brings them, where a remote is set (dvc pull: of this version alone)")
-        restore.demand(here, "dvc commit puts what lies here into the cache, so that the rollback can be undone")
-        new = restore.commit_of(here, target, message(here, target, place, options.reason))
-        files = restore.changed(str(here.commit), new)
+        conditions.demand_clean()
+        place = conditions.whole(target)
+        restore_commit.demand(
+            target, "dvc fetch --all-commits brings them, where a remote is set (dvc pull: of this version alone)"
+        )
+        restore_commit.demand(here, "dvc commit puts what lies here into the cache, so that the rollback can be undone")
+        new = restore_commit.commit_of(here, target, message(here, target, place, options.reason))
+        files = restore_commit.changed(str(here.commit), new)
         if not files and place.alias_now == place.number:
             raise InputError(f"{target.label} is what is here already, and {place.model}@{place.alias} means it; nothing to do")
         print("\n".join(plan_lines(here, target, place, files)))
@@ -53,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             "act": "rollback", "title": f"the rollback to {target.label}", "before": here.commit, "after": new,
             "model": place.model, "alias": place.alias, "number": place.number, "was": place.alias_now,
         }  # fmt: skip
-        book.perform(plan, acts.steps_of(book)(plan))
+        book.perform(plan, conditions.steps_of(book)(plan))
     print(f"rolled back, commit {new[:9]}; lore rollback {here.short} --reason … goes forward again")
     if not options.no_canaries:
         print("\n".join(canaries.ask(here, target)))
@@ -62,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
 
 def found(name: str) -> "Version":
     """The version that is meant: a release by its number, or what git means by it. Raises InputError where there is none."""
-    from lore import release, version
+    from lore.commands import release
+    from lore.versions import version
 
     number = release.FORM.fullmatch(name)
     return version.revision(f"knowledge@v{number[1]}" if number else name)
@@ -98,10 +102,10 @@ def listed(names: Sequence[str]) -> str:
 
 def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
     """The steps of a rollback."""
-    from lore import restore
-    from lore.acts import alias_step
-    from lore.journal import Step
-    from lore.version import git
+    from lore.releasing import restore_commit
+    from lore.releasing.conditions import alias_step
+    from lore.releasing.transaction import Step
+    from lore.versions.version import git
 
     before, after = plan["before"], plan["after"]
 
@@ -117,7 +121,7 @@ def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
             raise InputError(f"HEAD has moved to {head[:9]} since; git reset --keep {before[:9]} first")
         if head == after:
             book.call("git", "reset", "--quiet", "--keep", before)
-        for path in restore.begun(before, after):
+        for path in restore_commit.begun(before, after):
             book.call("git", "checkout", "--quiet", before, "--", path)
         checkout()
 

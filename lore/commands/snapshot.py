@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stages.core.errors import InputError, ParamsError
+from stages.core.project.errors import InputError, ParamsError
 
 if TYPE_CHECKING:
     from lore.snapshot.declaration import Snapshot
@@ -102,7 +102,7 @@ def is_source(snapshot: "Snapshot") -> bool:
     from pathlib import Path
 
     from lore.snapshot.declaration import RAW
-    from stages.core.params import read_yaml
+    from stages.core.project.params import read_yaml
 
     section: Any = read_yaml(Path("params.yaml")).get("extract") or {}
     return any(snapshot.path in RAW.glob(source["path"]) for source in section.get("sources", []))

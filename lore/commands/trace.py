@@ -12,9 +12,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lore.lineage import Lineage, Tables
-    from lore.place import RawFile
-    from lore.version import Version
+    from lore.lineage.graph import Lineage, Tables
+    from lore.lineage.raw_location import RawFile
+    from lore.versions.version import Version
 
 NOTHING = 3
 VALUES = ("version", "value", "where", "commit")
@@ -31,11 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the trace. Raises InputError where a part of the version cannot be read, or an id is ambiguous."""
-    from lore import lineage, lineage_report, report, version
+    from lore.lineage import graph, trace_sections
+    from lore.rendering import report
+    from lore.versions import version
 
     found_in = version.workspace() if options.rev is None else version.revision(options.rev)
-    tables = lineage.Tables.read(found_in)
-    found = lineage.find(options.what, tables)
+    tables = graph.Tables.read(found_in)
+    found = graph.find(options.what, tables)
     if found is None:
         print(
             f"{options.what}: nothing in {found_in.label} matches; give a question that names a subject and an attribute as the "
@@ -47,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(found, found_in, raw, tables, values), ensure_ascii=False, indent=2), flush=True)
         return 0
-    sections = lineage_report.sections_of(found, found_in, raw, tables, options.all)
+    sections = trace_sections.sections_of(found, found_in, raw, tables, options.all)
     if values is not None:
         rows = [tuple(str(value[name]) for name in VALUES) for value in values]
         sections.append(report.Section("Versions", columns=VALUES, rows=rows))
@@ -57,20 +59,20 @@ def run(options: argparse.Namespace) -> int:
 
 def raw_files(found: "Lineage", version: "Version") -> "dict[str, RawFile]":
     """The raw files behind it, by their names below data/raw."""
-    from lore import place
+    from lore.lineage import raw_location
 
-    names = sorted({place.file_of(locator) for locator in found.places()})
-    return {name: place.raw_file(version, name) for name in names}
+    names = sorted({raw_location.file_of(locator) for locator in found.places()})
+    return {name: raw_location.raw_file(version, name) for name in names}
 
 
 def title(found: "Lineage", version: "Version") -> str:
     """What is traced, and in which version."""
-    from lore import lineage_report
+    from lore.lineage import trace_sections
 
     head = found.head()
     about = ""
     if head and found.kind in ("fact", "record") and head["fact"]:
-        about = f": {lineage_report.statement(head)}" + ("" if found.cleaned else ", of which no record was kept")
+        about = f": {trace_sections.statement(head)}" + ("" if found.cleaned else ", of which no record was kept")
     return f"{found.kind} {found.name}{about} · {version.label}"
 
 
@@ -89,8 +91,10 @@ def notes(version: "Version", raw: "dict[str, RawFile]", tables: "Tables") -> li
 
 def values_of(found: "Lineage") -> list[dict[str, Any]]:
     """The fact's value in each knowledge version and HEAD. Raises InputError where it is not one fact that is traced."""
-    from lore import facts, version, versions
-    from stages.core.errors import InputError
+    from lore.commands import versions
+    from lore.comparison import facts
+    from lore.versions import version
+    from stages.core.project.errors import InputError
 
     if len(found.facts) != 1:
         raise InputError(f"--versions: {found.name} is not one fact; name a fact by its id or by a question")
@@ -112,7 +116,7 @@ def as_json(
     found: "Lineage", version: "Version", raw: "dict[str, RawFile]", tables: "Tables", values: list[dict[str, Any]] | None
 ) -> dict[str, Any]:
     """Everything, for machines."""
-    from lore.place import described
+    from lore.lineage.raw_location import described
 
     lost = {row["id"]: tables.disputes[row["id"]] for row in found.rejected if row["id"] in tables.disputes}
     return {

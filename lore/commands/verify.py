@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lore.outputs import Output, Parting
-    from lore.report import Section
-    from lore.version import Version
+    from lore.rendering.report import Section
+    from lore.verification.outputs import Output, Parting
+    from lore.versions.version import Version
 
 DIFFERENT = 3
 UNKNOWN = "the recorded file is not kept here (neither in DVC's cache nor in git), so only hashes could be compared"
@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Rebuild, compare, print. Raises InputError where it cannot be rebuilt, LockError where other libraries are installed."""
-    from lore import certificate, outputs, rebuild, report, version
+    from lore.rendering import report
+    from lore.verification import certificate, outputs, rebuild
+    from lore.versions import version
 
     if options.check:
         return check(options.check)
@@ -71,7 +73,7 @@ def notes(version: "Version", stages: list[str]) -> list[str]:
 
 def outputs_section(found: "list[Output]") -> "Section":
     """Every output with both hashes, or with one where they are the same."""
-    from lore.report import Section
+    from lore.rendering.report import Section
 
     same = sum(output.same for output in found)
     lines = [f"{same:,} of {len(found):,} the same to the bit as in dvc.lock"]
@@ -86,10 +88,10 @@ def outputs_section(found: "list[Output]") -> "Section":
 
 def partings_section(partings: "list[Parting]") -> "Section":
     """The first difference, a line for each thing there is to know, then the other outputs of its stage."""
-    from lore.report import Section
+    from lore.rendering.report import Section
 
     first, *others = partings
-    found = first.divergence
+    found = first.first_difference
     lines = [f"stage {first.stage}, {first.path}"]
     if found is None:
         lines.append(UNKNOWN)
@@ -102,14 +104,14 @@ def partings_section(partings: "list[Parting]") -> "Section":
 
 def brief(parting: "Parting") -> str:
     """A further difference on one line."""
-    found = parting.divergence
+    found = parting.first_difference
     told = f"{found.where}: {found.was} → {found.now}" + (f"; {found.note}" if found.note else "") if found else UNKNOWN
     return f"in the same stage also {parting.path}: {told}"
 
 
 def environment_section(environment: dict[str, Any]) -> "Section":
     """What the result was made with."""
-    from lore.report import Section
+    from lore.rendering.report import Section
 
     cpu, run = environment["cpu"], environment["run"]
     return Section(
@@ -125,15 +127,15 @@ def environment_section(environment: dict[str, Any]) -> "Section":
 
 def against_section(path: Path, old: dict[str, Any], new: dict[str, Any]) -> "Section":
     """In what the environment is not that of a certificate."""
-    from lore import certificate
-    from lore.report import Section
+    from lore.rendering.report import Section
+    from lore.verification import certificate
 
     return Section(f"Against {path}", tuple(certificate.differences(old, new)) or ("the same environment",))
 
 
 def check(path: Path) -> int:
     """Compare a certificate with the repository, and say that this proves integrity only."""
-    from lore import certificate
+    from lore.verification import certificate
 
     certified = certificate.load(path)
     problems, intact, lacking = certificate.problems(certified)

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lore.version import Version
+    from lore.versions.version import Version
 
 Row = dict[str, Any]
 PATTERN = "knowledge@v*"
@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the list. Raises InputError where a file of a version cannot be read."""
-    from lore import report, version
+    from lore.rendering import report
+    from lore.versions import version
 
     rows = [row_of(found) for found in [*tagged(), version.revision("HEAD"), version.workspace()]]
     if options.json:
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 def tagged() -> "list[Version]":
     """The versions that have a tag, oldest first."""
-    from lore import version
+    from lore.versions import version
 
     tags = (version.git("tag", "--list", PATTERN, "--sort=version:refname") or b"").decode().split()
     return [version.revision(tag) for tag in tags]
@@ -42,7 +43,7 @@ def tagged() -> "list[Version]":
 
 def row_of(version: "Version") -> Row:
     """What is known of one version from the files that git holds."""
-    from lore.verdict import look_up
+    from lore.comparison.significance import look_up
 
     metrics = version.document("metrics/evaluate.json") or {}
     return {
@@ -59,7 +60,7 @@ def row_of(version: "Version") -> Row:
 
 def dated(version: "Version") -> str | None:
     """The day of the commit."""
-    from lore.version import git
+    from lore.versions.version import git
 
     if version.commit is None:
         return None
@@ -68,7 +69,7 @@ def dated(version: "Version") -> str | None:
 
 def state(version: "Version") -> str:
     """`clean`: one whole run, committed; else what is amiss."""
-    from lore.version import git
+    from lore.versions.version import git
 
     if version.commit is None and git("status", "--porcelain"):
         return "changed since HEAD"
@@ -77,7 +78,7 @@ def state(version: "Version") -> str:
 
 def cell(value: Any) -> str:
     """A value of a row as a cell: a score with its interval, an identity by its first twelve digits."""
-    from lore.report import score_cell
+    from lore.rendering.report import score_cell
 
     if isinstance(value, dict):
         return score_cell(value)

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 def found(name: str) -> Row:
     """The row of a record in the table where it ended: with its reason, unless it was kept. Raises InputError."""
-    from stages.core.errors import InputError
+    from stages.core.project.errors import InputError
 
     if len(name) < SHORTEST:
         raise InputError(f"{name}: give at least {SHORTEST} characters of a record's id")
@@ -68,8 +68,8 @@ def matching(path: Path, name: str) -> list[Row]:
     """Rows of a table whose id begins with `name`, read batch by batch. Raises InputError where it cannot be read."""
     import pyarrow.compute as pc
 
-    from stages.core.record import REJECTED as SCHEMA_OF_REJECTED
-    from stages.core.record import SCHEMA, opened
+    from stages.core.records.record import REJECTED as SCHEMA_OF_REJECTED
+    from stages.core.records.record import SCHEMA, opened
 
     rows: list[Row] = []
     with opened(path, SCHEMA if path in (RECORDS, EXTRACTED) else SCHEMA_OF_REJECTED) as file:
@@ -81,10 +81,10 @@ def matching(path: Path, name: str) -> list[Row]:
 def operations(row: Row) -> list[Row]:
     """What `clean` changes in a record, in its order, up to where it would stop. Raises ParamsError for wrong settings."""
     from stages import clean
-    from stages.clean.normalise import clean_text, normalise_row
     from stages.clean.personal import treatment_of
-    from stages.clean.unusable import Unusable
-    from stages.core.params import load
+    from stages.clean.values.normalise import clean_text, normalise_row
+    from stages.clean.values.unusable import Unusable
+    from stages.core.project.params import load
 
     params, _ = load("clean", clean.Params)
     cut = row if params.filter.lines is None else without_lines(row, params.filter.lines.words)
@@ -105,8 +105,8 @@ def without_lines(row: Row, words: int) -> Row:
     """The record without the lines that the last run took out as recurring."""
     import polars as pl
 
-    from stages.clean import lines
-    from stages.clean.columns import COLUMNS
+    from stages.clean.filters import lines
+    from stages.clean.values.columns import COLUMNS
 
     named = json.loads(LINES.read_text(encoding="utf-8")) if LINES.is_file() else []
     frame, _, _ = lines.without(pl.DataFrame([row], schema=COLUMNS), lines.named(named, words))

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lore.version import Version
-from stages.core.record import fold
+from lore.versions.version import Version
+from stages.core.records.record import fold
 
 RECORDS, ANSWERS = "data/clean/records.parquet", "data/evaluate/facts.parquet"
 FACT = ["fact", "subject", "attribute", "value", "unit", "source", "locator"]
@@ -114,7 +114,7 @@ def with_outcomes(facts: Facts, before: pd.DataFrame | None, after: pd.DataFrame
 def asked_again(removed: pd.DataFrame, before: pd.DataFrame, variant: str) -> pd.DataFrame:
     """Answers, as of `answers_of`, of the model in this folder to the questions about facts that are gone. It is right where it
     states the value that was right. Raises ModelError where the model is not there."""
-    from lore import ask
+    from lore.commands import ask
 
     rows = before.loc[before.index.intersection(pd.Index(removed["fact"]))]
     answers = ask.answers(rows["question"].tolist(), variant) if len(rows) else []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from lore.settings import ABSENT, written
+from lore.comparison.settings import ABSENT, written
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from stages import clean
-from stages.clean.answers import KIND
-from stages.clean.contradictions import BY_PRIORITY
+from stages.clean.verifying.answers import KIND
+from stages.clean.verifying.contradictions import BY_PRIORITY
 
 Row = dict[str, Any]
 Pair = tuple[str, str]

@@ -5,10 +5,10 @@ they may lie, which one was kept and by what priority. Pairs of sources are chos
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from lore.contradictions import Report, Row, distance, sides
-from lore.page import document
+from lore.data_docs.contradictions import Report, Row, distance, sides
+from lore.rendering.html import document
 from stages import clean
-from stages.core.record import fold
+from stages.core.records.record import fold
 
 FILE = "contradictions.html"
 ANSWERS = "Answers to one question"

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lore.holders import Holding
-    from lore.report import Section
-    from lore.search import Found
-    from lore.target import Rows, Target
-    from lore.unlearned import Evidence
+    from lore.erasure.locations import Holding
+    from lore.erasure.probing import Evidence
+    from lore.erasure.scan import Found
+    from lore.erasure.target import Rows, Target
+    from lore.rendering.report import Section
 
 BEFORE = "data/extract/"
 """What extract writes comes before the exclusion: it is what the sources say."""
@@ -26,13 +26,15 @@ SCORES = {
 
 def check(target: "Target", tables: "Sequence[Rows]", notes: list[str], options: argparse.Namespace) -> int:
     """Search, ask and print. Raises ModelError where a model that is to be asked is not there."""
-    from lore import holders, purge, report, version
-    from lore.forget import STILL_HELD
-    from lore.forget_report import places
-    from lore.search import Search
+    from lore.commands.forget import STILL_HELD
+    from lore.erasure import locations, purge
+    from lore.erasure.forget_sections import places
+    from lore.erasure.scan import Search
+    from lore.rendering import report
+    from lore.versions import version
 
     here = version.workspace()
-    holding = holders.of_version(here, Search(target), defaultdict(set))
+    holding = locations.of_version(here, Search(target), defaultdict(set))
     later = {path: found for path, found in holding.held.items() if not path.startswith(BEFORE)}
     unread = [path for path, found in holding.files.items() if found.kind == "damaged"]
     holes = [f"not here, so not searched: {path}; dvc checkout brings it back" for path in holding.missing]
@@ -73,7 +75,7 @@ def check(target: "Target", tables: "Sequence[Rows]", notes: list[str], options:
 
 def doubts(target: "Target", here: Any) -> list[str]:
     """What keeps the outputs here from being those of the exclusion."""
-    from lore.forget import excluded_now
+    from lore.commands.forget import excluded_now
 
     now = excluded_now()
     lacking = [f"{kind}: {name}" for kind, ids in target.entries.items() for name in ids if name not in now[kind]]
@@ -83,13 +85,13 @@ def doubts(target: "Target", here: Any) -> list[str]:
 
 def asked(target: "Target", tables: "Sequence[Rows]", model: str) -> "Evidence | None":
     """What the model says of the facts; None where there is no fact."""
-    from lore import unlearned
-    from stages.core.params import Run, read_section
+    from lore.erasure import probing
+    from stages.core.project.params import Run, read_section
 
     if not target.facts:
         return None
     kept = [row for row in tables[0].made if row["split"] == "probe"]
-    return unlearned.ask(target.probes, sorted(target.facts), kept, model, read_section("run", Run).seed)
+    return probing.ask(target.probes, sorted(target.facts), kept, model, read_section("run", Run).seed)
 
 
 def verdict_of(later: dict[str, Any], doubtful: bool, evidence: "Evidence | None") -> list[str]:
@@ -104,7 +106,7 @@ def verdict_of(later: dict[str, Any], doubtful: bool, evidence: "Evidence | None
 
 def still_held(later: "dict[str, Found]") -> "list[Section]":
     """What the files that hold it hold; nothing where there is none."""
-    from lore.report import Section
+    from lore.rendering.report import Section
 
     rows: list[tuple[str, ...]] = [(path, one.sample) for path, one in later.items()]
     lines = (
@@ -115,7 +117,7 @@ def still_held(later: "dict[str, Found]") -> "list[Section]":
 
 def searched(holding: "Holding") -> "Section":
     """Every file that was searched, and what was not."""
-    from lore.report import Section
+    from lore.rendering.report import Section
 
     files = holding.files
     rows: list[tuple[str, ...]] = [
@@ -135,7 +137,7 @@ def searched(holding: "Holding") -> "Section":
 
 def scores(evidence: "Evidence", model: str) -> "Section":
     """How often the forgotten values are said, of what."""
-    from lore.report import Section, change_cell, score_cell
+    from lore.rendering.report import Section, change_cell, score_cell
 
     rows: list[tuple[str, ...]] = [
         (SCORES[name].format(model=model), str(evidence.scores[name]["n"]), score_cell(evidence.scores[name])) for name in SCORES
@@ -153,7 +155,7 @@ def scores(evidence: "Evidence", model: str) -> "Section":
 
 def answers(evidence: "Evidence", everything: bool) -> "Section":
     """What the model said of each forgotten fact, those first whose value it said."""
-    from lore.report import Section, left_out
+    from lore.rendering.report import Section, left_out
 
     told = sorted(evidence.told, key=lambda row: not row[2])
     most = None if everything else SHOWN

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lore import holders, purge, report, version, versions
-from lore.holders import Holding, ModelVersion
-from lore.search import Found, Search
+from lore.commands import versions
+from lore.erasure import locations, purge
+from lore.erasure.locations import Holding, ModelVersion
+from lore.erasure.scan import Found, Search
+from lore.rendering import report
+from lore.versions import version
 
 if TYPE_CHECKING:
-    from lore.target import Target
+    from lore.erasure.target import Target
 
 Cells = list[tuple[str, ...]]
 LISTED = 10
@@ -49,14 +52,14 @@ def show(target: "Target", notes: list[str], options: argparse.Namespace) -> int
 
 def found(target: "Target") -> tuple[Held, str]:
     """All that holds it, and a note where MLflow cannot be asked."""
-    from stages.core import tracking
+    from stages.core.mlflow import tracking
 
     search, names = Search(target), defaultdict[str, set[str]](set)
     known = [version.workspace(), version.revision("HEAD"), *reversed(versions.tagged())]
-    holdings = [holders.of_version(each, search, names) for each in known]
-    objects = holders.in_cache(holdings[0].version.cache, search, names)
-    models, unknown = holders.in_registry(holdings)
-    runs, others, raw = holders.in_runs(search, tracking.root()), holders.in_git(search, holdings[0]), places(target)
+    holdings = [locations.of_version(each, search, names) for each in known]
+    objects = locations.in_cache(holdings[0].version.cache, search, names)
+    models, unknown = locations.in_registry(holdings)
+    runs, others, raw = locations.in_runs(search, tracking.root()), locations.in_git(search, holdings[0]), places(target)
     in_git = sorted(others.keys() | {f"data/raw/{row[0]}" for row in raw} | kept_by_git(holdings))
     todo = list(purge.commands([(row[0], row[1]) for row in raw], holdings, list(objects), models, list(runs), in_git))
     return Held(raw, holdings, objects, models, runs, others, todo), unknown
@@ -122,7 +125,7 @@ def title(target: "Target") -> str:
 
 def places(target: "Target") -> Cells:
     """File, place in words and record id of everything that a raw file states."""
-    from lore.place import described, file_of
+    from lore.lineage.raw_location import described, file_of
 
     return [(file_of(row["locator"]), described(row["locator"]), name) for name, row in sorted(target.records.items(), key=at)]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lore.cache import Cache
-from lore.outputs import Recorded
-from lore.registered import RESULT
-from lore.search import Found, Search
-from lore.version import Version, git
-from stages.core.errors import LorekeepError
+from lore.erasure.scan import Found, Search
+from lore.releasing.registered import RESULT
+from lore.verification.outputs import Recorded
+from lore.versions.dvc_cache import Cache
+from lore.versions.version import Version, git
+from stages.core.project.errors import LorekeepError
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ModelVersion:
 
 def in_registry(holdings: Sequence[Holding]) -> tuple[list[ModelVersion], str]:
     """The model versions of MLflow's registry, and a note where it cannot be asked. Makes no store."""
-    from stages.core import tracking
+    from stages.core.mlflow import tracking
 
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (tracking.root() / "mlflow.db").is_file():
         return [], "no MLflow store here (mlflow.db); name it with MLFLOW_TRACKING_URI to see its model versions"

@@ -3,7 +3,7 @@
 A fact counts as said where the answer to any of its wordings (those of `probe` and `valid`, never trained) states the value. For
 each forgotten fact as many invented names are asked in the same words, and count where the answer states the forgotten value:
 what the model says of an attribute when it knows nothing. Names are the halves of two known subjects, so they look alike. The
-difference is Newcombe's (lore/verdict.py). The base, before any training, shows what was known without the source.
+difference is Newcombe's (`lore.comparison.significance`). The base, before any training, shows what was known without the source.
 
 What this cannot show: that the model was never trained on it. A model may hold what no question brings out, and one that never
 saw a fact may guess it. That the training records lack it, and that the model was made from them alone, is what shows it.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.core.record import fold
-from stages.core.seeding import rng_for
+from stages.core.records.record import fold
+from stages.core.repeatable.seeding import rng_for
 
 Row = dict[str, Any]
 CONTROLS = 20
@@ -59,7 +59,8 @@ def ask(probes: Mapping[str, Row], facts: Sequence[str], kept: Sequence[Row], va
 
     Raises ModelError where a model is not there.
     """
-    from lore import ask, verdict
+    from lore.commands import ask
+    from lore.comparison import significance
     from stages.evaluate.scores import share
 
     cases = [case_of(probes[fact]) for fact in facts if fact in probes]
@@ -75,7 +76,7 @@ def ask(probes: Mapping[str, Row], facts: Sequence[str], kept: Sequence[Row], va
         "control": dict(share([says(case, answers) for case in controls])),
         "base": dict(share([says(case, before) for case in cases])),
     }
-    difference = verdict.unpaired(scores["control"], scores["forgotten"])
+    difference = significance.unpaired(scores["control"], scores["forgotten"])
     scores["chance"] = {"value": chance(cases, probes, kept), "n": len(cases)}
     told = [(case, telling(case, answers), says(case, answers)) for case in cases]
     return Evidence(scores, difference, told, len(facts) - len(cases))
@@ -83,8 +84,8 @@ def ask(probes: Mapping[str, Row], facts: Sequence[str], kept: Sequence[Row], va
 
 def case_of(probe: Row) -> Case:
     """The fact of a probe in every wording that was never trained; the recorded question where the attribute has none now."""
-    from stages.core.params import read_yaml
-    from stages.core.wording import fill
+    from stages.core.project.params import read_yaml
+    from stages.core.records.wording import fill
 
     attributes = read_yaml(WORDINGS).get("attributes", {}) if WORDINGS.is_file() else {}
     wording = attributes.get(probe["attribute"]) or {}
@@ -95,7 +96,7 @@ def case_of(probe: Row) -> Case:
 
 def invented(case: Case, name: str) -> Case:
     """The same questions about a name that no source has."""
-    from stages.core.wording import fill, template_of
+    from stages.core.records.wording import fill, template_of
 
     questions = tuple(fill(template_of(question, case.subject), subject=name) for question in case.questions)
     return Case(case.fact, name, case.value, questions)
@@ -129,7 +130,7 @@ def telling(case: Case, answers: Mapping[str, str]) -> str:
 
 def states(case: Case, answer: str) -> bool:
     """Whether an answer states the value: whole, and not as a part of another number or word."""
-    from lore.facts import Asked
+    from lore.comparison.facts import Asked
 
     return Asked("", "", answer, right=False).says(case.value)
 

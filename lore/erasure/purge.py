@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lore.holders import Holding, ModelVersion
+from lore.erasure.locations import Holding, ModelVersion
 
 LIMITS = (
     "commits on other branches, stashes, clones, forks, remotes of git and DVC, MLflow servers and backups are not looked into: "

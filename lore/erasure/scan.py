@@ -1,7 +1,7 @@
 """Whether files still hold what is to be forgotten: tables row by row, texts line by line, by ids and by words.
 
 A file is told by its first bytes, since objects of DVC's cache have no names. Of models' weights nothing can be read: they are
-counted, and asked instead (lore/unlearned.py).
+counted, and asked instead (lore/erasure/probing.py).
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lore.target import Target
+from lore.erasure.target import Target
 from stages.clean.exclusions import REASON
 
 ID = re.compile(r"\b[0-9a-f]{16}\b")

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lore.version import Version
+from lore.versions.version import Version
 from stages.clean import exclusions
 from stages.clean.exclusions import Entry, Exclusions, subject_id
-from stages.core.errors import InputError
-from stages.core.record import SCHEMA, fold
+from stages.core.project.errors import InputError
+from stages.core.records.record import SCHEMA, fold
 
 Row = dict[str, Any]
 Entries = dict[str, list[str]]

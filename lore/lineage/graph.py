@@ -1,7 +1,7 @@
 """How an answer hangs together with its sources: place → extracted → cleaned or rejected → training records → answers.
 
-The links are the records' own: `id`, `fact` and `parents` (stages/core/record.py). Nothing is guessed, but for a question,
-which lore/match.py finds among the facts.
+The links are the records' own: `id`, `fact` and `parents` (`stages.core.records.record`). Nothing is guessed, but for a question,
+which `lore.lineage.question` finds among the facts.
 """
 
 import json
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lore.facts import ANSWER, ANSWERS, RECORDS
-from lore.match import match
-from lore.place import RAW, within
-from lore.version import Version
-from stages.core.errors import InputError
-from stages.core.record import fold
+from lore.comparison.facts import ANSWER, ANSWERS, RECORDS
+from lore.lineage.question import match
+from lore.lineage.raw_location import RAW, within
+from lore.versions.version import Version
+from stages.core.project.errors import InputError
+from stages.core.records.record import fold
 
 Row = dict[str, Any]
 EXTRACTED, REJECTED, WORDINGS = "data/extract/records.parquet", "data/clean/rejected.parquet", "data/augment/records.parquet"

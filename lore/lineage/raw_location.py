@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from lore.cache import md5
-from lore.version import Version, git
+from lore.versions.dvc_cache import md5
+from lore.versions.version import Version, git
 
 RAW = "data/raw"
 BOX = re.compile(r"(?:page (?P<page>\d+)/)?L(?P<line>\d+)@(?P<box>-?\d+,-?\d+,-?\d+,-?\d+)(?:@(?P<part>.+))?")

@@ -3,13 +3,13 @@
 from collections import Counter
 from dataclasses import replace
 
-from lore import place
-from lore.cache import md5
-from lore.facts import ANSWERS
-from lore.lineage import WORDINGS, Lineage, Row, Tables
-from lore.place import RawFile
-from lore.report import Section, left_out
-from lore.version import Version
+from lore.comparison.facts import ANSWERS
+from lore.lineage import raw_location
+from lore.lineage.graph import WORDINGS, Lineage, Row, Tables
+from lore.lineage.raw_location import RawFile
+from lore.rendering.report import Section, left_out
+from lore.versions.dvc_cache import md5
+from lore.versions.version import Version
 
 Cells = list[tuple[str, ...]]
 """The lines of one row."""
@@ -94,8 +94,8 @@ def places_section(found: Lineage, raw: dict[str, RawFile], everything: bool) ->
         return section("Raw files", [cells(changed(file), file.path, file.md5) for file in raw.values()], everything)
     rows = []
     for locator in found.places():
-        file = raw[place.file_of(locator)]
-        rows.append(cells(f"{place.described(locator)}; {changed(file)}", file.path, file.md5))
+        file = raw[raw_location.file_of(locator)]
+        rows.append(cells(f"{raw_location.described(locator)}; {changed(file)}", file.path, file.md5))
     return section("Places in the raw files", rows, everything)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lore.version import Version
+from lore.versions.version import Version
 
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new", "not in cache": "is not in DVC's cache"}
 
@@ -42,7 +42,7 @@ def of_stage(found: list[Any], here: Version, stage: Any) -> Iterator[Change]:
 
 def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str]) -> Iterator[str]:
     """Each setting that changed, with both values."""
-    from lore import settings
+    from lore.comparison import settings
 
     was, now = here.stages[stage].get("params", {}).get(path, {}), here.document(path) or {}
     for section in sections:
@@ -52,14 +52,14 @@ def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str
 
 def written(value: Any) -> str:
     """A setting's value, or a dash where there is none."""
-    from lore import settings
+    from lore.comparison import settings
 
     return "–" if value is settings.ABSENT else settings.written(value)
 
 
 def edited(path: str) -> str:
     """Which files of a folder are not as in the last commit, as far as git has them."""
-    from lore.version import git
+    from lore.versions.version import git
 
     if not Path(path).is_dir():
         return ""

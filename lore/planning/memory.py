@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 FULL, LORA, QLORA = METHODS = ("full", "LoRA", "QLoRA")
 ZERO_STAGES = (0, 1, 2, 3)

@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
-    from lore.devices import Device
-    from lore.memory import Model, Settings
+    from lore.planning.devices import Device
+    from lore.planning.memory import Model, Settings
 
 BASE = Path("models/base/model")
 SEED = Path("models/seed/model")
@@ -55,11 +55,11 @@ def as_json(config: Path | None, processes: int | None) -> dict[str, Any]:
 
 def estimate(config: Path | None, processes: int | None) -> dict[str, Any]:
     """Everything that both forms print."""
-    from lore import devices, memory
+    from lore.planning import devices, memory
     from stages import train
-    from stages.core import runtime
-    from stages.core.params import load
-    from stages.train import engine
+    from stages.core.project import runtime
+    from stages.core.project.params import load
+    from stages.train import distributed
 
     params, run = load("train", train.Params)
     runtime.prepare(run)
@@ -82,7 +82,7 @@ def estimate(config: Path | None, processes: int | None) -> dict[str, Any]:
     table = [
         {"method": method, "checkpointing": saving, "bytes": sizes(model, settings, method, saving)} for method, saving in ways
     ]
-    zero = engine.zero_stage(params.deepspeed)
+    zero = distributed.zero_stage(params.deepspeed)
     parts = memory.need(model, settings, memory.LORA, params.gradient_checkpointing, zero)
     return {
         "model": model, "run": settings, "table": table, "devices": everything, "device": device, "room": room, "parts": parts,
@@ -93,7 +93,7 @@ def estimate(config: Path | None, processes: int | None) -> dict[str, Any]:
 
 def sizes(model: "Model", run: "Settings", method: str, checkpointing: bool) -> list[int]:
     """Bytes at each ZeRO stage."""
-    from lore.memory import ZERO_STAGES, need
+    from lore.planning.memory import ZERO_STAGES, need
 
     return [need(model, run, method, checkpointing, zero).total for zero in ZERO_STAGES]
 
@@ -101,7 +101,7 @@ def sizes(model: "Model", run: "Settings", method: str, checkpointing: bool) -> 
 def folder_of_base() -> Path:
     """The folder with the config.json that params.yaml means. Raises InputError where it is not on this machine."""
     from stages.base import Params
-    from stages.core.params import load
+    from stages.core.project.params import load
 
     base, _ = load("base", Params)
     if base.source == "embedded":
@@ -132,7 +132,7 @@ def libraries() -> int:
 
 def verdict(model: "Model", run: "Settings", checkpointing: bool, zero: int, device: "Device", room: int) -> str:
     """Whether LoRA as params.yaml has it fits; if not, the first setting that does."""
-    from lore.memory import LORA, need
+    from lore.planning.memory import LORA, need
 
     size = need(model, run, LORA, checkpointing, zero).total
     as_set, there = f"LoRA as set takes {size / GIB:.1f} GiB", f"the {room / GIB:.1f} GiB that {device.name} has for it"
@@ -167,7 +167,7 @@ def remedies(run: "Settings", checkpointing: bool, zero: int) -> Iterator[tuple[
 
 def measured(total: int) -> Iterator[str]:
     """The last run's peak beside the estimate, where one is recorded."""
-    from lore.plan import timings
+    from lore.commands.plan import timings
 
     peak = timings().get("train", {}).get("peak_bytes")
     if peak:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from stages.core.errors import LorekeepError
+from stages.core.project.errors import LorekeepError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lore.version import Version
+    from lore.versions.version import Version
 
 MOST = 5
 MODEL = "train"
@@ -16,8 +16,8 @@ MODEL = "train"
 
 def ask(left: "Version", entered: "Version") -> list[str]:
     """What the model here says about facts that differ, a line each; why not, where it cannot be asked. Raises nothing."""
-    from lore import report
-    from lore.ask import answers
+    from lore.commands.ask import answers
+    from lore.rendering import report
 
     try:
         asked = questions(left, entered)
@@ -33,7 +33,7 @@ def ask(left: "Version", entered: "Version") -> list[str]:
 
 def questions(left: "Version", entered: "Version") -> list[tuple[str, str, str]]:
     """Question, value in the version that was left, value now; a dash where there is none. At most MOST, changed facts first."""
-    from lore import facts
+    from lore.comparison import facts
 
     tables = [facts.answers_of(version.table(facts.ANSWERS, facts.ANSWER), MODEL) for version in (left, entered)]
     found = facts.compare(facts.read_facts(left), facts.read_facts(entered))

@@ -3,10 +3,10 @@ that was cut off."""
 
 from collections.abc import Callable, Sequence
 
-from lore import registered
-from lore.journal import Journal, Plan, Step
-from lore.version import Version, git, workspace
-from stages.core.errors import InputError
+from lore.releasing import registered
+from lore.releasing.transaction import Journal, Plan, Step
+from lore.versions.version import Version, git, workspace
+from stages.core.project.errors import InputError
 
 
 def settle(book: Journal, dry_run: bool) -> None:
@@ -20,7 +20,7 @@ def settle(book: Journal, dry_run: bool) -> None:
 
 def steps_of(book: Journal) -> Callable[[Plan], Sequence[Step]]:
     """The steps of a plan, whichever act it is of."""
-    from lore import release, rollback
+    from lore.commands import release, rollback
 
     return lambda plan: {"release": release.steps, "rollback": rollback.steps}[plan["act"]](book, plan)
 
@@ -46,7 +46,7 @@ def whole(version: Version) -> registered.Registered:
 
 def alias_step(plan: Plan) -> Step:
     """Move the alias to the plan's version of the model; back to where it was."""
-    from stages.core import registry
+    from stages.core.mlflow import registry
 
     def back() -> None:
         if registry.alias_of(plan["model"], plan["alias"]) != plan["was"]:

@@ -4,8 +4,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lore.version import LOCK, Version
-from stages.core.errors import InputError
+from lore.versions.version import LOCK, Version
+from stages.core.project.errors import InputError
 
 RESULT = "metrics/register.json"
 
@@ -45,7 +45,7 @@ def identity_of(version: Version) -> str:
 
 def registered(version: Version) -> Registered:
     """Where MLflow has the version. Raises InputError where it has not, or the version's settings do not say under which name."""
-    from stages.core import registry
+    from stages.core.mlflow import registry
 
     identity = identity_of(version)
     section = (version.document("params.yaml") or {}).get("register") or {}

@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lore.version import LOCK, Version, git
-from stages.core.errors import InputError
+from lore.versions.version import LOCK, Version, git
+from stages.core.project.errors import InputError
 
 ALWAYS = ("dvc.yaml", LOCK, "params.yaml")
 

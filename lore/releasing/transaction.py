@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from stages.core.errors import InputError, LorekeepError
-from stages.core.output import write_json
+from stages.core.project.errors import InputError, LorekeepError
+from stages.core.project.output import write_json
 
 Plan = Mapping[str, Any]
 """What an act is made from, as JSON: `act` names it, `title` tells a person."""
@@ -113,7 +113,7 @@ class Journal:
 @contextmanager
 def opened() -> Iterator[Journal]:
     """The journal, for one process at a time. Raises InputError where another works, or where there is no repository."""
-    from lore.version import git
+    from lore.versions.version import git
 
     place = git("rev-parse", "--git-path", "lorekeep-journal.json")
     if place is None:

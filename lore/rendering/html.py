@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lore.report import BAD, GOOD, Section
+from lore.rendering.report import BAD, GOOD, Section
 
 
 def page(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:

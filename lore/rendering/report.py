@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from lore import settings
-from lore.facts import NOT_ASKED, Collateral, Facts
-from lore.verdict import NOISE
+from lore.comparison import settings
+from lore.comparison.facts import NOT_ASKED, Collateral, Facts
+from lore.comparison.significance import NOISE
 
 Row = dict[str, Any]
 LISTED = 10

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from pymysql.constants import FIELD_TYPE
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 Writer = Callable[[Any], str]
 """A value that is not NULL as JSON."""

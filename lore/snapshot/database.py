@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from lore.snapshot.columns import AS_WRITTEN, Column, PgType, by_value, mysql_columns, postgresql_columns
 from lore.snapshot.declaration import EXAMPLE, masked
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 FETCH = 500
 """Rows that a server sends at a time."""

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from stages.core.errors import ParamsError
-from stages.core.params import STRICT, parse, read_yaml
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import STRICT, parse, read_yaml
 
 DECLARATION, RAW = Path("data/raw/snapshots.yaml"), Path("data/raw")
 EXAMPLE = "postgresql://user:password@host/database"

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 Key = tuple[int | str, ...]
 KeyOf = Callable[[bytes], Key]

@@ -16,8 +16,8 @@ from lore.snapshot.database import Database, opened
 from lore.snapshot.declaration import DECLARATION, RAW, Snapshot
 from lore.snapshot.order import Changes, Key, Sorter, compared, entry_name, in_order, key_reader, read_lines, write_lines
 from lore.snapshot.record import Record, read_record, record_of, record_path
-from stages.core.errors import InputError
-from stages.core.output import replacing
+from stages.core.project.errors import InputError
+from stages.core.project.output import replacing
 
 
 @dataclass

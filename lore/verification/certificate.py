@@ -9,13 +9,13 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from lore.cache import md5
-from lore.outputs import Output, Parting, Recorded
-from lore.rebuild import lock_file
-from lore.version import LOCK, Version, revision
-from stages.core import lock
-from stages.core.errors import InputError
-from stages.core.output import write_json
+from lore.verification.outputs import Output, Parting, Recorded
+from lore.verification.rebuild import lock_file
+from lore.versions.dvc_cache import md5
+from lore.versions.version import LOCK, Version, revision
+from stages.core.project import lock
+from stages.core.project.errors import InputError
+from stages.core.project.output import write_json
 
 FORM = 1
 """Goes up when an older Lorekeep could not read the file."""

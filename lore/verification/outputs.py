@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lore import divergence
-from lore.cache import files_of, hash_of, manifest, md5
-from lore.version import Version, git
+from lore.comparison import first_difference
+from lore.versions.dvc_cache import files_of, hash_of, manifest, md5
+from lore.versions.version import Version, git
 
 if TYPE_CHECKING:
-    from lore.divergence import Divergence
+    from lore.comparison.first_difference import Divergence
 
 MISSING = "missing"
 """Stands for the hash of an output that is not there."""
@@ -42,7 +42,7 @@ class Parting:
     made: str
     others: list[str]
     """Further files of the same output that differ."""
-    divergence: "Divergence | None"
+    first_difference: "Divergence | None"
     """None where the recorded file is not kept here, so that only hashes can be compared."""
 
 
@@ -76,10 +76,10 @@ def parting(version: Version, root: Path, output: Output) -> Parting:
     was, now = known.get(name, MISSING), made.get(name, MISSING)
     if MISSING in (was, now):
         sides = ["nothing" if side == MISSING else "a file" for side in (was, now)]
-        found: Divergence | None = divergence.Divergence("the whole file", sides[0], sides[1])
+        found: Divergence | None = first_difference.Divergence("the whole file", sides[0], sides[1])
     else:
         content = recorded.read(name, was)
-        found = None if content is None else divergence.first(paths[0], content, (root / paths[0]).read_bytes())
+        found = None if content is None else first_difference.first(paths[0], content, (root / paths[0]).read_bytes())
     return Parting(output.stage, paths[0], was, now, paths[1:] if others else [], found)
 
 

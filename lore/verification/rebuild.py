@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lore.cache import hash_of
-from lore.version import LOCK, Version, git
-from stages.core import lock
-from stages.core.errors import InputError, LockError
+from lore.versions.dvc_cache import hash_of
+from lore.versions.version import LOCK, Version, git
+from stages.core.project import lock
+from stages.core.project.errors import InputError, LockError
 
 LIBRARIES = "requirements.lock"
 REGISTER = "register"

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 
 class Cache:

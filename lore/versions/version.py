@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lore.cache import Cache, hash_of
-from lore.settings import value
-from stages.core.errors import InputError
+from lore.comparison.settings import value
+from lore.versions.dvc_cache import Cache, hash_of
+from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -36,8 +36,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from tqdm import trange  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
-from stages.core.muon import Muon, layer_matrices  # noqa: E402
-from stages.core.prompt import prompt_of  # noqa: E402
+from stages.core.models.muon import Muon, layer_matrices  # noqa: E402
+from stages.core.records.prompt import prompt_of  # noqa: E402
 
 Row = tuple[list[int], list[int]]
 """Token ids and labels of a text."""

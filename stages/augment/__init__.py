@@ -25,13 +25,13 @@ from pydantic.dataclasses import dataclass
 from stages.augment.masked import Masks
 from stages.augment.synonyms import Thesaurus
 from stages.augment.wordings import Attribute, read_wordings, terms_of
-from stages.core import record
-from stages.core.errors import InputError
-from stages.core.output import replacing, write_json
-from stages.core.params import STRICT, Run
-from stages.core.prompt import training_text
-from stages.core.seeding import derive, rng_for
-from stages.core.wording import fill, normalise
+from stages.core.project.errors import InputError
+from stages.core.project.output import replacing, write_json
+from stages.core.project.params import STRICT, Run
+from stages.core.records import record
+from stages.core.records.prompt import training_text
+from stages.core.records.wording import fill, normalise
+from stages.core.repeatable.seeding import derive, rng_for
 
 Row = dict[str, Any]
 Count = Annotated[int, Field(ge=0)]

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 from stages.augment.synonyms import TOKEN, is_protected, kept_because
-from stages.core.errors import InputError
-from stages.core.wording import normalise
+from stages.core.project.errors import InputError
+from stages.core.records.wording import normalise
 
 ENDINGS = ("ing", "ed", "s")
 SHARE = 0.5

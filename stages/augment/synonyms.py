@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.core.errors import InputError
-from stages.core.wording import normalise
+from stages.core.project.errors import InputError
+from stages.core.records.wording import normalise
 
 KEPT = frozenset(
     "not never none neither nor without cannot hardly barely scarcely only less more most least under above below over "

@@ -13,10 +13,10 @@ from string import Formatter
 
 from pydantic.dataclasses import dataclass
 
-from stages.core.errors import ParamsError
-from stages.core.params import STRICT, parse, read_yaml
-from stages.core.record import fold
-from stages.core.wording import normalise
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import STRICT, parse, read_yaml
+from stages.core.records.record import fold
+from stages.core.records.wording import normalise
 
 
 @dataclass(frozen=True, config=STRICT)

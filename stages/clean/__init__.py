@@ -25,17 +25,21 @@ from typing import Any
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from stages.clean import answers, contradictions, exclusions, information, normalise, personal, rules
-from stages.clean.engine import engine_of
-from stages.clean.excluding import excluded_in
-from stages.clean.filtering import Filtered, filtered
-from stages.clean.ledger import Ledger
+from stages.clean import exclusions, personal
+from stages.clean.filters import information
+from stages.clean.passes.excluding import excluded_in
+from stages.clean.passes.filtering import Filtered, filtered
+from stages.clean.passes.ledger import Ledger
+from stages.clean.passes.writing import Tally, as_written, write
 from stages.clean.personal import Treatment
-from stages.clean.writing import Tally, as_written, write
-from stages.core import changes, record
-from stages.core.errors import InputError
-from stages.core.output import replacing, write_json
-from stages.core.params import STRICT, Run
+from stages.clean.values import normalise
+from stages.clean.verifying import answers, contradictions, rules
+from stages.core.executors.local import engine_of
+from stages.core.project.errors import InputError
+from stages.core.project.output import replacing, write_json
+from stages.core.project.params import STRICT, Run
+from stages.core.records import record
+from stages.core.repeatable import changes
 
 Row = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from stages.core import record
-from stages.core.errors import ParamsError
-from stages.core.params import STRICT, parse, read_yaml
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import STRICT, parse, read_yaml
+from stages.core.records import record
 
 Row = dict[str, Any]
 Excluded = Mapping[str, tuple[str, str]]

@@ -25,13 +25,14 @@ import numpy as np
 import pandas as pd
 from pydantic.dataclasses import dataclass
 
-from stages.core import record, tracking
-from stages.core.errors import InputError
-from stages.core.models import generate, load_causal_lm
-from stages.core.output import replacing, write_json
-from stages.core.params import STRICT, Run
-from stages.core.prompt import question_prompt
-from stages.core.seeding import derive, seed_torch
+from stages.core.mlflow import tracking
+from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.project.errors import InputError
+from stages.core.project.output import replacing, write_json
+from stages.core.project.params import STRICT, Run
+from stages.core.records import record
+from stages.core.records.prompt import question_prompt
+from stages.core.repeatable.seeding import derive, seed_torch
 from stages.evaluate import figures, scores
 from stages.evaluate.scores import Score
 

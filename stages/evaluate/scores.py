@@ -18,7 +18,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from stages.core.record import fold
+from stages.core.records.record import fold
 
 Z = 1.959964  # two-sided 95 % of the normal distribution
 RESAMPLES = 1000

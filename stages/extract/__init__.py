@@ -22,11 +22,13 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core import changes, memo, record
-from stages.core.errors import InputError, ParamsError
-from stages.core.output import replacing, write_json
-from stages.core.params import STRICT, Run
-from stages.extract import audio, delimited, document, language, markup, pages, pdf, table
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.output import replacing, write_json
+from stages.core.project.params import STRICT, Run
+from stages.core.records import record
+from stages.core.repeatable import changes, memo
+from stages.extract import language
+from stages.extract.kinds import audio, delimited, document, markup, pages, pdf, table
 from stages.extract.unit import Mapping, Unit
 
 Row = dict[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 
 class Line(NamedTuple):

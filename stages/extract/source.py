@@ -4,7 +4,7 @@ from dataclasses import field
 
 from pydantic.dataclasses import dataclass
 
-from stages.core.params import STRICT
+from stages.core.project.params import STRICT
 from stages.extract.unit import Unit
 
 Scalar = str | int | float | bool | None

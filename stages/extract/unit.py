@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core.params import STRICT
+from stages.core.project.params import STRICT
 
 
 @plain_dataclass(frozen=True)

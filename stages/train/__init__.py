@@ -25,13 +25,14 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.core import runtime, tracking
-from stages.core.errors import ModelError, ParamsError
-from stages.core.models import load_causal_lm, sha256_of_folder
-from stages.core.output import replacing, write_json
-from stages.core.params import STRICT, Run
-from stages.core.seeding import derive, seed_torch
-from stages.train import engine
+from stages.core.mlflow import tracking
+from stages.core.models.causal_lm import load_causal_lm, sha256_of_folder
+from stages.core.project import runtime
+from stages.core.project.errors import ModelError, ParamsError
+from stages.core.project.output import replacing, write_json
+from stages.core.project.params import STRICT, Run
+from stages.core.repeatable.seeding import derive, seed_torch
+from stages.train import distributed
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -96,23 +97,23 @@ class Params:
 
 def run(params: Params, run: Run, base: Path, augment: Path, out: Path, metrics: Path, curve: Path, steps: Path) -> None:
     """Train the adapter into `out`; where several processes share the work, the first of them writes it."""
-    if params.processes > 1 and not engine.launched():
-        engine.launch(params.processes, "train", [base, augment, out, metrics, curve, steps])
+    if params.processes > 1 and not distributed.launched():
+        distributed.launch(params.processes, "train", [base, augment, out, metrics, curve, steps])
         return
-    if engine.zero_stage(params.deepspeed) == 3 and params.ewc.weight:
+    if distributed.zero_stage(params.deepspeed) == 3 and params.ewc.weight:
         raise ParamsError("train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0")
     if params.deepspeed is not None:
         runtime.prepare_deepspeed(run)
     seed_torch(run.seed, run.threads)
     model, tokenizer = load_causal_lm(base / "model", device=run.device)
     adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
-    logged = tracking.run("train", params) if engine.is_first() else nullcontext(tracking.Log())
+    logged = tracking.run("train", params) if distributed.is_first() else nullcontext(tracking.Log())
     with tempfile.TemporaryDirectory() as scratch, logged as log:
         trainer, watcher = make_trainer(params, run, adapted, tokenizer, base, augment, Path(scratch), log)
         result = trainer.train()
         best = best_point(trainer.state)
-        with engine.whole([weight for weight in adapted.parameters() if weight.requires_grad], params.deepspeed):
-            if not engine.is_first():
+        with distributed.whole([weight for weight in adapted.parameters() if weight.requires_grad], params.deepspeed):
+            if not distributed.is_first():
                 return
             watcher.write(curve)
             watcher.write_steps(steps)
@@ -166,7 +167,7 @@ def make_trainer(
     """The Trainer and the curve it fills."""
     from transformers import EarlyStoppingCallback, Trainer
 
-    from stages.core import training
+    from stages.core.models import training
     from stages.train.curvature import EvenAdamW, penalty
 
     layers = lora_layers(model)
@@ -189,7 +190,7 @@ def make_trainer(
     watcher = training.Curve(log.metric)
     decay = {"lr": params.learning_rate, "weight_decay": params.weight_decay}
     optimizer = None
-    if curvature and engine.zero_stage(params.deepspeed) == 0:
+    if curvature and distributed.zero_stage(params.deepspeed) == 0:
         optimizer = EvenAdamW(layers, curvature, params.ewc.damping, **decay)
     trainer = Keeper(
         model=model,
@@ -203,7 +204,7 @@ def make_trainer(
             lr_scheduler_type="cosine",
             activation_checkpointing=params.gradient_checkpointing,
             processes=params.processes,
-            deepspeed=None if params.deepspeed is None else engine.config(params.deepspeed),
+            deepspeed=None if params.deepspeed is None else distributed.config(params.deepspeed),
             remove_unused_columns=False,  # `replayed` is the loss's, not the model's
         ),
         train_dataset=training.token_rows(data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed),
@@ -224,7 +225,7 @@ def measured(model: Any, layers: dict[str, Any], params: Params, run: Run, token
     """Curvature of the adapted layers on the base's own texts, while the fresh adapter still changes nothing."""
     from tqdm import tqdm
 
-    from stages.core import training
+    from stages.core.models import training
     from stages.train.curvature import factors
 
     texts = sorted(training.own_texts(base, params.ewc.rows, derive(run.seed, "ewc")), key=len)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lore.__main__ import main
-from stages.core import runtime
-from stages.core.params import Run
+from stages.core.project import runtime
+from stages.core.project.params import Run
 from tests.lore.knowledge import Project
 from tests.lore.live import Live
 from tests.lore.released import GOLD, HOTTER, IRON, NEON, Released

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from stages.core.record import fact_id, record_id, write
+from stages.core.records.record import fact_id, record_id, write
 from stages.evaluate.scores import share
 
 Row = dict[str, Any]

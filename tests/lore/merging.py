@@ -15,7 +15,7 @@ import dvc.repo  # noqa: F401 - here, not in a test, whose standard error DVC's 
 from ruamel.yaml import YAML
 
 from tests.lore.knowledge import IDENTITY
-from tests.lore.test_merge import BASE, PIPELINE, SOURCES, Stage, World, edited
+from tests.lore.merging.test_dvc_lock import BASE, PIPELINE, SOURCES, Stage, World, edited
 
 ROOT = Path(__file__).parents[2]
 Edit = tuple[str, str, Any]
@@ -143,7 +143,7 @@ def listed(kind: str, names: Sequence[str]) -> list[str]:
 
 
 def random_edits(rng: random.Random, most: int) -> list[Edit]:
-    """Up to `most` edits of a side, as tests/lore/test_merge.py has them."""
+    """Up to `most` edits of a side, as tests/lore/merging/test_dvc_lock.py has them."""
     kinds: list[tuple[str, Sequence[str], Sequence[Any]]] = [
         ("file", SOURCES, "12"), ("file", SOURCES, "12"), ("param", ["seed", "threads", "train", "teach"], [1, 2]),
         ("param", ["train", "teach"], [1, 2]), ("cmd", list(PIPELINE), "12"), ("remove", ["judge"], [""]),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from stages.core import tracking
+from stages.core.mlflow import tracking
 from stages.register import UPSTREAM, identity
 from tests.lore.knowledge import RUN, Project, Row, answer, fact
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from stages import base
-from stages.core.errors import InputError, ModelError, ParamsError
-from stages.core.models import sha256_of_folder
-from stages.core.params import Run
+from stages.core.models.causal_lm import sha256_of_folder
+from stages.core.project.errors import InputError, ModelError, ParamsError
+from stages.core.project.params import Run
 
 EMBEDDED = base.Params(source="embedded", folder=None, repository=None, revision=None)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from stages import distill, train
-from stages.core.errors import ParamsError
-from stages.core.models import load_causal_lm
-from stages.core.params import Run
-from tests.stages.test_train import PARAMS as TRAIN_PARAMS
+from stages.core.models.causal_lm import load_causal_lm
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import Run
+from tests.stages.train.test_train import PARAMS as TRAIN_PARAMS
 
 PARAMS = distill.Params(
     layers=1,

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from stages import evaluate, quantize
-from stages.core.errors import InputError, ModelError
-from stages.core.params import Run
-from stages.core.record import read, write
+from stages.core.project.errors import InputError, ModelError
+from stages.core.project.params import Run
+from stages.core.records.record import read, write
 from stages.evaluate import scores
 
 PARAMS = evaluate.Params(max_new_tokens=6, batch=4, general=2)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stages import quantize
-from stages.core.models import load_causal_lm
+from stages.core.models.causal_lm import load_causal_lm
 
 
 @pytest.mark.parametrize("scheme", ["weight_only", "dynamic"])

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from stages import STAGES, register
-from stages.core import tracking
-from stages.core.errors import GateError, InputError, ModelError, ParamsError
-from stages.core.models import generate, load_causal_lm, sha256_of_folder
-from stages.core.params import Run, load
-from stages.core.prompt import question_prompt
+from stages.core.mlflow import tracking
+from stages.core.models.causal_lm import generate, load_causal_lm, sha256_of_folder
+from stages.core.project.errors import GateError, InputError, ModelError, ParamsError
+from stages.core.project.params import Run, load
+from stages.core.records.prompt import question_prompt
 from stages.register import Gate, Params
 
 ROOT = Path(__file__).parents[2]

@@ -26,8 +26,8 @@ import polars as pl
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.clean.terms import Array, Terms
-from stages.core.params import STRICT
+from stages.clean.filters.terms import Array, Terms
+from stages.core.project.params import STRICT
 
 SCALE = 1 << 20
 """Weights are whole multiples of 1 / SCALE, so that sums do not depend on the order of adding."""

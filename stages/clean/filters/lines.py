@@ -19,10 +19,10 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from stages.clean.columns import cleaned
-from stages.clean.information import SAMPLE, Lines
+from stages.clean.filters.information import SAMPLE, Lines
+from stages.clean.filters.terms import Array, fold
 from stages.clean.personal import Treatment
-from stages.clean.terms import Array, fold
+from stages.clean.values.columns import cleaned
 
 BREAK = "\ufdd0"
 """Behind each line while texts are cut: a code that no text uses (Unicode: noncharacter)."""

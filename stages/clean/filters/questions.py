@@ -8,7 +8,7 @@ with none.
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import WORD, Array, Terms, fold, numbers, phrases, words
+from stages.clean.filters.terms import WORD, Array, Terms, fold, numbers, phrases, words
 
 AT_THE_END = r"[\s?!.,;:。、~؟،؛।]+$"
 """After NFKC, which makes the full-width forms plain."""

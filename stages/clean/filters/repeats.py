@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import Array, Terms
+from stages.clean.filters.terms import Array, Terms
 
 BANDS, ROWS = 24, 5
 SEED = 42

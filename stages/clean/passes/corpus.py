@@ -20,11 +20,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.clean import columns, information, lines, normalise, questions, repeats
 from stages.clean.exclusions import Excluded
+from stages.clean.filters import information, lines, questions, repeats
+from stages.clean.filters.terms import Array, Terms, fold, phrases, words
 from stages.clean.personal import Treatment
-from stages.clean.terms import Array, Terms, fold, phrases, words
-from stages.core.record import opened
+from stages.clean.values import columns, normalise
+from stages.core.records.record import opened
 
 BATCH_BYTES, BATCH_ROWS = 12 << 20, 1 << 15
 """Most of a batch. Whoever works on one reads the row group that it stands in as a whole, so it is cut only if it must be."""

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.clean import exclusions
-from stages.clean.corpus import Piece, pieces
-from stages.clean.engine import Engine
 from stages.clean.exclusions import Excluded, Exclusions, Said
-from stages.clean.filtering import NOTHING, PROCESSES_FROM
+from stages.clean.passes.corpus import Piece, pieces
+from stages.clean.passes.filtering import NOTHING, PROCESSES_FROM
+from stages.core.executors.local import Engine
 
 Row = dict[str, Any]
 

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages.clean import columns, information, lines, normalise, repeats
-from stages.clean.corpus import Found, Part, Piece, pieces, prepare
-from stages.clean.engine import Engine
 from stages.clean.exclusions import Excluded
-from stages.clean.ledger import Ledger, Reason
+from stages.clean.filters import information, lines, repeats
+from stages.clean.filters.terms import Array, phrases
+from stages.clean.passes.corpus import Found, Part, Piece, pieces, prepare
+from stages.clean.passes.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
-from stages.clean.terms import Array, phrases
+from stages.clean.values import columns, normalise
+from stages.core.executors.local import Engine
 
 NOTHING: Excluded = {}
 PROCESSES_FROM = 6

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.clean.terms import Array
+from stages.clean.filters.terms import Array
 
 Row = dict[str, Any]
 OTHER = "{other}"

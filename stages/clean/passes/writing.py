@@ -16,13 +16,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.clean.columns import COLUMNS
-from stages.clean.corpus import Part
 from stages.clean.exclusions import Excluded
-from stages.clean.filtering import Filtered
+from stages.clean.filters.terms import Array
+from stages.clean.passes.corpus import Part
+from stages.clean.passes.filtering import Filtered
 from stages.clean.personal import Treatment
-from stages.clean.terms import Array
-from stages.core import record
+from stages.clean.values.columns import COLUMNS
+from stages.core.records import record
 
 Row = dict[str, Any]
 WRITTEN = ["id", "value", "unit", "answer"]

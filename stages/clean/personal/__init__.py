@@ -19,7 +19,7 @@ from stages.clean.personal.actions import TOKEN, fingerprint, salt_from_environm
 from stages.clean.personal.find import KINDS, Kind, find_personal
 from stages.clean.personal.treatment import COLUMNS, Model, Params, tagger_of, treated
 from stages.clean.span import Span
-from stages.core.errors import ParamsError
+from stages.core.project.errors import ParamsError
 
 __all__ = ["KINDS", "Kind", "Model", "Params", "Span", "Treatment", "find_personal", "salt_of", "treated", "treatment_of"]
 

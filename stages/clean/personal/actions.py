@@ -10,7 +10,7 @@ import os
 import re
 
 from stages.clean.span import Span
-from stages.core.errors import ParamsError
+from stages.core.project.errors import ParamsError
 
 SALT = "LOREKEEP_SALT"
 """The environment variable that holds the salt."""

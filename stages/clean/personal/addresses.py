@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from stages.clean.span import Span
-from stages.core.record import fold
+from stages.core.records.record import fold
 
 SUFFIXES = (
     "Alley Annex Arcade Avenue Ave Av Bayou Beach Bend Bluff Bottom Boulevard Blvd Branch Bridge Brook Bypass Camp Canyon "

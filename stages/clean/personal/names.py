@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from stages.clean.personal import chinese_names
 from stages.clean.personal.chinese_names import HAN
 from stages.clean.span import Span
-from stages.core.record import fold
+from stages.core.records.record import fold
 
 TITLES = r"(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Madam|Herr|Frau|Monsieur|Madame|Mme|Señora?|Sr|Sra|Rev|Capt|Sgt|Lt|Col)"
 LABELS = (

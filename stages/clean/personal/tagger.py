@@ -16,10 +16,10 @@ from threading import Lock
 from typing import Any
 
 from stages.clean.span import Span
-from stages.core import memo
-from stages.core.checkpoint import Checkpoint, State, state_of
-from stages.core.errors import InputError
-from stages.core.record import fold
+from stages.core.models.checkpoint import Checkpoint, State, state_of
+from stages.core.project.errors import InputError
+from stages.core.records.record import fold
+from stages.core.repeatable import memo
 
 CHECKPOINT = Checkpoint(
     "clean",

@@ -16,8 +16,8 @@ from stages.clean.personal.chinese_names import HAN
 from stages.clean.personal.find import Kind, Tagger, find_personal, parts
 from stages.clean.personal.names import is_name
 from stages.clean.span import Span, apart, rewrite
-from stages.core.params import STRICT
-from stages.core.record import fact_id, fact_text, fold, to_meta
+from stages.core.project.params import STRICT
+from stages.core.records.record import fact_id, fact_text, fold, to_meta
 
 Row = dict[str, Any]
 Action = Literal["replace", "mask", "hash", "reject"]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Context, Decimal
 from typing import NamedTuple
 
-from stages.clean import chinese
-from stages.clean.measures import Measure, canonical, measure
-from stages.clean.numbers import Number, numbers
-from stages.clean.units import UNITS, unit_of
+from stages.clean.values import chinese
+from stages.clean.values.measures import Measure, canonical, measure
+from stages.clean.values.numbers import Number, numbers
+from stages.clean.values.units import UNITS, unit_of
 
 TOLERANCE = re.compile(r" ?\(?(?:±|\+ ?/ ?-|\+-) ?")
 RANGE = re.compile(r" ?(?:-|–|—|~|至|到) ?| to ")

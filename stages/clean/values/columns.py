@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 
 from stages.clean.exclusions import CONTENT, REASON, Excluded
-from stages.clean.normalise import FOLDABLE, PUNCTUATION, Params, folded, normalise_row
+from stages.clean.filters.terms import HAN, changed
 from stages.clean.personal import Treatment
-from stages.clean.terms import HAN, changed
-from stages.clean.text import Params as Text
-from stages.clean.text import rewritten_texts
-from stages.clean.unusable import Unusable
-from stages.core.record import SCHEMA, fold
+from stages.clean.values.normalise import FOLDABLE, PUNCTUATION, Params, folded, normalise_row
+from stages.clean.values.rewriting import Params as Text
+from stages.clean.values.rewriting import rewritten_texts
+from stages.clean.values.unusable import Unusable
+from stages.core.records.record import SCHEMA, fold
 
 Row = dict[str, Any]
 PROSE_COLUMNS = ("text", "question", "answer")

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
-from stages.clean import chinese
-from stages.clean.measures import measure
-from stages.clean.numbers import ONES, WORDS, widths_folded
 from stages.clean.span import Span, apart
-from stages.clean.unusable import Unusable
-from stages.clean.years import years
+from stages.clean.values import chinese
+from stages.clean.values.measures import measure
+from stages.clean.values.numbers import ONES, WORDS, widths_folded
+from stages.clean.values.unusable import Unusable
+from stages.clean.values.years import years
 
 DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d %B %Y", "%d %b %Y", "%d-%b-%Y", "%B %d, %Y", "%b %d, %Y",

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from stages.clean import chinese
-from stages.clean.measures import CUES, MEANT, PHRASES, SPELLINGS, canonical
-from stages.clean.numbers import SCALES, WORDS
-from stages.clean.quantities import DIGITS_KEPT, convert
+from stages.clean.values import chinese
+from stages.clean.values.measures import CUES, MEANT, PHRASES, SPELLINGS, canonical
+from stages.clean.values.numbers import SCALES, WORDS
+from stages.clean.values.quantities import DIGITS_KEPT, convert
 
 INSIDE = frozenset("0123456789.,'’" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 EDGE = re.compile(r"[^0-9.,'’A-Za-z]|$")

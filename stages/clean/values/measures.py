@@ -9,9 +9,9 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from stages.clean import chinese
-from stages.clean.numbers import SUPERSCRIPTS
-from stages.clean.units import ALIASES, COUNTED, UNITS
+from stages.clean.values import chinese
+from stages.clean.values.numbers import SUPERSCRIPTS
+from stages.clean.values.units import ALIASES, COUNTED, UNITS
 
 _PREFIXES = ("", "kilo", "centi", "deci", "milli", "micro", "nano", "mega", "giga")
 _PREFIXED = "gram meter metre liter litre joule watt volt pascal hertz calorie gray sievert becquerel curie dalton"

@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from stages.clean.dates import iso_date
-from stages.clean.quantities import quantity
-from stages.clean.text import Params as Text
-from stages.clean.text import rewritten
-from stages.clean.units import unit_of
-from stages.core.errors import ParamsError
-from stages.core.params import STRICT
-from stages.core.record import fact_text, to_meta
+from stages.clean.values.dates import iso_date
+from stages.clean.values.quantities import quantity
+from stages.clean.values.rewriting import Params as Text
+from stages.clean.values.rewriting import rewritten
+from stages.clean.values.units import unit_of
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import STRICT
+from stages.core.records.record import fact_text, to_meta
 
 Row = dict[str, Any]
 FOLDABLE = [

@@ -13,12 +13,12 @@ from typing import Any
 
 import pint
 
-from stages.clean import chinese
-from stages.clean.amounts import Amount, amounts
-from stages.clean.numbers import widths_folded
 from stages.clean.span import Span
-from stages.clean.units import UNITS, unit_of
-from stages.clean.unusable import Unusable
+from stages.clean.values import chinese
+from stages.clean.values.amounts import Amount, amounts
+from stages.clean.values.numbers import widths_folded
+from stages.clean.values.units import UNITS, unit_of
+from stages.clean.values.unusable import Unusable
 
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 EXPONENT = re.compile(r"\s*[x×·]\s*10\^?\s*([+-]?\d+)")

@@ -11,14 +11,14 @@ from typing import Any
 import polars as pl
 from pydantic.dataclasses import dataclass
 
-from stages.clean import hints
-from stages.clean.dates import dates_in
-from stages.clean.hints import around
-from stages.clean.numbers import WIDTHS, widths_folded
-from stages.clean.quantities import convert_to_one, quantities_in
+from stages.clean.filters.terms import changed
 from stages.clean.span import Span, apart, rewrite
-from stages.clean.terms import changed
-from stages.core.params import STRICT
+from stages.clean.values import hints
+from stages.clean.values.dates import dates_in
+from stages.clean.values.hints import around
+from stages.clean.values.numbers import WIDTHS, widths_folded
+from stages.clean.values.quantities import convert_to_one, quantities_in
+from stages.core.project.params import STRICT
 
 SHARED = re.compile(r"[0-9]-?,? ?(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)? ?$")
 """Before a quantity: a number that has no unit but that one's."""

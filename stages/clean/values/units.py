@@ -11,7 +11,7 @@ from typing import Any
 
 import pint
 
-from stages.clean import chinese
+from stages.clean.values import chinese
 
 UNITS: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
 ALIASES = {

@@ -14,15 +14,15 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from stages.clean import questions, repeats
-from stages.clean.contradictions import BY_PLACE, BY_PRIORITY
-from stages.clean.corpus import Part
 from stages.clean.exclusions import Row
-from stages.clean.filtering import Filtered
-from stages.clean.ledger import Reason
+from stages.clean.filters import questions, repeats
+from stages.clean.filters.terms import Array
+from stages.clean.passes.corpus import Part
+from stages.clean.passes.filtering import Filtered
+from stages.clean.passes.ledger import Reason
+from stages.clean.passes.writing import as_written
 from stages.clean.personal import Treatment
-from stages.clean.terms import Array
-from stages.clean.writing import as_written
+from stages.clean.verifying.contradictions import BY_PLACE, BY_PRIORITY
 
 Choice = Literal["report", "first", "ignore"]
 KIND = "answers"

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.core.params import STRICT
-from stages.core.record import fold
+from stages.core.project.params import STRICT
+from stages.core.records.record import fold
 
 Row = dict[str, Any]
 BY_PRIORITY, BY_PLACE = "priority of the source", "first in the source"

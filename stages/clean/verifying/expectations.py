@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stages.core.errors import ParamsError
+from stages.core.project.errors import ParamsError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.clean import expectations
-from stages.core.errors import InputError, ParamsError
-from stages.core.params import STRICT, parse, read_yaml
+from stages.clean.verifying import expectations
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.params import STRICT, parse, read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from stages.core.params import Run
-from stages.core.runtime import die_with_parent
+from stages.core.project.params import Run
+from stages.core.project.runtime import die_with_parent
 
 KEPT = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(256 << 20))
 """Environment of workers: arrays up to this many bytes stay with the process when they are done with. By itself glibc hands each
@@ -64,7 +64,7 @@ def engine_of(run: Run, folder: Path) -> Iterator[Engine]:
     if run.engine == "local":
         yield Local(run.threads)
         return
-    from stages.clean.cluster import connected
+    from stages.core.executors.ray import connected
 
     with connected(run, folder) as engine:
         yield engine

@@ -23,10 +23,11 @@ from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from stages.clean.engine import KEPT, Item, Result
-from stages.core import fingerprint, runtime
-from stages.core.errors import EngineError
-from stages.core.params import Run
+from stages.core.executors.local import KEPT, Item, Result
+from stages.core.project import runtime
+from stages.core.project.errors import EngineError
+from stages.core.project.params import Run
+from stages.core.repeatable import fingerprint
 
 RETRIES = 5
 """Times a batch is given to another worker after one died."""
@@ -133,7 +134,7 @@ def demanded(folder: Path) -> Demand:
 
 def versions() -> tuple[tuple[str, str], ...]:
     """What the bytes of a result depend on: Python, the code of `clean`, and the libraries that it imports."""
-    module = "stages.clean.writing"  # which imports all that workers do
+    module = "stages.clean.passes.writing"  # which imports all that workers do
     code = {
         str(path.relative_to(fingerprint.ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         for path in fingerprint.sources(module)

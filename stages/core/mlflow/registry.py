@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import ModelError
-from stages.core.tracking import EXPERIMENT, client, unreachable, uri
+from stages.core.mlflow.tracking import EXPERIMENT, client, unreachable, uri
+from stages.core.project.errors import ModelError
 
 SERVED = Path(__file__).with_name("served.py")
 REQUIREMENTS = ("mlflow", "peft", "safetensors", "torch", "transformers")

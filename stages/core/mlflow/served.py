@@ -1,7 +1,7 @@
 """The model as MLflow serves it: questions in, answers out. MLflow copies this file into the version (models from code).
 
 It stands alone: a version must load where Lorekeep is not installed. Prompt and decoding are those of `core.prompt` and
-`core.models`; tests/core/test_registry.py holds them together.
+`core.models`; tests/core/mlflow/test_registry.py holds them together.
 """
 
 from typing import Any

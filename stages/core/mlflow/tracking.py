@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 EXPERIMENT = "lorekeep"
 

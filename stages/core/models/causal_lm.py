@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import ModelError
+from stages.core.project.errors import ModelError
 
 
 def load_causal_lm(folder: Path, adapter: Path | None = None, *, merge: bool = False, device: str = "cpu") -> tuple[Any, Any]:

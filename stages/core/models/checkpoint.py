@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 FILES = ["*.json", "*.safetensors", "*.txt"]
 OTHERS = ["*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx"]

@@ -23,12 +23,12 @@ from transformers import (
     TrainingArguments,
 )
 
-from stages.core.errors import InputError, ParamsError
-from stages.core.output import replacing
-from stages.core.params import Run
-from stages.core.prompt import prompt_of
-from stages.core.record import read
-from stages.core.seeding import rng_for
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.output import replacing
+from stages.core.project.params import Run
+from stages.core.records.prompt import prompt_of
+from stages.core.records.record import read
+from stages.core.repeatable.seeding import rng_for
 
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Integers of as many bytes as a float."""

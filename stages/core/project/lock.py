@@ -4,7 +4,7 @@ import re
 from importlib.metadata import distributions
 from pathlib import Path
 
-from stages.core.errors import LockError
+from stages.core.project.errors import LockError
 
 
 def check(path: Path) -> None:

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.core.errors import ParamsError
+from stages.core.project.errors import ParamsError
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """Config of every `Params`: `@dataclass(frozen=True, config=STRICT)` with pydantic's dataclass."""

@@ -11,7 +11,7 @@ import signal
 import sys
 import warnings
 
-from stages.core.params import Run
+from stages.core.project.params import Run
 
 QUIET = {
     "DO_NOT_TRACK": "1",

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.core.errors import InputError, RecordError
-from stages.core.output import replacing
+from stages.core.project.errors import InputError, RecordError
+from stages.core.project.output import replacing
 
 SCHEMA = pa.schema(
     [

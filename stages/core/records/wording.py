@@ -2,7 +2,7 @@
 
 import re
 
-from stages.core.record import fold
+from stages.core.records.record import fold
 
 SLOT = re.compile(r"\{\w+\}")
 

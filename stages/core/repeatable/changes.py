@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.core import memo
+from stages.core.repeatable import memo
 
 AT_ONCE = 1_000_000
 """Records that are compared at once."""

@@ -21,11 +21,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 import stages
-from stages.core.lock import canonical
+from stages.core.project.lock import canonical
 
 ROOT = Path(stages.__file__).parents[1]
 OWN = "stages"
-NEUTRAL = {"stages.core.tracking"}
+NEUTRAL = {"stages.core.mlflow.tracking"}
 """Only logs and finds the project's root, so a result does not depend on it; it would bring in MLflow with all it requires."""
 KERNELS = ("OMP_NUM_THREADS", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE")
 """What `runtime` settles: each may change the last bits of a number."""

@@ -21,7 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stages.core import fingerprint, tracking
+from stages.core.mlflow import tracking
+from stages.core.repeatable import fingerprint
 
 PARTIAL = ".partial"
 STALE = 3600

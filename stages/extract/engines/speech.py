@@ -10,9 +10,9 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from stages.core import checkpoint
-from stages.extract import whisper
-from stages.extract.whisper import CHECKPOINT, RATE, Heard
+from stages.core.models import checkpoint
+from stages.extract.engines import whisper
+from stages.extract.engines.whisper import CHECKPOINT, RATE, Heard
 
 Recognise = Callable[[Any], list[Heard]]
 """From the (samples,) of an utterance, of 16 bits, 16,000 a second, to what is said in it, in order."""

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stages.core.checkpoint import Checkpoint, State
-from stages.core.errors import InputError
+from stages.core.models.checkpoint import Checkpoint, State
+from stages.core.project.errors import InputError
 
 CHECKPOINT = Checkpoint(
     "extract",

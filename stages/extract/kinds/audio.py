@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core import memo
-from stages.core.errors import InputError
-from stages.core.params import STRICT
-from stages.extract import speech
+from stages.core.project.errors import InputError
+from stages.core.project.params import STRICT
+from stages.core.repeatable import memo
+from stages.extract.engines import speech
 from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 

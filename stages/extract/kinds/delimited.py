@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core.params import STRICT
+from stages.core.project.params import STRICT
 from stages.extract.encoding import resolved
 from stages.extract.lines import Line, decoded_lines
 from stages.extract.source import Common

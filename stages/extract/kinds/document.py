@@ -18,8 +18,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core.errors import InputError
-from stages.core.params import STRICT
+from stages.core.project.errors import InputError
+from stages.core.project.params import STRICT
 from stages.extract.blocks import Block, of_html, of_markdown, of_text
 from stages.extract.encoding import resolved
 from stages.extract.source import Common

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from lxml import etree
 from pydantic.dataclasses import dataclass
 
-from stages.core.errors import InputError
-from stages.core.params import STRICT
+from stages.core.project.errors import InputError
+from stages.core.project.params import STRICT
 from stages.extract.lines import decoded_lines
 from stages.extract.path import joined, nodes_at, split
 from stages.extract.source import Common

@@ -19,10 +19,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core import memo
-from stages.core.errors import InputError
-from stages.core.params import STRICT
-from stages.extract.pages import CHINESE, Box, Line, engine_version, form_of, lines_in, unit_of_line, unsure
+from stages.core.project.errors import InputError
+from stages.core.project.params import STRICT
+from stages.core.repeatable import memo
+from stages.extract.kinds.pages import CHINESE, Box, Line, engine_version, form_of, lines_in, unit_of_line, unsure
 from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 

@@ -10,8 +10,8 @@ from pydantic.dataclasses import dataclass
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from stages.core.errors import InputError
-from stages.core.params import STRICT
+from stages.core.project.errors import InputError
+from stages.core.project.params import STRICT
 from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 

@@ -22,16 +22,18 @@ import psutil
 import pytest
 
 from stages import clean
-from stages.clean import cluster, corpus
-from stages.clean.engine import engine_of
-from stages.clean.information import Lines
+from stages.clean.filters.information import Lines
+from stages.clean.passes import corpus
 from stages.clean.personal import Params as Personal
 from stages.clean.personal import Treatment
-from stages.core import record, runtime
-from stages.core.errors import EngineError
-from stages.core.params import Run
-from tests.stages.test_clean import PARAMS, RULES, text
-from tests.stages.test_clean_columns import rows
+from stages.core.executors import ray
+from stages.core.executors.local import engine_of
+from stages.core.project import runtime
+from stages.core.project.errors import EngineError
+from stages.core.project.params import Run
+from stages.core.records import record
+from tests.stages.clean.test_clean import PARAMS, RULES, text
+from tests.stages.clean.values.test_columns import rows
 
 LOCAL = Run(1, 1, "avx2", "cpu")
 ADDRESS = "Write to anna.smith@example.org about it, or to the office on the third floor."
@@ -177,12 +179,12 @@ def test_a_killed_worker_changes_nothing(corpus_folder: Path, nodes: str, monkey
 
 def test_results_come_in_order_and_errors_as_they_are(nodes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del nodes
-    monkeypatch.setattr(cluster, "RETRIES", 0)
+    monkeypatch.setattr(ray, "RETRIES", 0)
     with engine_of(of_ray("auto"), tmp_path) as engine:
         taken: list[int] = []
         results = engine.in_order(partial(divmod, 100), (taken.append(number) or number for number in range(1, 30)))
         assert [next(results) for _ in range(3)] == [(100, 0), (50, 0), (33, 1)]
-        assert len(taken) <= 3 + cluster.AHEAD * 2
+        assert len(taken) <= 3 + ray.AHEAD * 2
         assert len(list(results)) == 26
         with pytest.raises(ZeroDivisionError, match="division"):
             list(engine.in_order(partial(divmod, 1), [1, 0, 1]))
@@ -195,9 +197,9 @@ def test_results_come_in_order_and_errors_as_they_are(nodes: str, tmp_path: Path
 
 def test_a_worker_that_lacks_something_says_so(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"does not see /nowhere; share the project's folder with every node"):
-        cluster.check(cluster.Demand(Path("/nowhere/mark"), ()))
-    cluster.check(cluster.Demand(tmp_path, cluster.versions()))
-    assert {"python", "polars", "stages/clean/corpus.py"} <= dict(cluster.versions()).keys()
+        ray.check(ray.Demand(Path("/nowhere/mark"), ()))
+    ray.check(ray.Demand(tmp_path, ray.versions()))
+    assert {"python", "polars", "stages/clean/passes/corpus.py"} <= dict(ray.versions()).keys()
 
 
 def test_a_cluster_of_its_own_is_quiet_private_and_leaves_nothing(
@@ -238,8 +240,8 @@ def test_a_cluster_of_its_own_is_quiet_private_and_leaves_nothing(
 LEADER = """
 import os, sys
 from pathlib import Path
-from stages.clean.engine import engine_of
-from stages.core.params import Run
+from stages.core.executors.local import engine_of
+from stages.core.project.params import Run
 with engine_of(Run(1, 1, "avx2", "cpu", "ray", None), Path(sys.argv[1])) as engine:
     list(engine.in_order(os.system, [f"echo $PPID > {sys.argv[1]}/worker; sleep 60"]))
 """

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from stages.core import registry, tracking
-from stages.core.errors import InputError, ModelError
-from stages.core.models import generate, load_causal_lm
-from stages.core.prompt import question_prompt
+from stages.core.mlflow import registry, tracking
+from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.project.errors import InputError, ModelError
+from stages.core.records.prompt import question_prompt
 
 QUESTION = "At what temperature does iron melt?"
 TOKENS = 12
@@ -122,7 +122,7 @@ def test_a_store_that_is_down_says_what_to_do(tiny_model: Path, tiny_adapter: Pa
 def test_served_decodes_as_core_does(tiny_model: Path, tiny_adapter: Path) -> None:
     from types import SimpleNamespace
 
-    from stages.core.served import Answerer
+    from stages.core.mlflow.served import Answerer
 
     context: Any = SimpleNamespace(
         artifacts={"base": str(tiny_model), "adapter": str(tiny_adapter)}, model_config={"max_new_tokens": TOKENS}

@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stages.core import registry, tracking
-from stages.core.errors import ModelError
+from stages.core.mlflow import registry, tracking
+from stages.core.project.errors import ModelError
 from stages.evaluate import figures
-from tests.core.test_registry import QUESTION, answer_of, register
-from tests.core.test_tracking import SETTINGS
+from tests.core.mlflow.test_registry import QUESTION, answer_of, register
+from tests.core.mlflow.test_tracking import SETTINGS
 
 PATIENCE = 120
 SCORES = pd.DataFrame(

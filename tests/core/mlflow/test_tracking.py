@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.core import tracking
-from stages.core.errors import InputError
+from stages.core.mlflow import tracking
+from stages.core.project.errors import InputError
 
 DOWN = "http://someone:hidden@127.0.0.1:9"  # the discard port: nobody listens
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stages.core.muon import Muon, layer_matrices
+from stages.core.models.muon import Muon, layer_matrices
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (16, 4), (4, 16)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.output import replacing, write_json
+from stages.core.project.output import replacing, write_json
 
 
 def make(path: Path, kind: str, content: str) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core.errors import ParamsError
-from stages.core.params import STRICT, Run, load, parse, read_section, read_yaml
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import STRICT, Run, load, parse, read_section, read_yaml
 
 RUN = "run: {seed: 1, threads: 2, isa: avx2, device: cpu}\n"
 

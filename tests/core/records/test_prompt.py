@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from stages.core.prompt import question_prompt, training_text
+from stages.core.records.prompt import question_prompt, training_text
 
-SEED = Path(__file__).parent.parent.parent / "models" / "seed" / "model" / "tokenizer.json"
+SEED = Path(__file__).parents[3] / "models" / "seed" / "model" / "tokenizer.json"
 
 
 def test_the_text_is_the_prompt_a_space_and_the_answer() -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core import record
-from stages.core.errors import InputError, RecordError
+from stages.core.project.errors import InputError, RecordError
+from stages.core.records import record
 
 ROW = {"id": "a1", "text": "iron: state solid", "source": "toy", "locator": "toy.csv#L1", "kind": "fact"}
 FULL = ROW | {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core.wording import fill, normalise
+from stages.core.records.wording import fill, normalise
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.core import changes, memo, record
-from stages.core.changes import Changes
+from stages.core.records import record
+from stages.core.repeatable import changes, memo
+from stages.core.repeatable.changes import Changes
 
 Tables = tuple[dict[str, str], dict[str, str]]
 TABLES = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["iron", "铁", ""]), max_size=8).flatmap(

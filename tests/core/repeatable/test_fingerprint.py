@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.core import fingerprint
+from stages.core.repeatable import fingerprint
 from tests import test_contract
 
-PAGES = "stages.extract.pages"
+PAGES = "stages.extract.kinds.pages"
 
 
 @pytest.fixture
@@ -63,17 +63,19 @@ def test_requirements_of_requirements_are_libraries() -> None:
     found = fingerprint.libraries(PAGES)
     assert {"pillow", "numpy", "rapidocr", "opencv-python-headless", "pyclipper", "pydantic-core"} <= set(found)
     assert not {"mlflow", "torch", "pytest"} & set(found)
-    assert {"pypdfium2", "rapidocr"} <= set(fingerprint.libraries("stages.extract.pdf"))
-    assert {"pocketsphinx", "soundfile", "scipy", "transformers", "torch"} <= set(fingerprint.libraries("stages.extract.audio"))
+    assert {"pypdfium2", "rapidocr"} <= set(fingerprint.libraries("stages.extract.kinds.pdf"))
+    assert {"pocketsphinx", "soundfile", "scipy", "transformers", "torch"} <= set(
+        fingerprint.libraries("stages.extract.kinds.audio")
+    )
 
 
 def test_the_contract_sees_the_same_files() -> None:
     """Two implementations, one in the tests, follow imports; what they leave out is the same."""
     wanted: set[Path] = set()
-    todo = [fingerprint.ROOT / "stages/extract/pages.py"]
+    todo = [fingerprint.ROOT / "stages/extract/kinds/pages.py"]
     while todo:
         path = todo.pop()
-        if path not in wanted and str(path.relative_to(fingerprint.ROOT)) != "stages/core/tracking.py":
+        if path not in wanted and str(path.relative_to(fingerprint.ROOT)) != "stages/core/mlflow/tracking.py":
             wanted.add(path)
             todo += test_contract.imported(path, fingerprint.ROOT)
     named = {fingerprint.ROOT / "stages/__init__.py", fingerprint.ROOT / "stages/core/__init__.py"}
@@ -93,7 +95,7 @@ def remembering() -> list[str]:
 
 
 def test_no_module_that_is_remembered_is_imported_by_a_computed_name() -> None:
-    assert {PAGES, "stages.extract.pdf", "stages.extract.audio"} <= set(remembering())
+    assert {PAGES, "stages.extract.kinds.pdf", "stages.extract.kinds.audio"} <= set(remembering())
     for path in {path for module in remembering() for path in fingerprint.sources(module)}:
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
         assert not {"importlib.import_module", "import_module", "__import__"} & set(calls), path

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from stages.core import fingerprint, memo
+from stages.core.repeatable import fingerprint, memo
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 calls: list[str] = []
 
 
@@ -196,7 +196,7 @@ def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 WORKER = """
 import sys
 from pathlib import Path
-from stages.core import fingerprint, memo
+from stages.core.repeatable import fingerprint, memo
 fingerprint.of = lambda module: "code"
 
 def lines(file, size):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core.seeding import derive, rng_for
+from stages.core.repeatable.seeding import derive, rng_for
 
 
 def test_a_seed_is_what_it_always_was() -> None:
@@ -36,7 +36,7 @@ def test_a_generator_does_not_depend_on_calls_before_it() -> None:
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_another_process_draws_the_same(hash_seed: str) -> None:
-    code = "from stages.core.seeding import rng_for; print(rng_for(3, 'iron', 7).random())"
+    code = "from stages.core.repeatable.seeding import rng_for; print(rng_for(3, 'iron', 7).random())"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": hash_seed}
     )

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from lore.__main__ import BROKEN_PIPE, main
-from lore.ask import MODELS, RECORDS, WORDINGS
-from stages.core import runtime
-from stages.core.models import generate, load_causal_lm
-from stages.core.params import Run
-from stages.core.prompt import question_prompt
-from stages.core.record import fact_id, record_id, write
+from lore.commands.ask import MODELS, RECORDS, WORDINGS
+from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.project import runtime
+from stages.core.project.params import Run
+from stages.core.records.prompt import question_prompt
+from stages.core.records.record import fact_id, record_id, write
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUESTION = "At what temperature does iron melt?"
 FACT = fact_id("iron", "melting point")
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lore import facts
 from lore.__main__ import main
-from lore.report import cut, width
+from lore.comparison import facts
+from lore.rendering.report import cut, width
 from tests.lore.knowledge import RUN, Project, Row, answer, fact
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IRON, GOLD, NEON = fact("iron", "1538"), fact("gold", "1064"), fact("neon", "-248.6")
 HOTTER = IRON | {"value": "1649"}
 WRONG = "The melting point of iron is 7 °C."
@@ -71,7 +71,7 @@ def test_the_model_here_may_be_asked_about_removed_facts(
     project: Project, found: Found, lore: Lore, monkeypatch: pytest.MonkeyPatch, said: str, outcome: str
 ) -> None:
     asked = []
-    monkeypatch.setattr("lore.ask.answers", lambda questions, variant: asked.append((questions, variant)) or [said])
+    monkeypatch.setattr("lore.commands.ask.answers", lambda questions, variant: asked.append((questions, variant)) or [said])
     project.version("a", [IRON, GOLD], [answer(IRON), answer(GOLD)])
     project.run([GOLD], [answer(GOLD)])
     assert "removed facts were not asked; --ask asks the model in this folder" in lore("diff")

@@ -9,9 +9,9 @@ import pytest
 
 from lore.__main__ import main
 from stages import extract
-from stages.core.params import Run, parse
+from stages.core.project.params import Run, parse
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROWS = "subject,attribute,value,unit\niron,density,7.874,g/cm³\ngold,density,-19.3,g/cm³\nneon,symbol,Ne,\nneon,symbol,Nn,\n"
 
 

@@ -13,19 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lore import holders, purge, unlearned, version
-from lore.holders import ModelVersion
-from lore.search import Found, Search, is_binary, passages_of
-from lore.target import Target, whole
+from lore.erasure import locations, probing, purge
+from lore.erasure.locations import ModelVersion
+from lore.erasure.scan import Found, Search, is_binary, passages_of
+from lore.erasure.target import Target, whole
+from lore.versions import version
 from stages.clean import exclusions
-from stages.core.errors import InputError
-from stages.core.record import REJECTED, fold, write
+from stages.core.project.errors import InputError
+from stages.core.records.record import REJECTED, fold, write
+from tests.lore.commands.test_trace import AGREES, GOLD, IRON, LOSES, MADE, PAIR, REMARK, UNREAD, fill, made
 from tests.lore.conftest import Lore
 from tests.lore.knowledge import Project, Row
 from tests.lore.released import Released
-from tests.lore.test_trace import AGREES, GOLD, IRON, LOSES, MADE, PAIR, REMARK, UNREAD, fill, made
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STATES = REMARK | {"id": "e" * 16, "text": "The foundry melts iron at 1538 degrees.", "locator": "notes.jsonl#L9@text"}
 EXCLUDED = dict.fromkeys(exclusions.CONTENT) | {
     "text": "[excluded]",
@@ -195,7 +196,7 @@ def test_an_exclusion_names_ids_alone_and_keeps_comments(full: Project, lore: Lo
 
 @given(name=st.from_regex(r"[0-9]{8}e[0-9]{7}|[0-9]{16}", fullmatch=True))
 def test_an_id_that_looks_like_a_number_stays_an_id(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
-    from lore import forget
+    from lore.commands import forget
 
     file = tmp_path_factory.mktemp("ids") / "exclusions.yaml"
     shutil.copy(ROOT / "data/raw/exclusions.yaml", file)
@@ -265,7 +266,7 @@ def test_versions_that_cannot_be_read_are_told(full: Project, lore: Lore) -> Non
 
 def fake(knows: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Models that say what they know of a subject; the base knows nothing. Returns what is asked."""
-    from lore import ask
+    from lore.commands import ask
 
     asked: list[str] = []
 
@@ -313,20 +314,20 @@ def test_controls_are_as_many_in_the_same_words_and_chance_is_the_most_common_va
     probes = {row["fact"]: row for row in (probe(f"metal{number}", "100") for number in range(30))}
     kept = [probe("copper", "100"), probe("silver", "100"), probe("bronze", "50")]
     asked = fake({}, monkeypatch)
-    found = unlearned.ask(probes, [*probes, "0" * 16], kept, "train", 7)
+    found = probing.ask(probes, [*probes, "0" * 16], kept, "train", 7)
     assert (found.scores["forgotten"]["n"], found.scores["control"]["n"], found.unasked) == (30, 30, 1)
     assert found.scores["chance"]["value"] == 1.0
     names = {question.split()[2] for question in asked}
     known = {row["subject"] for row in [*probes.values(), *kept]}
     assert len(names - known) > 15  # two facts may be asked beside the same name
-    few = unlearned.ask(dict(list(probes.items())[:1]), list(probes)[:1], kept, "train", 7)
-    assert few.scores["control"]["n"] == unlearned.CONTROLS
+    few = probing.ask(dict(list(probes.items())[:1]), list(probes)[:1], kept, "train", 7)
+    assert few.scores["control"]["n"] == probing.CONTROLS
 
 
 @given(st.lists(st.text("abcdefgh 铁铜金", min_size=1, max_size=8), min_size=1, max_size=8), st.integers(0, 9))
 def test_invented_names_are_new_and_the_same_each_time(known: list[str], seed: int) -> None:
-    found = list(unlearned.new_names(known, 5, seed, "f"))
-    assert found == list(unlearned.new_names(known, 5, seed, "f"))
+    found = list(probing.new_names(known, 5, seed, "f"))
+    assert found == list(probing.new_names(known, 5, seed, "f"))
     assert not {fold(name) for name in found} & {fold(name) for name in known}
     assert len(set(map(fold, found))) == len(found)
 
@@ -373,14 +374,14 @@ def test_registered_models_and_runs_are_told(released: Released, lore: Lore) -> 
 def test_model_versions_are_known_by_their_identity(released: Released) -> None:
     del released
     first, second = (version.revision(f"knowledge@v{number}") for number in ("1.0.0", "1.1.0"))
-    trained = holders.Holding(first, {"data/augment/records.parquet": Found("table", 9, held=1)})
-    models, note = holders.in_registry([trained, holders.Holding(second, {})])
+    trained = locations.Holding(first, {"data/augment/records.parquet": Found("table", 9, held=1)})
+    models, note = locations.in_registry([trained, locations.Holding(second, {})])
     assert note == ""
     assert models == [
         ModelVersion("elements", "1", ["knowledge@v1.0.0"], True),
         ModelVersion("elements", "2", ["knowledge@v1.1.0"], False),
     ]
-    assert holders.in_registry([trained])[0][1] == ModelVersion("elements", "2", [], None)
+    assert locations.in_registry([trained])[0][1] == ModelVersion("elements", "2", [], None)
 
 
 def test_model_versions_to_delete_are_those_not_known_to_be_free_of_it() -> None:
@@ -397,12 +398,13 @@ def test_the_memo_holds_what_sources_say() -> None:
 
 
 def test_no_model_library_is_loaded_by_a_report() -> None:
-    code = "import lore.forget_report, lore.forgotten, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    modules = "lore.erasure.forget_sections, lore.erasure.check"
+    code = f"import {modules}, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_a_wrong_table_of_ids_is_an_error() -> None:
-    from lore.target import Rows, entries_of
+    from lore.erasure.target import Rows, entries_of
 
     rows = [IRON | {"id": f"abcd{number:012d}", "fact": None, "subject": None, "parents": []} for number in range(2)]
     with pytest.raises(InputError, match=r"^abcd: the beginning of 2 ids: .*; write more of its digits$"):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lore import memo as command
 from lore.__main__ import main
-from stages.core import memo
-from stages.core.errors import InputError
+from lore.commands import memo as command
+from stages.core.project.errors import InputError
+from stages.core.repeatable import memo
 
 
 @pytest.mark.parametrize(

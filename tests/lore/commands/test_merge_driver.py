@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from lore import merge_driver
-from lore.merge import merge
+from lore.commands import merge_driver
+from lore.merging.dvc_lock import merge
 from tests.lore import merging
 from tests.lore.knowledge import IDENTITY, Project, fact
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Lore = Callable[..., str]
 
 PIPELINE = """\

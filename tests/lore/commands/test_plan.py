@@ -11,7 +11,7 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from lore import plan
+from lore.commands import plan
 from tests.lore.conftest import Lore
 
 # dvc 3.67 reads an attribute that pygtrie deprecates.

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from lore import journal
 from lore.__main__ import main
-from stages.core import registry
-from stages.core.errors import InputError
+from lore.releasing import transaction
+from stages.core.mlflow import registry
+from stages.core.project.errors import InputError
 from tests.lore.released import MODEL, Released
 
 Lore = Callable[..., str]
@@ -85,14 +85,14 @@ def test_a_dry_run_changes_nothing(ready: Released, lore: Lore) -> None:
 
 def killed(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Kill an act when the journal has come to this step."""
-    write = journal.Journal.write
+    write = transaction.Journal.write
 
-    def deadly(book: journal.Journal, plan: journal.Plan, step: int) -> None:
+    def deadly(book: transaction.Journal, plan: transaction.Plan, step: int) -> None:
         write(book, plan, step)
         if step == number:
             raise Killed
 
-    monkeypatch.setattr(journal.Journal, "write", deadly)
+    monkeypatch.setattr(transaction.Journal, "write", deadly)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from lore import acts, journal, restore
 from lore.__main__ import main
-from stages.core import registry
-from stages.core.errors import InputError, ModelError
+from lore.releasing import conditions, restore_commit, transaction
+from stages.core.mlflow import registry
+from stages.core.project.errors import InputError, ModelError
 from tests.lore.released import MODEL, Released
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Lore = Callable[..., str]
 BACK = ("rollback", "1.0.0", "--reason", "iron was wrong", "--no-canaries")
 
@@ -76,10 +76,10 @@ def test_a_dry_run_changes_nothing(released: Released, lore: Lore) -> None:
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, place: int, after: bool) -> None:
     """Kill the act before the step with that number, or after it."""
-    steps_of = acts.steps_of
+    steps_of = conditions.steps_of
 
-    def deadly(book: journal.Journal) -> Callable[[journal.Plan], list[journal.Step]]:
-        def steps(plan: journal.Plan) -> list[journal.Step]:
+    def deadly(book: transaction.Journal) -> Callable[[transaction.Plan], list[transaction.Step]]:
+        def steps(plan: transaction.Plan) -> list[transaction.Step]:
             found = list(steps_of(book)(plan))
             step = found[place]
 
@@ -88,12 +88,12 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, place: int, after: bool) -> Non
                     step.do()
                 raise Killed
 
-            found[place] = journal.Step(step.name, die, step.undo)
+            found[place] = transaction.Step(step.name, die, step.undo)
             return found
 
         return steps
 
-    monkeypatch.setattr(acts, "steps_of", deadly)
+    monkeypatch.setattr(conditions, "steps_of", deadly)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -119,9 +119,9 @@ def test_a_step_that_fails_undoes_those_before(
     released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch, place: int
 ) -> None:
     before = released.state()
-    call, seen = journal.Journal.call, []
+    call, seen = transaction.Journal.call, []
 
-    def failing(book: journal.Journal, *command: str) -> str:
+    def failing(book: transaction.Journal, *command: str) -> str:
         seen.append(command)
         if len(seen) == place + 1:
             raise InputError("the disk is full")
@@ -130,7 +130,7 @@ def test_a_step_that_fails_undoes_those_before(
     def down(*arguments: str) -> None:
         raise InputError("MLflow: the store cannot be used")
 
-    monkeypatch.setattr(journal.Journal, "call", failing)
+    monkeypatch.setattr(transaction.Journal, "call", failing)
     if place == 2:
         monkeypatch.setattr(registry, "move_alias", down)
         seen.extend([("", "")] * 9)
@@ -153,7 +153,7 @@ def test_a_dry_run_tells_of_an_act_that_was_cut_off(released: Released, lore: Lo
 def test_a_real_kill(released: Released, lore: Lore) -> None:
     before = released.state()
     code = (
-        "import os; from lore import rollback; from lore.__main__ import main; from stages.core import registry;"
+        "import os; from lore.commands import rollback; from lore.__main__ import main; from stages.core.mlflow import registry;"
         "registry.move_alias = lambda *a: os._exit(9);"
         f"main({list(BACK)!r})"
     )
@@ -167,7 +167,9 @@ def test_a_real_kill(released: Released, lore: Lore) -> None:
 def test_the_model_is_asked_about_facts_that_differ(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     said = "The melting point is 1538 °C."
-    monkeypatch.setattr("lore.ask.answers", lambda questions, variant: asked.extend(questions) or [said] * len(questions))
+    monkeypatch.setattr(
+        "lore.commands.ask.answers", lambda questions, variant: asked.extend(questions) or [said] * len(questions)
+    )
     lines = lore(*BACK[:-1]).splitlines()
     assert asked == ["When does iron melt?", "When does gold melt?", "When does neon melt?"]
     rows = [re.split(r"  +", line.strip()) for line in lines[lines.index("canaries:") + 2 :]]
@@ -179,7 +181,7 @@ def test_a_model_that_cannot_be_asked_does_not_undo(released: Released, lore: Lo
     def broken(questions: list[str], variant: str) -> list[str]:
         raise ModelError("models/base/model: not a model folder")
 
-    monkeypatch.setattr("lore.ask.answers", broken)
+    monkeypatch.setattr("lore.commands.ask.answers", broken)
     assert "canaries: not asked: models/base/model: not a model folder" in lore(*BACK[:-1])
     assert released.alias() == "1"
 
@@ -223,7 +225,7 @@ def test_a_version_that_was_never_registered_is_refused(released: Released, lore
 
 
 def test_a_version_that_mlflow_does_not_have_is_refused(released: Released, lore: Lore) -> None:
-    from stages.core import tracking
+    from stages.core.mlflow import tracking
 
     tracking.client().delete_model_version(MODEL, "1")
     said = refused(released, lore)
@@ -257,21 +259,21 @@ def test_present_outputs_that_are_in_no_cache_are_named(released: Released, lore
 
 
 def test_two_at_once_are_refused(released: Released, lore: Lore) -> None:
-    with journal.opened():
+    with transaction.opened():
         assert "another lore release or rollback is at work in this repository" in refused(released, lore)
 
 
 def test_a_program_that_outlives_a_kill_keeps_the_next_act_out(released: Released) -> None:
-    with journal.opened() as book:
+    with transaction.opened() as book:
         child = int(book.call("sh", "-c", "sleep 60 >&- 2>&- & echo $!"))
     try:
-        with pytest.raises(InputError, match="another lore release or rollback is at work"), journal.opened():
+        with pytest.raises(InputError, match="another lore release or rollback is at work"), transaction.opened():
             pass
     finally:
         os.kill(child, signal.SIGKILL)
     for _ in range(100):
         try:
-            with journal.opened():
+            with transaction.opened():
                 return
         except InputError:
             time.sleep(0.05)
@@ -298,7 +300,7 @@ def test_a_broken_journal_is_named(released: Released, lore: Lore) -> None:
 
 def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="no git repository here"), journal.opened():
+    with pytest.raises(InputError, match="no git repository here"), transaction.opened():
         pass
 
 
@@ -341,15 +343,15 @@ def test_a_branch_that_has_moved_since_is_left_alone(released: Released, lore: L
 def test_an_act_cut_off_after_its_last_step_is_complete(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
     before = released.state()
 
-    write = journal.Journal.write
+    write = transaction.Journal.write
 
-    def deadly(book: journal.Journal, plan: journal.Plan, number: int) -> None:
+    def deadly(book: transaction.Journal, plan: transaction.Plan, number: int) -> None:
         write(book, plan, number)
         if number == 3:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal.Journal, "write", deadly)
+        patch.setattr(transaction.Journal, "write", deadly)
         with pytest.raises(Killed):
             main(list(BACK))
     assert "is what is here already" in lore(*BACK, code=1)
@@ -376,7 +378,9 @@ def test_what_only_one_version_declares(released: Released, lore: Lore) -> None:
 
 
 def test_other_libraries_are_told(released: Released) -> None:
-    from lore import registered, rollback, version
+    from lore.commands import rollback
+    from lore.releasing import registered
+    from lore.versions import version
 
     here = version.revision("HEAD")
     place = registered.Registered("0", MODEL, "1", "champion", None)
@@ -394,17 +398,18 @@ def test_a_file_that_came_is_removed_again(released: Released) -> None:
     released.commit()
     second = released.git("rev-parse", "HEAD").strip()
     released.git("reset", "-q", "--soft", first)
-    assert list(restore.begun(first, second)) == []
+    assert list(restore_commit.begun(first, second)) == []
     assert not (released.root / "data/raw/新.csv").exists()
 
 
 def test_git_s_own_words_are_told(released: Released) -> None:
     with pytest.raises(InputError, match=r"git read-tree: .*; nothing was changed"):
-        restore.run(["read-tree", "nothing"], None)
+        restore_commit.run(["read-tree", "nothing"], None)
 
 
 def test_where_nothing_differs_nothing_is_asked(released: Released) -> None:
-    from lore import canaries, version
+    from lore.releasing import canaries
+    from lore.versions import version
 
     here = version.revision("HEAD")
     assert canaries.ask(here, here) == ["canaries: no fact with a question differs between the two versions"]

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lore.cache import md5
-from lore.lineage import Tables, find
-from lore.place import described, file_of, within
-from stages.core.errors import InputError
-from stages.core.record import REJECTED, record_id, write
+from lore.lineage.graph import Tables, find
+from lore.lineage.raw_location import described, file_of, within
+from lore.versions.dvc_cache import md5
+from stages.core.project.errors import InputError
+from stages.core.records.record import REJECTED, record_id, write
 from tests.lore.knowledge import Project, Row, answer, fact
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IRON = fact("iron", "1538", locator="elements.sql#properties/1")
 AGREES = fact("iron", "1539", source="cards", locator="scans/page-1.png#L4@50,140,400,170")
 LOSES = fact("iron", "1600", source="legacy", locator="legacy.csv#L2")
@@ -342,7 +342,8 @@ def test_long_parts_are_cut_unless_all_is_asked_for(full: Project, lore: Lore) -
 
 
 def test_no_model_library_is_loaded() -> None:
-    code = "import lore.trace, lore.lineage_report, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    modules = "lore.commands.trace, lore.lineage.trace_sections"
+    code = f"import {modules}, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from safetensors.numpy import save
 
-from lore import certificate, rebuild
-from lore.cache import md5
-from lore.divergence import ORDER, Divergence, first
-from lore.outputs import Recorded
-from lore.rebuild import chosen, demand_libraries, in_order
-from lore.version import Version, revision
-from stages.core.errors import InputError, LockError
+from lore.comparison.first_difference import ORDER, Divergence, first
+from lore.verification import certificate, rebuild
+from lore.verification.outputs import Recorded
+from lore.verification.rebuild import chosen, demand_libraries, in_order
+from lore.versions.dvc_cache import md5
+from lore.versions.version import Version, revision
+from stages.core.project.errors import InputError, LockError
 from tests.lore.knowledge import IDENTITY, RUN
 
 Lore = Callable[..., str]

@@ -9,11 +9,11 @@ import pytest
 
 from lore.__main__ import main
 from stages import clean
-from stages.core import record
-from stages.core.params import Run, load
-from tests.stages.test_clean import EXCLUSIONS, NEON, RULES, fact
+from stages.core.project.params import Run, load
+from stages.core.records import record
+from tests.stages.clean.test_clean import EXCLUSIONS, NEON, RULES, fact
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lore.settings import ABSENT, Setting, differences, value, written
+from lore.comparison.settings import ABSENT, Setting, differences, value, written
 
 COLD, HOT, WET = ({"name": name, "limit": limit} for name, limit in (("cold", 1), ("hot", 2), ("wet", 3)))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from lore.verdict import judge, mcnemar, paired, unpaired, wilson
+from lore.comparison.significance import judge, mcnemar, paired, unpaired, wilson
 from stages.evaluate.scores import share
 from tests.lore.knowledge import answer, fact, scores
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from lore import contradictions, contradictions_page
+from lore.data_docs import contradictions, contradictions_page
 from stages import clean
-from stages.core.params import load
+from stages.core.project.params import load
 
-PARAMS, _ = load("clean", clean.Params, Path(__file__).parents[2] / "params.yaml")
+PARAMS, _ = load("clean", clean.Params, Path(__file__).parents[3] / "params.yaml")
 SOURCES = ["elements", "legacy", "旧表", *(f"s{number}" for number in range(9))]
 Row = dict[str, Any]
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lore.match import match
-from stages.core.record import fact_id
+from lore.lineage.question import match
+from stages.core.records.record import fact_id
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TEMPLATES = {
     "melting point": ["What is the melting point of {}?", "When does {} melt?", "{} melts at what temperature?"],
     "boiling point": ["What is the boiling point of {}?", "When does {} boil?", "{} boils at what temperature?"],

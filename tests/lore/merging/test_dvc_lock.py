@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lore.merge import merge
+from lore.merging.dvc_lock import merge
 
 Row = dict[str, Any]
 Lock = dict[str, Row]

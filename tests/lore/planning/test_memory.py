@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lore import devices, memory, memory_report
-from lore.devices import Device
-from lore.memory import FULL, LORA, METHODS, QLORA, Model, Settings, need
-from stages.core.errors import InputError
+from lore.planning import devices, memory, memory_table
+from lore.planning.devices import Device
+from lore.planning.memory import FULL, LORA, METHODS, QLORA, Model, Settings, need
+from stages.core.project.errors import InputError
 from stages.train import Lora, add_adapter
 from tests.beside import SHARED, needs_shared
 from tests.lore.conftest import Lore
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIGS = SHARED / "deepseek_configs"
 LORA_ALL = Lora(r=4, alpha=8, dropout=0.0, target_modules="auto")
 ATTENTION = Lora(r=16, alpha=32, dropout=0.0, target_modules=["o_proj"])
@@ -129,12 +129,12 @@ RUN = Settings(rows=16, max_tokens=128, mixed=True, curvature=True)
     ],
 )
 def test_what_does_not_fit_is_told_with_what_to_set(room: int, said: str) -> None:
-    assert said in memory_report.verdict(LARGE, RUN, False, 0, CPU, room * GIB)
+    assert said in memory_table.verdict(LARGE, RUN, False, 0, CPU, room * GIB)
 
 
 def test_of_several_devices_zero_3_is_the_last_resort() -> None:
     run = dataclasses.replace(RUN, rows=1, processes=8, curvature=False)
-    said = memory_report.verdict(LARGE, run, True, 0, CPU, GIB)
+    said = memory_table.verdict(LARGE, run, True, 0, CPU, GIB)
     assert said.endswith("; set train.rows_per_batch: 8, train.deepspeed: 3")
 
 
@@ -173,14 +173,14 @@ def test_gpus_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: (5, 8))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "H")
     assert devices.gpus() == [Device("cuda:0 H", 8, 5)]
-    assert memory_report.room_on(Device("cuda:0 H", 8 * GIB, 5), 1) == 8 * GIB - memory_report.CONTEXT
+    assert memory_table.room_on(Device("cuda:0 H", 8 * GIB, 5), 1) == 8 * GIB - memory_table.CONTEXT
 
 
 @pytest.fixture
 def seed_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The settings and the seed's config.json, without weights; the plan of stages is left out."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lore.plan.steps", list)
+    monkeypatch.setattr("lore.commands.plan.steps", list)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "models/seed/model").mkdir(parents=True)
     shutil.copy(ROOT / "models/seed/model/config.json", tmp_path / "models/seed/model")

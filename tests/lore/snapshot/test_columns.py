@@ -11,7 +11,7 @@ from pymysql.constants import FIELD_TYPE
 
 from lore.snapshot import columns
 from lore.snapshot.columns import PgType, by_value, listed, mysql_columns, nested, octets, postgresql_columns, real, text, whole
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lore.snapshot import order
 from lore.snapshot.order import Changes, Key, Sorter, compared, entry_name, in_order, key_reader, read_lines, write_lines
-from stages.core.errors import InputError
+from stages.core.project.errors import InputError
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
 ROWS = st.dictionaries(st.integers(-9, 9), st.integers(0, 2), min_size=1, max_size=12)

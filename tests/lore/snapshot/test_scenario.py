@@ -9,12 +9,12 @@ import pytest
 
 from lore.snapshot.declaration import declared
 from stages import extract
-from stages.core import record
-from stages.core.params import Run, load
-from stages.extract.table import load_dump
+from stages.core.project.params import Run, load
+from stages.core.records import record
+from stages.extract.kinds.table import load_dump
 from tests.lore.live import Live
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SAME = ("subject", "attribute", "value", "unit", "fact", "meta", "text")
 
 

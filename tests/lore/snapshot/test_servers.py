@@ -12,7 +12,7 @@ from lore.snapshot import database
 from tests.lore import servers
 from tests.lore.live import Live
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Lore = Callable[..., str]
 ITEMS = ["(2, 'gold', 19.30)", "(1, '铁 %s :x', NULL)", "(3, 'O''Neill \"x\"\\n', -0.10)"]
 

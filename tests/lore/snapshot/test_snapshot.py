@@ -18,11 +18,11 @@ from ruamel.yaml import YAML
 
 from lore.snapshot import database, declaration
 from stages import extract
-from stages.core import record
-from stages.core.params import Run, parse
+from stages.core.project.params import Run, parse
+from stages.core.records import record
 from tests.lore.live import DECLARED, ROWS, Live
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Lore = Callable[..., str]
 WHOLE = """{
 "1": {"id": 1, "name": "iron", "value": "1538", "density": 7.874},

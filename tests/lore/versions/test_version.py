@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from lore.cache import Cache, hash_of
-from lore.version import revision, workspace
-from stages.core.errors import InputError
+from lore.versions.dvc_cache import Cache, hash_of
+from lore.versions.version import revision, workspace
+from stages.core.project.errors import InputError
 from tests.lore.knowledge import Project, answer, fact
 
 IRON, GOLD = fact("iron", "1538"), fact("gold", "1064")
@@ -154,7 +154,7 @@ def test_raw_data_edited_since_the_run_is_told(two: Project, monkeypatch: pytest
     assert workspace().doubts([]) == []
     raw.write_text("1649")
     assert workspace().doubts([]) == said
-    monkeypatch.setattr("lore.version.CHEAP", 3)
+    monkeypatch.setattr("lore.versions.version.CHEAP", 3)
     assert workspace().doubts([]) == []
     raw.write_text("15380")
     assert workspace().doubts([]) == said

@@ -15,12 +15,12 @@ from ruamel.yaml import YAML
 from stages import augment
 from stages.augment.synonyms import KEPT, TOKEN, Thesaurus, fits_article, is_protected, kept_because
 from stages.augment.wordings import Attribute, read_wordings, terms_of
-from stages.core import record
-from stages.core.errors import InputError, ParamsError
-from stages.core.params import Run, parse
-from stages.core.wording import normalise
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.params import Run, parse
+from stages.core.records import record
+from stages.core.records.wording import normalise
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
 WORDNET = ROOT / "data" / "wordnet"
 PARAMS = augment.Params(statements=2, questions=3, synonyms=0, min_count=3, masked_share=0.0, valid_share=0.5, probe_share=0.2)

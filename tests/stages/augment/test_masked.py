@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from stages.augment.masked import Masks
 from stages.augment.synonyms import KEPT, is_protected
 from stages.augment.wordings import read_wordings, terms_of
-from stages.core.errors import InputError
-from stages.core.wording import normalise
+from stages.core.project.errors import InputError
+from stages.core.records.wording import normalise
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WORDNET = ROOT / "data" / "wordnet"
 BANK = read_wordings(ROOT / "data" / "raw" / "wordings.yaml", [], 0, 0)
 TERMS = {word for name, attribute in BANK.items() for word in terms_of(name, attribute)}

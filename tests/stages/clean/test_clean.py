@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean
-from stages.clean import contradictions, information, normalise, rules, terms
-from stages.core import record
-from stages.core.errors import InputError, ParamsError
-from stages.core.params import Run, load
+from stages.clean.filters import information, terms
+from stages.clean.values import normalise
+from stages.clean.verifying import contradictions, rules
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.params import Run, load
+from stages.core.records import record
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
 RULES, EXCLUSIONS = ROOT / "data/raw/rules.yaml", ROOT / "data/raw/exclusions.yaml"
 

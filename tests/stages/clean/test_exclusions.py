@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from stages import clean
 from stages.clean import exclusions
 from stages.clean.exclusions import Entry, Exclusions, find, read, redacted, subject_id
-from stages.core import record
-from stages.core.errors import ParamsError
-from stages.core.params import Run
-from tests.stages.test_clean import EXCLUSIONS, PARAMS, fact, text
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import Run
+from stages.core.records import record
+from tests.stages.clean.test_clean import EXCLUSIONS, PARAMS, fact, text
 
 Row = dict[str, Any]
 IRON, OTHER = fact("iron", "symbol", "Fe"), fact("iron", "symbol", "Fe", source="b")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from stages import clean, extract
-from stages.core import record
-from stages.core.params import load
+from stages.core.project.params import load
+from stages.core.records import record
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RAW = ROOT / "data/raw"
 sys.path.insert(0, str(ROOT / "data" / "authoring"))
 import build  # noqa: E402 - found on the path just set

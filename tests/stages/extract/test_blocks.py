@@ -158,7 +158,7 @@ def test_any_tags_are_read(tags: list[str]) -> None:
 
 
 def test_the_project_s_own_pages_are_read() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     _, blocks = of_markdown((root / "docs/design.md").read_text(encoding="utf-8"))
     lines = (root / "docs/design.md").read_text(encoding="utf-8").splitlines()
     assert [lines[block.line - 1].lstrip("# ") for block in blocks if block.level] == [

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages import extract
-from stages.core import record
-from stages.core.errors import InputError, ParamsError
-from stages.core.params import Run, parse
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.params import Run, parse
+from stages.core.records import record
 from tests.beside import SHARED, needs_shared
 
 FACT = {"subject": "name", "attribute": "property", "value": "value", "unit": "unit"}

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean.text import Params, rewritten
-from stages.core.errors import ParamsError
+from stages.clean.values.rewriting import Params, rewritten
+from stages.core.project.errors import ParamsError
 from stages.extract.language import LONGEST, UNDETERMINED, detected, known
 from tests.beside import SHARED, needs_shared
-from tests.stages.test_extract import run, source
+from tests.stages.extract.test_extract import run, source
 
 ENGLISH = "The patient was admitted with fever and a dry cough."
 

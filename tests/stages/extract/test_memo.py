@@ -19,14 +19,16 @@ from PIL import Image, ImageDraw, ImageFont
 from ruamel.yaml import YAML
 
 from stages import extract
-from stages.core import checkpoint, fingerprint, memo
-from stages.core.errors import InputError
-from stages.core.params import Run, parse
-from stages.extract import audio, pages, pdf, speech, whisper
-from stages.extract.pages import Line
+from stages.core.models import checkpoint
+from stages.core.project.errors import InputError
+from stages.core.project.params import Run, parse
+from stages.core.repeatable import fingerprint, memo
+from stages.extract.engines import speech, whisper
+from stages.extract.kinds import audio, pages, pdf
+from stages.extract.kinds.pages import Line
 from stages.extract.unit import Unit
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUN = Run(seed=1, threads=1, isa="avx2", device="cpu")
 LINE = r"(?P<s>\w+): (?P<v>.+)"
 TEXTS = ["iron: 1538", "铁: 1538", "neon: -249\ncopper: 1085", "a title", "", "broken"]
@@ -114,11 +116,11 @@ def test_changed_code_is_not_served(tmp_path: Path, engine: list[Path], monkeypa
     fingerprint.sources.cache_clear()
     run(tmp_path, tmp_path / "out", scans())
     assert len(engine) == 1  # the same code in another folder
-    code = copied / "stages/extract/delimited.py"
+    code = copied / "stages/extract/kinds/delimited.py"
     code.write_text(code.read_text() + "\n")
     run(tmp_path, tmp_path / "out", scans())
     assert len(engine) == 1  # code of another kind
-    code = copied / "stages/extract/pages.py"
+    code = copied / "stages/extract/kinds/pages.py"
     code.write_text(code.read_text() + "\n")
     run(tmp_path, tmp_path / "out", scans())
     assert len(engine) == 2
@@ -391,8 +393,8 @@ LOADED = """
 import importlib, json, sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from stages.core import fingerprint
-from stages.core.lock import canonical
+from stages.core.repeatable import fingerprint
+from stages.core.project.lock import canonical
 module = importlib.import_module(sys.argv[1])
 before = set(sys.modules)
 read = list(getattr(module, sys.argv[2])(Path(sys.argv[3]), *json.loads(sys.argv[4])))

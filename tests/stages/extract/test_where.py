@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import extract
-from stages.core import record
-from stages.core.errors import InputError
-from stages.core.params import Run, parse
+from stages.core.project.errors import InputError
+from stages.core.project.params import Run, parse
+from stages.core.records import record
 from stages.extract.source import Common
 from stages.extract.unit import Unit
-from tests.stages.test_extract import database, run, source
+from tests.stages.extract.test_extract import database, run, source
 
 TEXT = {"text": "text"}
 
@@ -121,7 +121,7 @@ def test_where_that_is_no_value(tmp_path: Path) -> None:
 
 def test_clean_tells_how_many_were_skipped(tmp_path: Path) -> None:
     from stages import clean
-    from tests.stages.test_clean import EXCLUSIONS, PARAMS
+    from tests.stages.clean.test_clean import EXCLUSIONS, PARAMS
 
     (tmp_path / "a.csv").write_text("kind,text\nnote,Iron rusts in wet air\nbill,Two\n")
     run(tmp_path, source("csv", "a.csv", map=TEXT, where={"kind": "note"}))

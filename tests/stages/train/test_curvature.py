@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stages import train
-from stages.core.models import load_causal_lm
+from stages.core.models.causal_lm import load_causal_lm
 from stages.train.curvature import EvenAdamW, Factors, factors, inverse_root, penalty
 
 LORA = train.Lora(r=4, alpha=8, dropout=0.0, target_modules="auto")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.train import engine
+from stages.train import distributed
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 needs_compiler = pytest.mark.skipif(
     not shutil.which("c++"), reason="DeepSpeed builds its own operations: a C++ compiler is needed"
 )
@@ -99,12 +99,12 @@ def test_sharded_parameters_and_ewc_do_not_go_together(project: Path) -> None:
 
 
 def test_a_stage_becomes_a_config() -> None:
-    assert engine.config(2)["zero_optimization"] == {"stage": 2}
+    assert distributed.config(2)["zero_optimization"] == {"stage": 2}
     given = {"zero_optimization": {"stage": 3, "overlap_comm": True}, "gradient_clipping": 0.5}
-    assert engine.config(given)["gradient_clipping"] == 0.5
-    assert engine.config(given)["zero_optimization"]["overlap_comm"] is True
+    assert distributed.config(given)["gradient_clipping"] == 0.5
+    assert distributed.config(given)["zero_optimization"]["overlap_comm"] is True
 
 
 @pytest.mark.parametrize(("wanted", "stage"), [(None, 0), (0, 0), (3, 3), ({}, 0), ({"zero_optimization": {"stage": 2}}, 2)])
-def test_what_is_sharded(wanted: engine.Wanted, stage: int) -> None:
-    assert engine.zero_stage(wanted) == stage
+def test_what_is_sharded(wanted: distributed.Wanted, stage: int) -> None:
+    assert distributed.zero_stage(wanted) == stage

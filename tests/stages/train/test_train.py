@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from lore.divergence import first
+from lore.comparison.first_difference import first
 from stages import train
-from stages.core.errors import InputError, ModelError
-from stages.core.models import load_causal_lm
-from stages.core.params import Run
-from stages.core.training import Material
+from stages.core.models.causal_lm import load_causal_lm
+from stages.core.models.training import Material
+from stages.core.project.errors import InputError, ModelError
+from stages.core.project.params import Run
 
 PARAMS = train.Params(
     lora=train.Lora(r=4, alpha=8, dropout=0.1, target_modules="auto"),
@@ -150,7 +150,7 @@ def test_the_penalty_keeps_the_base_closer(tiny_base: Path, tiny_augment: Path, 
 
 
 def test_missing_split_is_named(tiny_base: Path, tiny_augment: Path) -> None:
-    from stages.core.record import read, write
+    from stages.core.records.record import read, write
 
     rows = [row for row in read(tiny_augment / "records.parquet") if row["split"] != "valid"]
     write(tiny_augment / "records.parquet", rows)
@@ -162,7 +162,7 @@ def test_the_first_step_that_differs_is_told(
     tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disturbance before step 4 that is too small for the four digits of the learning curve."""
-    from stages.core import training
+    from stages.core.models import training
 
     run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "a")
 
@@ -180,7 +180,7 @@ def test_the_first_step_that_differs_is_told(
 
 
 def test_a_checksum_sees_one_bit() -> None:
-    from stages.core.training import checksum
+    from stages.core.models.training import checksum
 
     weights = [torch.randn(3, 5).requires_grad_(), torch.randn(4).requires_grad_(), torch.randn(2)]
     before = checksum(weights)

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from lore.__main__ import main
 from stages import clean
-from stages.clean import columns, corpus, filtering, information, lines
+from stages.clean.filters import information, lines
+from stages.clean.passes import corpus, filtering
 from stages.clean.personal import Params as Personal
-from stages.core import record
-from stages.core.params import Run, load, parse
-from tests.stages.test_clean import EXCLUSIONS, PARAMS, ROOT, RULES, fact, run, text
+from stages.clean.values import columns
+from stages.core.project.params import Run, load, parse
+from stages.core.records import record
+from tests.stages.clean.test_clean import EXCLUSIONS, PARAMS, ROOT, RULES, fact, run, text
 
 RULE = information.Lines(share=0.1, least=3, words=3)
 FOOTER, NOTICE = "Share this page with friends", "This page does not replace a doctor."

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean import questions
-from stages.clean.repeats import signatures
-from stages.clean.terms import fold, phrases, words
-from tests.stages.test_clean_columns import DIRT
-from tests.stages.test_clean_repeats import LEAFLET, LONG, stored
+from stages.clean.filters import questions
+from stages.clean.filters.repeats import signatures
+from stages.clean.filters.terms import fold, phrases, words
+from tests.stages.clean.filters.test_repeats import LEAFLET, LONG, stored
+from tests.stages.clean.values.test_columns import DIRT
 
 
 def folded(text: str) -> Any:

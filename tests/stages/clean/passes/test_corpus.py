@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.clean import corpus
-from stages.core import record
-from tests.stages.test_clean import text
-from tests.stages.test_clean_columns import cleaned, rows
+from stages.clean.passes import corpus
+from stages.core.records import record
+from tests.stages.clean.test_clean import text
+from tests.stages.clean.values.test_columns import cleaned, rows
 
 
 @settings(max_examples=40)

@@ -19,12 +19,12 @@ from stdnum.cn import ric
 from stages import clean
 from stages.clean.personal import KINDS, Params, Treatment, find_personal, salt_of, treated
 from stages.clean.personal.actions import SALT, fingerprint, masked
-from stages.core import record
-from stages.core.errors import ParamsError
-from stages.core.params import load
-from tests.stages.test_clean import fact, run, text
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import load
+from stages.core.records import record
+from tests.stages.clean.test_clean import fact, run, text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
 REPLACE = Params(actions=dict.fromkeys(KINDS, "replace"))
 SECRET = "correct horse battery staple"

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from stages.clean.personal import Model, Params, Treatment, find_personal, salt_of, tagger, treated, treatment_of
 from stages.clean.personal.treatment import tagger_of
-from stages.core import checkpoint, memo
-from stages.core.errors import InputError, ParamsError
-from tests.stages.test_clean import PARAMS, run, text
+from stages.core.models import checkpoint
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.repeatable import memo
+from tests.stages.clean.test_clean import PARAMS, run, text
 
 GIVEN, FAMILY = ("anna", "omar", "li", "marta"), ("stone", "okafor", "wei", "lindqvist")
 FRAMES = (
@@ -132,7 +133,7 @@ print(*map(len, found[:9]))
 
 def test_workers_that_are_threads_find_what_one_finds(names_model: Path) -> None:
     new = [sys.executable, "-W", "ignore", "-c", THREADS, str(names_model)]  # where nothing of transformers is loaded yet
-    ended = subprocess.run(new, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    ended = subprocess.run(new, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[4])
     assert (ended.stdout.split(), ended.returncode) == (list("123456789"), 0), ended.stderr
 
 

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean import chinese, normalise
-from stages.clean.dates import iso_date
-from stages.clean.quantities import quantity
-from stages.clean.text import Params as Text
-from stages.clean.units import unit_of
-from stages.clean.unusable import Unusable
-from stages.core.errors import ParamsError
+from stages.clean.values import chinese, normalise
+from stages.clean.values.dates import iso_date
+from stages.clean.values.quantities import quantity
+from stages.clean.values.rewriting import Params as Text
+from stages.clean.values.units import unit_of
+from stages.clean.values.unusable import Unusable
+from stages.core.project.errors import ParamsError
 
 
 @pytest.mark.parametrize(

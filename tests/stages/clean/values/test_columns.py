@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean
-from stages.clean import columns, corpus, engine, exclusions, filtering, normalise
-from stages.core import record
-from stages.core.params import Run, load
-from tests.stages.test_clean import EXCLUSIONS, NEON, NOTES, RULES, fact, text
+from stages.clean import exclusions
+from stages.clean.passes import corpus, filtering
+from stages.clean.values import columns, normalise
+from stages.core.executors import local
+from stages.core.project.params import Run, load
+from stages.core.records import record
+from tests.stages.clean.test_clean import EXCLUSIONS, NEON, NOTES, RULES, fact, text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
 CHARACTERS = st.characters(exclude_categories=["Cs", "Cn"], max_codepoint=0x2FFFF).filter(
     lambda c: not 0x13430 <= ord(c) <= 0x1345F
@@ -86,8 +89,8 @@ def test_processes_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "in/sources.json").write_text("[]")
     whole = folder_bytes(cleaned(tmp_path, "whole", 1))
     asked: list[bool] = []
-    pool_of = engine.pool_of
-    monkeypatch.setattr(engine, "pool_of", lambda workers, processes: asked.append(processes) or pool_of(workers, processes))
+    pool_of = local.pool_of
+    monkeypatch.setattr(local, "pool_of", lambda workers, processes: asked.append(processes) or pool_of(workers, processes))
     monkeypatch.setattr(corpus, "BATCH_ROWS", 11)
     monkeypatch.setattr(filtering, "PROCESSES_FROM", 2)
     assert folder_bytes(cleaned(tmp_path, "parts", 2)) == whole
@@ -102,7 +105,7 @@ def test_results_come_in_order_and_few_ahead() -> None:
             taken.append(number)
             yield number
 
-    results = engine.Local(2).in_order(lambda number: number * 2, items())
+    results = local.Local(2).in_order(lambda number: number * 2, items())
     assert [next(results) for _ in range(3)] == [0, 2, 4]
     assert len(taken) <= 6
     assert list(results) == [number * 2 for number in range(3, 20)]
@@ -110,4 +113,4 @@ def test_results_come_in_order_and_few_ahead() -> None:
 
 def test_an_error_in_a_batch_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(engine.Local(2).in_order(lambda number: 1 // number, [1, 0, 1]))
+        list(local.Local(2).in_order(lambda number: 1 // number, [1, 0, 1]))

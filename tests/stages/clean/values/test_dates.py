@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean.dates import find_dates, iso_date
-from stages.clean.unusable import Unusable
+from stages.clean.values.dates import find_dates, iso_date
+from stages.clean.values.unusable import Unusable
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean import hints, text
-from stages.clean.measures import CUES, MEANT, SPELLINGS, canonical
-from stages.clean.normalise import clean_text
-from stages.clean.numbers import widths_folded
-from stages.clean.quantities import convert
-from stages.clean.text import Params
+from stages.clean.values import hints, rewriting
+from stages.clean.values.measures import CUES, MEANT, SPELLINGS, canonical
+from stages.clean.values.normalise import clean_text
+from stages.clean.values.numbers import widths_folded
+from stages.clean.values.quantities import convert
+from stages.clean.values.rewriting import Params
 from tests.beside import SHARED, needs_shared
-from tests.stages.test_clean_quantities import TEXTS
+from tests.stages.clean.values.test_quantities import TEXTS
 from tests.test_spans import spans
 
 UNITS = [["mg", "mmHg", "cm", "°C"], ["day", "%", "kPa", "mg/L", "m²"], ["h", "L", "µg", "km/h"]]
@@ -25,7 +25,7 @@ UNITS = [["mg", "mmHg", "cm", "°C"], ["day", "%", "kPa", "mg/L", "m²"], ["h", 
 def everywhere(content: str, lang: str, units: list[str]) -> Any:
     """The text rewritten as if all of it were a hint."""
     folded = widths_folded(content)
-    return text._rewritten((content, folded, [folded], [folded]), lang, tuple(units), 4, True)
+    return rewriting._rewritten((content, folded, [folded], [folded]), lang, tuple(units), 4, True)
 
 
 @needs_shared
@@ -36,7 +36,7 @@ def test_real_sentences_are_rewritten_as_without_hints(units: list[str]) -> None
     for sentence, row in rows:
         content, params = clean_text(sentence), Params(dates=True, units=units)
         whole = everywhere(content, row["lang"], units)
-        assert text.rewritten(content, row["lang"], params, 4, True) == whole
+        assert rewriting.rewritten(content, row["lang"], params, 4, True) == whole
         changed += bool(whole[1])
     assert changed > len(rows) / 30
 
@@ -58,13 +58,13 @@ def test_every_spelling_is_hinted_at(lang: str, wanted: str) -> None:
 @given(TEXTS, st.sampled_from(["en", "zh"]), st.sampled_from(UNITS))
 def test_a_column_is_rewritten_as_each_text_is(content: str, lang: str, units: list[str]) -> None:
     texts, params = [content, None, f"On 5 May 2003, {content}", "no hint"], Params(dates=True, units=units)
-    new = text.rewritten_texts(pl.Series(texts), lang, params, 4, True).to_list()
-    assert new == [one and text.rewritten(one, lang, params, 4, True)[0] for one in texts]
+    new = rewriting.rewritten_texts(pl.Series(texts), lang, params, 4, True).to_list()
+    assert new == [one and rewriting.rewritten(one, lang, params, 4, True)[0] for one in texts]
 
 
 def test_a_column_that_is_rewritten_stays_as_it_was() -> None:
     texts = pl.Series(["0.005 g", "−5 °C"])
-    assert text.rewritten_texts(texts, "en", Params(dates=True, units=["mg", "K"]), 4, True).to_list() == ["5 mg", "268.2 K"]
+    assert rewriting.rewritten_texts(texts, "en", Params(dates=True, units=["mg", "K"]), 4, True).to_list() == ["5 mg", "268.2 K"]
     assert texts.to_list() == ["0.005 g", "−5 °C"]
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean import measures, numbers
-from stages.clean.dates import find_dates
-from stages.clean.normalise import clean_text
-from stages.clean.quantities import convert, find_quantities, plain, quantity
-from stages.clean.units import unit_of
-from stages.clean.unusable import Unusable
+from stages.clean.values import measures, numbers
+from stages.clean.values.dates import find_dates
+from stages.clean.values.normalise import clean_text
+from stages.clean.values.quantities import convert, find_quantities, plain, quantity
+from stages.clean.values.units import unit_of
+from stages.clean.values.unusable import Unusable
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean
-from stages.clean import columns, normalise
 from stages.clean.span import Span
-from stages.clean.text import Params, rewritten
-from stages.core.errors import ParamsError
-from stages.core.params import load
-from tests.stages.test_clean import fact, text
-from tests.stages.test_clean_quantities import TEXTS
+from stages.clean.values import columns, normalise
+from stages.clean.values.rewriting import Params, rewritten
+from stages.core.project.errors import ParamsError
+from stages.core.project.params import load
+from tests.stages.clean.test_clean import fact, text
+from tests.stages.clean.values.test_quantities import TEXTS
 
-PARAMS, _ = load("clean", clean.Params, Path(__file__).parents[2] / "params.yaml")
+PARAMS, _ = load("clean", clean.Params, Path(__file__).parents[4] / "params.yaml")
 ALL = Params(dates=True, units=["mg", "°C", "cm", "day", "%", "mmol/L"])
 
 

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from stages import clean
-from stages.clean import answers, corpus, repeats
-from stages.core import record
-from stages.core.params import Run, load, parse
+from stages.clean.filters import repeats
+from stages.clean.passes import corpus
+from stages.clean.verifying import answers
+from stages.core.project.params import Run, load, parse
+from stages.core.records import record
 from tests.beside import SHARED, needs_shared
-from tests.stages.test_clean import EXCLUSIONS, NEON, PARAMS, RULES, fact, run
-from tests.stages.test_clean_repeats import LEAFLET, LONG
+from tests.stages.clean.filters.test_repeats import LEAFLET, LONG
+from tests.stages.clean.test_clean import EXCLUSIONS, NEON, PARAMS, RULES, fact, run
 from tests.test_scenarios import OVERLAYS, real_data
 
 Row = dict[str, Any]

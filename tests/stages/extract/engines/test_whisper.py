@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import extract
-from stages.core import memo, record
-from stages.core.errors import InputError, ParamsError
-from stages.core.params import Run, parse
-from stages.extract import audio, speech
-from stages.extract.whisper import CHECKPOINT, SHORTEST, STEP, Said, parted, recogniser
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.params import Run, parse
+from stages.core.records import record
+from stages.core.repeatable import memo
+from stages.extract.engines import speech
+from stages.extract.engines.whisper import CHECKPOINT, SHORTEST, STEP, Said, parted, recogniser
+from stages.extract.kinds import audio
 from tests.beside import SHARED, needs_shared
 
 RUN = Run(seed=1, threads=1, isa="avx2", device="cpu")

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import extract
-from stages.core import record
-from stages.core.errors import InputError, ParamsError
-from stages.core.params import Run, parse
-from stages.extract import audio, speech
-from stages.extract.audio import Audio, is_speech, samples_of, utterances
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.params import Run, parse
+from stages.core.records import record
+from stages.extract.engines import speech
+from stages.extract.kinds import audio
+from stages.extract.kinds.audio import Audio, is_speech, samples_of, utterances
 from tests.beside import SHARED, needs_shared
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import extract
-from stages.core.errors import InputError
-from stages.core.params import parse
-from stages.extract.delimited import Csv
+from stages.core.project.errors import InputError
+from stages.core.project.params import parse
+from stages.extract.kinds.delimited import Csv
 from stages.extract.unit import Mapping, Unit
 
 HEAD = "name,property,value\r\n"

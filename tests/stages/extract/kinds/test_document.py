@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from stages import extract
-from stages.core import record
-from stages.core.errors import InputError
-from stages.core.params import Run, parse
+from stages.core.project.errors import InputError
+from stages.core.project.params import Run, parse
+from stages.core.records import record
 from stages.extract.blocks import Block
-from stages.extract.document import Document, pieces, sections
+from stages.extract.kinds.document import Document, pieces, sections
 from stages.extract.unit import Unit
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from stages.core.errors import InputError
-from stages.extract import markup
-from stages.extract.markup import Json, JsonLines, Xml, names_around, release
+from stages.core.project.errors import InputError
+from stages.extract.kinds import markup
+from stages.extract.kinds.markup import Json, JsonLines, Xml, names_around, release
 from stages.extract.path import joined, nodes_at, split
 from stages.extract.unit import Mapping, Unit
 

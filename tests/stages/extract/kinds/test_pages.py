@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from stages import extract
-from stages.core.errors import InputError, ParamsError
-from stages.core.params import load, parse
-from stages.extract import pages
-from stages.extract.pages import Line, Pages
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.params import load, parse
+from stages.extract.kinds import pages
+from stages.extract.kinds.pages import Line, Pages
 from tests.beside import SHARED, needs_shared
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 needs_tesseract = pytest.mark.skipif(not shutil.which("tesseract"), reason="the program tesseract is not installed")
 ENGINES = ["rapidocr", pytest.param("tesseract", marks=needs_tesseract)]
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from stages import extract
-from stages.core import record
-from stages.core.errors import InputError, ParamsError
-from stages.core.params import Run, parse
-from stages.extract import pdf
-from stages.extract.pages import Line
-from stages.extract.pdf import Pdf, apart, joined, paragraphs
+from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.params import Run, parse
+from stages.core.records import record
+from stages.extract.kinds import pdf
+from stages.extract.kinds.pages import Line
+from stages.extract.kinds.pdf import Pdf, apart, joined, paragraphs
 from stages.extract.unit import Unit
 from tests.beside import SHARED, needs_shared
 

@@ -1,0 +1,1 @@
+"""The commands of `lore`, one module each: arguments, messages, and calls into the other rooms."""

@@ -1,0 +1,1 @@
+"""Pages about the records: contradictions between sources, and what each rule found."""

@@ -1,0 +1,1 @@
+"""From an answer back to its source, and from a source forward to its answers."""

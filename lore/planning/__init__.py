@@ -1,0 +1,1 @@
+"""Which stages will run, what they cost, and whether a model fits this machine."""

@@ -1,0 +1,1 @@
+"""Releases and rollbacks as transactions: tag, alias, files, model."""

@@ -1,0 +1,1 @@
+"""Sections and tables as text, Markdown and HTML."""

@@ -1,0 +1,1 @@
+"""Rows of a live database as a file that is versioned."""

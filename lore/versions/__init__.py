@@ -1,0 +1,1 @@
+"""Knowledge versions: any revision read through git and DVC's cache."""

@@ -1,0 +1,1 @@
+"""Filters: repeated texts, recurring lines, texts with little information."""

@@ -1,0 +1,1 @@
+"""The passes of `clean` over the whole corpus."""

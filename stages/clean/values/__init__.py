@@ -1,0 +1,1 @@
+"""Numbers, units, quantities and dates, in English and Chinese."""

@@ -1,0 +1,1 @@
+"""Rules, contradictions between sources, and answers that differ."""

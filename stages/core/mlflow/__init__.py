@@ -1,0 +1,1 @@
+"""MLflow: runs, model versions, and the model as it is served."""

@@ -1,0 +1,1 @@
+"""Loading, training and asking language models."""

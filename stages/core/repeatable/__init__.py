@@ -1,0 +1,1 @@
+"""Seeds, fingerprints and remembered results."""
