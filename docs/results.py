@@ -12,7 +12,10 @@ READMES = ("README.md", "README.zh-CN.md")
 def cells(entry: dict[str, Any]) -> str:
     """One variant's scores, as they stand behind its name."""
     probes, general = entry["probes"]["exact_match"], entry["general"]["exact_match"]
-    intervals = [f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" for score in (probes, general)]
+    intervals = [
+        f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+        for score in (probes, general)
+    ]
     tasks = f"{entry['tasks']['completion']['value']:.3f}"
     size = f"{entry['parameters'] / 1e6:.2f} M | {entry['bytes'] / 1e6:.2f}"
     return f"{intervals[0]} | {tasks} | {intervals[1]} | {size}"

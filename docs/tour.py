@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"(?P<mark><!-- not in the tour -->\n)?^```(?P<kind>sh|text)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"(?P<mark><!-- not in the tour -->\n)?^```(?P<kind>sh|text)\n(?P<body>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
 CODE = re.compile(r"# exits with (\d+)")
 
 
@@ -38,22 +41,49 @@ class Step:
 
 def main() -> int:
     """Run the tour; 1 where a command failed or printed something else."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--readme", default="README.md", help="which README to follow")
-    parser.add_argument("--clone", type=Path, help="where to clone to; a temporary folder if left out")
-    parser.add_argument("--home", type=Path, help="what ~ is: a folder that holds the public data the README names")
-    parser.add_argument("--cache", type=Path, help="start from this DVC cache: what was computed before is taken from it")
-    parser.add_argument("--skip", action="append", default=[], metavar="COMMAND", help="a command to leave out, said at the end")
+    parser.add_argument(
+        "--clone", type=Path, help="where to clone to; a temporary folder if left out"
+    )
+    parser.add_argument(
+        "--home", type=Path, help="what ~ is: a folder that holds the public data the README names"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        help="start from this DVC cache: what was computed before is taken from it",
+    )
+    parser.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="a command to leave out, said at the end",
+    )
     options = parser.parse_args()
     steps = list(steps_of((ROOT / options.readme).read_text(encoding="utf-8")))
     with tempfile.TemporaryDirectory() as folder:
         clone = options.clone or Path(folder) / "lorekeep"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         if options.cache:
-            (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {options.cache.resolve()}\n")
-        environment = dict(os.environ) | ({"HOME": str(options.home.resolve())} if options.home else {})
-        environment |= {"PATH": f"{clone / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", "GIT_EDITOR": "true"}
-        failures = [step for step in steps if step.command not in options.skip and not follow(step, clone, environment)]
+            (clone / ".dvc/config.local").write_text(
+                f"[cache]\n    dir = {options.cache.resolve()}\n"
+            )
+        environment = dict(os.environ) | (
+            {"HOME": str(options.home.resolve())} if options.home else {}
+        )
+        environment |= {
+            "PATH": f"{clone / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
+            "GIT_EDITOR": "true",
+        }
+        failures = [
+            step
+            for step in steps
+            if step.command not in options.skip and not follow(step, clone, environment)
+        ]
     skipped = [step.command for step in steps if step.command in options.skip]
     print(
         f"{options.readme}: {len(steps) - len(skipped)} commands, {len(failures)} failed; skipped: {', '.join(skipped) or 'none'}"
@@ -68,7 +98,11 @@ def steps_of(readme: str) -> Iterator[Step]:
         if block["kind"] == "text" or block["mark"]:
             continue
         following = blocks[number + 1] if number + 1 < len(blocks) else None
-        at_once = following and following["kind"] == "text" and not readme[block.end() : following.start()].strip()
+        at_once = (
+            following
+            and following["kind"] == "text"
+            and not readme[block.end() : following.start()].strip()
+        )
         first = readme[: block.start("body")].count("\n") + 1
         commands = list(whole_commands(block["body"], first))
         for position, (line, command) in enumerate(commands):
@@ -109,7 +143,14 @@ def follow(step: Step, clone: Path, environment: dict[str, str]) -> bool:
     """Run one command in the clone and say whether it did what the README says."""
     print(f"\n{step.line}: $ {step.command}", flush=True)
     started = time.monotonic()
-    done = subprocess.run(["sh", "-c", step.command], cwd=clone, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", step.command],
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     print(done.stdout[-3000:], end="")
     print(f"[exit {done.returncode}, {time.monotonic() - started:.1f} s]", flush=True)
     if done.returncode != step.code:
@@ -123,7 +164,10 @@ def follow(step: Step, clone: Path, environment: dict[str, str]) -> bool:
 
 def same(shown: str, printed: str) -> bool:
     """Whether a command printed what is shown, `...` standing for anything; spaces at the ends of lines do not count."""
-    want, got = ("".join(f"{line.rstrip()}\n" for line in text.strip().splitlines()) for text in (shown, printed))
+    want, got = (
+        "".join(f"{line.rstrip()}\n" for line in text.strip().splitlines())
+        for text in (shown, printed)
+    )
     return doctest.OutputChecker().check_output(want, got, doctest.ELLIPSIS)
 
 

@@ -18,7 +18,10 @@ def main() -> None:
     """Write the lock file."""
     target, options = Path(sys.argv[1]), sys.argv[2:]
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["dev"]]
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["dev"],
+    ]
     wanted += project["build-system"]["requires"]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
@@ -26,9 +29,14 @@ def main() -> None:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *options, *wanted], check=True)
         subprocess.run([python, "-m", "pip", "check"], check=True)
         frozen = subprocess.run(
-            [python, "-m", "pip", "freeze", "--exclude", "pip", "--all"], check=True, capture_output=True, text=True
+            [python, "-m", "pip", "freeze", "--exclude", "pip", "--all"],
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
-    pins = sorted((re.sub(r"\+\w+$", "", line) for line in frozen.splitlines() if "==" in line), key=str.lower)
+    pins = sorted(
+        (re.sub(r"\+\w+$", "", line) for line in frozen.splitlines() if "==" in line), key=str.lower
+    )
     target.write_text(HEADER + "\n".join(pins) + "\n", encoding="utf-8")
     print(f"{target}: {len(pins)} libraries pinned")
 

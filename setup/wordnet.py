@@ -87,7 +87,8 @@ def install(source: Path, target: Path) -> bool:
 def is_right(folder: Path) -> bool:
     """Whether all files are there with their pinned SHA-256."""
     return all(
-        (folder / name).is_file() and hashlib.sha256((folder / name).read_bytes()).hexdigest() == wanted
+        (folder / name).is_file()
+        and hashlib.sha256((folder / name).read_bytes()).hexdigest() == wanted
         for name, wanted in sums().items()
     )
 
@@ -104,7 +105,9 @@ def lexnames() -> str:
     names += [(f"noun.{name}", 1) for name in NOUNS.split()]
     names += [(f"verb.{name}", 2) for name in VERBS.split()]
     names.append(("adj.ppl", 3))
-    return "".join(f"{number:02d}\t{name}\t{category}\n" for number, (name, category) in enumerate(names))
+    return "".join(
+        f"{number:02d}\t{name}\t{category}\n" for number, (name, category) in enumerate(names)
+    )
 
 
 if __name__ == "__main__":

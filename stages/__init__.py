@@ -4,4 +4,14 @@ One module per stage, same name as the DVC stage, the params section, the output
 file. `python -m stages <name> <paths…>` runs one; `dvc repro` runs what changed.
 """
 
-STAGES = ("base", "extract", "clean", "augment", "train", "distill", "quantize", "evaluate", "register")
+STAGES = (
+    "base",
+    "extract",
+    "clean",
+    "augment",
+    "train",
+    "distill",
+    "quantize",
+    "evaluate",
+    "register",
+)

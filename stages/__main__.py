@@ -86,10 +86,18 @@ def check_paths(stage: ModuleType, options: argparse.Namespace) -> None:
 
 def note_timing(stage: str, seconds: float) -> None:
     """Merge wall time in seconds and peak memory in bytes (of the largest process) into metrics/timing.json."""
-    if "LOCAL_RANK" in os.environ:  # one of several processes: the one that started them notes the time
+    if (
+        "LOCAL_RANK" in os.environ
+    ):  # one of several processes: the one that started them notes the time
         return
     timing = json.loads(TIMING.read_text()) if TIMING.is_file() else {}
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * 1024
+    peak = (
+        max(
+            resource.getrusage(who).ru_maxrss
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        * 1024
+    )
     timing[stage] = {"seconds": round(seconds, 2), "peak_bytes": peak}
     write_json(TIMING, {name: timing[name] for name in STAGES if name in timing})
 

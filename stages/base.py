@@ -47,8 +47,12 @@ def run(params: Params, run: Run, seed: Path, out: Path) -> None:
         join_lines([seed / "replay.jsonl", seed / "echoes.jsonl"], folder / "replay.jsonl")
         join_lines([seed / "skill.jsonl"], folder / "skill.jsonl")
         manifest = describe(params, folder / "model")
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    print(f"base: {manifest['architecture']}, {manifest['parameters']:,} parameters, sha256 {manifest['sha256'][:12]}…")
+        (folder / "manifest.json").write_text(
+            json.dumps(manifest, indent=2) + "\n", encoding="utf-8"
+        )
+    print(
+        f"base: {manifest['architecture']}, {manifest['parameters']:,} parameters, sha256 {manifest['sha256'][:12]}…"
+    )
 
 
 def locate(params: Params, seed: Path) -> Path:
@@ -57,13 +61,19 @@ def locate(params: Params, seed: Path) -> Path:
     Raises ParamsError for settings that do not fit the source, InputError where there is no such folder or revision.
     """
     if params.source == "embedded":
-        return existing(seed / "model", "the seed model belongs to this repository: git checkout models/seed")
+        return existing(
+            seed / "model", "the seed model belongs to this repository: git checkout models/seed"
+        )
     if params.source == "folder":
         if params.folder is None:
-            raise ParamsError("base.folder: missing; write the path of the model folder, or set base.source: embedded")
+            raise ParamsError(
+                "base.folder: missing; write the path of the model folder, or set base.source: embedded"
+            )
         return existing(Path(params.folder), "write the path of a model folder into base.folder")
     if params.repository is None:
-        raise ParamsError("base.repository: missing; write the hub name, such as deepseek-ai/deepseek-llm-7b-base")
+        raise ParamsError(
+            "base.repository: missing; write the hub name, such as deepseek-ai/deepseek-llm-7b-base"
+        )
     if params.revision is None or not re.fullmatch(r"[0-9a-f]{40}", params.revision):
         raise ParamsError(
             f"base.revision: a hub model needs a full commit hash (40 hex digits), got {params.revision!r}; "
@@ -97,9 +107,15 @@ def existing(folder: Path, advice: str) -> Path:
 def copy_model(source: Path, target: Path) -> None:
     """Copy config, tokenizer and safetensors, nothing else. Raises ModelError where weights are in another format."""
     if not any(source.glob("*.safetensors")):
-        others = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf") for path in source.glob(pattern))
+        others = sorted(
+            path.name
+            for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf")
+            for path in source.glob(pattern)
+        )
         found = f"found {', '.join(others)}" if others else "found no weights"
-        raise ModelError(f"base: {source}: {found}; only safetensors are loaded: convert the model first")
+        raise ModelError(
+            f"base: {source}: {found}; only safetensors are loaded: convert the model first"
+        )
     target.mkdir(parents=True)
     for path in sorted({path for pattern in FILES for path in source.glob(pattern)}):
         shutil.copyfile(path, target / path.name)
@@ -109,7 +125,9 @@ def join_lines(sources: list[Path], target: Path) -> None:
     """Join JSON Lines files of the seed. Raises InputError where one is missing."""
     for source in sources:
         if not source.is_file():
-            raise InputError(f"base: {source}: not found; it belongs to this repository: git checkout models/seed")
+            raise InputError(
+                f"base: {source}: not found; it belongs to this repository: git checkout models/seed"
+            )
     target.write_bytes(b"".join(source.read_bytes() for source in sources))
 
 

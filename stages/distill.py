@@ -58,14 +58,26 @@ class Params:
 
 
 def run(
-    params: Params, run: Run, base: Path, train: Path, augment: Path, out: Path, metrics: Path, curve: Path, steps: Path
+    params: Params,
+    run: Run,
+    base: Path,
+    train: Path,
+    augment: Path,
+    out: Path,
+    metrics: Path,
+    curve: Path,
+    steps: Path,
 ) -> None:
     """Teach a student and save it into `out`."""
     seed_torch(run.seed, run.threads)
-    teacher, tokenizer = load_causal_lm(base / "model", adapter=train / "adapter", merge=True, device=run.device)
+    teacher, tokenizer = load_causal_lm(
+        base / "model", adapter=train / "adapter", merge=True, device=run.device
+    )
     student = student_of(teacher, params.layers)
     with tempfile.TemporaryDirectory() as scratch, tracking.run("distill", params) as log:
-        trainer, watcher = make_trainer(params, run, teacher, student, tokenizer, base, augment, Path(scratch), log)
+        trainer, watcher = make_trainer(
+            params, run, teacher, student, tokenizer, base, augment, Path(scratch), log
+        )
         result = trainer.train()
         watcher.write(curve)
         watcher.write_steps(steps)
@@ -85,14 +97,18 @@ def run(
             "share_of_teacher": round(share, 4),
         },
     )
-    print(f"distill: {student.num_parameters():,} parameters, {share:.2f} of the teacher's; best valid loss {best}")
+    print(
+        f"distill: {student.num_parameters():,} parameters, {share:.2f} of the teacher's; best valid loss {best}"
+    )
 
 
 def student_of(teacher: Any, layers: int) -> Any:
     """A trainable copy of the teacher with `layers` of its layers, evenly spaced from first to last."""
     total = teacher.config.num_hidden_layers
     if not 1 <= layers <= total:
-        raise ParamsError(f"distill.layers: the teacher has {total} layers, got {layers}; write a number from 1 to {total}")
+        raise ParamsError(
+            f"distill.layers: the teacher has {total} layers, got {layers}; write a number from 1 to {total}"
+        )
     student = copy.deepcopy(teacher).requires_grad_(True)
     kept = [round(i * (total - 1) / max(1, layers - 1)) for i in range(layers)]
     student.model.layers = type(student.model.layers)(student.model.layers[i] for i in kept)
@@ -123,36 +139,61 @@ def make_trainer(
     from stages.core.models.muon import Muon, layer_matrices
 
     class Distiller(Trainer):
-        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
+        ) -> Any:
             with torch.inference_mode():
-                taught = teacher(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+                taught = teacher(
+                    input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
+                ).logits
             outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-            loss = distillation_loss(outputs.logits, taught, inputs["labels"], params.temperature, params.hard_weight)
+            loss = distillation_loss(
+                outputs.logits, taught, inputs["labels"], params.temperature, params.hard_weight
+            )
             if model.training:
                 watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
 
     data = training.Material.read(base, augment, params.replay_share, run.seed)
-    optimizer = Muon(layer_matrices(student), lr=params.learning_rate, weight_decay=params.weight_decay)
+    optimizer = Muon(
+        layer_matrices(student), lr=params.learning_rate, weight_decay=params.weight_decay
+    )
     watcher = training.Curve(log.metric)
     trainer = Distiller(
         model=student,
-        args=training.arguments(scratch / "checkpoints", params, run, seed=derive(run.seed, "distill")),
-        train_dataset=training.token_rows(data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed),
-        eval_dataset=training.token_rows(data.valid, tokenizer, params.max_tokens, scratch / "valid"),
+        args=training.arguments(
+            scratch / "checkpoints", params, run, seed=derive(run.seed, "distill")
+        ),
+        train_dataset=training.token_rows(
+            data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed
+        ),
+        eval_dataset=training.token_rows(
+            data.valid, tokenizer, params.max_tokens, scratch / "valid"
+        ),
         data_collator=training.collator(tokenizer),
-        optimizers=(optimizer, get_linear_schedule_with_warmup(optimizer, params.warmup, params.steps)),
+        optimizers=(
+            optimizer,
+            get_linear_schedule_with_warmup(optimizer, params.warmup, params.steps),
+        ),
         callbacks=[watcher, EarlyStoppingCallback(params.patience)],
     )
     return trainer, watcher
 
 
-def distillation_loss(student: Any, teacher: Any, labels: Any, temperature: float, hard_weight: float) -> Any:
+def distillation_loss(
+    student: Any, teacher: Any, labels: Any, temperature: float, hard_weight: float
+) -> Any:
     """The loss of the module docstring; logits (B, T, V), labels (B, T) with -100 where nothing is to be learned."""
     from torch.nn import functional
 
     wanted = labels[:, 1:] != -100  # position t predicts token t + 1
-    student, teacher, labels = student[:, :-1][wanted], teacher[:, :-1][wanted], labels[:, 1:][wanted]  # (N, V), (N,)
-    soft = functional.cross_entropy(student / temperature, functional.softmax(teacher / temperature, dim=-1))
+    student, teacher, labels = (
+        student[:, :-1][wanted],
+        teacher[:, :-1][wanted],
+        labels[:, 1:][wanted],
+    )  # (N, V), (N,)
+    soft = functional.cross_entropy(
+        student / temperature, functional.softmax(teacher / temperature, dim=-1)
+    )
     hard = functional.cross_entropy(student, labels)
     return (1 - hard_weight) * temperature**2 * soft + hard_weight * hard

@@ -29,7 +29,9 @@ class Params:
     """`weight_only`: INT8 weights, float activations; `dynamic`: activations are rounded to INT8 too while running."""
 
 
-def run(params: Params, run: Run, base: Path, train: Path, distill: Path, out: Path, metrics: Path) -> None:
+def run(
+    params: Params, run: Run, base: Path, train: Path, distill: Path, out: Path, metrics: Path
+) -> None:
     """Quantize both models into `out`."""
     seed_torch(run.seed, run.threads)
     sources = {"train": (base / "model", train / "adapter"), "student": (distill, None)}
@@ -47,11 +49,17 @@ def quantize(params: Params, source: Path, adapter: Path | None, target: Path) -
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
     from transformers import AutoModelForCausalLM, TorchAoConfig
 
-    scheme = Int8WeightOnlyConfig() if params.scheme == "weight_only" else Int8DynamicActivationInt8WeightConfig()
+    scheme = (
+        Int8WeightOnlyConfig()
+        if params.scheme == "weight_only"
+        else Int8DynamicActivationInt8WeightConfig()
+    )
     with tempfile.TemporaryDirectory() as merged:
         model, tokenizer = load_causal_lm(source, adapter, merge=adapter is not None)
         model.save_pretrained(merged)
-        rounded = AutoModelForCausalLM.from_pretrained(merged, quantization_config=TorchAoConfig(scheme))
+        rounded = AutoModelForCausalLM.from_pretrained(
+            merged, quantization_config=TorchAoConfig(scheme)
+        )
     rounded.save_pretrained(target)
     tokenizer.save_pretrained(target)
     for path in sorted(target.glob("*.safetensors")):

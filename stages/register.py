@@ -78,7 +78,9 @@ def run(
     gates = [judge(gate, report, number) for number, gate in enumerate(params.gates)]
     show(gates)
     if failed := [gate for gate in gates if not gate["passed"]]:
-        lines = "\n".join(f"  {gate['gate']}: {gate['number']}, the limit is {gate['limit']}" for gate in failed)
+        lines = "\n".join(
+            f"  {gate['gate']}: {gate['number']}, the limit is {gate['limit']}" for gate in failed
+        )
         raise GateError(
             f"{len(failed)} of {len(gates)} gates failed, nothing was registered:\n{lines}\n"
             "The models are in place; improve them, or change register.gates. For experiments run: dvc repro evaluate"
@@ -104,22 +106,34 @@ def run(
     with replacing(out) as folder:
         write_json(folder / "manifest.json", manifest)
     write_json(metrics, {"identity": manifest["identity"], "gates_passed": len(gates)})
-    print(f"register: {params.model} version {version}, alias {params.alias}, identity {manifest['identity'][:12]}…")
+    print(
+        f"register: {params.model} version {version}, alias {params.alias}, identity {manifest['identity'][:12]}…"
+    )
 
 
 def judge(gate: Gate, report: Row, number: int) -> Row:
     """One gate with its number and limit. Raises ParamsError where it is not one condition on scores that exist."""
     where = f"register.gates.{number}"
-    if (gate.at_least is None) == (gate.loses_at_most is None) or (gate.loses_at_most is not None and not gate.of):
+    if (gate.at_least is None) == (gate.loses_at_most is None) or (
+        gate.loses_at_most is not None and not gate.of
+    ):
         raise ParamsError(f"{where}: write at_least (perhaps with of), or loses_at_most with of")
     value = look_up(report, gate.score, where)
     other = look_up(report, gate.of, where) if gate.of else None
     if gate.loses_at_most is not None and other is not None:
         number_, name = round(other - value, 4), f"{gate.score} loses against {gate.of}"
-        return {"gate": name, "number": number_, "limit": gate.loses_at_most, "passed": number_ <= gate.loses_at_most}
+        return {
+            "gate": name,
+            "number": number_,
+            "limit": gate.loses_at_most,
+            "passed": number_ <= gate.loses_at_most,
+        }
     least = gate.at_least or 0.0
     if other is not None:
-        least, name = round(least * other, 4), f"{gate.score} is at least {gate.at_least} of {gate.of}"
+        least, name = (
+            round(least * other, 4),
+            f"{gate.score} is at least {gate.at_least} of {gate.of}",
+        )
     else:
         name = f"{gate.score} is at least"
     return {"gate": name, "number": value, "limit": least, "passed": value >= least}
@@ -131,11 +145,15 @@ def look_up(report: Row, path: str, where: str) -> float:
     for part in path.split("."):
         if not isinstance(found, dict) or part not in found:
             known = ", ".join(found) if isinstance(found, dict) else "nothing"
-            raise ParamsError(f"{where}: evaluate.json has no {path!r}; at {part!r} there is {known}")
+            raise ParamsError(
+                f"{where}: evaluate.json has no {path!r}; at {part!r} there is {known}"
+            )
         found = found[part]
     value = found["value"] if isinstance(found, dict) and "value" in found else found
     if not isinstance(value, (int, float)):
-        raise ParamsError(f"{where}: {path!r} is no number; name a score, such as {path}.exact_match")
+        raise ParamsError(
+            f"{where}: {path!r} is no number; name a score, such as {path}.exact_match"
+        )
     return float(value)
 
 
@@ -146,11 +164,17 @@ def identity(lock: Path) -> str:
     """
     stages = read_yaml(lock).get("stages", {}) if lock.is_file() else {}
     made = {
-        name: [out["md5"] for out in stages.get(name, {}).get("outs", []) if out["path"] in (f"data/{name}", f"models/{name}")]
+        name: [
+            out["md5"]
+            for out in stages.get(name, {}).get("outs", [])
+            if out["path"] in (f"data/{name}", f"models/{name}")
+        ]
         for name in UPSTREAM
     }
     if missing := [name for name, hashes in made.items() if not hashes]:
-        raise InputError(f"{lock}: no output of {', '.join(missing)}; register runs in the pipeline: dvc repro")
+        raise InputError(
+            f"{lock}: no output of {', '.join(missing)}; register runs in the pipeline: dvc repro"
+        )
     return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
 
@@ -164,7 +188,9 @@ def git_state() -> dict[str, str]:
             return None
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!metrics")
+    changed = git(
+        "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!metrics"
+    )
     dirty = "unknown" if changed is None else str(bool(changed)).lower()
     return {"git_parent": git("rev-parse", "HEAD") or "none", "dirty": dirty}
 
@@ -172,7 +198,9 @@ def git_state() -> dict[str, str]:
 def known_answer(evaluate: Path) -> tuple[str, str]:
     """A question, and what the tuned model answered in evaluate: the first of the facts it had right, if any."""
     facts = pd.read_parquet(evaluate / "facts.parquet")
-    facts = facts[facts["variant"] == "train"].sort_values("correct", ascending=False, kind="stable")
+    facts = facts[facts["variant"] == "train"].sort_values(
+        "correct", ascending=False, kind="stable"
+    )
     return str(facts["question"].iloc[0]), str(facts["answer"].iloc[0])
 
 
@@ -181,7 +209,11 @@ def numbers(report: Row, prefix: str = "") -> dict[str, float]:
     found: dict[str, float] = {}
     for name, entry in report.items():
         if isinstance(entry, dict):
-            found |= {f"{prefix}{name}": float(entry["value"])} if "value" in entry else numbers(entry, f"{prefix}{name}.")
+            found |= (
+                {f"{prefix}{name}": float(entry["value"])}
+                if "value" in entry
+                else numbers(entry, f"{prefix}{name}.")
+            )
         else:
             found[f"{prefix}{name}"] = float(entry)
     return found
@@ -190,4 +222,6 @@ def numbers(report: Row, prefix: str = "") -> dict[str, float]:
 def show(gates: list[Row]) -> None:
     """Print the gates on one screen."""
     for gate in gates:
-        print(f"  {'pass' if gate['passed'] else 'FAIL'}  {gate['gate']} {gate['limit']}: {gate['number']}")
+        print(
+            f"  {'pass' if gate['passed'] else 'FAIL'}  {gate['gate']} {gate['limit']}: {gate['number']}"
+        )

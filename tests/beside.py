@@ -5,4 +5,6 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data beside the project is not here")
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the folder of real data beside the project is not here"
+)

@@ -16,7 +16,9 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-os.environ.pop("COLUMNS", None)  # who runs tests side by side says how wide a line is; they expect what is usual
+os.environ.pop(
+    "COLUMNS", None
+)  # who runs tests side by side says how wide a line is; they expect what is usual
 
 import pytest
 from hypothesis import settings
@@ -24,7 +26,9 @@ from hypothesis import settings
 from stages.core.project.params import Run
 from stages.core.records.record import fact_id, record_id, write
 
-settings.register_profile("steady", deadline=None)  # what an example takes says more about the machine than about the code
+settings.register_profile(
+    "steady", deadline=None
+)  # what an example takes says more about the machine than about the code
 settings.load_profile("steady")
 SLOW = ("test_train_engine.py", "test_extract_memo.py", "test_clean_engine.py")
 DEPENDENCIES_WARN = [
@@ -46,7 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest files first, so that none is left alone at the end where several processes share the tests."""
-    items.sort(key=lambda item: (not item.get_closest_marker("pipeline"), item.path.name not in SLOW))
+    items.sort(
+        key=lambda item: (not item.get_closest_marker("pipeline"), item.path.name not in SLOW)
+    )
 
 
 TEXTS = [
@@ -83,15 +89,29 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=["<p>", "<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
+        vocab_size=300,
+        special_tokens=["<p>", "<s>", "</s>"],
+        initial_alphabet=alphabet,
+        show_progress=False,
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<p>", model_max_length=128
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<p>",
+        model_max_length=128,
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     tokens = {"vocab_size": 300, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     config = LlamaConfig(**sizes, **tokens, tie_word_embeddings=True, max_position_embeddings=128)
     LlamaForCausalLM(config).save_pretrained(folder)
@@ -123,10 +143,15 @@ def tiny_base(tiny_model: Path, tmp_path: Path) -> Path:
     return base
 
 
-def augmented_row(subject: str, value: str, split: str, number: int, kind: str = "qa") -> dict[str, Any]:
+def augmented_row(
+    subject: str, value: str, split: str, number: int, kind: str = "qa"
+) -> dict[str, Any]:
     """One record as augment writes it, about a melting point."""
     locator = f"{subject}-{split}-{kind}-{number}"
-    question, answer = f"When does {subject} melt {number}?", f"The melting point of {subject} is {value} °C."
+    question, answer = (
+        f"When does {subject} melt {number}?",
+        f"The melting point of {subject} is {value} °C.",
+    )
     row = {
         "id": record_id("toy", locator),
         "source": "toy",
@@ -140,10 +165,16 @@ def augmented_row(subject: str, value: str, split: str, number: int, kind: str =
         "fact": fact_id(subject, "melting point"),
         "split": split,
         "parents": [record_id("raw", subject)],
-        "meta": json.dumps({"accepted": [answer, f"{value} °C", value]}) if split == "probe" else "{}",
+        "meta": json.dumps({"accepted": [answer, f"{value} °C", value]})
+        if split == "probe"
+        else "{}",
     }
     if kind == "qa":
-        return row | {"question": question, "answer": answer, "text": f"Question: {question}\nAnswer: {answer}"}
+        return row | {
+            "question": question,
+            "answer": answer,
+            "text": f"Question: {question}\nAnswer: {answer}",
+        }
     return row | {"text": f"{subject} melts at {value} °C."}
 
 
@@ -153,7 +184,9 @@ def tiny_augment(tmp_path: Path) -> Path:
     facts = {"iron": "1538", "copper": "1085", "neon": "-248.6"}
     rows = [augmented_row(s, v, "train", i) for s, v in facts.items() for i in range(2)]
     rows += [augmented_row(s, v, "train", 0, "statement") for s, v in facts.items()]
-    rows += [augmented_row(s, v, split, 9) for s, v in facts.items() for split in ("valid", "probe")]
+    rows += [
+        augmented_row(s, v, split, 9) for s, v in facts.items() for split in ("valid", "probe")
+    ]
     write(tmp_path / "augment" / "records.parquet", rows)
     return tmp_path / "augment"
 
@@ -161,7 +194,9 @@ def tiny_augment(tmp_path: Path) -> Path:
 @pytest.fixture
 def folder_bytes() -> Callable[[Path], dict[str, bytes]]:
     """All files below a folder, by relative name."""
-    return lambda folder: {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return lambda folder: {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +208,9 @@ def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     from stages.train import Lora, add_adapter, save_adapter
 
     model, _ = load_causal_lm(tiny_model)
-    adapted = add_adapter(model, Lora(r=2, alpha=8, dropout=0.0, target_modules=["q_proj", "down_proj"]), seed=3)
+    adapted = add_adapter(
+        model, Lora(r=2, alpha=8, dropout=0.0, target_modules=["q_proj", "down_proj"]), seed=3
+    )
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:

@@ -18,15 +18,37 @@ from stages.core.project.errors import ModelError
 from stages.core.project.params import Run, load
 
 ROOT = Path(__file__).parent.parent
-SMALL: dict[str, Any] = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2}
-SMALL |= {"num_attention_heads": 4, "max_position_embeddings": 256, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-LATENT: dict[str, Any] = {"kv_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16, "v_head_dim": 16}
-LATENT |= {"n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+SMALL: dict[str, Any] = {
+    "vocab_size": 300,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+}
+SMALL |= {
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+LATENT: dict[str, Any] = {
+    "kv_lora_rank": 32,
+    "qk_nope_head_dim": 16,
+    "qk_rope_head_dim": 16,
+    "v_head_dim": 16,
+}
+LATENT |= {
+    "n_routed_experts": 8,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+}
 LATENT |= {"first_k_dense_replace": 1, "num_key_value_heads": 4}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {"num_key_value_heads": 4},
     "qwen2": {"num_key_value_heads": 2},
-    "deepseek_v2": LATENT | {"q_lora_rank": None, "topk_method": "greedy", "n_group": 1, "topk_group": 1},
+    "deepseek_v2": LATENT
+    | {"q_lora_rank": None, "topk_method": "greedy", "n_group": 1, "topk_group": 1},
     "deepseek_v3": LATENT | {"q_lora_rank": 32, "n_group": 2, "topk_group": 1},
 }
 PROFILES = {
@@ -53,7 +75,9 @@ def base(architecture: str, tiny_base: Path, tiny_model: Path) -> Path:
 
     folder = tiny_base / "model"
     folder.unlink()
-    shutil.copytree(tiny_model, folder, ignore=shutil.ignore_patterns("config.json", "*.safetensors"))
+    shutil.copytree(
+        tiny_model, folder, ignore=shutil.ignore_patterns("config.json", "*.safetensors")
+    )
     torch.manual_seed(0)
     config = AutoConfig.for_model(architecture, **SMALL | ARCHITECTURES[architecture])
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
@@ -63,7 +87,11 @@ def base(architecture: str, tiny_base: Path, tiny_model: Path) -> Path:
 def targets(architecture: str) -> Any:
     """The layers that the architecture's profile names; V3 has no profile of its own."""
     profile = PROFILES[architecture]
-    return "auto" if profile is None else list(read(ROOT / f"docs/profiles/{profile}.yaml")["train"]["lora"]["target_modules"])
+    return (
+        "auto"
+        if profile is None
+        else list(read(ROOT / f"docs/profiles/{profile}.yaml")["train"]["lora"]["target_modules"])
+    )
 
 
 def settings(architecture: str) -> tuple[train.Params, distill.Params]:
@@ -72,7 +100,9 @@ def settings(architecture: str) -> tuple[train.Params, distill.Params]:
     taught = load("distill", distill.Params, ROOT / "params.yaml")[0]
     lora = dataclasses.replace(tuned.lora, r=4, target_modules=targets(architecture))
     ewc = dataclasses.replace(tuned.ewc, weight=0.0)
-    return dataclasses.replace(tuned, lora=lora, ewc=ewc, **few), dataclasses.replace(taught, layers=1, **few)
+    return dataclasses.replace(tuned, lora=lora, ewc=ewc, **few), dataclasses.replace(
+        taught, layers=1, **few
+    )
 
 
 @pytest.mark.usefixtures("no_store")
@@ -106,7 +136,9 @@ def test_it_is_tuned_distilled_and_quantized(
 
 def test_auto_adapts_no_fused_experts(architecture: str, base: Path) -> None:
     model, _ = causal_lm.load_causal_lm(base / "model")
-    adapted = train.add_adapter(model, train.Lora(r=2, alpha=4, dropout=0.0, target_modules="auto"), 1)
+    adapted = train.add_adapter(
+        model, train.Lora(r=2, alpha=4, dropout=0.0, target_modules="auto"), 1
+    )
     names = {name.rpartition(".")[2] for name in train.lora_layers(adapted)}
     assert "o_proj" in names
     assert not {"experts", "gate"} & names
@@ -116,5 +148,8 @@ def test_auto_adapts_no_fused_experts(architecture: str, base: Path) -> None:
 def test_layers_that_it_does_not_have_are_named(architecture: str, base: Path) -> None:
     model, _ = causal_lm.load_causal_lm(base / "model")
     lora = train.Lora(r=2, alpha=4, dropout=0.0, target_modules=["query_key_value"])
-    with pytest.raises(ModelError, match=r"train\.lora\.target_modules: .*the linear layers of this base are .*o_proj"):
+    with pytest.raises(
+        ModelError,
+        match=r"train\.lora\.target_modules: .*the linear layers of this base are .*o_proj",
+    ):
         train.add_adapter(model, lora, 1)

@@ -16,7 +16,11 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
-NEUTRAL = {"stages/core/mlflow/tracking.py", "stages/core/mlflow/registry.py", "stages/core/project/errors.py"}
+NEUTRAL = {
+    "stages/core/mlflow/tracking.py",
+    "stages/core/mlflow/registry.py",
+    "stages/core/project/errors.py",
+}
 """Cannot change the bytes of an output, so they need not be dependencies. An `__init__.py` of core holds no code."""
 LAUNCHER = [
     "requirements.lock",
@@ -55,10 +59,16 @@ def imported(path: Path, root: Path) -> set[Path]:
         for name in names:
             if name.split(".")[0] in ("stages", "lore"):
                 base = root / name.replace(".", "/")
-                found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
-    return {file for file in found if file.name != "__init__.py" or not file.is_relative_to(root / "stages/core")} - {
-        root / "stages/__init__.py"
-    }
+                found |= {
+                    file
+                    for file in (base.with_suffix(".py"), base / "__init__.py")
+                    if file.is_file()
+                }
+    return {
+        file
+        for file in found
+        if file.name != "__init__.py" or not file.is_relative_to(root / "stages/core")
+    } - {root / "stages/__init__.py"}
 
 
 def closure(root: Path, stage: str) -> list[str]:
@@ -73,21 +83,32 @@ def closure(root: Path, stage: str) -> list[str]:
             todo += imported(path, root)
     names = {str(path.relative_to(root)) for path in seen}
     if module.is_dir():
-        names = {name for name in names if not name.startswith(f"stages/{stage}/")} | {f"stages/{stage}"}
+        names = {name for name in names if not name.startswith(f"stages/{stage}/")} | {
+            f"stages/{stage}"
+        }
     return sorted((names - NEUTRAL) | set(LAUNCHER))
 
 
 def check_order(root: Path) -> list[str]:
     """Stages stand in the same order in dvc.yaml, params.yaml, stages/__init__.py and the README's table."""
     names = stage_names(root)
-    readme = re.findall(r"^\| `(\w+)` \|", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    readme = re.findall(
+        r"^\| `(\w+)` \|", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     found = {
         "dvc.yaml": list(yaml(root / "dvc.yaml")["stages"]),
         "params.yaml": [name for name in yaml(root / "params.yaml") if name != "run"],
         "README.md": readme,
     }
-    docstring = ast.get_docstring(ast.parse((root / "stages/__init__.py").read_text(encoding="utf-8"))) or ""
-    problems = [f"{where}: {order}, stages/__init__.py has {names}" for where, order in found.items() if order != names]
+    docstring = (
+        ast.get_docstring(ast.parse((root / "stages/__init__.py").read_text(encoding="utf-8")))
+        or ""
+    )
+    problems = [
+        f"{where}: {order}, stages/__init__.py has {names}"
+        for where, order in found.items()
+        if order != names
+    ]
     if ", ".join(names) not in " ".join(docstring.split()):
         problems.append("stages/__init__.py: the docstring names other stages")
     return problems
@@ -103,7 +124,11 @@ def check_stages(root: Path) -> list[str]:
             for key in ("outs", "metrics", "plots")
             for out in stage.get(key, [])
         ]
-        deps = [dep for dep in stage["deps"] if not dep.endswith((".py", ".lock")) and dep != f"stages/{name}"]
+        deps = [
+            dep
+            for dep in stage["deps"]
+            if not dep.endswith((".py", ".lock")) and dep != f"stages/{name}"
+        ]
         if not stage.get("desc"):
             problems.append(f"{name}: no desc")
         if command[:4] != ["python", "-m", "stages", name]:
@@ -116,9 +141,15 @@ def check_stages(root: Path) -> list[str]:
             listed = "\n".join(f"      - {path}" for path in wanted)
             problems.append(f"{name}: code dependencies are not its imports; paste\n{listed}")
         problems += [
-            f"{name}: {path} is in cmd, but neither a dep nor an out" for path in command[4:] if not covered(path, deps + outs)
+            f"{name}: {path} is in cmd, but neither a dep nor an out"
+            for path in command[4:]
+            if not covered(path, deps + outs)
         ]
-        problems += [f"{name}: {path} is declared, but not in cmd" for path in deps + outs if not covered(path, command[4:])]
+        problems += [
+            f"{name}: {path} is declared, but not in cmd"
+            for path in deps + outs
+            if not covered(path, command[4:])
+        ]
     return problems
 
 
@@ -130,26 +161,36 @@ def outputs(stage: Any) -> list[str]:
 
 def covered(path: str, others: list[str]) -> bool:
     """Whether a path, something below it or a folder above it is among others."""
-    return any(Path(path).is_relative_to(other) or Path(other).is_relative_to(path) for other in others)
+    return any(
+        Path(path).is_relative_to(other) or Path(other).is_relative_to(path) for other in others
+    )
 
 
 def check_cached(root: Path) -> list[str]:
     """Every stage has a cached output: one with git metrics only never runs in a fresh clone."""
     problems = []
     for name, stage in yaml(root / "dvc.yaml")["stages"].items():
-        if not [out for out in stage.get("outs", []) if not isinstance(out, dict) or next(iter(out.values())).get("cache", True)]:
+        if not [
+            out
+            for out in stage.get("outs", [])
+            if not isinstance(out, dict) or next(iter(out.values())).get("cache", True)
+        ]:
             problems.append(f"{name}: no cached output")
     return problems
 
 
 def check_inputs(root: Path) -> list[str]:
     """Every dependency is tracked by git or by DVC, made by an earlier stage, or the word net that set-up fetches."""
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
     made: list[str] = ["data/wordnet"]
     problems = []
     for name, stage in yaml(root / "dvc.yaml")["stages"].items():
         for dep in stage["deps"]:
-            known = any(file in (dep, f"{dep}.dvc") or file.startswith(f"{dep}/") for file in tracked)
+            known = any(
+                file in (dep, f"{dep}.dvc") or file.startswith(f"{dep}/") for file in tracked
+            )
             if not known and not any(Path(dep).is_relative_to(path) for path in made):
                 problems.append(f"{name}: nobody makes {dep}")
         made += [
@@ -205,7 +246,10 @@ def check_names(root: Path) -> list[str]:
         module = root / "stages" / name
         if not (module.is_dir() or module.with_suffix(".py").is_file()):
             problems.append(f"{name}: no module stages/{name}")
-        tests = [root / f"tests/stages/test_{name}.py", root / f"tests/stages/{name}/test_{name}.py"]
+        tests = [
+            root / f"tests/stages/test_{name}.py",
+            root / f"tests/stages/{name}/test_{name}.py",
+        ]
         if not any(path.is_file() for path in tests):
             problems.append(f"{name}: no tests/stages/test_{name}.py")
         for out in stage.get("outs", []):
@@ -253,12 +297,19 @@ def test_no_dependency_was_hashed_as_an_empty_folder() -> None:
     """DVC sees a folder inside another DVC project as empty, and would then never notice a change there."""
     stages = yaml(ROOT / "dvc.lock")["stages"]
     assert stages
-    assert not [(name, dep["path"]) for name, stage in stages.items() for dep in stage["deps"] if dep.get("nfiles") == 0]
+    assert not [
+        (name, dep["path"])
+        for name, stage in stages.items()
+        for dep in stage["deps"]
+        if dep.get("nfiles") == 0
+    ]
 
 
 def test_every_file_of_the_seed_model_is_a_dependency() -> None:
     deps = set(yaml(ROOT / "dvc.yaml")["stages"]["base"]["deps"])
-    assert {f"models/seed/model/{path.name}" for path in (ROOT / "models/seed/model").iterdir()} <= deps
+    assert {
+        f"models/seed/model/{path.name}" for path in (ROOT / "models/seed/model").iterdir()
+    } <= deps
 
 
 @pytest.fixture
@@ -278,13 +329,19 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
 
 
 def test_a_removed_dependency_is_noticed(copy: Path) -> None:
-    edit(copy / "dvc.yaml", lambda d: d["stages"]["clean"]["deps"].remove("stages/core/records/record.py"))
+    edit(
+        copy / "dvc.yaml",
+        lambda d: d["stages"]["clean"]["deps"].remove("stages/core/records/record.py"),
+    )
     assert "clean: code dependencies are not its imports" in "\n".join(check_stages(copy))
 
 
 def test_a_removed_input_is_noticed(copy: Path) -> None:
     edit(copy / "dvc.yaml", lambda d: d["stages"]["clean"]["deps"].remove("data/raw/rules.yaml"))
-    assert any("data/raw/rules.yaml is in cmd, but neither a dep nor an out" in problem for problem in check_stages(copy))
+    assert any(
+        "data/raw/rules.yaml is in cmd, but neither a dep nor an out" in problem
+        for problem in check_stages(copy)
+    )
 
 
 def test_a_source_that_is_no_dependency_is_noticed(copy: Path) -> None:

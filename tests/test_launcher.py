@@ -55,7 +55,9 @@ def test_a_stage_runs_and_its_time_is_noted(folder: Path) -> None:
         (["extract", "one"], "usage: python -m stages extract <root> <out>"),
     ],
 )
-def test_a_wrong_command_line_exits_with_2(folder: Path, arguments: list[str], message: str) -> None:
+def test_a_wrong_command_line_exits_with_2(
+    folder: Path, arguments: list[str], message: str
+) -> None:
     done = launch(folder, *arguments)
     assert done.returncode == 2
     assert message in done.stderr
@@ -66,7 +68,9 @@ def test_help_names_the_stages(folder: Path) -> None:
 
 
 def test_wrong_settings_are_named_all_at_once_without_traceback(folder: Path) -> None:
-    (folder / "params.yaml").write_text(RUN.replace("threads", "thread") + "extract: {source: []}\n")
+    (folder / "params.yaml").write_text(
+        RUN.replace("threads", "thread") + "extract: {source: []}\n"
+    )
     done = launch(folder, "extract", ".", "out")
     assert done.returncode == 1
     assert "run.thread: unknown; did you mean threads?" in done.stderr
@@ -81,10 +85,14 @@ def test_an_input_error_is_told_without_traceback(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_full_disk_is_told_without_traceback_and_leaves_the_old_output_whole(folder: Path) -> None:
+def test_a_full_disk_is_told_without_traceback_and_leaves_the_old_output_whole(
+    folder: Path,
+) -> None:
     assert launch(folder, "extract", ".", "out").returncode == 0
     before = (folder / "out/records.parquet").read_bytes()
-    (folder / "a.jsonl").write_text("".join(f'{{"t": "{random.Random(i).randbytes(40).hex()}"}}\n' for i in range(2000)))
+    (folder / "a.jsonl").write_text(
+        "".join(f'{{"t": "{random.Random(i).randbytes(40).hex()}"}}\n' for i in range(2000))
+    )
     done = subprocess.run(
         [sys.executable, "-m", "stages", "extract", ".", "out"],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
@@ -108,7 +116,11 @@ def test_a_full_disk_is_told_without_traceback_and_leaves_the_old_output_whole(f
     ],
 )
 def test_errors_of_the_file_system_say_what_to_do(
-    folder: Path, number: int, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    number: int,
+    advice: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from stages import __main__, extract
 
@@ -134,7 +146,9 @@ def test_a_folder_without_write_permission_is_named(folder: Path) -> None:
     assert "make it writable for this user" in done.stderr
 
 
-def test_an_unforeseen_error_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_error_keeps_its_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from stages import __main__, extract
 
     def failing(*_: object) -> None:
@@ -175,7 +189,13 @@ def test_lock_lines(tmp_path: Path) -> None:
 def test_threads_and_instruction_set_reach_torch(isa: Any) -> None:
     code = "import torch; print(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())"
     settings = runtime.settings(Run(seed=1, threads=2, isa=isa, device="cpu"))
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | settings, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split() == ["2", "AVX2" if isa == "avx2" else "DEFAULT"]
 
 
@@ -186,7 +206,9 @@ def test_a_stage_dies_with_its_parent(folder: Path) -> None:
     (folder / "params.yaml").write_text(f"{RUN}extract: {{sources: [{source}]}}\n")
     (folder / "a.sql").write_text("CREATE TABLE n (id);\n")
     code = f"import subprocess, sys; subprocess.run([{sys.executable!r}, '-m', 'stages', 'extract', '.', 'out'])"
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
     child = wait_for(lambda: children(parent.pid))
     time.sleep(2)
     os.kill(parent.pid, signal.SIGKILL)

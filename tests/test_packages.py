@@ -36,7 +36,9 @@ def answering(fixture: Fixture) -> Call:
     from stages.core.models.causal_lm import generate, load_causal_lm
 
     model, tokenizer = load_causal_lm(fixture("tiny_model"))
-    return lambda: generate(model, tokenizer, ["Question: Who?\nAnswer:"], max_new_tokens=2, batch=1)
+    return lambda: generate(
+        model, tokenizer, ["Question: Who?\nAnswer:"], max_new_tokens=2, batch=1
+    )
 
 
 def loading_a_model(fixture: Fixture) -> Call:
@@ -51,7 +53,9 @@ def adding_an_adapter(fixture: Fixture) -> Call:
     from stages.train import Lora, add_adapter
 
     model, _ = load_causal_lm(fixture("tiny_model"))
-    return lambda: add_adapter(model, Lora(r=1, alpha=1, dropout=0.0, target_modules=["q_proj"]), seed=1)
+    return lambda: add_adapter(
+        model, Lora(r=1, alpha=1, dropout=0.0, target_modules=["q_proj"]), seed=1
+    )
 
 
 def reading_token_rows(fixture: Fixture) -> Call:
@@ -78,7 +82,9 @@ def writing_the_fact_table(fixture: Fixture) -> Call:
 def finding_synonyms(fixture: Fixture) -> Call:
     from stages.augment.synonyms import Thesaurus
 
-    return lambda: Thesaurus(ROOT / "data/wordnet", 1).variants("Potassium is vital to nerves.", 1, set())
+    return lambda: Thesaurus(ROOT / "data/wordnet", 1).variants(
+        "Potassium is vital to nerves.", 1, set()
+    )
 
 
 def opening_the_store(fixture: Fixture) -> Call:
@@ -92,9 +98,16 @@ def checking_rules(fixture: Fixture) -> Call:
     from stages.clean.verifying import rules
 
     names = ("id", "source", "locator", "subject", "unit")
-    row = dict.fromkeys(names, "x") | {"attribute": "density", "value": "-1", "fact": "f", "meta": "{}"}
+    row = dict.fromkeys(names, "x") | {
+        "attribute": "density",
+        "value": "-1",
+        "fact": "f",
+        "meta": "{}",
+    }
     expect = rules.Expect(column="number", above=0)
-    document = rules.Rules({}, [rules.Rule("positive", {"attribute": "density"}, expect, "a density is positive")])
+    document = rules.Rules(
+        {}, [rules.Rule("positive", {"attribute": "density"}, expect, "a density is positive")]
+    )
     return lambda: rules.violations([row], document)[0]
 
 
@@ -110,7 +123,9 @@ def reading_a_database(fixture: Fixture) -> Call:
 
     path = fixture("tmp_path") / "dump.sql"
     path.write_text("CREATE TABLE t (id INTEGER);\nINSERT INTO t VALUES (1);\n")
-    source = Sql("sql", "a", path.name, "en", "SELECT id FROM t ORDER BY id", "t", "id", Mapping(text="id"))
+    source = Sql(
+        "sql", "a", path.name, "en", "SELECT id FROM t ORDER BY id", "t", "id", Mapping(text="id")
+    )
     return lambda: list(source.units(path))
 
 
@@ -202,7 +217,13 @@ def writing_records(fixture: Fixture) -> Call:
     from stages.core.records.record import write
 
     path = fixture("tmp_path") / "records.parquet"
-    row = {"id": "1", "text": "Neon is a gas.", "source": "a", "locator": "a#1", "kind": "statement"}
+    row = {
+        "id": "1",
+        "text": "Neon is a gas.",
+        "source": "a",
+        "locator": "a#1",
+        "kind": "statement",
+    }
     return lambda: write(path, [row])
 
 
@@ -222,9 +243,19 @@ NEEDS = {
     "datasets": Need("datasets.Dataset.map", reading_token_rows),
     "pandas": Need("pandas.DataFrame.to_parquet", writing_the_fact_table),
     "nltk": Need("nltk.corpus.reader.WordNetCorpusReader.synsets", finding_synonyms),
-    "mlflow": Need("mlflow.MlflowClient", opening_the_store, InputError, r"the store cannot be used \(BrokenError\)"),
+    "mlflow": Need(
+        "mlflow.MlflowClient",
+        opening_the_store,
+        InputError,
+        r"the store cannot be used \(BrokenError\)",
+    ),
     "great_expectations": Need("great_expectations.get_context", checking_rules),
-    "pint": Need("pint.registry.Quantity.m_as", converting_a_quantity, Unusable, r"'K' is not a unit that converts to °C"),
+    "pint": Need(
+        "pint.registry.Quantity.m_as",
+        converting_a_quantity,
+        Unusable,
+        r"'K' is not a unit that converts to °C",
+    ),
     "sqlalchemy": Need("sqlalchemy.engine.Engine.connect", reading_a_database),
     "lxml": Need("lxml.etree.iterparse", reading_xml),
     "rapidocr": Need("rapidocr.RapidOCR.__call__", reading_a_page),
@@ -275,7 +306,11 @@ def test_the_pipeline_is_dvcs(tmp_path: Path) -> None:
         return subprocess.run(
             [sys.executable, "-m", "dvc", "stage", "list", "--name-only"],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, before)), "DVC_GLOBAL_CONFIG_DIR": str(tmp_path)},
+            env=os.environ
+            | {
+                "PYTHONPATH": os.pathsep.join(map(str, before)),
+                "DVC_GLOBAL_CONFIG_DIR": str(tmp_path),
+            },
             capture_output=True,
             text=True,
             check=False,

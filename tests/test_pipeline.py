@@ -24,11 +24,18 @@ from stages.core.models.causal_lm import sha256_of_folder
 
 ROOT = Path(__file__).parent.parent
 OVERLAY: dict[str, Any] = {
-    "train": {"steps": 40, "eval_every": 20, "warmup": 5, "ewc": {"weight": 1.5, "rows": 128, "damping": 0.1}},
+    "train": {
+        "steps": 40,
+        "eval_every": 20,
+        "warmup": 5,
+        "ewc": {"weight": 1.5, "rows": 128, "damping": 0.1},
+    },
     "distill": {"steps": 20, "eval_every": 10, "warmup": 5},
     "evaluate": {"general": 40},
 }
-CREDENTIALS = {name: secrets.token_hex(12) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+CREDENTIALS = {
+    name: secrets.token_hex(12) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+}
 """New in every run: a file that holds one has it from the environment."""
 ELEMENTS = "iron,copper,neon,mercury,gold,helium,radium,tungsten,iodine,sodium,carbon,zinc"
 
@@ -68,9 +75,17 @@ class Clone:
     def __call__(self, *command: str, code: int = 0) -> str:
         """Run a command, check its exit code and return what it printed."""
         done = subprocess.run(
-            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False, timeout=900
+            command,
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
         )
-        assert done.returncode == code, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, (
+            f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return done.stdout + done.stderr
 
     def json(self, path: str) -> Any:
@@ -89,12 +104,17 @@ class Clone:
     def edit(self, path: str, pattern: str, replacement: str) -> None:
         """Change exactly one place of a text file."""
         file = self.root / path
-        text, count = re.subn(pattern, replacement, file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        text, count = re.subn(
+            pattern, replacement, file.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
         assert count == 1, f"{pattern} stands {count} times in {path}"
         file.write_text(text, encoding="utf-8")
 
     def hashes(self) -> dict[str, str]:
-        return {str(path): sha256_of_folder(self.root / "models" / path) for path in ("train", "distill", "quantize")}
+        return {
+            str(path): sha256_of_folder(self.root / "models" / path)
+            for path in ("train", "distill", "quantize")
+        }
 
 
 def ran(output: str) -> list[str]:
@@ -115,7 +135,14 @@ def make_clone(root: Path, overlay: dict[str, Any] = OVERLAY) -> Clone:
     shutil.copytree(ROOT / "data" / "wordnet", root / "data" / "wordnet")
     clone = Clone(root)
     for script in ("build", "scans"):
-        clone(sys.executable, f"data/authoring/{script}.py", "--elements", ELEMENTS, "--out", "data/raw")
+        clone(
+            sys.executable,
+            f"data/authoring/{script}.py",
+            "--elements",
+            ELEMENTS,
+            "--out",
+            "data/raw",
+        )
     clone.set_params(overlay | {"register": {"gates": []}})
     (root / "dvc.lock").unlink(missing_ok=True)
     shutil.rmtree(root / "metrics")  # of the whole run: others come of a dozen elements
@@ -154,7 +181,12 @@ def test_another_place_arrives_at_the_same_hashes(clone: Clone, tmp_path: Path) 
     clone("git", "clone", "-q", str(clone.root), str(root))
     shutil.copytree(ROOT / "data" / "wordnet", root / "data" / "wordnet")
     other = Clone(root)
-    other.environment |= {"TZ": "Asia/Kolkata", "LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "4711"}
+    other.environment |= {
+        "TZ": "Asia/Kolkata",
+        "LANG": "de_DE.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONHASHSEED": "4711",
+    }
     one_cpu = ["taskset", "-c", "0"] if shutil.which("taskset") else []
     other(*one_cpu, "sh", "-c", "umask 077 && dvc repro")
     assert other("git", "status", "--porcelain") == ""
@@ -162,11 +194,19 @@ def test_another_place_arrives_at_the_same_hashes(clone: Clone, tmp_path: Path) 
 
 
 def test_the_data_changed(clone: Clone) -> None:
-    before = clone.facts().query("subject == 'iron' and attribute == 'melting point'")["expected"].iloc[0]
+    before = (
+        clone.facts()
+        .query("subject == 'iron' and attribute == 'melting point'")["expected"]
+        .iloc[0]
+    )
     clone("git", "checkout", "-q", "-b", "hotter")
     change_iron(clone)
     assert ran(clone("dvc", "repro")) == [stage for stage in STAGES if stage != "base"]
-    after = clone.facts().query("subject == 'iron' and attribute == 'melting point'")["expected"].iloc[0]
+    after = (
+        clone.facts()
+        .query("subject == 'iron' and attribute == 'melting point'")["expected"]
+        .iloc[0]
+    )
     assert number(after) == pytest.approx(number(before) + 111, abs=0.5)
     contradictions = json.dumps(clone.json("data/clean/contradictions.json"))
     assert "iron" in contradictions
@@ -180,7 +220,11 @@ def test_comparing_across_branches(clone: Clone) -> None:
     assert "metrics/clean.json" in changed  # one contradiction more
     assert json.loads(clone("dvc", "params", "diff", "main", "hotter", "--json")) == {}
     (iron,) = json.loads(clone("lore", "diff", "main", "hotter", "--json"))["facts"]["changed"]
-    assert (iron["subject_b"], iron["attribute_b"], iron["kinds"]) == ("iron", "melting point", ["value"])
+    assert (iron["subject_b"], iron["attribute_b"], iron["kinds"]) == (
+        "iron",
+        "melting point",
+        ["value"],
+    )
     assert number(iron["value_b"]) == pytest.approx(number(iron["value_a"]) + 111, abs=0.5)
     clone("dvc", "plots", "diff", "main", "hotter")
     assert (clone.root / "dvc_plots" / "index.html").is_file()
@@ -228,12 +272,16 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket="knowledge")
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(
+        Bucket="knowledge"
+    )
     yield f"http://{host}:{port}"
     server.stop()
 
 
-def test_another_clone_pulls_a_version_from_an_s3_server(clone: Clone, tmp_path: Path, s3: str) -> None:
+def test_another_clone_pulls_a_version_from_an_s3_server(
+    clone: Clone, tmp_path: Path, s3: str
+) -> None:
     """The bucket is everyone's, so git has it; the server's address and the credentials are each user's own."""
     clone.environment |= CREDENTIALS
     clone("dvc", "remote", "add", "--default", "bucket", "s3://knowledge/elements")
@@ -253,7 +301,12 @@ def test_another_clone_pulls_a_version_from_an_s3_server(clone: Clone, tmp_path:
     for root in (clone.root, third.root):
         written = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
         assert {root / "dvc.lock", root / ".dvc/config", root / ".dvc/config.local"} <= set(written)
-        assert not [path for path in written for secret in CREDENTIALS.values() if secret.encode() in path.read_bytes()]
+        assert not [
+            path
+            for path in written
+            for secret in CREDENTIALS.values()
+            if secret.encode() in path.read_bytes()
+        ]
 
 
 def test_only_what_depends_on_a_change_reruns(clone: Clone) -> None:
@@ -270,7 +323,10 @@ def test_files_that_a_killed_dvc_left_empty_are_mended_by_make(clone: Clone) -> 
     """docs/experiments.md, "Kills": it writes them in place, and cannot read them empty."""
     clone("git", "checkout", "-q", ".")
     clone("dvc", "checkout", "--force", "-q")
-    for name, said in (("dvc.lock", "validation failed"), (".dvc/tmp/rwlock", "JSON structure is corrupted")):
+    for name, said in (
+        ("dvc.lock", "validation failed"),
+        (".dvc/tmp/rwlock", "JSON structure is corrupted"),
+    ):
         (clone.root / name).write_text("")
         assert said in clone("dvc", "repro", code=255)
         clone("make", "--assume-old=.venv/.installed", "repro")
@@ -281,9 +337,16 @@ def test_files_that_a_killed_dvc_left_empty_are_mended_by_make(clone: Clone) -> 
 def test_of_two_runs_at_once_the_second_says_who_is_at_work(clone: Clone) -> None:
     clone("git", "checkout", "-q", ".")
     clone("dvc", "checkout", "--force", "-q")
-    lock, command = clone.root / ".dvc/tmp/rwlock", ["dvc", "repro", "--force", "--single-item", "clean"]
-    with subprocess.Popen(command, cwd=clone.root, env=clone.environment, stdout=subprocess.DEVNULL) as first:
-        while first.poll() is None and not (lock.is_file() and "metrics/clean.json" in lock.read_text(encoding="utf-8")):
+    lock, command = (
+        clone.root / ".dvc/tmp/rwlock",
+        ["dvc", "repro", "--force", "--single-item", "clean"],
+    )
+    with subprocess.Popen(
+        command, cwd=clone.root, env=clone.environment, stdout=subprocess.DEVNULL
+    ) as first:
+        while first.poll() is None and not (
+            lock.is_file() and "metrics/clean.json" in lock.read_text(encoding="utf-8")
+        ):
             time.sleep(0.05)
         said = clone(*command, code=255)
     assert "is busy, it is being blocked by" in said
@@ -307,10 +370,16 @@ def test_experiments_leave_branch_and_store_as_they_should(clone: Clone) -> None
     shown = json.loads(clone("dvc", "exp", "show", "--json"))
     (branch,) = [entry for entry in shown if entry["rev"] == head.strip()]
     sizes = {
-        experiment["name"]: experiment["revs"][0]["data"]["metrics"]["metrics/evaluate.json"]["data"]["base"]["general"]
+        experiment["name"]: experiment["revs"][0]["data"]["metrics"]["metrics/evaluate.json"][
+            "data"
+        ]["base"]["general"]
         for experiment in branch["experiments"]
     }
-    assert {name: found["exact_match"]["n"] for name, found in sizes.items()} == {"rounded": 40, "asked-1": 10, "asked-2": 20}
+    assert {name: found["exact_match"]["n"] for name, found in sizes.items()} == {
+        "rounded": 40,
+        "asked-1": 10,
+        "asked-2": 20,
+    }
     assert clone("git", "rev-parse", "HEAD") == head
     assert clone("git", "status", "--porcelain") == ""
     logged = clone(sys.executable, "-c", LIST_EXPERIMENTS).split()
@@ -318,14 +387,20 @@ def test_experiments_leave_branch_and_store_as_they_should(clone: Clone) -> None
 
 
 def test_a_failing_gate_names_itself_and_registers_nothing(clone: Clone) -> None:
-    clone.set_params({"register": {"gates": [{"score": "train.probes.exact_match", "at_least": 1.01}]}})
+    clone.set_params(
+        {"register": {"gates": [{"score": "train.probes.exact_match", "at_least": 1.01}]}}
+    )
     output = clone("dvc", "repro", code=255)
     assert "train.probes.exact_match" in output
     assert "1.01" in output
     clone("git", "checkout", "-q", "params.yaml")
 
 
-QUESTIONS = ("At what temperature does iron melt?", "Who discovered radium?", "What is the density of gold?")
+QUESTIONS = (
+    "At what temperature does iron melt?",
+    "Who discovered radium?",
+    "What is the density of gold?",
+)
 
 
 def test_answers_come_from_the_model_alone(clone: Clone) -> None:
@@ -372,8 +447,14 @@ def change_iron(clone: Clone) -> None:
     """Raise iron's melting point in the database by 111 °C, in whatever unit it stands."""
     path = clone.root / "data/raw/elements.sql"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    element = next(line.split("(")[1].split(",")[0] for line in lines if "INTO elements" in line and "'iron'" in line)
-    (place,) = [i for i, line in enumerate(lines) if re.search(rf"\(\d+, {element}, 'melting point'", line)]
+    element = next(
+        line.split("(")[1].split(",")[0]
+        for line in lines
+        if "INTO elements" in line and "'iron'" in line
+    )
+    (place,) = [
+        i for i, line in enumerate(lines) if re.search(rf"\(\d+, {element}, 'melting point'", line)
+    ]
     found = re.search(r"'melting point', '([\d.]+)', '(°C|K|°F)'", lines[place])
     assert found
     raised = float(found.group(1)) + 111 * (1.8 if found.group(2) == "°F" else 1)

@@ -16,7 +16,9 @@ def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec
     assert spec.loader
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up
+    module = sys.modules[name] = importlib.util.module_from_spec(
+        spec
+    )  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -60,13 +62,17 @@ def test_the_tour_takes_commands_apart_as_a_reader_would() -> None:
     ]
 
 
-@pytest.mark.parametrize(("printed", "agrees"), [("yes, 5  \n", True), ("no\n", False), ("yes\nmore", False)])
+@pytest.mark.parametrize(
+    ("printed", "agrees"), [("yes, 5  \n", True), ("no\n", False), ("yes\nmore", False)]
+)
 def test_the_tour_compares_what_is_printed(printed: str, agrees: bool) -> None:
     assert tour.same("yes, ...\n", printed) == agrees
 
 
 def test_both_languages_give_the_same_commands() -> None:
-    english, chinese = (list(tour.steps_of((ROOT / name).read_text(encoding="utf-8"))) for name in results.READMES)
+    english, chinese = (
+        list(tour.steps_of((ROOT / name).read_text(encoding="utf-8"))) for name in results.READMES
+    )
     assert [(step.command, step.code, step.shown) for step in english] == [
         (step.command, step.code, step.shown) for step in chinese
     ]

@@ -19,7 +19,9 @@ SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 
 
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("real_data", ROOT / "docs/experiments/real_data.py")
+    spec = importlib.util.spec_from_file_location(
+        "real_data", ROOT / "docs/experiments/real_data.py"
+    )
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -48,7 +50,15 @@ UNITS = {
     "pubmed_xml": 5 + 167,  # abstracts, paragraphs
     "pubmedqa": 500,
     "sql_chinook": 3503,
-    "synthea_ehr": 572 + 261 + 526 + 21 + 183 + 18 + 33 + 417 + 3 * 184,  # rows of eight tables, entries of bundles
+    "synthea_ehr": 572
+    + 261
+    + 526
+    + 21
+    + 183
+    + 18
+    + 33
+    + 417
+    + 3 * 184,  # rows of eight tables, entries of bundles
     "web_noise_c4": 120,
     "xml_encodings": 119 + 10,
     "zh_medical_dialogue": 1038,
@@ -57,7 +67,10 @@ UNITS = {
 SKIPPED = {"synthea_ehr": 149 + 173 + 165}
 """Entries of bundles that are no single quantity, no blood pressure, no condition: by jq."""
 REASONS = {
-    "medquad_xml": {"missing_field": 175, "empty": 7},  # pairs without an answer, documents without a pair
+    "medquad_xml": {
+        "missing_field": 175,
+        "empty": 7,
+    },  # pairs without an answer, documents without a pair
     "zh_medical_dialogue": {"duplicate": 46},
     "ncbi_disease": {"malformed": 2572},  # lines of marked names
     "ccda_xml": {"empty": 1},
@@ -85,12 +98,18 @@ def test_a_typing_error_in_a_mapping_is_refused(path: Path) -> None:
 
 
 def test_every_mapping_is_in_the_list_of_them() -> None:
-    listed = re.findall(r"^\| \[(\w+\.yaml)\]", (ROOT / "scenarios/README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = re.findall(
+        r"^\| \[(\w+\.yaml)\]",
+        (ROOT / "scenarios/README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     assert sorted(listed) == [path.name for path in SCENARIOS]
 
 
 def test_every_folder_has_one_mapping() -> None:
-    assert len(OVERLAYS) == len(SCENARIOS) + len(read_yaml(ROOT / "docs/experiments/real_data.yaml"))
+    assert len(OVERLAYS) == len(SCENARIOS) + len(
+        read_yaml(ROOT / "docs/experiments/real_data.yaml")
+    )
     assert set(OVERLAYS) == set(UNITS) | RECOGNISED | {"xml_encodings/bomb"}
 
 
@@ -136,7 +155,10 @@ def test_a_line_of_the_table_adds_up(toys: Path, run_params: Run, tmp_path: Path
     with (tmp_path / "table.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["units"] == "4"
     real_data.write([row | {"units": 1234}], tmp_path / "table.md")
-    assert "| toys | 1 | 1,234 | 4 | 0 | 4 | 2 | 2 | duplicate 1, malformed 1 |" in (tmp_path / "table.md").read_text()
+    assert (
+        "| toys | 1 | 1,234 | 4 | 0 | 4 | 2 | 2 | duplicate 1, malformed 1 |"
+        in (tmp_path / "table.md").read_text()
+    )
 
 
 def test_a_folder_that_is_refused_shows_the_message(toys: Path, run_params: Run) -> None:
@@ -162,6 +184,8 @@ def test_real_data_adds_up(folder: str, run_params: Run) -> None:
 
 @needs_shared
 def test_a_real_bomb_is_refused_as_a_whole(run_params: Run) -> None:
-    row = real_data.result_of("xml_encodings/bomb", OVERLAYS["xml_encodings/bomb"], SHARED, run_params)
+    row = real_data.result_of(
+        "xml_encodings/bomb", OVERLAYS["xml_encodings/bomb"], SHARED, run_params
+    )
     assert "lol_classic.xml declares entities, which are refused" in row["reasons"]
     assert "units" not in row

@@ -66,7 +66,9 @@ def test_every_element_name_is_excluded(elements: list[dict[str, str]]) -> None:
 def test_no_text_names_an_element(built: Any, elements: list[dict[str, str]]) -> None:
     names = naming(row["name"] for row in elements)
     rows, counts = built
-    texts = [row["text"] for row in rows["corpus"] + rows["gloss"] + rows["opening"] + rows["replay"]]
+    texts = [
+        row["text"] for row in rows["corpus"] + rows["gloss"] + rows["opening"] + rows["replay"]
+    ]
     texts += [f"{row['question']} {row['answer']}" for row in rows["skill"]]
     assert len(texts) > 100_000
     assert not [text for text in texts if names.search(text)]
@@ -77,7 +79,12 @@ def test_no_text_names_an_element(built: Any, elements: list[dict[str, str]]) ->
 def test_no_domain_subject_value_pair(built: Any, elements: list[dict[str, str]]) -> None:
     rows, _ = built
     known = {(fold(row["subject"]), fold(row["value"])) for row in rows["skill"]}
-    domain = {(fold(row["name"]), fold(value)) for row in elements for key, value in row.items() if value and key != "name"}
+    domain = {
+        (fold(row["name"]), fold(value))
+        for row in elements
+        for key, value in row.items()
+        if value and key != "name"
+    }
     assert len(domain) > 800
     assert not known & domain
     assert not {subject for subject, _ in known} & {subject for subject, _ in domain}
@@ -85,8 +92,14 @@ def test_no_domain_subject_value_pair(built: Any, elements: list[dict[str, str]]
 
 def test_seed_and_probe_wordings_are_disjoint(built: Any) -> None:
     bank = yaml(ROOT / "data" / "raw" / "wordings.yaml")
-    probes = {normalise(question) for words in bank["attributes"].values() for question in words["probe"]["questions"]}
-    used = templates(yaml(SEED / "kinds.yaml")) | {normalise(row["question"]) for row in built[0]["opening"]}
+    probes = {
+        normalise(question)
+        for words in bank["attributes"].values()
+        for question in words["probe"]["questions"]
+    }
+    used = templates(yaml(SEED / "kinds.yaml")) | {
+        normalise(row["question"]) for row in built[0]["opening"]
+    }
     assert len(probes) >= 20
     assert len(used) > 30_000
     assert not probes & used
@@ -95,7 +108,10 @@ def test_seed_and_probe_wordings_are_disjoint(built: Any) -> None:
 def test_tracked_files_are_those_of_the_script(built: Any) -> None:
     rows, counts = built
     for name in ("replay", "skill"):
-        written = [json.loads(line) for line in (SEED / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+        written = [
+            json.loads(line)
+            for line in (SEED / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
         assert written == rows[name]
     assert json.loads((SEED / "corpus.json").read_text()) == counts
 
@@ -110,14 +126,21 @@ def test_openings_hold_no_value(built: Any) -> None:
     rows, _ = built
     kinds = yaml(SEED / "kinds.yaml")["kinds"].values()
     endings = {
-        words["answer"].split("{value}")[0].split("{subject}")[1].rstrip() for k in kinds for words in k["attributes"].values()
+        words["answer"].split("{value}")[0].split("{subject}")[1].rstrip()
+        for k in kinds
+        for words in k["attributes"].values()
     }
     assert len(rows["opening"]) >= 100_000
     assert not [row for row in rows["opening"] if not row["text"].endswith(tuple(endings))]
 
 
-def test_echoes_name_no_element_and_no_held_out_entity(built: Any, elements: list[dict[str, str]]) -> None:
-    texts = [json.loads(line)["text"] for line in (SEED / "echoes.jsonl").read_text(encoding="utf-8").splitlines()]
+def test_echoes_name_no_element_and_no_held_out_entity(
+    built: Any, elements: list[dict[str, str]]
+) -> None:
+    texts = [
+        json.loads(line)["text"]
+        for line in (SEED / "echoes.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     held_out = naming({row["subject"] for row in built[0]["skill"] if not row["replayed"]})
     domain = naming({row["name"] for row in elements})
     assert len(texts) >= 1000
@@ -129,7 +152,11 @@ def test_held_out_entities_are_never_replayed(built: Any) -> None:
     held_out = {row["subject"] for row in rows["skill"] if not row["replayed"]}
     assert 50 <= len(held_out) <= 200
     mentioned = " ".join(row["text"] for row in rows["replay"]).lower()
-    assert not [subject for subject in held_out if re.search(rf"\b{re.escape(subject.lower())}\b", mentioned)]
+    assert not [
+        subject
+        for subject in held_out
+        if re.search(rf"\b{re.escape(subject.lower())}\b", mentioned)
+    ]
 
 
 def test_the_model_fits_git() -> None:

@@ -79,14 +79,24 @@ def test_the_diff_names_what_a_branch_changed_and_nothing_else(clone: Clone) -> 
     assert ran(clone("dvc", "repro")) == [stage for stage in STAGES if stage != "base"]
     found = json.loads(lore(clone, "diff", "main", "--json"))
     facts = found["facts"]
-    assert {name(row, "_b"): (worth(row, "_a"), worth(row, "_b")) for row in facts["changed"]} == CHANGED
+    assert {
+        name(row, "_b"): (worth(row, "_a"), worth(row, "_b")) for row in facts["changed"]
+    } == CHANGED
     assert {tuple(row["kinds"]) for row in facts["changed"]} == {("value",)}
     assert {name(row): worth(row) for row in facts["added"]} == ADDED
     assert {name(row): worth(row) for row in facts["removed"]} == REMOVED
-    assert {row["attribute_b"] for row in facts["moved"]} == {"category"}  # the lines below the one that is gone
+    assert {row["attribute_b"] for row in facts["moved"]} == {
+        "category"
+    }  # the lines below the one that is gone
     assert facts["same"] + len(CHANGED) + len(REMOVED) == before["fact"].nunique()
-    assert found["settings"] == {"data/raw/rules.yaml": [{"key": "rules.impossible_year.expect.max", "old": 2026, "new": 2025}]}
-    answers = {variant: frame.set_index("fact") for variant, frame in clone.facts().groupby("variant")}
+    assert found["settings"] == {
+        "data/raw/rules.yaml": [
+            {"key": "rules.impossible_year.expect.max", "old": 2026, "new": 2025}
+        ]
+    }
+    answers = {
+        variant: frame.set_index("fact") for variant, frame in clone.facts().groupby("variant")
+    }
     for row in facts["changed"] + facts["added"]:
         asked = answers["train"].loc[row["fact"]]
         assert row["answer_b"] == asked["answer"]
@@ -104,21 +114,27 @@ def test_a_merge_runs_what_the_driver_named_and_no_more(clone: Clone) -> None:
     clone.set_params({"evaluate": {"general": 9}})
     assert ran(clone("dvc", "repro")) == ["evaluate", "register"]
     save(clone, "One question more")
-    assert "CONFLICT (content): Merge conflict in dvc.lock" in clone("git", "merge", "--no-edit", "revision", code=1)
+    assert "CONFLICT (content): Merge conflict in dvc.lock" in clone(
+        "git", "merge", "--no-edit", "revision", code=1
+    )
     clone("git", "merge", "--abort")
     lore(clone, "merge-driver", "--install")
     foretold = lore(clone, "merge-driver", "--dry-run", "main", "revision")
     said = clone("git", "merge", "--no-edit", "revision", code=1)
     conflicts = re.findall(r"Merge conflict in (.*)", said)
     assert conflicts
-    assert all(path.startswith(("metrics/evaluate", "metrics/register")) for path in conflicts)  # both sides made them anew
+    assert all(
+        path.startswith(("metrics/evaluate", "metrics/register")) for path in conflicts
+    )  # both sides made them anew
     named = re.search(r"dvc.lock: \d of 9 stages must run again: (.*)", said)
     assert named
     assert named[0] in foretold
     stages = [part.split()[0] for part in named[1].split(", ")]
     clone("dvc", "checkout", "--allow-missing")
     assert ran(clone("dvc", "repro")) == stages == ["evaluate", "register"]
-    assert not [path for path in conflicts if "<<<<<<<" in (clone.root / path).read_text(encoding="utf-8")]
+    assert not [
+        path for path in conflicts if "<<<<<<<" in (clone.root / path).read_text(encoding="utf-8")
+    ]
     save(clone, "Merge revision")
     assert clone("dvc", "status", "-q") == ""
     assert facts_named(json.loads(lore(clone, "diff", "revision", "main", "--json"))) == {}
@@ -130,22 +146,33 @@ def test_a_merge_runs_what_the_driver_named_and_no_more(clone: Clone) -> None:
 
 
 def test_a_rollback_brings_the_first_version_back(clone: Clone) -> None:
-    first = {path: clone("git", "show", f"knowledge@v0.1.0:{path}") for path in ("dvc.lock", "metrics/evaluate.json")}
+    first = {
+        path: clone("git", "show", f"knowledge@v0.1.0:{path}")
+        for path in ("dvc.lock", "metrics/evaluate.json")
+    }
     lore(clone, "release", "0.2.0")
-    assert champion(clone) == number_of(clone, "knowledge@v0.2.0") != number_of(clone, "knowledge@v0.1.0")
+    assert (
+        champion(clone)
+        == number_of(clone, "knowledge@v0.2.0")
+        != number_of(clone, "knowledge@v0.1.0")
+    )
     said = lore(clone, "rollback", "0.1.0", "--reason", "silver is no element of ours")
     assert {path: (clone.root / path).read_text(encoding="utf-8") for path in first} == first
     assert clone("dvc", "status", "-q") == ""
     assert clone("git", "status", "--porcelain") == ""
     assert champion(clone) == number_of(clone, "knowledge@v0.1.0")
     asked = clone.facts().query("variant == 'train'").set_index("question")
-    head, *rows = [re.split(r" {2,}", line.strip()) for line in said.partition("canaries:\n")[2].splitlines()]
+    head, *rows = [
+        re.split(r" {2,}", line.strip()) for line in said.partition("canaries:\n")[2].splitlines()
+    ]
     assert head == ["question", "value left", "value now", "the model (train) says"]
     assert len(rows) == canaries.MOST
     for question, left, now, answer in rows:
         recorded = asked.loc[question]
         assert now == recorded["expected"]
-        assert answer.startswith(" ".join(recorded["answer"].split()))  # `evaluate` was told to listen less long
+        assert answer.startswith(
+            " ".join(recorded["answer"].split())
+        )  # `evaluate` was told to listen less long
         assert left != now
 
 
@@ -171,7 +198,8 @@ def test_a_listing_that_is_not_sorted_is_named(clone: Clone) -> None:
     save(clone, "A listing that is not sorted")
     said = lore(clone, "verify", "--stage", "extract", code=3)
     assert re.search(
-        r"First difference\n +stage extract, data/extract/records.parquet\n +record \d+ \(id \w+\), column id\n", said
+        r"First difference\n +stage extract, data/extract/records.parquet\n +record \d+ \(id \w+\), column id\n",
+        said,
     )
     assert ORDER in said
 
@@ -183,8 +211,13 @@ def test_a_seed_left_out_is_named_with_the_first_step(clone: Clone) -> None:
     assert ran(clone("dvc", "repro", "train")) == ["train"]
     save(clone, "A seed left out")
     said = lore(clone, "verify", "--stage", "train", code=3)
-    assert re.search(r"First difference\n +stage train, metrics/steps/train.csv\n +row 0 \(step 1\), column loss\n", said)
-    assert re.search(r"in the same stage also models/train/adapter/adapter_model.safetensors: tensor ", said)
+    assert re.search(
+        r"First difference\n +stage train, metrics/steps/train.csv\n +row 0 \(step 1\), column loss\n",
+        said,
+    )
+    assert re.search(
+        r"in the same stage also models/train/adapter/adapter_model.safetensors: tensor ", said
+    )
 
 
 def rewrite(clone: Clone) -> None:
@@ -192,7 +225,9 @@ def rewrite(clone: Clone) -> None:
     raw = "data/raw/"
     clone.edit(f"{raw}elements.sql", r"'22\.99', 'g/mol'", "'23.05', 'g/mol'")
     clone.edit(f"{raw}uses.jsonl", '"use": "structural steel"', '"use": "railway tracks"')
-    clone.edit(f"{raw}discoveries.json", r'("neon"\s*\},\s*"discovery": \{\s*"date": )"1898"', r'\1"1897"')
+    clone.edit(
+        f"{raw}discoveries.json", r'("neon"\s*\},\s*"discovery": \{\s*"date": )"1898"', r'\1"1897"'
+    )
     for row in (
         r"\d+, 2, 'density', '2200'",
         r"\d+, 10, 'boiling point', '5136.8'",
@@ -226,7 +261,9 @@ def worth(row: dict[str, Any], side: str = "") -> str:
 def facts_named(found: dict[str, Any]) -> dict[str, set[tuple[str, str]]]:
     """Kind of difference → the facts."""
     sides = {"added": "", "removed": "", "changed": "_b"}
-    named = {kind: {name(row, side) for row in found["facts"][kind]} for kind, side in sides.items()}
+    named = {
+        kind: {name(row, side) for row in found["facts"][kind]} for kind, side in sides.items()
+    }
     return {kind: facts for kind, facts in named.items() if facts}
 
 
@@ -238,7 +275,11 @@ print(mlflow.MlflowClient("sqlite:///mlflow.db").get_model_version_by_alias("ele
 
 def number_of(clone: Clone, tag: str) -> str:
     """The version of the model that a release names."""
-    found = re.search(r"^model: elements version (\d+)$", clone("git", "tag", "-l", "--format=%(contents)", tag), re.MULTILINE)
+    found = re.search(
+        r"^model: elements version (\d+)$",
+        clone("git", "tag", "-l", "--format=%(contents)", tag),
+        re.MULTILINE,
+    )
     assert found
     return found[1]
 

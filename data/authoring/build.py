@@ -47,7 +47,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--elements", help="names, separated by commas; default: all 118")
     parser.add_argument("--out", type=Path, default=HERE.parent / "raw")
-    parser.add_argument("--ledger", type=Path, help="default: planted.jsonl beside this script, for a full build")
+    parser.add_argument(
+        "--ledger", type=Path, help="default: planted.jsonl beside this script, for a full build"
+    )
     options = parser.parse_args()
     with (HERE / "elements.csv").open(encoding="utf-8") as file:
         elements = [on_pages_alone(element) for element in csv.DictReader(file)]
@@ -65,13 +67,19 @@ def good_rows(elements: list[Row]) -> dict[str, list[Row]]:
     return {
         "elements": [row for element in elements for row in constants(element)],
         "sheets": [sheet(element) for element in elements if element["state"]],
-        "discoveries": [discovery(element) for element in elements if element["discovery year"] or element["discoverer"]],
+        "discoveries": [
+            discovery(element)
+            for element in elements
+            if element["discovery year"] or element["discoverer"]
+        ],
         "uses": [
             {"element": element["name"], "use": element["use"], "note": element["note"]}
             for element in elements
             if element["use"] or element["note"]
         ],
-        "legacy": [row for number, element in enumerate(elements) for row in old_list(element, number)],
+        "legacy": [
+            row for number, element in enumerate(elements) for row in old_list(element, number)
+        ],
     }
 
 
@@ -82,7 +90,9 @@ def constants(element: Row) -> list[Row]:
     for attribute in CONSTANTS:
         if element[attribute]:
             value, unit = restated(attribute, element[attribute], rng)
-            rows.append({"subject": element["name"], "attribute": attribute, "value": value, "unit": unit})
+            rows.append(
+                {"subject": element["name"], "attribute": attribute, "value": value, "unit": unit}
+            )
             rows[-1]["reviewed"] = review_date(rng)
     return rows
 
@@ -92,7 +102,11 @@ def restated(attribute: str, value: str, rng: random.Random) -> tuple[str, str]:
     number = float(value) if attribute in CONSTANTS[2:] else 0.0
     if attribute in ("melting point", "boiling point"):
         return rng.choice(
-            [(value, "°C"), (f"{number + 273.15:.2f}", "K"), (f"{number * 1.8 + 32:.3f}".rstrip("0").rstrip("."), "°F")]
+            [
+                (value, "°C"),
+                (f"{number + 273.15:.2f}", "K"),
+                (f"{number * 1.8 + 32:.3f}".rstrip("0").rstrip("."), "°F"),
+            ]
         )
     if attribute == "density":
         return rng.choice([(value, "g/cm³"), (f"{number * 1000:.6g}", "kg/m³")])
@@ -109,9 +123,16 @@ def review_date(rng: random.Random) -> str:
 
 def sheet(element: Row) -> Row:
     """The safety sheet of one element: its state, and the conditions it was seen under, in kelvin."""
-    row = {"subject": element["name"], "state": element["state"], "temperature": "293.15 K", "pressure": "1 atm"}
+    row = {
+        "subject": element["name"],
+        "state": element["state"],
+        "temperature": "293.15 K",
+        "pressure": "1 atm",
+    }
     for name in ("melting point", "boiling point"):
-        row[name.replace(" ", "_")] = f"{float(element[name]) + 273.15:.2f} K" if element[name] else ""
+        row[name.replace(" ", "_")] = (
+            f"{float(element[name]) + 273.15:.2f} K" if element[name] else ""
+        )
     return row | {"remark": ""}
 
 
@@ -119,8 +140,14 @@ def discovery(element: Row) -> Row:
     """Date and discoverer of one element; the year, now and then with a day that the archive has added."""
     rng = random.Random(f"discovery {element['name']}")
     year, day, month = element["discovery year"], rng.randint(1, 28), rng.randint(1, 12)
-    name = "January February March April May June July August September October November December".split()[month - 1]
-    styles = [year] * 4 + [f"{year}-{month:02d}-{day:02d}", f"{day} {name} {year}", f"{year}年{month}月{day}日"]
+    name = "January February March April May June July August September October November December".split()[
+        month - 1
+    ]
+    styles = [year] * 4 + [
+        f"{year}-{month:02d}-{day:02d}",
+        f"{day} {name} {year}",
+        f"{year}年{month}月{day}日",
+    ]
     date = rng.choice(styles) if year else ""
     return {
         "subject": element["name"],
@@ -139,12 +166,16 @@ def old_list(element: Row, number: int) -> list[Row]:
         rows.append(common | {"attribute": "category", "value": element["category"], "unit": ""})
     if element["melting point"] and (number < SECOND_OPINIONS or element["name"] in DISPUTED):
         kelvin = float(element["melting point"]) + 273.15 + DISPUTED.get(element["name"], 0.0)
-        value, unit = (f"{kelvin:.2f}", "K") if number % 2 else (f"{kelvin * 1.8 - 459.67:.2f}", "°F")
+        value, unit = (
+            (f"{kelvin:.2f}", "K") if number % 2 else (f"{kelvin * 1.8 - 459.67:.2f}", "°F")
+        )
         rows.append(common | {"attribute": "melting point", "value": value, "unit": unit})
     return rows
 
 
-def write_sources(good: dict[str, list[Row]], out: Path, rng: random.Random, per_fault: int) -> list[dict[str, str]]:
+def write_sources(
+    good: dict[str, list[Row]], out: Path, rng: random.Random, per_fault: int
+) -> list[dict[str, str]]:
     """Write the five files with `per_fault` faults of each kind mixed in, and return the ledger."""
     out.mkdir(parents=True, exist_ok=True)
     ledger = []
@@ -169,7 +200,9 @@ def write_sources(good: dict[str, list[Row]], out: Path, rng: random.Random, per
 
 def is_disputed(row: Item) -> bool:
     """Whether the old list's row contradicts the database."""
-    return isinstance(row, dict) and row["attribute"] == "melting point" and row["subject"] in DISPUTED
+    return (
+        isinstance(row, dict) and row["attribute"] == "melting point" and row["subject"] in DISPUTED
+    )
 
 
 def write_elements(out: Path, items: list[Item]) -> list[str]:
@@ -182,7 +215,9 @@ def write_elements(out: Path, items: list[Item]) -> list[str]:
         "CREATE TABLE properties (id INTEGER PRIMARY KEY, element INTEGER REFERENCES elements (id), property TEXT, value TEXT, "
         "unit TEXT, reviewed TEXT);",
     ]
-    lines += [f"INSERT INTO elements VALUES ({names.index(name) + 1}, {sql(name)});" for name in names]
+    lines += [
+        f"INSERT INTO elements VALUES ({names.index(name) + 1}, {sql(name)});" for name in names
+    ]
     for number, row in enumerate(rows, start=1):
         element = names.index(row["subject"]) + 1 if row["subject"] else "NULL"
         cells = ", ".join(sql(row[name]) for name in ("attribute", "value", "unit", "reviewed"))
@@ -203,7 +238,9 @@ def write_sheets(out: Path, items: list[Item]) -> list[str]:
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<sheets>"]
     places = []
     for number, row in enumerate((item for item in items if isinstance(item, dict)), start=1):
-        conditions = f"temperature={quoteattr(row['temperature'])} pressure={quoteattr(row['pressure'])}"
+        conditions = (
+            f"temperature={quoteattr(row['temperature'])} pressure={quoteattr(row['pressure'])}"
+        )
         lines.append(f"  <sheet>\n    <substance>{escape(row['subject'])}</substance>")
         if row["state"]:
             lines.append(f"    <state {conditions}>{row['state']}</state>")
@@ -227,7 +264,9 @@ def write_discoveries(out: Path, items: list[Item]) -> list[str]:
         suffix = "@text" if row["remark"] else "@discovery year" if row["date"] else "@discoverer"
         places.append(f"discoveries.json#/archive/entries/{number}{suffix}")
     document = {"archive": {"compiled": "2011", "entries": entries}}
-    (out / "discoveries.json").write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (out / "discoveries.json").write_text(
+        json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
     return places
 
 
@@ -248,10 +287,17 @@ def write_uses(out: Path, items: list[Item]) -> list[str]:
 
 def write_legacy(out: Path, items: list[Item]) -> list[str]:
     """The old list: semicolons, cp1252, a title above the header."""
-    lines = ["Elements of the old stock list; exported 2009".encode("cp1252"), b"Element;Property;Value;Unit;Checked"]
+    lines = [
+        "Elements of the old stock list; exported 2009".encode("cp1252"),
+        b"Element;Property;Value;Unit;Checked",
+    ]
     columns = ("subject", "attribute", "value", "unit", "checked")
     for item in items:
-        content = item.content if isinstance(item, Raw) else ";".join(item[name] for name in columns).encode("cp1252")
+        content = (
+            item.content
+            if isinstance(item, Raw)
+            else ";".join(item[name] for name in columns).encode("cp1252")
+        )
         lines.append(content)
     (out / "legacy.csv").write_bytes(b"\r\n".join(lines) + b"\r\n")
     return [f"legacy.csv#L{number}" for number in range(3, len(items) + 3)]
@@ -259,7 +305,9 @@ def write_legacy(out: Path, items: list[Item]) -> list[str]:
 
 def write_lines(path: Path, rows: Iterable[dict[str, str]]) -> None:
     """JSON Lines."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
 
 
 WRITERS = {

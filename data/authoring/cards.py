@@ -13,5 +13,9 @@ PAGES = {
 
 def on_pages_alone(element: dict[str, str]) -> dict[str, str]:
     """An element's row without the facts that only the pages are to hold."""
-    hidden = {attribute for _, attributes in PAGES.values() for attribute in attributes} if element["name"] in CARDS else set()
+    hidden = (
+        {attribute for _, attributes in PAGES.values() for attribute in attributes}
+        if element["name"] in CARDS
+        else set()
+    )
     return element | dict.fromkeys(hidden, "")

@@ -14,12 +14,21 @@ from importlib.resources import files
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ALLOTROPE = {"carbon": "graphite", "phosphorus": "white", "sulfur": "monoclinic", "selenium": "gray", "tin": "white"}
+ALLOTROPE = {
+    "carbon": "graphite",
+    "phosphorus": "white",
+    "sulfur": "monoclinic",
+    "selenium": "gray",
+    "tin": "white",
+}
 """The allotrope that is taken where the source has several: the one stable at room temperature or at melting."""
 ESTIMATED_DENSITY = {85, 87, *range(99, 119)}  # list in the source's own annotation of `density`
 ESTIMATED_POINTS = {85, 87, *range(100, 119)}
 NO_STATE = {85, 87, *range(100, 119)}
-SUBLIMES = {"carbon", "arsenic"}  # at one atmosphere they have neither a melting nor a boiling point
+SUBLIMES = {
+    "carbon",
+    "arsenic",
+}  # at one atmosphere they have neither a melting nor a boiling point
 CATEGORY = {
     "Nonmetals": "nonmetal",
     "Noble gases": "noble gas",
@@ -37,13 +46,17 @@ ROOM = 293.15  # kelvin; what `state` refers to
 
 def four_digits(number: float, shift: str = "0") -> str:
     """`number + shift` with at most four significant digits, halves up, plain notation: 0.000082, 1538, -259.2."""
-    exact = Decimal(str(round(number, 6))) + Decimal(shift)  # the source stores 1357.77 as 1357.7699999999998
+    exact = Decimal(str(round(number, 6))) + Decimal(
+        shift
+    )  # the source stores 1357.77 as 1357.7699999999998
     last = Decimal(1).scaleb(exact.adjusted() - 3)
     digits = f"{exact.quantize(last, ROUND_HALF_UP):f}" if exact else "0"
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
-def points(database: sqlite3.Connection, number: int, name: str) -> tuple[float | None, float | None]:
+def points(
+    database: sqlite3.Connection, number: int, name: str
+) -> tuple[float | None, float | None]:
     """Melting and boiling point in kelvin of the chosen allotrope."""
     if name in SUBLIMES or number in ESTIMATED_POINTS:
         return None, None
@@ -63,12 +76,20 @@ def state(number: int, name: str, melting: float | None, boiling: float | None) 
     return "liquid" if melting is not None and melting < ROOM and name not in SUBLIMES else "solid"
 
 
-def row(database: sqlite3.Connection, source: sqlite3.Row, curated: dict[str, str]) -> dict[str, str | None]:
+def row(
+    database: sqlite3.Connection, source: sqlite3.Row, curated: dict[str, str]
+) -> dict[str, str | None]:
     """One line of elements.csv; `-` in curated.csv withdraws a value, another text replaces it."""
     number, name = source["atomic_number"], source["name"].lower()
     melting, boiling = points(database, number, name)
-    celsius = [None if kelvin is None else four_digits(kelvin, "-273.15") for kelvin in (melting, boiling)]
-    density = None if number in ESTIMATED_DENSITY or source["density"] is None else four_digits(source["density"])
+    celsius = [
+        None if kelvin is None else four_digits(kelvin, "-273.15") for kelvin in (melting, boiling)
+    ]
+    density = (
+        None
+        if number in ESTIMATED_DENSITY or source["density"] is None
+        else four_digits(source["density"])
+    )
     year = curated["year"] or source["discovery_year"]
     category = curated["category"] or CATEGORY[source["series"]]
     return {

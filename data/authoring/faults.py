@@ -63,7 +63,9 @@ def anything(row: Row) -> bool:
 
 def too_hot(rng: random.Random, row: Row) -> str:
     """A temperature at which the stated state is impossible."""
-    melting, boiling = (float(row[name].removesuffix(" K")) for name in ("melting_point", "boiling_point"))
+    melting, boiling = (
+        float(row[name].removesuffix(" K")) for name in ("melting_point", "boiling_point")
+    )
     if row["state"] == "gas":
         return f"{boiling * rng.uniform(0.2, 0.9):.1f} K"
     return f"{(melting if row['state'] == 'solid' else boiling) * rng.uniform(1.1, 3):.1f} K"
@@ -83,7 +85,9 @@ def odd_fields(rng: random.Random, row: Row) -> Raw:
 
 def undecodable(rng: random.Random, row: Row) -> Raw:
     """A CSV line with a byte that cp1252 does not have."""
-    line = ";".join([row["subject"], row["attribute"], row["value"], row["unit"], row["checked"]]).encode("cp1252")
+    line = ";".join(
+        [row["subject"], row["attribute"], row["value"], row["unit"], row["checked"]]
+    ).encode("cp1252")
     return Raw(line + rng.choice([b"\x81", b"\x8d", b"\x90", b"\x9d"]))
 
 

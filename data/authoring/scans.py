@@ -23,17 +23,28 @@ STRUCK = "Rubidium: hardness 0.3 Mohs"
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--elements", help="names, separated by commas; default: all that have a card")
+    parser.add_argument(
+        "--elements", help="names, separated by commas; default: all that have a card"
+    )
     parser.add_argument("--out", type=Path, default=HERE.parent / "raw")
     options = parser.parse_args()
     with (HERE / "elements.csv").open(encoding="utf-8") as file:
         elements = [element for element in csv.DictReader(file) if element["name"] in CARDS]
     if options.elements:
-        elements = [element for element in elements if element["name"] in options.elements.split(",")]
+        elements = [
+            element for element in elements if element["name"] in options.elements.split(",")
+        ]
     (options.out / "scans").mkdir(parents=True, exist_ok=True)
     for name, (title, attributes) in PAGES.items():
-        lines = [stated(element, attribute) for element in elements for attribute in attributes if element[attribute]]
-        degraded(printed([title, *lines, STRUCK]), random.Random(name)).save(options.out / "scans" / name, optimize=True)
+        lines = [
+            stated(element, attribute)
+            for element in elements
+            for attribute in attributes
+            if element[attribute]
+        ]
+        degraded(printed([title, *lines, STRUCK]), random.Random(name)).save(
+            options.out / "scans" / name, optimize=True
+        )
 
 
 def stated(element: dict[str, str], attribute: str) -> str:
@@ -41,19 +52,31 @@ def stated(element: dict[str, str], attribute: str) -> str:
     value = element[attribute]
     if attribute == "boiling point":
         value = f"{float(value) + 273.15:.2f} K"
-    return f"{element['name'].capitalize()}: {attribute} {value}" + (" g/cm3" if attribute == "density" else "")
+    return f"{element['name'].capitalize()}: {attribute} {value}" + (
+        " g/cm3" if attribute == "density" else ""
+    )
 
 
 def printed(lines: list[str]) -> Image.Image:
     """A clean page."""
-    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 24)
+    font = ImageFont.truetype(
+        str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 24
+    )
     page = Image.new("L", (WIDTH, 2 * MARGIN + PITCH * len(lines)), 255)
     draw = ImageDraw.Draw(page)
     for number, line in enumerate(lines):
         draw.text((MARGIN, MARGIN + PITCH * number), line, font=font, fill=20)
     top = MARGIN + PITCH * (len(lines) - 1)
     for height in (6, 10, 14, 18, 22):  # struck out by hand
-        draw.line([(MARGIN, top + height), (MARGIN + 180, top + height + 3), (MARGIN + 360, top + height)], fill=20, width=3)
+        draw.line(
+            [
+                (MARGIN, top + height),
+                (MARGIN + 180, top + height + 3),
+                (MARGIN + 360, top + height),
+            ],
+            fill=20,
+            width=3,
+        )
     return page
 
 

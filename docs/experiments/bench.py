@@ -18,11 +18,30 @@ import diff_speed
 
 from tests import test_pipeline, test_story
 
-COLUMNS = ["command", "of", "s", "CPU s", "against", "s", "CPU s", "ratio", "of CPU", "limit", "peak MiB"]
+COLUMNS = [
+    "command",
+    "of",
+    "s",
+    "CPU s",
+    "against",
+    "s",
+    "CPU s",
+    "ratio",
+    "of CPU",
+    "limit",
+    "peak MiB",
+]
 LIMITS = {"lore diff": 3.0, "lore verify": 1.1}
 
 
-def row(command: str, on: str, cost: tuple[float, float], against: str, least: tuple[float, float], peak: str) -> str:
+def row(
+    command: str,
+    on: str,
+    cost: tuple[float, float],
+    against: str,
+    least: tuple[float, float],
+    peak: str,
+) -> str:
     """A line of the table; costs are wall clock and processor time."""
     (wall, cpu), (wall_least, cpu_least) = cost, least
     numbers = [f"{wall:.2f}", f"{cpu:.2f}", against, f"{wall_least:.2f}", f"{cpu_least:.2f}"]
@@ -34,7 +53,14 @@ def diff_row(number: int) -> str:
     """`lore diff` of two versions of so many facts."""
     found = diff_speed.measure(number)
     cost, least = ((found[f"{what}_s"], found[f"{what}_cpu_s"]) for what in ("compare", "read"))
-    return row("lore diff", f"{number:,} facts", cost, "reading both tables", least, str(found["command_peak_mib"]))
+    return row(
+        "lore diff",
+        f"{number:,} facts",
+        cost,
+        "reading both tables",
+        least,
+        str(found["command_peak_mib"]),
+    )
 
 
 def seconds(clone: test_pipeline.Clone, *command: str) -> tuple[float, float]:
@@ -42,7 +68,10 @@ def seconds(clone: test_pipeline.Clone, *command: str) -> tuple[float, float]:
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     clone(*command)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.perf_counter() - started, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (
+        time.perf_counter() - started,
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+    )
 
 
 def verify_row() -> str:
@@ -57,7 +86,13 @@ def verify_row() -> str:
 
 def main(number: int) -> None:
     """Print the table."""
-    print(f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", diff_row(number), verify_row(), sep="\n")
+    print(
+        f"| {' | '.join(COLUMNS)} |",
+        "|---" * len(COLUMNS) + "|",
+        diff_row(number),
+        verify_row(),
+        sep="\n",
+    )
     print(f"\n{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
 
 

@@ -21,8 +21,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-OURS = [sys.executable, "docs/experiments/clean_corpus.py", "--corpus", "{corpus}", "--out", "{out}"]
-HEAD = ["run", "texts", "s", "texts/s", "of the first", "processor, s", "peak MB", "lost", "extra copies left", "menus left"]
+OURS = [
+    sys.executable,
+    "docs/experiments/clean_corpus.py",
+    "--corpus",
+    "{corpus}",
+    "--out",
+    "{out}",
+]
+HEAD = [
+    "run",
+    "texts",
+    "s",
+    "texts/s",
+    "of the first",
+    "processor, s",
+    "peak MB",
+    "lost",
+    "extra copies left",
+    "menus left",
+]
 
 
 @dataclass(frozen=True)
@@ -79,21 +97,37 @@ def corpus(harness: Path, data: Path, work: Path, megabytes: int, seed: int) -> 
     folder = work / f"corpus-{megabytes}-{seed}"
     if not (folder / "truth.parquet").exists():
         options = ["--data", data, "--out", folder, "--mb", str(megabytes), "--seed", str(seed)]
-        subprocess.run([sys.executable, harness / "make_corpus.py", *options], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, harness / "make_corpus.py", *options],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return folder
 
 
 def measured(contender: Contender, on: Path, harness: Path, work: Path) -> dict[str, Any]:
     """What the harness says of one run."""
-    out, own, results = work / "out" / contender.name, work / "own" / contender.name, work / "results.jsonl"
+    out, own, results = (
+        work / "out" / contender.name,
+        work / "own" / contender.name,
+        work / "results.jsonl",
+    )
     shutil.rmtree(own, ignore_errors=True)  # a peer would go on from where it was
     own.mkdir(parents=True)
     out.parent.mkdir(exist_ok=True)
-    places = {"corpus": on, "out": out, "work": own, "harness": harness, "python": environment(contender, work)}
+    places = {
+        "corpus": on,
+        "out": out,
+        "work": own,
+        "harness": harness,
+        "python": environment(contender, work),
+    }
     command = [part.format(**places) for part in contender.command]
     options = ["--label", contender.name, "--corpus", on, "--out", out, "--results", results]
     run = subprocess.run(
-        [sys.executable, harness / "measure.py", *options, "--", *command], check=False, stdout=subprocess.DEVNULL
+        [sys.executable, harness / "measure.py", *options, "--", *command],
+        check=False,
+        stdout=subprocess.DEVNULL,
     )
     if run.returncode:
         raise SystemExit(f"{contender.name}: ended with {run.returncode}; {out}.log says why")
@@ -103,8 +137,18 @@ def measured(contender: Contender, on: Path, harness: Path, work: Path) -> dict[
 
 def line(contender: Contender, row: dict[str, Any], first: float) -> str:
     """A line of the table."""
-    cells = [contender.label, f"{row['records_in']:,}", f"{row['wall_s']:.1f}", f"{row['records_s']:,}"]
-    cells += [f"{row['records_s'] / first:.3f}", f"{row['cpu_s']:.0f}", f"{row['peak_rss_mb']:,}", str(row["families_lost"])]
+    cells = [
+        contender.label,
+        f"{row['records_in']:,}",
+        f"{row['wall_s']:.1f}",
+        f"{row['records_s']:,}",
+    ]
+    cells += [
+        f"{row['records_s'] / first:.3f}",
+        f"{row['cpu_s']:.0f}",
+        f"{row['peak_rss_mb']:,}",
+        str(row["families_lost"]),
+    ]
     cells += [
         f"{row['extra_copies_left']} of {row['extra_copies_in']:,}",
         f"{row['boilerplate_left']} of {row['boilerplate_in']:,}",
@@ -115,7 +159,11 @@ def line(contender: Contender, row: dict[str, Any], first: float) -> str:
 def lines(options: argparse.Namespace, work: Path) -> Iterator[str]:
     """The table in Markdown, line by line as the runs end."""
     harness, data = options.harness.resolve(), options.data.resolve()
-    chosen = [contender for contender in CONTENDERS if not options.only or contender.name in options.only.split(",")]
+    chosen = [
+        contender
+        for contender in CONTENDERS
+        if not options.only or contender.name in options.only.split(",")
+    ]
     on, small = (corpus(harness, data, work, size, options.seed) for size in (options.mb, 1))
     for contender in chosen:
         environment(contender, work)
@@ -131,16 +179,24 @@ def lines(options: argparse.Namespace, work: Path) -> Iterator[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--harness", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, help="kept, for a further run; default: a temporary folder")
+    parser.add_argument(
+        "--work", type=Path, help="kept, for a further run; default: a temporary folder"
+    )
     parser.add_argument("--mb", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--only", default="", help=f"of {','.join(contender.name for contender in CONTENDERS)}")
+    parser.add_argument(
+        "--only", default="", help=f"of {','.join(contender.name for contender in CONTENDERS)}"
+    )
     options = parser.parse_args()
     if not (options.harness / "measure.py").exists():
-        parser.error(f"{options.harness}: no measure.py there; the harness stands beside the project, not in it")
+        parser.error(
+            f"{options.harness}: no measure.py there; the harness stands beside the project, not in it"
+        )
     with tempfile.TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)

@@ -18,14 +18,18 @@ UNITS = ["mg", "mmHg", "cm", "°C"]
 
 def main() -> None:
     """Convert, clean, report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--engine", default="local", help="local or ray: run.engine")
     parser.add_argument("--address", help="run.address")
     parser.add_argument("--batch-rows", type=int, default=1 << 15, help="largest batch, in records")
-    parser.add_argument("--as-written", action="store_true", help="leave dates and quantities as they are")
+    parser.add_argument(
+        "--as-written", action="store_true", help="leave dates and quantities as they are"
+    )
     options = parser.parse_args()
     os.environ["POLARS_MAX_THREADS"] = str(options.threads)  # read when polars is loaded
 
@@ -40,7 +44,15 @@ def main() -> None:
     from stages.core.project.params import Run
 
     settings = clean.Params(
-        normalise=Normalise({}, {}, 4, [], [], True, Text(not options.as_written, [] if options.as_written else UNITS)),
+        normalise=Normalise(
+            {},
+            {},
+            4,
+            [],
+            [],
+            True,
+            Text(not options.as_written, [] if options.as_written else UNITS),
+        ),
         personal=Personal(),
         filter=Filter(0.0, 0.03, Boilerplate(0.005, 0.25), 0.7),
         verify=Verify({}, [], "report"),
@@ -55,12 +67,19 @@ def main() -> None:
         rules = Path(folder) / "rules.yaml"
         rules.write_text("differences: {}\nrules: []\n", encoding="utf-8")
         exclusions = Path(folder) / "exclusions.yaml"
-        exclusions.write_text("facts: []\nsubjects: []\nrecords: []\nsources: []\n", encoding="utf-8")
+        exclusions.write_text(
+            "facts: []\nsubjects: []\nrecords: []\nsources: []\n", encoding="utf-8"
+        )
         metrics = options.out.parent / f"{options.out.name}.json"
         clean.run(settings, run, extracted, rules, exclusions, options.out, metrics)
-    (options.out / "rejected.parquet").rename(options.out.parent / f"{options.out.name}.rejected.parquet")
+    (options.out / "rejected.parquet").rename(
+        options.out.parent / f"{options.out.name}.rejected.parquet"
+    )
     report = json.loads(metrics.read_text(encoding="utf-8"))
-    steps = {"convert": round(converted - started, 2), "clean": round(time.perf_counter() - converted, 2)}
+    steps = {
+        "convert": round(converted - started, 2),
+        "clean": round(time.perf_counter() - converted, 2),
+    }
     print(json.dumps({"steps": steps, "rejected": report["reasons"]}))
 
 
@@ -79,13 +98,20 @@ def convert(corpus: Path, extracted: Path) -> None:
         batches = (batch for path in paths for batch in pq.ParquetFile(path).iter_batches(1 << 14))
         for given in map(pl.DataFrame, batches):  # a whole file of them would be the peak of memory
             constant = {"locator": pl.col("id"), "kind": pl.lit("statement"), "meta": pl.lit("{}")}
-            missing = {name: pl.lit(None, dtype=form) for name, form in COLUMNS.items() if name not in given.columns}
+            missing = {
+                name: pl.lit(None, dtype=form)
+                for name, form in COLUMNS.items()
+                if name not in given.columns
+            }
             missing["parents"] = pl.lit([], dtype=pl.List(pl.String))
             table.extend(given.with_columns(**missing | constant).select(list(COLUMNS)))
             for name, count in given["source"].value_counts().iter_rows():
                 counts[name] = counts.get(name, 0) + count
     record.write(extracted / "rejected.parquet", [], record.REJECTED)
-    sources = [{"name": name, "units": count, "records": count, "rejected": 0} for name, count in sorted(counts.items())]
+    sources = [
+        {"name": name, "units": count, "records": count, "rejected": 0}
+        for name, count in sorted(counts.items())
+    ]
     (extracted / "sources.json").write_text(json.dumps(sources), encoding="utf-8")
 
 

@@ -38,7 +38,8 @@ def records(numbers: np.ndarray, values: np.ndarray, lines: np.ndarray) -> pa.Ta
     rows = {
         "id": [f"{number:016x}" for number in numbers],
         "text": [
-            f"substance {number // 10}: property {number % 10} {value} °C" for number, value in zip(numbers, values, strict=True)
+            f"substance {number // 10}: property {number % 10} {value} °C"
+            for number, value in zip(numbers, values, strict=True)
         ],
         "lang": ["en"] * len(numbers),
         "source": ["elements"] * len(numbers),
@@ -52,7 +53,12 @@ def records(numbers: np.ndarray, values: np.ndarray, lines: np.ndarray) -> pa.Ta
         "parents": [[] for _ in numbers],
         "meta": ["{}"] * len(numbers),
     }
-    return pa.table({field.name: pa.array(rows.get(field.name, [None] * len(numbers)), field.type) for field in SCHEMA})
+    return pa.table(
+        {
+            field.name: pa.array(rows.get(field.name, [None] * len(numbers)), field.type)
+            for field in SCHEMA
+        }
+    )
 
 
 def answers(table: pa.Table, rng: np.random.Generator) -> pd.DataFrame:
@@ -81,7 +87,9 @@ def make(project: Project, tag: str, table: pa.Table, rng: np.random.Generator) 
     pq.write_table(table, project.root / facts.RECORDS, compression="zstd")
     judged = answers(table, rng)
     judged.to_parquet(project.root / facts.ANSWERS, index=False, compression="zstd")
-    (project.root / diff.METRICS).write_text(json.dumps(scores(judged.to_dict("records"), (450, 500))))
+    (project.root / diff.METRICS).write_text(
+        json.dumps(scores(judged.to_dict("records"), (450, 500)))
+    )
     project.lock({"clean": ["data/clean"], "evaluate": ["data/evaluate", diff.METRICS]})
     project.commit(tag)
 
@@ -101,7 +109,9 @@ def measure(number: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         project = Project(Path(scratch) / "project")
         make(project, "a", records(numbers, values, numbers), rng)
-        older = {name: (project.root / name).read_bytes() for name in (facts.RECORDS, facts.ANSWERS)}
+        older = {
+            name: (project.root / name).read_bytes() for name in (facts.RECORDS, facts.ANSWERS)
+        }
         moved = np.where(numbers % 20 == 7, numbers + number, numbers)
         values[:share] += 1
         others = np.concatenate([numbers[: number - share], numbers[number - share :] + number])
@@ -112,12 +122,19 @@ def measure(number: int) -> dict[str, float]:
             read, compared = [], []
             for _ in range(ROUNDS):
                 read.append(seconds(lambda: [pq.read_table(table).to_pandas() for table in tables]))
-                compared.append(seconds(lambda: diff.compare(revision("a"), revision("b"), "train")))
+                compared.append(
+                    seconds(lambda: diff.compare(revision("a"), revision("b"), "train"))
+                )
             command = [sys.executable, "-m", "lore", "diff", "a", "b"]
             environment = os.environ | {"PYTHONPATH": str(ROOT)}
-            whole = seconds(lambda: subprocess.run(command, env=environment, check=True, capture_output=True))[0]
+            whole = seconds(
+                lambda: subprocess.run(command, env=environment, check=True, capture_output=True)
+            )[0]
             children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    (read_s, read_cpu_s), (compare_s, compare_cpu_s) = np.median(read, axis=0), np.median(compared, axis=0)
+    (read_s, read_cpu_s), (compare_s, compare_cpu_s) = (
+        np.median(read, axis=0),
+        np.median(compared, axis=0),
+    )
     return {
         "facts": number,
         "read_s": round(read_s, 2),

@@ -54,15 +54,29 @@ class Setting:
         """Clean the corpus with an engine; kill something when a third of the batches are done."""
         out = self.out / name.replace(" ", "-")
         script = str(Path(__file__).with_name("clean_corpus.py"))
-        command = [sys.executable, script, "--corpus", str(self.corpus), "--out", str(out), "--batch-rows", str(self.rows)]
+        command = [
+            sys.executable,
+            script,
+            "--corpus",
+            str(self.corpus),
+            "--out",
+            str(out),
+            "--batch-rows",
+            str(self.rows),
+        ]
         leader = subprocess.Popen([*command, *engine], stdout=subprocess.PIPE, text=True)
         found = self.watched(psutil.Process(leader.pid), out, kill)
         said, _ = leader.communicate()
         if leader.returncode:
             raise SystemExit(f"{name}: exit code {leader.returncode}")
         found.seconds = json.loads(said.splitlines()[-1])["steps"]["clean"]
-        files = [*sorted(path for path in out.rglob("*") if path.is_file()), out.with_name(f"{out.name}.rejected.parquet")]
-        found.digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+        files = [
+            *sorted(path for path in out.rglob("*") if path.is_file()),
+            out.with_name(f"{out.name}.rejected.parquet"),
+        ]
+        found.digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[
+            :12
+        ]
         self.done[name] = found
 
     def watched(self, leader: psutil.Process, out: Path, kill: Kill | None) -> Measured:
@@ -71,7 +85,9 @@ class Setting:
         between = out.with_name(f".{out.name}.partial") / "between"
         while leader.is_running() and leader.status() != psutil.STATUS_ZOMBIE:
             others = [*leader.children(recursive=True), *psutil.Process().children(recursive=True)]
-            sizes = {process.pid: size for process in {leader, *others} if (size := resident(process))}
+            sizes = {
+                process.pid: size for process in {leader, *others} if (size := resident(process))
+            }
             found.leader = max(found.leader, sizes.get(leader.pid, 0))
             found.together = max(found.together, sum(sizes.values()))
             ready = len(list(between.glob("*.bands")))
@@ -84,7 +100,9 @@ class Setting:
         """How many batches the corpus is, at least."""
         import pyarrow.parquet as pq
 
-        records = sum(pq.read_metadata(path).num_rows for path in (self.corpus / "parquet").glob("*.parquet"))
+        records = sum(
+            pq.read_metadata(path).num_rows for path in (self.corpus / "parquet").glob("*.parquet")
+        )
         return -(-records // self.rows)
 
 
@@ -134,7 +152,9 @@ def two_nodes(workers: int) -> Iterator[tuple[str, Kill]]:
 
 def main() -> None:
     """Run, compare, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
@@ -150,13 +170,26 @@ def main() -> None:
     runs.run("ray, a worker killed", "--threads", many, "--engine", "ray", kill=kill_worker)
     with two_nodes(1) as (address, kill):
         runs.run("ray, two nodes", "--threads", many, "--engine", "ray", "--address", address)
-        runs.run("ray, a node killed", "--threads", many, "--engine", "ray", "--address", address, kill=kill)
+        runs.run(
+            "ray, a node killed",
+            "--threads",
+            many,
+            "--engine",
+            "ray",
+            "--address",
+            address,
+            kill=kill,
+        )
     first = runs.done["local"]
-    print("| run | time | leader, peak MB | together, peak MB | killed | bytes |\n|---|---|---|---|---|---|")
+    print(
+        "| run | time | leader, peak MB | together, peak MB | killed | bytes |\n|---|---|---|---|---|---|"
+    )
     for name, found in runs.done.items():
         same = "the same" if found.digest == first.digest else "differ"
         memory = f"{found.leader / 1e6:,.0f} | {found.together / 1e6:,.0f}"
-        print(f"| {name} | {found.seconds / first.seconds:.2f} | {memory} | {found.killed} | {same} |")
+        print(
+            f"| {name} | {found.seconds / first.seconds:.2f} | {memory} | {found.killed} | {same} |"
+        )
     sys.exit(any(found.digest != first.digest for found in runs.done.values()))
 
 

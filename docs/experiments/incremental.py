@@ -36,7 +36,9 @@ def rendered(number: int, edition: int) -> Image.Image:
     rng, page = random.Random(f"{number} {edition}"), Image.new("L", (1000, 1000), 255)
     for line in range(18):
         text = f"{rng.choice(NAMES)} {line}: melting point {rng.randrange(-259, 3423)} °C"
-        ImageDraw.Draw(page).text((60, 40 + 50 * line), text, font=ImageFont.load_default(26), fill=0)
+        ImageDraw.Draw(page).text(
+            (60, 40 + 50 * line), text, font=ImageFont.load_default(26), fill=0
+        )
     return page
 
 
@@ -54,7 +56,9 @@ def run(folder: Path, memo: str) -> tuple[float, float, str, str]:
     environment = os.environ | {"LOREKEEP_MEMO": str(folder / memo), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "stages", "extract", "raw", "out"]
     started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = spent.ru_utime + spent.ru_stime - used.ru_utime - used.ru_stime
     said = "; ".join(line.removeprefix("extract: ") for line in done.stdout.splitlines()[1:])
@@ -63,7 +67,13 @@ def run(folder: Path, memo: str) -> tuple[float, float, str, str]:
 
 def settings(folder: Path, **changed: Any) -> None:
     """Write params.yaml."""
-    source = {"kind": "pages", "name": "scans", "path": "scans/*.png", "lang": "en", "min_confidence": 0.9}
+    source = {
+        "kind": "pages",
+        "name": "scans",
+        "path": "scans/*.png",
+        "lang": "en",
+        "min_confidence": 0.9,
+    }
     source |= {"line": r"(?P<subject>\w+) \d+: (?P<attribute>melting point) (?P<value>.+)"}
     source |= {"map": {"subject": "subject", "attribute": "attribute", "value": "value"}} | changed
     shared = {"seed": 1, "threads": 1, "isa": "avx2", "device": "cpu"}
@@ -85,7 +95,10 @@ def pages(folder: Path, real: list[Image.Image]) -> None:
         wall, processor, said, digest = run(folder, memo)
         results[name] = (wall, processor, digest)
         full = results["full, empty memo"][1]
-        print(f"| {name} | {wall:.1f} | {processor:.1f} | {processor / full:.1%} | {said} |", flush=True)
+        print(
+            f"| {name} | {wall:.1f} | {processor:.1f} | {processor / full:.1%} | {said} |",
+            flush=True,
+        )
 
     line("full, empty memo", "memo")
     line("again, nothing changed", "memo")
@@ -98,7 +111,10 @@ def pages(folder: Path, real: list[Image.Image]) -> None:
     line("another min_confidence", "memo")
     settings(folder)
     line("full, of the changed pages, empty memo", "another")
-    same = results["two changed, one added, one deleted"][2] == results["full, of the changed pages, empty memo"][2]
+    same = (
+        results["two changed, one added, one deleted"][2]
+        == results["full, of the changed pages, empty memo"][2]
+    )
     print(f"\noutputs of the third and the last run: {'the same SHA-256' if same else 'DIFFERENT'}")
     size = sum(path.stat().st_size for path in (folder / "memo").rglob("*") if path.is_file())
     print(f"memo: {size / 1e6:.2f} MB")
@@ -106,14 +122,24 @@ def pages(folder: Path, real: list[Image.Image]) -> None:
 
 def cheap(folder: Path) -> None:
     """Seconds to parse against seconds to read remembered units."""
-    rows = [{"name": f"element {n}", "property": "melting point", "value": str(n), "unit": "°C"} for n in range(ROWS)]
-    (folder / "a.csv").write_text("\n".join(["name,property,value,unit", *(",".join(row.values()) for row in rows)]) + "\n")
+    rows = [
+        {"name": f"element {n}", "property": "melting point", "value": str(n), "unit": "°C"}
+        for n in range(ROWS)
+    ]
+    (folder / "a.csv").write_text(
+        "\n".join(["name,property,value,unit", *(",".join(row.values()) for row in rows)]) + "\n"
+    )
     (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     fact = {"subject": "name", "attribute": "property", "value": "value", "unit": "unit"}
     common = {"name": "t", "path": "a", "lang": "en", "map": fact}
     csv = common | {"kind": "csv", "encoding": "utf-8", "delimiter": ",", "skip_lines": 0}
-    print(f"\n| kind, {ROWS:,} rows | MB | parse, s | memo, MB | read memo, s |\n|---|---|---|---|---|")
-    for kind, document, name in ((delimited.Csv, csv, "a.csv"), (markup.JsonLines, common | {"kind": "jsonl"}, "a.jsonl")):
+    print(
+        f"\n| kind, {ROWS:,} rows | MB | parse, s | memo, MB | read memo, s |\n|---|---|---|---|---|"
+    )
+    for kind, document, name in (
+        (delimited.Csv, csv, "a.csv"),
+        (markup.JsonLines, common | {"kind": "jsonl"}, "a.jsonl"),
+    ):
         source: Any = parse(document, kind, "source", [])
         started = time.process_time()
         units = list(source.units(folder / name))
@@ -123,7 +149,9 @@ def cheap(folder: Path) -> None:
         assert len(list(map(json.loads, stored.splitlines()))) == ROWS
         read = time.process_time() - started
         size = (folder / name).stat().st_size
-        print(f"| {name} | {size / 1e6:.1f} | {parsed:.2f} | {len(stored) / 1e6:.1f} | {read:.2f} |")
+        print(
+            f"| {name} | {size / 1e6:.1f} | {parsed:.2f} | {len(stored) / 1e6:.1f} | {read:.2f} |"
+        )
 
 
 def main() -> None:

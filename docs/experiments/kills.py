@@ -44,7 +44,14 @@ def start(clone: test_pipeline.Clone, stage: str) -> subprocess.Popen[bytes]:
     shutil.rmtree(clone.root / ".dvc/cache/runs", ignore_errors=True)
     command = ["dvc", "repro", "--force", "--single-item", stage]
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, cwd=clone.root, env=clone.environment, stdout=quiet, stderr=quiet, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        cwd=clone.root,
+        env=clone.environment,
+        stdout=quiet,
+        stderr=quiet,
+        start_new_session=True,
+    )
 
 
 def left(root: Path) -> list[int]:
@@ -71,9 +78,21 @@ def recovered(clone: test_pipeline.Clone, committed: str) -> str:
     """How the clone came back to what was committed: one of WAYS, or not."""
     for how, commands in WAYS.items():
         for command in [*commands, ["dvc", "repro"]]:
-            code = subprocess.run(command, cwd=clone.root, env=clone.environment, capture_output=True, check=False).returncode
-        status = subprocess.run(["dvc", "status", "-q"], cwd=clone.root, env=clone.environment, capture_output=True, check=False)
-        if code == 0 and status.returncode == 0 and (clone.root / "dvc.lock").read_text() == committed:
+            code = subprocess.run(
+                command, cwd=clone.root, env=clone.environment, capture_output=True, check=False
+            ).returncode
+        status = subprocess.run(
+            ["dvc", "status", "-q"],
+            cwd=clone.root,
+            env=clone.environment,
+            capture_output=True,
+            check=False,
+        )
+        if (
+            code == 0
+            and status.returncode == 0
+            and (clone.root / "dvc.lock").read_text() == committed
+        ):
             return how
     return "not"
 
@@ -85,7 +104,9 @@ def main() -> None:
     committed = (root / "dvc.lock").read_text()
     rows = []
     with result.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["stage", "kill", "seconds", "survivors", "recovered"], lineterminator="\n")
+        writer = csv.DictWriter(
+            file, ["stage", "kill", "seconds", "survivors", "recovered"], lineterminator="\n"
+        )
         writer.writeheader()
         for stage in sys.argv[3:] or STAGES:
             started = time.monotonic()
@@ -100,7 +121,12 @@ def main() -> None:
                     else:
                         process.kill()
                     process.wait()
-                    row = {"stage": stage, "kill": kill, "seconds": f"{moment * whole:.2f}", "survivors": len(survivors(root))}
+                    row = {
+                        "stage": stage,
+                        "kill": kill,
+                        "seconds": f"{moment * whole:.2f}",
+                        "survivors": len(survivors(root)),
+                    }
                     rows.append(row | {"recovered": recovered(clone, committed)})
                     writer.writerow(rows[-1])
                     file.flush()

@@ -55,11 +55,15 @@ def copy(template: Path, root: Path, act: str) -> Released:
 
 def start(root: Path, command: list[str]) -> subprocess.Popen[bytes]:
     """`lore` in a process group of its own."""
-    identity = {f"GIT_{who}_DATE": "2026-07-01T00:00:00Z" for who in ("AUTHOR", "COMMITTER")}  # so that equal commits are equal
+    identity = {
+        f"GIT_{who}_DATE": "2026-07-01T00:00:00Z" for who in ("AUTHOR", "COMMITTER")
+    }  # so that equal commits are equal
     environment = os.environ | identity | {"PYTHONPATH": str(ROOT)}
     quiet = subprocess.DEVNULL
     whole = [sys.executable, "-m", "lore", *command]
-    return subprocess.Popen(whole, cwd=root, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+    return subprocess.Popen(
+        whole, cwd=root, env=environment, stdout=quiet, stderr=quiet, start_new_session=True
+    )
 
 
 def state(made: Released) -> Row:
@@ -108,7 +112,12 @@ def main(folder: Path, result: Path) -> None:
                     time.sleep(fraction * whole)
                     (os.killpg if kill == "group" else os.kill)(process.pid, signal.SIGKILL)
                     process.wait()
-                    row: Row = {"act": act, "kill": kill, "fraction": f"{fraction:.2f}", "seconds": f"{fraction * whole:.2f}"}
+                    row: Row = {
+                        "act": act,
+                        "kill": kill,
+                        "fraction": f"{fraction:.2f}",
+                        "seconds": f"{fraction * whole:.2f}",
+                    }
                     row |= {"left": called(state(made), before, after)}
                     row |= {"journal": (made.root / ".git/lorekeep-journal.json").exists()}
                     row |= {"calls": settled(made), "after": called(state(made), before, after)}
@@ -117,8 +126,15 @@ def main(folder: Path, result: Path) -> None:
                     file.flush()
                     shutil.rmtree(made.root)
     for column in ("left", "after"):
-        counts = {found: sum(row[column] == found for row in rows) for found in ("before", "between", "after")}
-        print(f"{column}: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + f" of {len(rows)}")
+        counts = {
+            found: sum(row[column] == found for row in rows)
+            for found in ("before", "between", "after")
+        }
+        print(
+            f"{column}: "
+            + ", ".join(f"{name} {count}" for name, count in counts.items())
+            + f" of {len(rows)}"
+        )
 
 
 if __name__ == "__main__":

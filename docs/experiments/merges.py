@@ -45,7 +45,11 @@ def main(number: int, folder: Path, result: Path) -> None:
         for count in range(number):
             by_hand = merging.ADVERSARIAL[count : count + 1]
             before = [] if by_hand else merging.random_edits(rng, 2)
-            ours, theirs = by_hand[0] if by_hand else (merging.random_edits(rng, 3), merging.random_edits(rng, 3))
+            ours, theirs = (
+                by_hand[0]
+                if by_hand
+                else (merging.random_edits(rng, 3), merging.random_edits(rng, 3))
+            )
             run = bool(by_hand) or rng.random() >= 0.1
             root = folder / f"{count:03}"
             found = merging.merge(merging.Toy(root), ours, theirs, before, run)
@@ -62,7 +66,9 @@ def main(number: int, folder: Path, result: Path) -> None:
             writer.writerow(rows[-1])
             file.flush()
     clean = [row for row in rows if not row["conflicts"] and row["run"]]
-    print(f"{len(rows)} merges, {sum(bool(row['right']) for row in rows)} with the dvc.lock of a run of everything")
+    print(
+        f"{len(rows)} merges, {sum(bool(row['right']) for row in rows)} with the dvc.lock of a run of everything"
+    )
     print(f"{len(clean)} of them without a conflict of git's own and run on both sides:")
     needed, ran = (sum(int(str(row[name])) for row in clean) for name in ("needed", "ran"))
     print(f"  stages that had to run: {needed}, that ran: {ran}")

@@ -18,7 +18,9 @@ from nltk.metrics import distance
 
 from stages.extract.kinds import pages
 
-distance.MAX_DISTANCE_INPUT_LEN = 10_000  # a page; the library guards against longer input of strangers
+distance.MAX_DISTANCE_INPUT_LEN = (
+    10_000  # a page; the library guards against longer input of strangers
+)
 ENGINES = ("rapidocr", "tesseract")
 CHINESE = ("cn", "helloworld", "20457890")
 """Parts of names of pictures with Chinese text."""
@@ -41,7 +43,9 @@ def main() -> None:
             errors[engine] += wrong
             cells += [f"{wrong / len(truth):.3f}", f"{time.perf_counter() - started:.1f}"]
         print(f"| {picture.name} | {len(truth):,} | {' | '.join(cells)} |", flush=True)
-    print(f"| all | {characters:,} | {' | '.join(f'{errors[engine] / characters:.3f} |' for engine in ENGINES)} |")
+    print(
+        f"| all | {characters:,} | {' | '.join(f'{errors[engine] / characters:.3f} |' for engine in ENGINES)} |"
+    )
     for engine in ENGINES:
         print(pages.engine_version(engine))
 
@@ -64,7 +68,9 @@ def read(picture: Path, engine: str) -> str:
         for line in zones.read_text().splitlines():
             left, top, width, height = (int(number) for number in line.split()[:4])
             image.crop((left, top, left + width, top + height)).save(Path(folder) / "zone.png")
-            found += [line.text for _, line in pages.read_lines(Path(folder) / "zone.png", engine, lang)]
+            found += [
+                line.text for _, line in pages.read_lines(Path(folder) / "zone.png", engine, lang)
+            ]
     return "\n".join(found)
 
 

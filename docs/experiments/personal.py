@@ -52,22 +52,36 @@ def sentences(rows: list[dict[str, Any]], half: str) -> None:
     for row in rows:
         text = row["full_text"].replace("\n", " ")
         found = find_personal(text, "en")
-        labels = [(span["start_position"], span["end_position"], span["entity_type"]) for span in row["spans"]]
+        labels = [
+            (span["start_position"], span["end_position"], span["entity_type"])
+            for span in row["spans"]
+        ]
         hidden = {place for span in found for place in range(span.start, span.end)}
         for start, end, label in labels:
             over = [span for span in found if span.start < end and start < span.end]
             counts[label, "labelled"] += 1
-            counts[label, "recall"] += any(span.kind in (TYPES.get(label), POSTAL.get(label)) for span in over)
-            counts[label, "removed"] += all(place in hidden for place in range(start, end) if text[place].isalnum())
+            counts[label, "recall"] += any(
+                span.kind in (TYPES.get(label), POSTAL.get(label)) for span in over
+            )
+            counts[label, "removed"] += all(
+                place in hidden for place in range(start, end) if text[place].isalnum()
+            )
             counts[label, "exact"] += any((span.start, span.end) == (start, end) for span in over)
         for span in found:
             counts[span.kind, "found"] += 1
-            counts[span.kind, "right"] += any(span.start < end and start < span.end for start, end, _ in labels)
+            counts[span.kind, "right"] += any(
+                span.start < end and start < span.end for start, end, _ in labels
+            )
     for label in (*TYPES, *sorted({name for name, _ in counts} - set(TYPES) - set(KINDS))):
         labelled, kind = counts[label, "labelled"], TYPES.get(label, "")
-        shares = [f"{counts[label, what] / labelled:.2f}" if labelled else "" for what in ("recall", "removed", "exact")]
+        shares = [
+            f"{counts[label, what] / labelled:.2f}" if labelled else ""
+            for what in ("recall", "removed", "exact")
+        ]
         right, found_ = counts[kind, "right"], counts[kind, "found"]
-        print(f"| {half} | {label} | {labelled} | {' | '.join(shares)} | {f'{right} of {found_}' if kind else ''} |")
+        print(
+            f"| {half} | {label} | {labelled} | {' | '.join(shares)} | {f'{right} of {found_}' if kind else ''} |"
+        )
     touched = sum(bool(find_personal(row["full_text"], "en")) for row in clean)
     print(f"| {half} | no label | {len(clean)} texts | {touched} touched | | | |")
 
@@ -82,7 +96,13 @@ def leaks(patients: list[dict[str, str]]) -> None:
                 values = {column: value for column, value in patient.items() if value}
                 form = "; ".join(f"{column}: {value}" for column, value in values.items())
                 text = form if shape == "form" else " ".join(PROSE.format(**patient).split())
-                row = {"text": text, "lang": "en", "source": "patients", "fact": None, "meta": to_meta(values if fields else {})}
+                row = {
+                    "text": text,
+                    "lang": "en",
+                    "source": "patients",
+                    "fact": None,
+                    "meta": to_meta(values if fields else {}),
+                }
                 new, _ = treated(row, Params(actions=actions, fields=fields), b"")  # type: ignore[arg-type]
                 for column in DECLARED:
                     if patient[column] and patient[column] in text:
@@ -99,7 +119,9 @@ def speed(name: str, lang: str, texts: list[str]) -> None:
         started = time.perf_counter()
         touched = sum(bool(find_personal(text, lang)) for text in texts)
         best = max(best, len(texts) / (time.perf_counter() - started))
-    print(f"| {name} | {len(texts):,} | {sum(map(len, texts)) / len(texts):.0f} | {touched} | {best:,.0f} |")
+    print(
+        f"| {name} | {len(texts):,} | {sum(map(len, texts)) / len(texts):.0f} | {touched} | {best:,.0f} |"
+    )
 
 
 def head(columns: str) -> None:
@@ -109,19 +131,36 @@ def head(columns: str) -> None:
 
 def main(folder: Path) -> None:
     """Measure all."""
-    rows = [json.loads(line) for line in (folder / "pii_sentences/pii.jsonl").read_text(encoding="utf-8").splitlines()]
-    halves = {"tuned": [row for row in rows if tuning(row)], "sealed": [row for row in rows if not tuning(row)]}
+    rows = [
+        json.loads(line)
+        for line in (folder / "pii_sentences/pii.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    halves = {
+        "tuned": [row for row in rows if tuning(row)],
+        "sealed": [row for row in rows if not tuning(row)],
+    }
     for half, part in halves.items():
         head("| half | label | labelled | recall | removed | exact | precision of its kind |")
         sentences(part, half)
-    patients = list(csv.DictReader((folder / "synthea_ehr/csv/patients.csv").open(encoding="utf-8")))
+    patients = list(
+        csv.DictReader((folder / "synthea_ehr/csv/patients.csv").open(encoding="utf-8"))
+    )
     head(f"| text | declared | {' | '.join(DECLARED)} |")
     leaks(patients)
-    dialogue = (folder / "zh_medical_dialogue/internal_medicine_gbk.csv").read_bytes().decode("gb18030")
-    chinese = [f"{row['title']} {row['ask']} {row['answer']}" for row in csv.DictReader(io.StringIO(dialogue, newline=""))]
+    dialogue = (
+        (folder / "zh_medical_dialogue/internal_medicine_gbk.csv").read_bytes().decode("gb18030")
+    )
+    chinese = [
+        f"{row['title']} {row['ask']} {row['answer']}"
+        for row in csv.DictReader(io.StringIO(dialogue, newline=""))
+    ]
     head("| texts | number | characters each | touched | texts/s |")
     speed("pii_sentences", "en", [row["full_text"] for row in rows])
-    speed("pii_sentences without a label", "en", [row["full_text"] for row in rows if not row["spans"]])
+    speed(
+        "pii_sentences without a label",
+        "en",
+        [row["full_text"] for row in rows if not row["spans"]],
+    )
     speed("zh_medical_dialogue", "zh", chinese)
 
 

@@ -31,7 +31,18 @@ from stages.core.project.params import Run, parse, read_section, read_yaml
 ROOT = Path(__file__).parents[2]
 NO_RULES = "differences: {}\nrules: []\n"
 EXCLUSIONS = ROOT / "data/raw/exclusions.yaml"
-COLUMNS = ["folder", "files", "units", "counted", "skipped", "read", "kept", "rejected", "reasons", "seconds"]
+COLUMNS = [
+    "folder",
+    "files",
+    "units",
+    "counted",
+    "skipped",
+    "read",
+    "kept",
+    "rejected",
+    "reasons",
+    "seconds",
+]
 RECOGNISED = ("pages", "pdf", "audio")
 """Kinds of sources of which nobody can count the units but the engine that reads them."""
 Row = dict[str, Any]
@@ -40,7 +51,9 @@ Row = dict[str, Any]
 def overlays() -> dict[str, Row]:
     """Every overlay of params.yaml by the folder of real data it is for."""
     scenarios = [read_yaml(path) for path in sorted((ROOT / "scenarios").glob("*.yaml"))]
-    of_scenarios = {folder_of(overlay["extract"]["sources"][0]["path"]): overlay for overlay in scenarios}
+    of_scenarios = {
+        folder_of(overlay["extract"]["sources"][0]["path"]): overlay for overlay in scenarios
+    }
     return of_scenarios | read_yaml(Path(__file__).with_suffix(".yaml"))
 
 
@@ -54,8 +67,12 @@ def settings(overlay: Row) -> tuple[extract.Params, clean.Params]:
     document = read_yaml(ROOT / "params.yaml")
     for section, parts in overlay.items():
         for name, part in parts.items():
-            document[section][name] = document[section][name] | part if isinstance(part, dict) else part
-    problems = [f"{section}: no such section" for section in overlay if section not in ("extract", "clean")]
+            document[section][name] = (
+                document[section][name] | part if isinstance(part, dict) else part
+            )
+    problems = [
+        f"{section}: no such section" for section in overlay if section not in ("extract", "clean")
+    ]
     reading = parse(document["extract"], extract.Params, "extract", problems)
     cleaning = parse(document["clean"], clean.Params, "clean", problems)
     if reading is None or cleaning is None or problems:
@@ -70,7 +87,9 @@ def result_of(folder: str, overlay: Row, root: Path, run: Run) -> Row:
     row: Row = {"folder": folder, "files": len({path for _, path in files})}
     if all(source["kind"] not in RECOGNISED for source, _ in files):
         row["counted"] = sum(units_counted(source, path) for source, path in files)
-        row["others"] = sum(others_counted(source, path) for source, path in files if "where" in source)
+        row["others"] = sum(
+            others_counted(source, path) for source, path in files if "where" in source
+        )
     started = time.process_time()
     with tempfile.TemporaryDirectory() as name:
         os.environ["LOREKEEP_MEMO"] = f"{name}/memo"  # what is remembered takes no time
@@ -82,14 +101,27 @@ def result_of(folder: str, overlay: Row, root: Path, run: Run) -> Row:
     return row | {"seconds": f"{time.process_time() - started:.1f}"}
 
 
-def stages_on(reading: extract.Params, cleaning: clean.Params, root: Path, folder: Path, run: Run) -> Row:
+def stages_on(
+    reading: extract.Params, cleaning: clean.Params, root: Path, folder: Path, run: Run
+) -> Row:
     """Both stages, and what they counted."""
     (folder / "rules.yaml").write_text(NO_RULES, encoding="utf-8")
     extract.run(reading, run, root, folder / "extract")
-    clean.run(cleaning, run, folder / "extract", folder / "rules.yaml", EXCLUSIONS, folder / "clean", folder / "clean.json")
+    clean.run(
+        cleaning,
+        run,
+        folder / "extract",
+        folder / "rules.yaml",
+        EXCLUSIONS,
+        folder / "clean",
+        folder / "clean.json",
+    )
     report = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["reasons"].items())
-    units, skipped = (sum(source.get(name, 0) for source in report["sources"].values()) for name in ("units", "skipped"))
+    units, skipped = (
+        sum(source.get(name, 0) for source in report["sources"].values())
+        for name in ("units", "skipped")
+    )
     return {"units": units, "skipped": skipped, "reasons": reasons} | {
         name: report[name] for name in ("read", "kept", "rejected")
     }
@@ -126,7 +158,11 @@ def rows_in_csv(source: Row, path: Path) -> int:
 def encoding_of(path: Path) -> str:
     """The first under which all of a file decodes."""
     content = path.read_bytes()
-    for name in ("utf-16", "utf-8-sig") if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig",):
+    for name in (
+        ("utf-16", "utf-8-sig")
+        if content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        else ("utf-8-sig",)
+    ):
         try:
             content.decode(name)
         except UnicodeDecodeError:
@@ -153,7 +189,11 @@ def items_in_json(source: Row, path: Path) -> int:
     except (ValueError, RecursionError):
         return 1
     for name in filter(None, source["items"].split(".")):
-        found = [entry for node in found for entry in node] if name == "*" else [node[name] for node in found]
+        found = (
+            [entry for node in found for entry in node]
+            if name == "*"
+            else [node[name] for node in found]
+        )
     return sum(len(entries) if isinstance(entries, (list, dict)) else 1 for entries in found)
 
 
@@ -216,11 +256,16 @@ def write(rows: list[Row], path: Path) -> None:
     """The table, as CSV or Markdown by the file's ending."""
     if path.suffix == ".md":
         shown = [
-            [f"{row.get(name, ''):,}" if isinstance(row.get(name), int) else row.get(name, "") for name in COLUMNS]
+            [
+                f"{row.get(name, ''):,}" if isinstance(row.get(name), int) else row.get(name, "")
+                for name in COLUMNS
+            ]
             for row in rows
         ]
         lines = [f"| {' | '.join(line)} |" for line in (COLUMNS, *shown)]
-        path.write_text("\n".join([lines[0], "|---" * len(COLUMNS) + "|", *lines[1:], ""]), encoding="utf-8")
+        path.write_text(
+            "\n".join([lines[0], "|---" * len(COLUMNS) + "|", *lines[1:], ""]), encoding="utf-8"
+        )
         return
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")

@@ -33,11 +33,12 @@ from tests.lore import servers
 
 ROOT = Path(__file__).parents[2]
 TURNS, MOMENTS = 5, [(number + 0.5) / 10 for number in range(10)]
-COLUMNS = (
-    "id BIGINT PRIMARY KEY, name VARCHAR(80), price NUMERIC(12, 2), weight DOUBLE PRECISION, made TIMESTAMP, note VARCHAR(200)"
-)
+COLUMNS = "id BIGINT PRIMARY KEY, name VARCHAR(80), price NUMERIC(12, 2), weight DOUBLE PRECISION, made TIMESTAMP, note VARCHAR(200)"
 ROW = "{0}, CONCAT('item ', {0}), {0} * 0.25, {0} / 7.0, TIMESTAMP '2024-01-31 12:00:00', CONCAT('一个长一点的说明 ', {0} * 3)"
-SERIES = {"postgresql": "generate_series(1, {}) AS s(n)", "mariadb": "(SELECT seq AS n FROM seq_1_to_{}) AS s"}
+SERIES = {
+    "postgresql": "generate_series(1, {}) AS s(n)",
+    "mariadb": "(SELECT seq AS n FROM seq_1_to_{}) AS s",
+}
 
 
 def fill(server: servers.Server, kind: str, rows: int) -> None:
@@ -62,7 +63,9 @@ def project(root: Path, server: servers.Server, order: str) -> dict[str, str]:
 def start(root: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """The command, in a process group of its own."""
     command = [sys.executable, "-m", "lore", "snapshot"]
-    return subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def peak(root: Path, environment: dict[str, str]) -> tuple[float, float]:
@@ -82,14 +85,25 @@ def bare(server: servers.Server, kind: str, path: Path) -> None:
         cursor: Any = connection.cursor("bare")
         cursor.itersize = 500
     else:
-        connection = pymysql.connect(**given, password=servers.PASSWORD.encode(), database=url.database)
+        connection = pymysql.connect(
+            **given, password=servers.PASSWORD.encode(), database=url.database
+        )
         cursor = connection.cursor(pymysql.cursors.SSCursor)
     cursor.execute("SELECT * FROM items ORDER BY id")
     with path.open("w", encoding="utf-8") as file:
         before = "{\n"
         for number, name, price, weight, made, note in cursor:
-            cells = {"id": number, "name": name, "price": str(price), "weight": weight, "made": made.isoformat(), "note": note}
-            file.write(f"{before}{json.dumps(str(number))}: {json.dumps(cells, ensure_ascii=False)}")
+            cells = {
+                "id": number,
+                "name": name,
+                "price": str(price),
+                "weight": weight,
+                "made": made.isoformat(),
+                "note": note,
+            }
+            file.write(
+                f"{before}{json.dumps(str(number))}: {json.dumps(cells, ensure_ascii=False)}"
+            )
             before = ",\n"
         file.write("\n}\n")
     cursor.close()
@@ -113,19 +127,31 @@ def speed(kind: str, server: servers.Server, folder: Path) -> None:
             first, again = peak(root, environment), peak(root, environment)
             size = (root / "data/raw/items.json").stat().st_size / 2**20
             memory = f"peak {first[0]:.0f} MiB, again {again[0]:.0f} MiB"
-            print(f"{rows:,} rows by {order}, {size:.0f} MiB: {memory}; {first[1]:.1f} s, {again[1]:.1f} s", flush=True)
+            print(
+                f"{rows:,} rows by {order}, {size:.0f} MiB: {memory}; {first[1]:.1f} s, {again[1]:.1f} s",
+                flush=True,
+            )
     root = folder / "id-200000"
     os.chdir(root)
     os.environ["LIVE_URL"] = environment["LIVE_URL"]
     snapshots = declared()
-    loops = {"lore snapshot": lambda: take(snapshots, dry_run=False), "bare loop": lambda: bare(server, kind, root / "bare.json")}
+    loops = {
+        "lore snapshot": lambda: take(snapshots, dry_run=False),
+        "bare loop": lambda: bare(server, kind, root / "bare.json"),
+    }
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
     for _ in range(TURNS):
         for name, work in loops.items():
             seconds[name].append(timed(work))
-    digests = {hashlib.sha256((root / name).read_bytes()).hexdigest() for name in ("data/raw/items.json", "bare.json")}
+    digests = {
+        hashlib.sha256((root / name).read_bytes()).hexdigest()
+        for name in ("data/raw/items.json", "bare.json")
+    }
     assert len(digests) == 1, "the two wrote different bytes"
-    medians = {name: [statistics.median(column) for column in zip(*turns, strict=True)] for name, turns in seconds.items()}
+    medians = {
+        name: [statistics.median(column) for column in zip(*turns, strict=True)]
+        for name, turns in seconds.items()
+    }
     for name, (wall, own) in medians.items():
         print(f"{name}: {200_000 / wall:,.0f} rows/s ({wall:.2f} s wall, {own:.2f} s processor)")
     ratios = [one / other for one, other in zip(*medians.values(), strict=True)]
@@ -141,8 +167,18 @@ def kills(kind: str, server: servers.Server, folder: Path) -> None:
     peak(root, environment)
     _, whole = peak(root, environment)
     print(f"a run takes {whole:.1f} s", flush=True)
-    outcomes = {"former": 0, "new": 0, "broken": 0, "litter": 0, "not recovered": 0, "connections": 0, "partial left": 0}
-    for turn, (moment, kill) in enumerate((moment, kill) for moment in MOMENTS for kill in ("group", "leader")):
+    outcomes = {
+        "former": 0,
+        "new": 0,
+        "broken": 0,
+        "litter": 0,
+        "not recovered": 0,
+        "connections": 0,
+        "partial left": 0,
+    }
+    for turn, (moment, kill) in enumerate(
+        (moment, kill) for moment in MOMENTS for kill in ("group", "leader")
+    ):
         former = file.read_bytes(), record.read_bytes()
         server.execute(f"UPDATE items SET price = {turn} WHERE MOD(id, 3) = 0")  # noqa: S608
         process = start(root, environment)
@@ -157,13 +193,19 @@ def kills(kind: str, server: servers.Server, folder: Path) -> None:
         outcomes["partial left"] += partial
         peak(root, environment)
         new = file.read_bytes()
-        recovered = json.loads(record.read_bytes())["sha256"] == hashlib.sha256(new).hexdigest() and new != former[0]
+        recovered = (
+            json.loads(record.read_bytes())["sha256"] == hashlib.sha256(new).hexdigest()
+            and new != former[0]
+        )
         outcomes["former" if now[0] == former[0] else "new" if now[0] == new else "broken"] += 1
         outcomes["not recovered"] += not recovered
         outcomes["litter"] += sorted(path.name for path in root.rglob("*") if path.is_file()) != [
             "items.json", "items.json", "params.yaml", "snapshots.yaml",
         ]  # fmt: skip
-        print(f"{kill} at {moment:.2f}: {partial} partial files left, recovered: {recovered}", flush=True)
+        print(
+            f"{kill} at {moment:.2f}: {partial} partial files left, recovered: {recovered}",
+            flush=True,
+        )
     time.sleep(1)
     views = {
         "postgresql": "SELECT COUNT(*) - 1 FROM pg_stat_activity WHERE datname = 'shop'",

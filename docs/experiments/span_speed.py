@@ -36,7 +36,10 @@ def pieces(root: Path, chinese: bool) -> list[str]:
         for text in spans.units(root, path.relative_to(root).as_posix())
     )
     whole = "\n".join(texts).encode()
-    cut = (whole[start : start + SIZE].decode(errors="ignore") for start in range(0, len(whole) - SIZE, SIZE))
+    cut = (
+        whole[start : start + SIZE].decode(errors="ignore")
+        for start in range(0, len(whole) - SIZE, SIZE)
+    )
     return [piece for piece, _ in zip(cut, range(MOST), strict=False)]
 
 
@@ -65,7 +68,10 @@ def lines(root: Path) -> Iterator[str]:
     yield "| texts | pieces | searched/s | recognised and rewritten/s | ratio |\n|---|---|---|---|---|"
     for lang in ("en", "zh"):
         texts = pieces(root, lang == "zh")
-        for name, group in ((f"{lang}, none", [bare(text, lang) for text in texts]), (f"{lang}, as they are", texts)):
+        for name, group in (
+            (f"{lang}, none", [bare(text, lang) for text in texts]),
+            (f"{lang}, as they are", texts),
+        ):
             plain = rate(lambda some: [NEVER.search(text) for text in some], group)
             ours = rate(lambda some: rewritten_texts(pl.Series(some), lang, BOTH, 4, None), group)  # noqa: B023
             yield f"| {name} | {len(group)} | {plain:,.0f} | {ours:,.0f} | {plain / ours:.1f} |"

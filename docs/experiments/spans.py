@@ -49,7 +49,10 @@ One round held too few dates, and two too few English ones: in the last, promisi
 CHINESE = {"cmrc2018_zh", "zh_medical_dialogue"}
 LENGTHS = {"en": (15, 350), "zh": (6, 160)}
 """Characters of a sentence, from and to; others are not drawn."""
-BREAKS = {"en": re.compile(r"\n|(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z])"), "zh": re.compile(r"\n|(?<=[。！？；!?;])")}
+BREAKS = {
+    "en": re.compile(r"\n|(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z])"),
+    "zh": re.compile(r"\n|(?<=[。！？；!?;])"),
+}
 PROMISING = {
     "en": re.compile(
         r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|"
@@ -80,9 +83,15 @@ def elements(*names: str) -> Callable[[Path], Iterator[str]]:
     """A reader of the innermost XML elements of these names, with line breaks as blanks."""
 
     def read(path: Path) -> Iterator[str]:
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, recover=True, huge_tree=False)
-        for element in etree.parse(str(path), parser).getroot().iter(*(f"{{*}}{name}" for name in names)):
-            if not any(True for _ in islice(element.iter(*(f"{{*}}{name}" for name in names)), 1, None)):
+        parser = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, recover=True, huge_tree=False
+        )
+        for element in (
+            etree.parse(str(path), parser).getroot().iter(*(f"{{*}}{name}" for name in names))
+        ):
+            if not any(
+                True for _ in islice(element.iter(*(f"{{*}}{name}" for name in names)), 1, None)
+            ):
                 yield " ".join(re.split(r"[ \t\r\n]+", "".join(element.itertext())))
 
     return read
@@ -145,7 +154,16 @@ def sentences(root: Path, folder: str) -> Iterator[tuple[str, Row]]:
                 if sentence not in seen and LENGTHS[lang][0] <= len(sentence) <= LENGTHS[lang][1]:
                     seen.add(sentence)
                     at = f"{number}:{start}-{end}"
-                    yield sentence, {"file": name, "at": at, "sha256": digest(sentence), "lang": lang, "spans": []}
+                    yield (
+                        sentence,
+                        {
+                            "file": name,
+                            "at": at,
+                            "sha256": digest(sentence),
+                            "lang": lang,
+                            "spans": [],
+                        },
+                    )
 
 
 def pieces(text: str, lang: str) -> Iterator[tuple[int, int]]:
@@ -167,14 +185,18 @@ def draw(root: Path) -> dict[str, list[Row]]:
     halves: dict[str, list[Row]] = {"tuning": [], "sealed": []}
     taken: set[str] = set()
     for number, wanted in enumerate((PROMISING, PROMISING, DATED)):
-        drawn = draw_round(root, {folder: quotas[number] for folder, quotas in QUOTAS.items()}, wanted)
+        drawn = draw_round(
+            root, {folder: quotas[number] for folder, quotas in QUOTAS.items()}, wanted
+        )
         for half, rows in drawn.items():
             halves[half] += [row for row in rows if row["sha256"] not in taken]
         taken |= {row["sha256"] for rows in drawn.values() for row in rows}
     return halves
 
 
-def draw_round(root: Path, quotas: dict[str, int], wanted: dict[str, re.Pattern[str]]) -> dict[str, list[Row]]:
+def draw_round(
+    root: Path, quotas: dict[str, int], wanted: dict[str, re.Pattern[str]]
+) -> dict[str, list[Row]]:
     """One round of a draw, each language split in halves."""
     rng, drawn = random.Random(SEED), defaultdict(list)
     for folder, quota in sorted(quotas.items()):
@@ -183,7 +205,9 @@ def draw_round(root: Path, quotas: dict[str, int], wanted: dict[str, re.Pattern[
             (promising if wanted[row["lang"]].search(sentence) else other).append(row)
         chosen = rng.sample(promising, quota * 2 // 3)
         taken = {row["sha256"] for row in chosen}
-        chosen += rng.sample([row for row in promising + other if row["sha256"] not in taken], quota - len(chosen))
+        chosen += rng.sample(
+            [row for row in promising + other if row["sha256"] not in taken], quota - len(chosen)
+        )
         drawn["zh" if folder in CHINESE else "en"] += chosen
     halves: dict[str, list[Row]] = {"tuning": [], "sealed": []}
     for lang in sorted(drawn):
@@ -203,13 +227,17 @@ def load(root: Path, half: str) -> list[tuple[str, Row]]:
         number, start, end = (int(part) for part in re.split("[:-]", row["at"]))
         sentence = read(root, row["file"])[number][start:end]
         if digest(sentence) != row["sha256"]:
-            raise ValueError(f"{row['file']} at {row['at']}: another sentence than the one labelled; fetch the data as they were")
+            raise ValueError(
+                f"{row['file']} at {row['at']}: another sentence than the one labelled; fetch the data as they were"
+            )
         found.append((sentence, row))
     return found
 
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
-QUANTITY = re.compile(rf"(?P<first>{NUMBER})(?: ?(?P<sign>[–±]) ?(?P<second>{NUMBER}))? (?P<unit>\S.*)")
+QUANTITY = re.compile(
+    rf"(?P<first>{NUMBER})(?: ?(?P<sign>[–±]) ?(?P<second>{NUMBER}))? (?P<unit>\S.*)"
+)
 
 
 def quantity(normal: str) -> dict[str, str] | None:
@@ -231,7 +259,9 @@ def same_value(found: Span, label: Row) -> bool:
         return False
     numbers = [name for name in wanted if name != "unit"]
     if says["unit"] == wanted["unit"]:
-        return all(isclose(float(says[name]), float(wanted[name]), rel_tol=1e-9) for name in numbers)
+        return all(
+            isclose(float(says[name]), float(wanted[name]), rel_tol=1e-9) for name in numbers
+        )
     return all(same_amount(*(amount(parts, name) for parts in (says, wanted))) for name in numbers)
 
 
@@ -245,7 +275,9 @@ def amount(parts: dict[str, str], name: str) -> Any:
         try:
             return registry().Quantity(number, parts["unit"]).to_base_units()
         except pint.UndefinedUnitError as error:
-            words = [error.unit_names] if isinstance(error.unit_names, str) else list(error.unit_names)
+            words = (
+                [error.unit_names] if isinstance(error.unit_names, str) else list(error.unit_names)
+            )
             if not all(re.fullmatch(r"[^\W\d]+", word) for word in words):
                 return None
             for word in words:
@@ -277,7 +309,9 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
 
 
-def compare(text: str, labels: list[Row], found: list[Span]) -> Iterator[tuple[Row | None, Span | None, bool]]:
+def compare(
+    text: str, labels: list[Row], found: list[Span]
+) -> Iterator[tuple[Row | None, Span | None, bool]]:
     """Pairs of a label and the find at its place, and whether they say the same; a label or a find alone has None beside it.
 
     Finds that lie over an ambiguous label and at no counted one do not count.
@@ -289,19 +323,31 @@ def compare(text: str, labels: list[Row], found: list[Span]) -> Iterator[tuple[R
             yield label, span, span is not None and same_value(span, label)
     unclear = [label for label in labels if label.get("ambiguous")]
     for span in places.values():
-        if not any(span.kind == one["kind"] and span.start < one["end"] and one["start"] < span.end for one in unclear):
+        if not any(
+            span.kind == one["kind"] and span.start < one["end"] and one["start"] < span.end
+            for one in unclear
+        ):
             yield None, span, False
 
 
-def score(rows: list[tuple[str, Row]], recognise: Recogniser, kind: str) -> tuple[dict[str, Counter[str]], list[str]]:
+def score(
+    rows: list[tuple[str, Row]], recognise: Recogniser, kind: str
+) -> tuple[dict[str, Counter[str]], list[str]]:
     """By language: how many labels, finds, finds at a label's place and finds that are right. And every error, as a line."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     errors = []
     for text, row in rows:
         labels = [label for label in row["spans"] if label["kind"] == kind]
         count = counts[row["lang"]]
-        for label, span, same in compare(text, labels, [span for span in recognise(text, row["lang"]) if span.kind == kind]):
-            count.update(labels=label is not None, found=span is not None, placed=bool(label and span), right=same)
+        for label, span, same in compare(
+            text, labels, [span for span in recognise(text, row["lang"]) if span.kind == kind]
+        ):
+            count.update(
+                labels=label is not None,
+                found=span is not None,
+                placed=bool(label and span),
+                right=same,
+            )
             if not same:
                 errors.append(describe(text, row, label, span))
     return counts, errors
@@ -314,7 +360,9 @@ def describe(text: str, row: Row, label: Row | None, span: Span | None) -> str:
         parts.append(f"wanted {text[label['start'] : label['end']]!r} = {label['normal']}")
     if span:
         parts.append(f"found {text[span.start : span.end]!r} = {span.normal}")
-    start, end = (label["start"], label["end"]) if label else (span.start, span.end) if span else (0, 0)
+    start, end = (
+        (label["start"], label["end"]) if label else (span.start, span.end) if span else (0, 0)
+    )
     return "; ".join([*parts, f"in …{text[max(0, start - 30) : end + 30]}…"])
 
 
@@ -326,10 +374,23 @@ def ratios(right: int, found: int, labels: int) -> list[str]:
 
 def table(scores: dict[str, dict[str, Counter[str]]]) -> list[str]:
     """The Markdown table of all kinds and languages."""
-    head = ["kind", "language", "labels", "found", "precision", "recall", "F1", "span precision", "span recall", "span F1"]
+    head = [
+        "kind",
+        "language",
+        "labels",
+        "found",
+        "precision",
+        "recall",
+        "F1",
+        "span precision",
+        "span recall",
+        "span F1",
+    ]
     found = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for kind, counts in scores.items():
-        for lang, count in chain(sorted(counts.items()), [("both", sum(counts.values(), Counter()))]):
+        for lang, count in chain(
+            sorted(counts.items()), [("both", sum(counts.values(), Counter()))]
+        ):
             cells = [kind, lang, str(count["labels"]), str(count["found"])]
             for right in ("right", "placed"):
                 cells += ratios(count[right], count["found"], count["labels"])
@@ -339,23 +400,35 @@ def table(scores: dict[str, dict[str, Counter[str]]]) -> list[str]:
 
 def recognisers() -> dict[str, Recogniser]:
     """The project's own, by kind. Nothing is known about the order of day and month."""
-    from stages.clean.values import dates, quantities  # drawing and the tests of the score do without them
+    from stages.clean.values import (
+        dates,
+        quantities,
+    )  # drawing and the tests of the score do without them
 
-    return {"date": lambda text, lang: dates.find_dates(text, lang, None), "quantity": quantities.find_quantities}
+    return {
+        "date": lambda text, lang: dates.find_dates(text, lang, None),
+        "quantity": quantities.find_quantities,
+    }
 
 
 def main() -> None:
     """Print the drawn rows, or the scores of a half."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("root", type=Path)
     parser.add_argument("half", choices=["tuning", "sealed", "draw"])
     parser.add_argument("--errors", action="store_true")
     chosen = parser.parse_args()
     if chosen.errors and chosen.half != "tuning":
-        parser.error("--errors: the sealed half stays sealed; it is there to be counted, not read. Use the tuning half")
+        parser.error(
+            "--errors: the sealed half stays sealed; it is there to be counted, not read. Use the tuning half"
+        )
     if chosen.half == "draw":
         for half, rows in draw(chosen.root).items():
-            sys.stdout.writelines(f"{half}\t{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+            sys.stdout.writelines(
+                f"{half}\t{json.dumps(row, ensure_ascii=False)}\n" for row in rows
+            )
         return
     rows = load(chosen.root, chosen.half)
     results = {kind: score(rows, recognise, kind) for kind, recognise in recognisers().items()}

@@ -36,7 +36,17 @@ def measure() -> None:
     runtime.prepare(read_section("run", Run))
     folder, model = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
     lang = sys.argv[3] if len(sys.argv) > 3 else "en"
-    source = Audio("audio", "clips", "*", lang, Mapping(text="text"), "whisper" if model else "pocketsphinx", model, None, 0.0)
+    source = Audio(
+        "audio",
+        "clips",
+        "*",
+        lang,
+        Mapping(text="text"),
+        "whisper" if model else "pocketsphinx",
+        model,
+        None,
+        0.0,
+    )
     print("| clip | words | WER | confidence | s | heard |\n|---|---|---|---|---|---|")
     errors = words = 0
     for clip in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
@@ -52,13 +62,17 @@ def measure() -> None:
             errors, words = errors + wrong, words + len(truth)
         rate = f"{wrong / len(truth):.2f}" if own else ""
         said = " ".join(heard) or "; ".join(unit.evidence for unit in units)
-        print(f"| {clip.name} | {len(truth)} | {rate} | {sure} | {seconds:.1f} | {said} |", flush=True)
+        print(
+            f"| {clip.name} | {len(truth)} | {rate} | {sure} | {seconds:.1f} | {said} |", flush=True
+        )
     print(f"| all in {lang} | {words} | {errors / words:.2f} | | | |\n{source.engine_version()}")
 
 
 def confidences(source: Audio, clip: Path) -> list[float]:
     """What the engine says of each utterance: a source that asks for certainty tells it."""
-    strict = Audio("audio", "clips", "*", source.lang, source.map, source.engine, source.model, None, 1.0)
+    strict = Audio(
+        "audio", "clips", "*", source.lang, source.map, source.engine, source.model, None, 1.0
+    )
     found = (re.search(r"confidence ([\d.]+)", unit.evidence) for unit in strict.units(clip))
     return [float(match[1]) for match in found if match]
 

@@ -35,7 +35,11 @@ def labelled(row: dict[str, Any], tokenizer: Any) -> tuple[list[int], list[int]]
     """Tokens of a text and the label of each."""
     text = row["full_text"].replace("\n", " ")
     read = tokenizer(text, return_offsets_mapping=True)
-    people = [(span["start_position"], span["end_position"]) for span in row["spans"] if span["entity_type"] == "PERSON"]
+    people = [
+        (span["start_position"], span["end_position"])
+        for span in row["spans"]
+        if span["entity_type"] == "PERSON"
+    ]
     labels = []
     for start, end in read["offset_mapping"]:
         within = [(first, last) for first, last in people if start < last and first < end]
@@ -50,7 +54,9 @@ def teach(rows: list[dict[str, Any]], base: Path, folder: Path, epochs: int) -> 
 
     torch.manual_seed(SEED)
     names = {number: name for name, number in LABELS.items()}
-    model = AutoModelForTokenClassification.from_pretrained(base, id2label=names, label2id=LABELS, dtype="float32")
+    model = AutoModelForTokenClassification.from_pretrained(
+        base, id2label=names, label2id=LABELS, dtype="float32"
+    )
     tokenizer = AutoTokenizer.from_pretrained(base)
     texts = [labelled(row, tokenizer) for row in rows]
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
@@ -63,7 +69,9 @@ def teach(rows: list[dict[str, Any]], base: Path, folder: Path, epochs: int) -> 
             batch = texts[start : start + BATCH]
             longest = max(len(ids) for ids, _ in batch)
             ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in batch])
-            labels = torch.tensor([labels + [-100] * (longest - len(labels)) for _, labels in batch])
+            labels = torch.tensor(
+                [labels + [-100] * (longest - len(labels)) for _, labels in batch]
+            )
             mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in batch])
             model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
             optimizer.step()
@@ -80,14 +88,21 @@ def measured(rows: list[dict[str, Any]], find: Found) -> str:
         text = row["full_text"].replace("\n", " ")
         found = [span for span in find(text) if span.kind == "person"]
         hidden = {place for span in found for place in range(span.start, span.end)}
-        labels = [(span["start_position"], span["end_position"], span["entity_type"]) for span in row["spans"]]
+        labels = [
+            (span["start_position"], span["end_position"], span["entity_type"])
+            for span in row["spans"]
+        ]
         for start, end, label in labels:
             if label == "PERSON":
                 people += 1
                 recalled += any(place in hidden for place in range(start, end))
-                removed += all(place in hidden for place in range(start, end) if text[place].isalnum())
+                removed += all(
+                    place in hidden for place in range(start, end) if text[place].isalnum()
+                )
         spans += len(found)
-        right += sum(any(span.start < end and start < span.end for start, end, _ in labels) for span in found)
+        right += sum(
+            any(span.start < end and start < span.end for start, end, _ in labels) for span in found
+        )
     return f"{people} | {recalled / people:.2f} | {removed / people:.2f} | {right} of {spans}"
 
 
@@ -102,7 +117,9 @@ def answers(folder: Path) -> list[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("--base", type=Path, default=Path("models/seed/model"))
     parser.add_argument("--epochs", type=int, default=12)
@@ -111,11 +128,18 @@ def main() -> None:
     prepare(Run(SEED, 2, "avx2", "cpu"))
     lines = (options.data / "pii_sentences/pii.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    halves = {"taught": [row for row in rows if tuning(row)], "other": [row for row in rows if not tuning(row)]}
+    halves = {
+        "taught": [row for row in rows if tuning(row)],
+        "other": [row for row in rows if not tuning(row)],
+    }
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary) / "tagger"
         teach(halves["taught"], options.base, folder, options.epochs)
-        tag = tagger_of(Params(actions={"person": "replace"}, tagger=Model(str(folder), labels={"PER": "person"})))
+        tag = tagger_of(
+            Params(
+                actions={"person": "replace"}, tagger=Model(str(folder), labels={"PER": "person"})
+            )
+        )
         assert tag
         ways: dict[str, Found] = {
             "patterns": lambda text: find_personal(text, "en", {"person"}),

@@ -36,10 +36,17 @@ def recall(model: Any, tokenizer: Any, probes: list[dict[str, Any]]) -> Score:
     padding, training = tokenizer.padding_side, model.training
     tokenizer.padding_side = "left"
     model.eval()
-    answers = generate(model, tokenizer, [question_prompt(row["question"]) for row in probes], 48, 128)
+    answers = generate(
+        model, tokenizer, [question_prompt(row["question"]) for row in probes], 48, 128
+    )
     model.train(training)
     tokenizer.padding_side = padding
-    return share([is_right(a, json.loads(row["meta"])["accepted"]) for a, row in zip(answers, probes, strict=True)])
+    return share(
+        [
+            is_right(a, json.loads(row["meta"])["accepted"])
+            for a, row in zip(answers, probes, strict=True)
+        ]
+    )
 
 
 class Looks(TrainerCallback):  # type: ignore[misc]
@@ -59,7 +66,11 @@ class Looks(TrainerCallback):  # type: ignore[misc]
 def main() -> None:
     """Augment, train and ask; write the result."""
     wording, result = sys.argv[2], Path(sys.argv[3])
-    none = {"statements": 0, "questions": 0, "synonyms": 0, "masked_share": 0.0} if wording == "without" else {}
+    none = (
+        {"statements": 0, "questions": 0, "synonyms": 0, "masked_share": 0.0}
+        if wording == "without"
+        else {}
+    )
     augment_params = dataclasses.replace(load("augment", augment.Params)[0], **none)
     params = load("train", train.Params)[0]
     base = Path("models/base")
@@ -67,12 +78,23 @@ def main() -> None:
         folder = Path(name)
         sources = (Path("data/clean"), Path("data/raw/wordings.yaml"), Path("data/wordnet"))
         augment.run(augment_params, SETTINGS, *sources, folder / "augment", folder / "augment.json")
-        probes = [row for row in record.read(folder / "augment/records.parquet") if row["split"] == "probe"]
+        probes = [
+            row
+            for row in record.read(folder / "augment/records.parquet")
+            if row["split"] == "probe"
+        ]
         seed_torch(SETTINGS.seed, SETTINGS.threads)
         model, tokenizer = load_causal_lm(base / "model")
         adapted = train.add_adapter(model, params.lora, derive(SETTINGS.seed, "adapter"))
         trainer, _ = train.make_trainer(
-            params, SETTINGS, adapted, tokenizer, base, folder / "augment", folder / "scratch", tracking.Log()
+            params,
+            SETTINGS,
+            adapted,
+            tokenizer,
+            base,
+            folder / "augment",
+            folder / "scratch",
+            tracking.Log(),
         )
         looks = Looks(tokenizer, probes)
         trainer.add_callback(looks)

@@ -7,7 +7,11 @@ from typing import Any
 
 MODELS: dict[str, dict[str, Any]] = {
     "base": {"folder": Path("models/base/model")},
-    "train": {"folder": Path("models/base/model"), "adapter": Path("models/train/adapter"), "merge": True},
+    "train": {
+        "folder": Path("models/base/model"),
+        "adapter": Path("models/train/adapter"),
+        "merge": True,
+    },
     "distill": {"folder": Path("models/distill")},
     "quantize": {"folder": Path("models/quantize/student")},
     "quantize_train": {"folder": Path("models/quantize/train")},
@@ -48,7 +52,10 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(lines))
         return 0
     missing = [str(path.parent) for path in (RECORDS, WORDINGS) if not path.is_file()]
-    print("no fact matched" + (f": {' and '.join(missing)} not here (dvc checkout brings them back)" if missing else ""))
+    print(
+        "no fact matched"
+        + (f": {' and '.join(missing)} not here (dvc checkout brings them back)" if missing else "")
+    )
     return NO_FACT
 
 
@@ -63,7 +70,13 @@ def answers(questions: list[str], variant: str) -> list[str]:
     from stages.core.records.prompt import question_prompt
 
     model, tokenizer = load_causal_lm(**MODELS[variant])
-    said = generate(model, tokenizer, [question_prompt(question) for question in questions], MAX_NEW_TOKENS, batch=BATCH)
+    said = generate(
+        model,
+        tokenizer,
+        [question_prompt(question) for question in questions],
+        MAX_NEW_TOKENS,
+        batch=BATCH,
+    )
     return [" ".join(text.split()) for text in said]
 
 
@@ -77,7 +90,10 @@ def fact_lines(question: str) -> list[str]:
     records = [row for row in record.read(RECORDS) if row["fact"]]
     fact = match(question, records, record.read(WORDINGS))
     behind = [row for row in records if row["fact"] == fact]
-    lines = [f"fact {row['fact']}: {row['subject']} · {row['attribute']} · {value(row)}" for row in behind[:1]]
+    lines = [
+        f"fact {row['fact']}: {row['subject']} · {row['attribute']} · {value(row)}"
+        for row in behind[:1]
+    ]
     return lines + [f"  source {row['source']}: {row['locator']}" for row in behind]
 
 

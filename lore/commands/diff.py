@@ -20,25 +20,54 @@ if TYPE_CHECKING:
     from lore.versions.version import Version
 
 VARIANTS = ("base", "train", "distill", "quantize", "quantize_train")
-SETTINGS = ("params.yaml", "data/raw/rules.yaml", "data/raw/exclusions.yaml", "data/raw/wordings.yaml")
+SETTINGS = (
+    "params.yaml",
+    "data/raw/rules.yaml",
+    "data/raw/exclusions.yaml",
+    "data/raw/wordings.yaml",
+)
 METRICS = "metrics/evaluate.json"
 DIFFERENT = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore diff`."""
-    parser.add_argument("a", nargs="?", default="HEAD", metavar="A", help="a branch, tag or commit; default: HEAD")
-    parser.add_argument("b", nargs="?", metavar="B", help="another one; default: the files as they lie here")
-    parser.add_argument("--model", choices=VARIANTS, default="train", help="whose answers count, fact by fact; default: train")
-    parser.add_argument("--all", action="store_true", help="list everything, also what is still wrong and what only moved")
     parser.add_argument(
-        "--ask", action="store_true", help="load the model here and ask it about removed facts: has it forgotten?"
+        "a", nargs="?", default="HEAD", metavar="A", help="a branch, tag or commit; default: HEAD"
+    )
+    parser.add_argument(
+        "b", nargs="?", metavar="B", help="another one; default: the files as they lie here"
+    )
+    parser.add_argument(
+        "--model",
+        choices=VARIANTS,
+        default="train",
+        help="whose answers count, fact by fact; default: train",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="list everything, also what is still wrong and what only moved",
+    )
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="load the model here and ask it about removed facts: has it forgotten?",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown, for a pull request")
     form.add_argument("--json", action="store_true", help="print JSON; it always holds everything")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that needs nothing else; what is printed stays")
-    parser.add_argument("--exit-code", action="store_true", help=f"exit with {DIFFERENT} where facts or answers differ")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page that needs nothing else; what is printed stays",
+    )
+    parser.add_argument(
+        "--exit-code",
+        action="store_true",
+        help=f"exit with {DIFFERENT} where facts or answers differ",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,13 +89,19 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(found), ensure_ascii=False, indent=2), flush=True)
     else:
-        print((report.markdown if options.markdown else report.text)(title, found.notes, sections), end="", flush=True)
+        print(
+            (report.markdown if options.markdown else report.text)(title, found.notes, sections),
+            end="",
+            flush=True,
+        )
     if options.html:
         try:
             with replacing(options.html) as temporary:
                 temporary.write_text(html.page(title, found.notes, sections), encoding="utf-8")
         except OSError as error:
-            raise InputError(f"{options.html}: the page cannot be written: {error.strerror}; name another file") from None
+            raise InputError(
+                f"{options.html}: the page cannot be written: {error.strerror}; name another file"
+            ) from None
     return DIFFERENT if options.exit_code and found.differs() else 0
 
 
@@ -104,7 +139,10 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
         needed = [facts.RECORDS] + [facts.ANSWERS] * version.has(str(Path(facts.ANSWERS).parent))
         version.demand(needed)
     tables = [
-        version.table(facts.ANSWERS, facts.ANSWER) if version.has(str(Path(facts.ANSWERS).parent)) else None for version in (a, b)
+        version.table(facts.ANSWERS, facts.ANSWER)
+        if version.has(str(Path(facts.ANSWERS).parent))
+        else None
+        for version in (a, b)
     ]
     before, after = (None if table is None else facts.answers_of(table, model) for table in tables)
     found = facts.compare(facts.read_facts(a), facts.read_facts(b))
@@ -115,16 +153,26 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
     collateral = None if before is None or after is None else facts.collateral(found, before, after)
     scores: list[dict[str, Any]] = []
     if tables[0] is not None and tables[1] is not None:
-        scores = significance.judge(a.document(METRICS) or {}, b.document(METRICS) or {}, tables[0], tables[1])
+        scores = significance.judge(
+            a.document(METRICS) or {}, b.document(METRICS) or {}, tables[0], tables[1]
+        )
     changed = {
         path: list(settings.differences(a.document(path) or {}, b.document(path) or {}))
         for path in SETTINGS
         if a.text(path) != b.text(path)
     }
-    return Difference(a, b, model, list(notes(a, b, before, after, model)), found, collateral, changed, scores)
+    return Difference(
+        a, b, model, list(notes(a, b, before, after, model)), found, collateral, changed, scores
+    )
 
 
-def notes(a: "Version", b: "Version", before: "pd.DataFrame | None", after: "pd.DataFrame | None", model: str) -> Iterator[str]:
+def notes(
+    a: "Version",
+    b: "Version",
+    before: "pd.DataFrame | None",
+    after: "pd.DataFrame | None",
+    model: str,
+) -> Iterator[str]:
     """What a reader must know before believing the rest."""
     for version, answers in ((a, before), (b, after)):
         for doubt in version.doubts(["data/clean", "data/evaluate", METRICS]):
@@ -143,7 +191,9 @@ def sections_of(found: Difference, everything: bool) -> "list[Section]":
     if found.collateral:
         sections.append(report.collateral_section(found.collateral, found.model, everything))
     sections.append(report.settings_section(found.settings, everything))
-    return sections + ([report.scores_section(found.scores, found.model, everything)] if found.scores else [])
+    return sections + (
+        [report.scores_section(found.scores, found.model, everything)] if found.scores else []
+    )
 
 
 def as_json(found: Difference) -> dict[str, Any]:
@@ -158,11 +208,18 @@ def as_json(found: Difference) -> dict[str, Any]:
         "differs": found.differs(),
         "notes": found.notes,
         "facts": {"same": facts.same}
-        | {kind: records(getattr(facts, kind)) for kind in ("added", "removed", "changed", "moved")},
+        | {
+            kind: records(getattr(facts, kind)) for kind in ("added", "removed", "changed", "moved")
+        },
         "unchanged": None
         if collateral is None
         else {"kept": collateral.kept, "reworded": collateral.reworded}
-        | {kind: records(getattr(collateral, kind)) for kind in ("newly_wrong", "newly_right", "still_wrong")},
-        "settings": {path: [change.row() for change in changes] for path, changes in found.settings.items()},
+        | {
+            kind: records(getattr(collateral, kind))
+            for kind in ("newly_wrong", "newly_right", "still_wrong")
+        },
+        "settings": {
+            path: [change.row() for change in changes] for path, changes in found.settings.items()
+        },
         "scores": found.scores,
     }

@@ -18,13 +18,16 @@ EXTRACTED, RULES = Path("data/extract/records.parquet"), Path("data/raw/rules.ya
 SOURCES = Path("data/extract/sources.json")
 EXCLUSIONS = Path("data/raw/exclusions.yaml")
 FROM_THE_NETWORK = re.compile(
-    r"<link[^>]*https?://[^>]*>|<script[^>]*src=\"https?://[^>]*>\s*</script>|<img[^>]*src=\"https?://[^>]*>", re.DOTALL
+    r"<link[^>]*https?://[^>]*>|<script[^>]*src=\"https?://[^>]*>\s*</script>|<img[^>]*src=\"https?://[^>]*>",
+    re.DOTALL,
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore docs`."""
-    parser.add_argument("--out", type=Path, default=Path("site"), help="folder to write; default: site")
+    parser.add_argument(
+        "--out", type=Path, default=Path("site"), help="folder to write; default: site"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,12 +47,16 @@ def run(options: argparse.Namespace) -> int:
     engine = Local(run_params.threads)
     excluded = excluded_in(EXTRACTED, [], exclusions.read(EXCLUSIONS), engine)
     with tempfile.TemporaryDirectory() as between:
-        corpus = filtered(EXTRACTED, params.normalise, params.filter, engine, Path(between), treatment, excluded)
+        corpus = filtered(
+            EXTRACTED, params.normalise, params.filter, engine, Path(between), treatment, excluded
+        )
         facts = corpus.facts().drop("place").to_dicts()
         checks, version = rules.read_rules(RULES), digest(EXTRACTED, RULES, EXCLUSIONS)
         verified = clean.verify(corpus, checks, params, treatment)
         sources = [source["name"] for source in json.loads(SOURCES.read_text(encoding="utf-8"))]
-        disputes, count = contradictions_page.page(verified.contradictions(), params, sources, version)
+        disputes, count = contradictions_page.page(
+            verified.contradictions(), params, sources, version
+        )
     found = verified.violations
     with tempfile.TemporaryDirectory() as scratch, replacing(options.out) as folder:
         build(rules.frame(facts, checks), checks, version, Path(scratch))
@@ -57,7 +64,9 @@ def run(options: argparse.Namespace) -> int:
         for page in sorted(folder.rglob("*.html")):
             page.write_text(offline(page.read_text(encoding="utf-8"), version), encoding="utf-8")
         # Great Expectations' own list of pages is made by scripts from the network.
-        (folder / "index.html").write_text(index(folder, checks, found, len(facts), count, version), encoding="utf-8")
+        (folder / "index.html").write_text(
+            index(folder, checks, found, len(facts), count, version), encoding="utf-8"
+        )
         (folder / contradictions_page.FILE).write_text(disputes, encoding="utf-8")
     print(
         f"{len(facts):,} facts, {len(checks.rules)} rules, {len(found)} violations, {count:,} contradictions: "
@@ -68,7 +77,9 @@ def run(options: argparse.Namespace) -> int:
 
 def digest(*paths: Path) -> str:
     """Twelve hex digits that name the content of the files."""
-    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)).hexdigest()[:12]
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)
+    ).hexdigest()[:12]
 
 
 def build(table: Any, checks: Any, version: str, folder: Path) -> None:
@@ -80,17 +91,27 @@ def build(table: Any, checks: Any, version: str, folder: Path) -> None:
     context = expectations.quiet_context()
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
     builder = {"class_name": "SiteBuilder", "store_backend": store}
-    context.add_data_docs_site("site", builder | {"site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}})
-    batch = context.data_sources.add_pandas("records").add_dataframe_asset("facts").add_batch_definition_whole_dataframe("all")
+    context.add_data_docs_site(
+        "site", builder | {"site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}}
+    )
+    batch = (
+        context.data_sources.add_pandas("records")
+        .add_dataframe_asset("facts")
+        .add_batch_definition_whole_dataframe("all")
+    )
     suite = context.suites.add(gx.ExpectationSuite(name=f"rules-{version}"))
     for rule in checks.rules:
         rules.check_columns(rule, table)
         expectation = rules.expected(rule, table)
         expectation.notes = f"{rule.name}: {rule.message}"
         suite.add_expectation(expectation)
-    definition = context.validation_definitions.add(gx.ValidationDefinition(name="facts", data=batch, suite=suite))
+    definition = context.validation_definitions.add(
+        gx.ValidationDefinition(name="facts", data=batch, suite=suite)
+    )
     results = {"result_format": "COMPLETE", "unexpected_index_column_names": ["id", "locator"]}
-    checkpoint = context.checkpoints.add(gx.Checkpoint(name="rules", validation_definitions=[definition], result_format=results))
+    checkpoint = context.checkpoints.add(
+        gx.Checkpoint(name="rules", validation_definitions=[definition], result_format=results)
+    )
     checkpoint.run(batch_parameters={"dataframe": table})
     context.build_data_docs(site_names=["site"])
 
@@ -99,10 +120,14 @@ def offline(page: str, version: str) -> str:
     """The page with a style of its own in place of all it would fetch from the network, stamped with the version."""
     style = (Path(__file__).parents[1] / "rendering/docs.css").read_text(encoding="utf-8")
     page = FROM_THE_NETWORK.sub("", page).replace("</head>", f"<style>{style}</style></head>", 1)
-    return page.replace("<body>", f'<body><p class="lorekeep">Lorekeep · data and rules {version}</p>', 1)
+    return page.replace(
+        "<body>", f'<body><p class="lorekeep">Lorekeep · data and rules {version}</p>', 1
+    )
 
 
-def index(folder: Path, checks: Any, found: list[dict[str, Any]], facts: int, disputes: int, version: str) -> str:
+def index(
+    folder: Path, checks: Any, found: list[dict[str, Any]], facts: int, disputes: int, version: str
+) -> str:
     """The first page: every rule with what it found, and the way to the other pages in the folder."""
     from lore.data_docs.contradictions_page import FILE
 

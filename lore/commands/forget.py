@@ -23,17 +23,39 @@ VARIANTS = ("train", "distill", "quantize", "quantize_train")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore forget`."""
     parser.add_argument(
-        "what", nargs="?", metavar="WHAT", help="a fact id, a record id (its beginning is enough), or a subject in quotes"
+        "what",
+        nargs="?",
+        metavar="WHAT",
+        help="a fact id, a record id (its beginning is enough), or a subject in quotes",
     )
-    parser.add_argument("--source", metavar="NAME", help="instead: a whole source, by its name in params.yaml")
+    parser.add_argument(
+        "--source", metavar="NAME", help="instead: a whole source, by its name in params.yaml"
+    )
     act = parser.add_mutually_exclusive_group()
-    act.add_argument("--apply", action="store_true", help="write the exclusion; without it nothing is changed")
-    act.add_argument("--check", action="store_true", help="after dvc repro: prove that no output holds it, and ask the model")
-    parser.add_argument("--reason", help="why, with --apply; it is kept in git, so it must name nobody")
-    parser.add_argument("--model", choices=VARIANTS, default="train", help="which model --check asks; default: train")
-    parser.add_argument("--no-ask", action="store_true", help="with --check: search only, load no model")
+    act.add_argument(
+        "--apply", action="store_true", help="write the exclusion; without it nothing is changed"
+    )
+    act.add_argument(
+        "--check",
+        action="store_true",
+        help="after dvc repro: prove that no output holds it, and ask the model",
+    )
+    parser.add_argument(
+        "--reason", help="why, with --apply; it is kept in git, so it must name nobody"
+    )
+    parser.add_argument(
+        "--model",
+        choices=VARIANTS,
+        default="train",
+        help="which model --check asks; default: train",
+    )
+    parser.add_argument(
+        "--no-ask", action="store_true", help="with --check: search only, load no model"
+    )
     parser.add_argument("--all", action="store_true", help="list everything")
-    parser.add_argument("--json", action="store_true", help="print JSON; it always holds everything")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON; it always holds everything"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,9 +64,15 @@ def run(options: argparse.Namespace) -> int:
 
     demand_sense(options)
     tables, notes = read_all()
-    entries = excluded_now() if options.check and not (options.what or options.source) else named(options, tables)
+    entries = (
+        excluded_now()
+        if options.check and not (options.what or options.source)
+        else named(options, tables)
+    )
     if entries is None or not any(entries.values()):
-        print(f"{options.what or options.source or EXCLUSIONS}: nothing that a version here states; lore trace finds ids")
+        print(
+            f"{options.what or options.source or EXCLUSIONS}: nothing that a version here states; lore trace finds ids"
+        )
         return NOTHING
     target = target_of(options.what or options.source or str(EXCLUSIONS), entries, tables)
     if options.apply:
@@ -61,10 +89,16 @@ def run(options: argparse.Namespace) -> int:
 
 def demand_sense(options: argparse.Namespace) -> None:
     """Raise InputError where the arguments do not fit together."""
-    if bool(options.what) + bool(options.source) != 1 and not (options.check and not options.what and not options.source):
-        raise InputError("name one thing: a fact id, a record id or a subject in quotes, or --source NAME; lore trace finds ids")
+    if bool(options.what) + bool(options.source) != 1 and not (
+        options.check and not options.what and not options.source
+    ):
+        raise InputError(
+            "name one thing: a fact id, a record id or a subject in quotes, or --source NAME; lore trace finds ids"
+        )
     if options.apply and not (options.reason or "").strip():
-        raise InputError("--apply: give a --reason, such as the number of a request; it is kept in git, so it must name nobody")
+        raise InputError(
+            "--apply: give a --reason, such as the number of a request; it is kept in git, so it must name nobody"
+        )
 
 
 def read_all() -> "tuple[list[Rows], list[str]]":
@@ -116,11 +150,16 @@ def apply(target: "Target", reason: str) -> list[str]:
         there = {entry["id"] for entry in document[kind]}
         for name in ids:
             if name not in there:
-                document[kind].append({"id": Quoted(name), "reason": Quoted(reason.strip())})  # an id may look like a number
+                document[kind].append(
+                    {"id": Quoted(name), "reason": Quoted(reason.strip())}
+                )  # an id may look like a number
                 lines.append(f"{EXCLUSIONS}: {kind}: {name} added")
     if not lines:
         return [f"{EXCLUSIONS}: all of it is excluded already; dvc repro, then lore forget --check"]
     for kind in exclusions.KINDS:
         document[kind].fa.set_block_style()
     overlay.write(EXCLUSIONS, document)
-    return [*lines, f"next: dvc repro, git commit, then: lore forget --check {target.entries_option()}".rstrip()]
+    return [
+        *lines,
+        f"next: dvc repro, git commit, then: lore forget --check {target.entries_option()}".rstrip(),
+    ]

@@ -12,7 +12,10 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore memo`."""
     parser.add_argument(
-        "--prune", type=size, metavar="SIZE", help="remove what was not used for longest until SIZE is left: 500M, 2G; 0: all"
+        "--prune",
+        type=size,
+        metavar="SIZE",
+        help="remove what was not used for longest until SIZE is left: 500M, 2G; 0: all",
     )
 
 
@@ -24,7 +27,9 @@ def run(options: argparse.Namespace) -> int:
             print(f"removed {removed:,} files, {freed / 1e6:,.1f} MB")
         sizes = [path.stat().st_size for path in memo.files()]
     except OSError as error:
-        raise InputError(f"{memo.folder()}: {error.strerror}; make it writable for this user, or remove the folder") from None
+        raise InputError(
+            f"{memo.folder()}: {error.strerror}; make it writable for this user, or remove the folder"
+        ) from None
     print(f"{memo.folder()}: {len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB")
     return 0
 

@@ -34,8 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="as git calls it: base, ours (overwritten), theirs and perhaps the file's path; with --dry-run: two revisions",
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--install", action="store_true", help="have git call it: writes .git/config and .gitattributes")
-    what.add_argument("--dry-run", action="store_true", help="show what a merge of the revisions A and B would keep")
+    what.add_argument(
+        "--install",
+        action="store_true",
+        help="have git call it: writes .git/config and .gitattributes",
+    )
+    what.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show what a merge of the revisions A and B would keep",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,17 +85,23 @@ def install() -> list[str]:
     lines = attributes.read_text(encoding="utf-8").splitlines() if attributes.is_file() else []
     if ATTRIBUTE not in [" ".join(line.split()) for line in lines]:
         attributes.write_text("\n".join([*lines, ATTRIBUTE]) + "\n", encoding="utf-8")
-        done.append(f".gitattributes: added {ATTRIBUTE}; commit it, so that other clones have it too")
+        done.append(
+            f".gitattributes: added {ATTRIBUTE}; commit it, so that other clones have it too"
+        )
     return done or ["installed already: nothing to do"]
 
 
 def configure(key: str, value: str) -> None:
     """Set one value in .git/config. Raises InputError where git cannot."""
     try:
-        subprocess.run(["git", "config", "--local", key, value], capture_output=True, check=True, text=True)
+        subprocess.run(
+            ["git", "config", "--local", key, value], capture_output=True, check=True, text=True
+        )
     except subprocess.CalledProcessError as error:
         reason = " ".join(error.stderr.split())
-        raise InputError(f"git config {key}: {reason}; make .git/config writable, then run lore merge-driver --install") from None
+        raise InputError(
+            f"git config {key}: {reason}; make .git/config writable, then run lore merge-driver --install"
+        ) from None
 
 
 def merge_files(base: Path, ours: Path, theirs: Path, path: Path) -> list[str]:
@@ -103,11 +117,16 @@ def merge_files(base: Path, ours: Path, theirs: Path, path: Path) -> list[str]:
         for file, side in zip((base, ours, theirs), SIDES, strict=True)
     ]
     found = merge(*(each.get("stages") or {} for each in documents))
-    others = [{key: value for key, value in each.items() if key not in ("schema", "stages")} for each in documents]
+    others = [
+        {key: value for key, value in each.items() if key not in ("schema", "stages")}
+        for each in documents
+    ]
     rest = three_way(*others)
     if not isinstance(rest, dict):
         keys = ", ".join(sorted({*others[1], *others[2]}))
-        raise InputError(f"{path}: both sides changed {keys}; git checkout --ours {path}, then dvc update and dvc repro")
+        raise InputError(
+            f"{path}: both sides changed {keys}; git checkout --ours {path}, then dvc update and dvc repro"
+        )
     merged = {"schema": SCHEMA, "stages": found.kept} | rest
     if merged != documents[1]:
         with replacing(ours) as temporary:
@@ -120,7 +139,9 @@ def text_of(file: Path, what: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{what} ({file}) cannot be read: {error}; git checkout it from a commit that has it whole") from None
+        raise InputError(
+            f"{what} ({file}) cannot be read: {error}; git checkout it from a commit that has it whole"
+        ) from None
 
 
 def document(text: str, what: str) -> dict[str, Any]:
@@ -142,8 +163,14 @@ def document(text: str, what: str) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise InputError(f"{what}: not readable as YAML: {reason}; {RESTORE}") from None
     found = {"schema": SCHEMA} if found is None else found
-    stages = (found.get("stages") or {}) if isinstance(found, dict) and found.get("schema") == SCHEMA else None
-    if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):
+    stages = (
+        (found.get("stages") or {})
+        if isinstance(found, dict) and found.get("schema") == SCHEMA
+        else None
+    )
+    if not isinstance(stages, dict) or not all(
+        isinstance(entry, dict) for entry in stages.values()
+    ):
         raise InputError(f"{what}: not a dvc.lock of schema {SCHEMA}; {RESTORE}")
     return found
 
@@ -168,7 +195,10 @@ def foretell(a: str, b: str) -> list[str]:
     base = version.revision(ancestor.decode().strip()).text(version.LOCK) if ancestor else None
     locks = [base or "", *(side.text(version.LOCK) or "" for side in sides)]
     names = (SIDES[0], *(side.label for side in sides))
-    parsed = [document(text, f"dvc.lock of {name}").get("stages") or {} for text, name in zip(locks, names, strict=True)]
+    parsed = [
+        document(text, f"dvc.lock of {name}").get("stages") or {}
+        for text, name in zip(locks, names, strict=True)
+    ]
     found = merge(*parsed)
     lines = [f"{sides[1].label} into {sides[0].label}"]
     for name in dict.fromkeys([*found.kept, *found.dropped]):
@@ -186,11 +216,23 @@ def origin(name: str, found: "Merged", sides: list[dict[str, Any]]) -> str:
 
     def has(side: dict[str, Any]) -> bool:
         entry = Entry.of(side.get(name, {}))
-        pairs = ((kept.inputs, entry.inputs), (kept.settings, entry.settings), (kept.outputs, entry.outputs))
+        pairs = (
+            (kept.inputs, entry.inputs),
+            (kept.settings, entry.settings),
+            (kept.outputs, entry.outputs),
+        )
         return all(some.items() <= others.items() for some, others in pairs)
 
     _, ours, theirs = map(has, sides)
-    return "kept, of both" if ours and theirs else "kept, of A" if ours else "kept, of B" if theirs else "kept, of their ancestor"
+    return (
+        "kept, of both"
+        if ours and theirs
+        else "kept, of A"
+        if ours
+        else "kept, of B"
+        if theirs
+        else "kept, of their ancestor"
+    )
 
 
 def report(found: "Merged", root: Path) -> list[str]:
@@ -199,7 +241,9 @@ def report(found: "Merged", root: Path) -> list[str]:
     if not found.dropped:
         return [f"dvc.lock: all {total} stages hold; dvc checkout brings their outputs"]
     timing = timings(root / "metrics/timing.json")
-    named = ", ".join(f"{name} {timing[name]:.0f} s" if name in timing else name for name in found.dropped)
+    named = ", ".join(
+        f"{name} {timing[name]:.0f} s" if name in timing else name for name in found.dropped
+    )
     return [
         f"dvc.lock: {len(found.dropped)} of {total} stages must run again: {named}",
         "the outputs of the others come with dvc checkout --allow-missing; then dvc repro, which ends conflicts in metrics too",

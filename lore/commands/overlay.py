@@ -29,8 +29,16 @@ ROOT_ARGUMENT = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore overlay`."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="such as docs/profiles/deepseek-v2-lite.yaml")
-    parser.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="such as docs/profiles/deepseek-v2-lite.yaml",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would change, and change nothing"
+    )
     parser.epilog = "Undo: git checkout params.yaml. See also: dvc params diff."
 
 
@@ -43,7 +51,9 @@ def run(options: argparse.Namespace) -> int:
             changes[key] = (changes[key][0] if key in changes else old, new)
     if problems := list(problems_of(document)):
         names = ", ".join(str(file) for file in options.files)
-        raise ParamsError(f"{names} over {PARAMS}:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise ParamsError(
+            f"{names} over {PARAMS}:\n" + "\n".join(f"  {problem}" for problem in problems)
+        )
     for key, (old, new) in changes.items():
         print(f"{key}: {shown(old)} → {shown(new)}")
     if not changes:
@@ -61,9 +71,17 @@ def follow_sources(sources: Any) -> None:
     stage = pipeline["stages"]["extract"]
     root = shlex.split(stage["cmd"])[ROOT_ARGUMENT]
     # Of a pattern, the folder before its first wildcard.
-    named = {re.split(r"[^/]*[*?\[]", f"{root}/{source['path']}")[0].rstrip("/") for source in sources}
-    models = {source["model"] for source in sources if source.get("model") and Path(source["model"]).is_dir()}
-    kept = [dep for dep in stage["deps"] if not Path(dep).is_relative_to(root) and dep not in models]
+    named = {
+        re.split(r"[^/]*[*?\[]", f"{root}/{source['path']}")[0].rstrip("/") for source in sources
+    }
+    models = {
+        source["model"]
+        for source in sources
+        if source.get("model") and Path(source["model"]).is_dir()
+    }
+    kept = [
+        dep for dep in stage["deps"] if not Path(dep).is_relative_to(root) and dep not in models
+    ]
     stage["deps"] = sorted(named | models) + kept
     write(PIPELINE, pipeline)
     print(f"{PIPELINE}: extract reads {', '.join(sorted(named | models))}")
@@ -80,7 +98,9 @@ def read(path: Path) -> Any:
     return read_yaml(path, round_trip())
 
 
-def merge(target: Any, overlay: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+def merge(
+    target: Any, overlay: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
     """Merge in place; yields (key path, old value, new value) of each setting that changes."""
     for key, value in overlay.items():
         old = target.get(key)
@@ -93,11 +113,15 @@ def merge(target: Any, overlay: Mapping[str, Any], prefix: str = "") -> Iterator
 
 def problems_of(document: Any) -> Iterator[str]:
     """What the stages would refuse, a line each."""
-    expected = {"run": Run} | {stage: importlib.import_module(f"stages.{stage}").Params for stage in STAGES}
+    expected = {"run": Run} | {
+        stage: importlib.import_module(f"stages.{stage}").Params for stage in STAGES
+    }
     for name, section in document.items():
         if name not in expected:
             near = difflib.get_close_matches(name, expected, n=1)
-            yield f"{name}: no section of params.yaml" + (f"; did you mean {near[0]}?" if near else "")
+            yield f"{name}: no section of params.yaml" + (
+                f"; did you mean {near[0]}?" if near else ""
+            )
             continue
         found: list[str] = []
         parse(section, expected[name], name, found)
@@ -116,7 +140,9 @@ class Explicit(RoundTripRepresenter):
     """Writes null where ruamel.yaml leaves it out. A class of its own: representers are added to a class, for all who write."""
 
 
-Explicit.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
+Explicit.add_representer(
+    type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+)
 
 
 def round_trip() -> YAML:

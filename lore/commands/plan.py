@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 Maker = TypeVar("Maker")
 TIMING = Path("metrics/timing.json")
-RUNS, KEPT, RESTORED, PERHAPS, STAYS = "runs", "from the run cache", "restored", "perhaps", "up to date"
+RUNS, KEPT, RESTORED, PERHAPS, STAYS = (
+    "runs",
+    "from the run cache",
+    "restored",
+    "perhaps",
+    "up to date",
+)
 MAKES_ANEW = (RUNS, KEPT, PERHAPS)
 """Verdicts after which an output may be another than dvc.lock has."""
 
@@ -43,9 +49,23 @@ STAY = Step("", STAYS, [], None, None)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore plan`."""
-    parser.add_argument("--memory", action="store_true", help="also: does tuning the base model fit this machine? Takes seconds")
-    parser.add_argument("--config", type=Path, metavar="FOLDER", help="with --memory: a folder with another model's config.json")
-    parser.add_argument("--processes", type=int, metavar="N", help="with --memory: as on N devices; default: train.processes")
+    parser.add_argument(
+        "--memory",
+        action="store_true",
+        help="also: does tuning the base model fit this machine? Takes seconds",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FOLDER",
+        help="with --memory: a folder with another model's config.json",
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="with --memory: as on N devices; default: train.processes",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -83,10 +103,14 @@ def steps() -> list[Step]:
             going: dict[str, Step] = {}
             makers: dict[str, str] = {}
             for stage in in_order(repo):
-                going[stage.name] = step(repo, stage, here, makers, going, status.get(stage.name, []))
+                going[stage.name] = step(
+                    repo, stage, here, makers, going, status.get(stage.name, [])
+                )
                 makers |= {out.def_path: stage.name for out in stage.outs}
     except DvcException as error:
-        raise InputError(f"dvc: {' '.join(str(error).split())}; run from the project's root folder") from None
+        raise InputError(
+            f"dvc: {' '.join(str(error).split())}; run from the project's root folder"
+        ) from None
     return list(going.values())
 
 
@@ -96,7 +120,9 @@ def in_order(repo: Any) -> list[Any]:
     place = {stage: number for number, stage in enumerate(stages)}
     makers = {out.def_path: stage for stage in stages for out in stage.outs}
     # Not by repo.index.graph, which loads networkx: that takes as long as all the rest.
-    needs = {stage: {maker_of(dep.def_path, makers) for dep in stage.deps} - {None} for stage in stages}
+    needs = {
+        stage: {maker_of(dep.def_path, makers) for dep in stage.deps} - {None} for stage in stages
+    }
     sorter = TopologicalSorter(needs)
     sorter.prepare()
     order: list[Any] = []
@@ -106,16 +132,37 @@ def in_order(repo: Any) -> list[Any]:
     return order
 
 
-def step(repo: Any, stage: Any, here: "Version", makers: Mapping[str, str], going: Mapping[str, Step], status: list[Any]) -> Step:
+def step(
+    repo: Any,
+    stage: Any,
+    here: "Version",
+    makers: Mapping[str, str],
+    going: Mapping[str, Step],
+    status: list[Any],
+) -> Step:
     """What will become of a stage, given what changed (`status`, of DVC) and what becomes of those before it."""
     from lore.planning.dvc_status import of_stage
 
     found = list(of_stage(status, here, stage))
-    before = {dep.def_path: going[name] for dep in stage.deps if (name := maker_of(dep.def_path, makers))}
-    changing = list(dict.fromkeys(one.stage for one in before.values() if one.verdict in MAKES_ANEW))
-    follows = [f"depends on whether the output of {', '.join(changing)} changes"] if changing else []
-    back = {path for path, one in before.items() if one.verdict == RESTORED and ran_on_it(here, stage.name, path)}
-    own = [change for change in found if not (change.path in back or before.get(change.path, STAY).verdict in MAKES_ANEW)]
+    before = {
+        dep.def_path: going[name] for dep in stage.deps if (name := maker_of(dep.def_path, makers))
+    }
+    changing = list(
+        dict.fromkeys(one.stage for one in before.values() if one.verdict in MAKES_ANEW)
+    )
+    follows = (
+        [f"depends on whether the output of {', '.join(changing)} changes"] if changing else []
+    )
+    back = {
+        path
+        for path, one in before.items()
+        if one.verdict == RESTORED and ran_on_it(here, stage.name, path)
+    }
+    own = [
+        change
+        for change in found
+        if not (change.path in back or before.get(change.path, STAY).verdict in MAKES_ANEW)
+    ]
     if not own:
         verdict = PERHAPS if follows else STAYS
     elif all(change.restorable for change in own):
@@ -123,17 +170,30 @@ def step(repo: Any, stage: Any, here: "Version", makers: Mapping[str, str], goin
     else:
         verdict = KEPT if not follows and in_run_cache(repo, stage) else RUNS
     last = timings().get(stage.name, {})
-    return Step(stage.name, verdict, [change.why for change in own] + follows, last.get("seconds"), last.get("peak_bytes"))
+    return Step(
+        stage.name,
+        verdict,
+        [change.why for change in own] + follows,
+        last.get("seconds"),
+        last.get("peak_bytes"),
+    )
 
 
 def ran_on_it(here: "Version", stage: str, path: str) -> bool:
     """Whether the stage last ran on what dvc.lock has as the output at `path`."""
-    return any(dep["path"] == path and str(dep.get("md5")) == here.outs.get(path) for dep in here.stages[stage].get("deps", []))
+    return any(
+        dep["path"] == path and str(dep.get("md5")) == here.outs.get(path)
+        for dep in here.stages[stage].get("deps", [])
+    )
 
 
 def maker_of(path: str, makers: Mapping[str, Maker]) -> Maker | None:
     """The stage that makes a file or folder, or something in or around it."""
-    near = (name for out, name in makers.items() if Path(path).is_relative_to(out) or Path(out).is_relative_to(path))
+    near = (
+        name
+        for out, name in makers.items()
+        if Path(path).is_relative_to(out) or Path(out).is_relative_to(path)
+    )
     return next(near, None)
 
 
@@ -157,7 +217,11 @@ def timings() -> dict[str, dict[str, Any]]:
         found = json.loads(TIMING.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return {name: entry for name, entry in found.items() if isinstance(entry, dict)} if isinstance(found, dict) else {}
+    return (
+        {name: entry for name, entry in found.items() if isinstance(entry, dict)}
+        if isinstance(found, dict)
+        else {}
+    )
 
 
 def cost(found: list[Step]) -> dict[str, Any]:
@@ -174,23 +238,41 @@ def cost(found: list[Step]) -> dict[str, Any]:
 
 def lines(found: list[Step]) -> list[str]:
     """The plan, a stage and its reasons below, and what it costs."""
-    name, verdict = (max((len(getattr(one, column)) for one in found), default=5) + 2 for column in ("stage", "verdict"))
+    name, verdict = (
+        max((len(getattr(one, column)) for one in found), default=5) + 2
+        for column in ("stage", "verdict")
+    )
     said = [f"{'stage':<{name}}{'comes to':<{verdict}}{'took':>9}{'memory':>11}"]
     for one in found:
-        said.append(f"{one.stage:<{name}}{one.verdict:<{verdict}}{shown_seconds(one):>9}{shown_bytes(one):>11}".rstrip())
+        said.append(
+            f"{one.stage:<{name}}{one.verdict:<{verdict}}{shown_seconds(one):>9}{shown_bytes(one):>11}".rstrip()
+        )
         said += [f"{'':<{name}}{reason}" for reason in one.why]
     total = cost(found)
     if all(one.verdict == STAYS for one in found):
         return [*said, "nothing runs: everything is up to date"]
-    recorded = ", by the last runs here" + (f"; none is recorded of {', '.join(total['unknown'])}" if total["unknown"] else "")
-    return [*said, f"at least {total['seconds_at_least']:,.0f} s, at most {total['seconds_at_most']:,.0f} s{recorded}"]
+    recorded = ", by the last runs here" + (
+        f"; none is recorded of {', '.join(total['unknown'])}" if total["unknown"] else ""
+    )
+    return [
+        *said,
+        f"at least {total['seconds_at_least']:,.0f} s, at most {total['seconds_at_most']:,.0f} s{recorded}",
+    ]
 
 
 def shown_seconds(one: Step) -> str:
     """Seconds of the last run, where they would be spent."""
-    return f"{one.seconds:,.0f} s" if one.seconds is not None and one.verdict in (RUNS, PERHAPS) else ""
+    return (
+        f"{one.seconds:,.0f} s"
+        if one.seconds is not None and one.verdict in (RUNS, PERHAPS)
+        else ""
+    )
 
 
 def shown_bytes(one: Step) -> str:
     """Peak memory of the last run, where it would be needed."""
-    return f"{one.peak_bytes / 2**30:.1f} GiB" if one.peak_bytes and one.verdict in (RUNS, PERHAPS) else ""
+    return (
+        f"{one.peak_bytes / 2**30:.1f} GiB"
+        if one.peak_bytes and one.verdict in (RUNS, PERHAPS)
+        else ""
+    )

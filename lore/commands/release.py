@@ -20,7 +20,9 @@ FORM = re.compile(r"(?:knowledge@)?v?((?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore release`."""
     parser.add_argument("version", help="such as 1.2.0, v1.2.0 or knowledge@v1.2.0")
-    parser.add_argument("--dry-run", action="store_true", help="check everything and print what would be done")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything and print what would be done"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,7 +55,9 @@ def tag_of(name: str) -> str:
     """The git tag of a version number. Raises InputError for another form."""
     found = FORM.fullmatch(name)
     if not found:
-        raise InputError(f"{name}: not a version; write three numbers, such as 1.2.0 (lore versions lists those there are)")
+        raise InputError(
+            f"{name}: not a version; write three numbers, such as 1.2.0 (lore versions lists those there are)"
+        )
     return f"knowledge@v{found[1]}"
 
 
@@ -81,9 +85,21 @@ def message(tag: str, head: "Version", place: "Registered") -> str:
     from lore.rendering.report import score_cell
 
     row = row_of(head)
-    scores = [f"{name}: {score_cell(row[key])}" for name, key in (("train, probes", "probes"), ("train, general", "general"))]
+    scores = [
+        f"{name}: {score_cell(row[key])}"
+        for name, key in (("train, probes", "probes"), ("train, general", "general"))
+    ]
     facts = [] if row["facts"] is None else [f"facts: {row['facts']}"]
-    return "\n".join([tag, "", *facts, *scores, f"model: {place.model} version {place.number}", f"identity: {place.identity}"])
+    return "\n".join(
+        [
+            tag,
+            "",
+            *facts,
+            *scores,
+            f"model: {place.model} version {place.number}",
+            f"identity: {place.identity}",
+        ]
+    )
 
 
 def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
@@ -98,7 +114,10 @@ def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
         book.call("git", "tag", "--annotate", tag, "-m", plan["message"], plan["commit"])
 
     def unmark() -> None:
-        if git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}") == f"{plan['commit']}\n".encode():
+        if (
+            git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
+            == f"{plan['commit']}\n".encode()
+        ):
             book.call("git", "tag", "--delete", tag)
 
     return [Step("tag", mark, unmark), alias_step(plan)]

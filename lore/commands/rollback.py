@@ -22,10 +22,16 @@ SHOWN = 6
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore rollback`."""
-    parser.add_argument("version", help="a release, such as 1.1.0 or knowledge@v1.1.0, or any branch, tag or commit")
+    parser.add_argument(
+        "version", help="a release, such as 1.1.0 or knowledge@v1.1.0, or any branch, tag or commit"
+    )
     parser.add_argument("--reason", required=True, help="why; it goes into the commit's message")
-    parser.add_argument("--dry-run", action="store_true", help="check everything and print what would be done")
-    parser.add_argument("--no-canaries", action="store_true", help="do not ask the model about facts that differ")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything and print what would be done"
+    )
+    parser.add_argument(
+        "--no-canaries", action="store_true", help="do not ask the model about facts that differ"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,20 +40,28 @@ def run(options: argparse.Namespace) -> int:
     from lore.versions import version
 
     if not options.reason.strip():
-        raise InputError("--reason: empty; say in a few words why, for those who read the log later")
+        raise InputError(
+            "--reason: empty; say in a few words why, for those who read the log later"
+        )
     with transaction.opened() as book:
         conditions.settle(book, options.dry_run)
         here, target = version.revision("HEAD"), found(options.version)
         conditions.demand_clean()
         place = conditions.whole(target)
         restore_commit.demand(
-            target, "dvc fetch --all-commits brings them, where a remote is set (dvc pull: of this version alone)"
+            target,
+            "dvc fetch --all-commits brings them, where a remote is set (dvc pull: of this version alone)",
         )
-        restore_commit.demand(here, "dvc commit puts what lies here into the cache, so that the rollback can be undone")
+        restore_commit.demand(
+            here,
+            "dvc commit puts what lies here into the cache, so that the rollback can be undone",
+        )
         new = restore_commit.commit_of(here, target, message(here, target, place, options.reason))
         files = restore_commit.changed(str(here.commit), new)
         if not files and place.alias_now == place.number:
-            raise InputError(f"{target.label} is what is here already, and {place.model}@{place.alias} means it; nothing to do")
+            raise InputError(
+                f"{target.label} is what is here already, and {place.model}@{place.alias} means it; nothing to do"
+            )
         print("\n".join(plan_lines(here, target, place, files)))
         if options.dry_run:
             print("dry run: nothing was changed")
@@ -57,7 +71,9 @@ def run(options: argparse.Namespace) -> int:
             "model": place.model, "alias": place.alias, "number": place.number, "was": place.alias_now,
         }  # fmt: skip
         book.perform(plan, conditions.steps_of(book)(plan))
-    print(f"rolled back, commit {new[:9]}; lore rollback {here.short} --reason … goes forward again")
+    print(
+        f"rolled back, commit {new[:9]}; lore rollback {here.short} --reason … goes forward again"
+    )
     if not options.no_canaries:
         print("\n".join(canaries.ask(here, target)))
     return 0
@@ -80,9 +96,15 @@ def message(here: "Version", target: "Version", place: "Registered", reason: str
     )
 
 
-def plan_lines(here: "Version", target: "Version", place: "Registered", files: Sequence[str]) -> list[str]:
+def plan_lines(
+    here: "Version", target: "Version", place: "Registered", files: Sequence[str]
+) -> list[str]:
     """What a rollback comes to."""
-    outs = [path for path, digest in target.outs.items() if here.outs.get(path) != digest and path not in files]
+    outs = [
+        path
+        for path, digest in target.outs.items()
+        if here.outs.get(path) != digest and path not in files
+    ]
     now = "none" if place.alias_now is None else place.alias_now
     moved = f"version {now} → {place.number}" if now != place.number else f"version {now}, as it is"
     return [
@@ -90,7 +112,11 @@ def plan_lines(here: "Version", target: "Version", place: "Registered", files: S
         f"files    {listed(files)}",
         f"outputs  {listed(outs)}",
         f"alias    {place.model}@{place.alias}: {moved}",
-        *(["then     make setup, since requirements.lock is another"] if "requirements.lock" in files else []),
+        *(
+            ["then     make setup, since requirements.lock is another"]
+            if "requirements.lock" in files
+            else []
+        ),
     ]
 
 
@@ -118,7 +144,9 @@ def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
     def back() -> None:
         head = (git("rev-parse", "HEAD") or b"").decode().strip()
         if head not in (before, after):
-            raise InputError(f"HEAD has moved to {head[:9]} since; git reset --keep {before[:9]} first")
+            raise InputError(
+                f"HEAD has moved to {head[:9]} since; git reset --keep {before[:9]} first"
+            )
         if head == after:
             book.call("git", "reset", "--quiet", "--keep", before)
         for path in restore_commit.begun(before, after):

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore snapshot`."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="snapshots to take; all where none is named")
-    parser.add_argument("--dry-run", action="store_true", help="read everything and say what has changed; write nothing")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="snapshots to take; all where none is named"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="read everything and say what has changed; write nothing",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.epilog = (
         "Snapshots of one database are read in one transaction and renewed together or not at all. "
@@ -79,7 +85,11 @@ def report(taken: "list[Taken]", dry_run: bool) -> Iterator[str]:
             else f"  new {one.rows:,}"
         )
         if one.former and changes.compared:
-            yield from (f"  {kind}: {', '.join(keys)}{more(one, kind)}" for kind, keys in changes.keys.items() if keys)
+            yield from (
+                f"  {kind}: {', '.join(keys)}{more(one, kind)}"
+                for kind, keys in changes.keys.items()
+                if keys
+            )
     if dry_run:
         yield "dry run: nothing was written"
     elif any(one.differs for one in taken):

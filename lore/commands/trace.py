@@ -22,11 +22,25 @@ VALUES = ("version", "value", "where", "commit")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore trace`."""
-    parser.add_argument("what", metavar="WHAT", help="a question in quotes, a fact id, a record id, or a file below data/raw")
-    parser.add_argument("--rev", metavar="REV", help="a branch, tag or commit; default: the files as they lie here")
-    parser.add_argument("--all", action="store_true", help="list everything, also every wording that was trained")
-    parser.add_argument("--versions", action="store_true", help="also: which value the fact has in each knowledge version")
-    parser.add_argument("--json", action="store_true", help="print JSON; it always holds everything")
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        help="a question in quotes, a fact id, a record id, or a file below data/raw",
+    )
+    parser.add_argument(
+        "--rev", metavar="REV", help="a branch, tag or commit; default: the files as they lie here"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="list everything, also every wording that was trained"
+    )
+    parser.add_argument(
+        "--versions",
+        action="store_true",
+        help="also: which value the fact has in each knowledge version",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON; it always holds everything"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,13 +61,20 @@ def run(options: argparse.Namespace) -> int:
     raw = raw_files(found, found_in)
     values = values_of(found) if options.versions else None
     if options.json:
-        print(json.dumps(as_json(found, found_in, raw, tables, values), ensure_ascii=False, indent=2), flush=True)
+        print(
+            json.dumps(as_json(found, found_in, raw, tables, values), ensure_ascii=False, indent=2),
+            flush=True,
+        )
         return 0
     sections = trace_sections.sections_of(found, found_in, raw, tables, options.all)
     if values is not None:
         rows = [tuple(str(value[name]) for name in VALUES) for value in values]
         sections.append(report.Section("Versions", columns=VALUES, rows=rows))
-    print(report.text(title(found, found_in), notes(found_in, raw, tables), sections), end="", flush=True)
+    print(
+        report.text(title(found, found_in), notes(found_in, raw, tables), sections),
+        end="",
+        flush=True,
+    )
     return 0
 
 
@@ -72,7 +93,9 @@ def title(found: "Lineage", version: "Version") -> str:
     head = found.head()
     about = ""
     if head and found.kind in ("fact", "record") and head["fact"]:
-        about = f": {trace_sections.statement(head)}" + ("" if found.cleaned else ", of which no record was kept")
+        about = f": {trace_sections.statement(head)}" + (
+            "" if found.cleaned else ", of which no record was kept"
+        )
     return f"{found.kind} {found.name}{about} · {version.label}"
 
 
@@ -81,11 +104,16 @@ def notes(version: "Version", raw: "dict[str, RawFile]", tables: "Tables") -> li
     found = version.doubts(["data/extract", "data/clean", "data/augment", "data/evaluate"])
     if version.commit is not None:
         edited = [file.path for file in raw.values() if not file.current]
-        found += [f"{path}: not what extract read, by dvc.lock; dvc repro reads it again" for path in edited]
+        found += [
+            f"{path}: not what extract read, by dvc.lock; dvc repro reads it again"
+            for path in edited
+        ]
     if not tables.made:
         found.append("no training records: augment has not run; dvc repro augment makes them")
     if not tables.answers:
-        found.append("never evaluated, so no answer is recorded; dvc repro evaluate asks the models")
+        found.append(
+            "never evaluated, so no answer is recorded; dvc repro evaluate asks the models"
+        )
     return found
 
 
@@ -97,7 +125,9 @@ def values_of(found: "Lineage") -> list[dict[str, Any]]:
     from stages.core.project.errors import InputError
 
     if len(found.facts) != 1:
-        raise InputError(f"--versions: {found.name} is not one fact; name a fact by its id or by a question")
+        raise InputError(
+            f"--versions: {found.name} is not one fact; name a fact by its id or by a question"
+        )
     rows = []
     for known in [*versions.tagged(), version.revision("HEAD")]:
         row = {"version": known.name, "commit": known.short, "value": "no such fact", "where": "–"}
@@ -107,18 +137,29 @@ def values_of(found: "Lineage") -> list[dict[str, Any]]:
             rows.append(row | {"value": "cannot be read", "where": str(error)})
             continue
         for entry in table[table["fact"] == found.facts[0]].to_dict("records"):
-            row |= {"value": f"{entry['value']} {entry['unit']}".strip(), "where": f"{entry['source']}: {entry['locator']}"}
+            row |= {
+                "value": f"{entry['value']} {entry['unit']}".strip(),
+                "where": f"{entry['source']}: {entry['locator']}",
+            }
         rows.append(row)
     return rows
 
 
 def as_json(
-    found: "Lineage", version: "Version", raw: "dict[str, RawFile]", tables: "Tables", values: list[dict[str, Any]] | None
+    found: "Lineage",
+    version: "Version",
+    raw: "dict[str, RawFile]",
+    tables: "Tables",
+    values: list[dict[str, Any]] | None,
 ) -> dict[str, Any]:
     """Everything, for machines."""
     from lore.lineage.raw_location import described
 
-    lost = {row["id"]: tables.disputes[row["id"]] for row in found.rejected if row["id"] in tables.disputes}
+    lost = {
+        row["id"]: tables.disputes[row["id"]]
+        for row in found.rejected
+        if row["id"] in tables.disputes
+    }
     return {
         "version": {"name": version.name, "commit": version.commit},
         "notes": notes(version, raw, tables),

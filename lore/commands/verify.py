@@ -21,16 +21,43 @@ UNKNOWN = "the recorded file is not kept here (neither in DVC's cache nor in git
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore verify`."""
-    parser.add_argument("rev", nargs="?", default="HEAD", metavar="REV", help="a branch, tag or commit; default: HEAD")
-    parser.add_argument("--stage", metavar="S", help="rebuild this stage and what it needs; default: all but register")
-    parser.add_argument("--register", action="store_true", help="also run register, which writes into a temporary MLflow store")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="clone into DIR and leave it there, to look into")
     parser.add_argument(
-        "--certificate", type=Path, metavar="FILE", help="write what was found, and in which environment, as JSON"
+        "rev",
+        nargs="?",
+        default="HEAD",
+        metavar="REV",
+        help="a branch, tag or commit; default: HEAD",
     )
-    parser.add_argument("--against", type=Path, metavar="FILE", help="say in what this environment is not a certificate's")
     parser.add_argument(
-        "--check", type=Path, metavar="FILE", help="compare a certificate with the repository, rebuilding nothing"
+        "--stage",
+        metavar="S",
+        help="rebuild this stage and what it needs; default: all but register",
+    )
+    parser.add_argument(
+        "--register",
+        action="store_true",
+        help="also run register, which writes into a temporary MLflow store",
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="clone into DIR and leave it there, to look into"
+    )
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="write what was found, and in which environment, as JSON",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="FILE",
+        help="say in what this environment is not a certificate's",
+    )
+    parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE",
+        help="compare a certificate with the repository, rebuilding nothing",
     )
 
 
@@ -59,8 +86,14 @@ def run(options: argparse.Namespace) -> int:
     if partings:
         sections.insert(0, partings_section(partings))
     if against:
-        sections.append(against_section(options.against, against["environment"], certified["environment"]))
-    print(report.text(f"{found_in.label}: {certified['verdict']}", notes(found_in, stages), sections), end="", flush=True)
+        sections.append(
+            against_section(options.against, against["environment"], certified["environment"])
+        )
+    print(
+        report.text(f"{found_in.label}: {certified['verdict']}", notes(found_in, stages), sections),
+        end="",
+        flush=True,
+    )
     return DIFFERENT if partings else 0
 
 
@@ -79,7 +112,8 @@ def outputs_section(found: "list[Output]") -> "Section":
     lines = [f"{same:,} of {len(found):,} the same to the bit as in dvc.lock"]
     columns: tuple[str, ...] = ("stage", "output", "in dvc.lock", "rebuilt")
     rows: list[tuple[str, ...]] = [
-        (output.stage, output.path, output.locked, "the same" if output.same else output.made) for output in found
+        (output.stage, output.path, output.locked, "the same" if output.same else output.made)
+        for output in found
     ]
     if same == len(found):
         columns, rows = ("stage", "output", "md5"), [row[:3] for row in rows]
@@ -96,7 +130,12 @@ def partings_section(partings: "list[Parting]") -> "Section":
     if found is None:
         lines.append(UNKNOWN)
     else:
-        lines += [found.where, f"recorded: {found.was}", f"rebuilt: {found.now}", *filter(None, [found.note])]
+        lines += [
+            found.where,
+            f"recorded: {found.was}",
+            f"rebuilt: {found.now}",
+            *filter(None, [found.note]),
+        ]
     if first.others:
         lines.append(f"in the same output also: {', '.join(first.others)}")
     return Section("First difference", (*lines, *map(brief, others)))
@@ -105,7 +144,11 @@ def partings_section(partings: "list[Parting]") -> "Section":
 def brief(parting: "Parting") -> str:
     """A further difference on one line."""
     found = parting.first_difference
-    told = f"{found.where}: {found.was} → {found.now}" + (f"; {found.note}" if found.note else "") if found else UNKNOWN
+    told = (
+        f"{found.where}: {found.was} → {found.now}" + (f"; {found.note}" if found.note else "")
+        if found
+        else UNKNOWN
+    )
     return f"in the same stage also {parting.path}: {told}"
 
 
@@ -130,7 +173,9 @@ def against_section(path: Path, old: dict[str, Any], new: dict[str, Any]) -> "Se
     from lore.rendering.report import Section
     from lore.verification import certificate
 
-    return Section(f"Against {path}", tuple(certificate.differences(old, new)) or ("the same environment",))
+    return Section(
+        f"Against {path}", tuple(certificate.differences(old, new)) or ("the same environment",)
+    )
 
 
 def check(path: Path) -> int:
@@ -140,8 +185,13 @@ def check(path: Path) -> int:
     certified = certificate.load(path)
     problems, intact, lacking = certificate.problems(certified)
     print(f"{path}: {certified['verdict']}, by its own word, of {str(certified['revision'])[:12]}")
-    print("\n".join(f"! {problem}" for problem in problems) or "  revision, dvc.lock and every output's hash are those certified")
+    print(
+        "\n".join(f"! {problem}" for problem in problems)
+        or "  revision, dvc.lock and every output's hash are those certified"
+    )
     kept = f"  {intact:,} files of its outputs are kept here, each with its hash"
     print(kept + (f"; of {lacking:,} outputs only the hash could be compared" if lacking else ""))
-    print(f"  This proves integrity only; that the revision can be made again is proved by lore verify {certified['revision']}")
+    print(
+        f"  This proves integrity only; that the revision can be made again is proved by lore verify {certified['revision']}"
+    )
     return DIFFERENT if problems else 0

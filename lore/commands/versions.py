@@ -27,7 +27,16 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2), flush=True)
         return 0
-    columns = ("version", "commit", "date", "facts", "train: probes", "train: general", "registered as", "state")
+    columns = (
+        "version",
+        "commit",
+        "date",
+        "facts",
+        "train: probes",
+        "train: general",
+        "registered as",
+        "state",
+    )
     cells = [tuple(map(cell, row.values())) for row in rows]
     print("\n".join(report.aligned(report.Section("", columns=columns, rows=cells))))
     return 0
@@ -73,7 +82,11 @@ def state(version: "Version") -> str:
 
     if version.commit is None and git("status", "--porcelain"):
         return "changed since HEAD"
-    return "not one whole run" if version.doubts(["data/clean", "data/evaluate", "metrics/evaluate.json"]) else "clean"
+    return (
+        "not one whole run"
+        if version.doubts(["data/clean", "data/evaluate", "metrics/evaluate.json"])
+        else "clean"
+    )
 
 
 def cell(value: Any) -> str:

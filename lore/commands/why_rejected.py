@@ -24,17 +24,24 @@ Row = dict[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore why-rejected`."""
-    parser.add_argument("record", metavar="RECORD", help="a record's id, or its beginning (4 characters or more)")
+    parser.add_argument(
+        "record", metavar="RECORD", help="a record's id, or its beginning (4 characters or more)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the verdict and what led to it. Raises InputError where no record, or more than one, has such an id."""
     row = found(options.record)
-    verdict = {name: row[name] for name in ("phase", "reason", "evidence")} if "reason" in row else None
+    verdict = (
+        {name: row[name] for name in ("phase", "reason", "evidence")} if "reason" in row else None
+    )
     written = {row["id"]: row for row in matching(EXTRACTED, row["id"])}.get(row["id"])
     steps = [] if written is None else operations(written)
-    about = {name: row[name] for name in ("id", "source", "locator")} | {"verdict": verdict, "operations": steps}
+    about = {name: row[name] for name in ("id", "source", "locator")} | {
+        "verdict": verdict,
+        "operations": steps,
+    }
     if options.json:
         print(json.dumps(about, ensure_ascii=False, indent=2))
         return 0
@@ -45,7 +52,11 @@ def run(options: argparse.Namespace) -> int:
     print(f"  as extracted: {(written or row)['text']}")
     for step in steps:
         print(f"  {step['operation']}, {step['column']}: {step['before']!r} → {step['after']!r}")
-    print(f"  rejected by {verdict['phase']}: {verdict['reason']}: {verdict['evidence']}" if verdict else "  kept")
+    print(
+        f"  rejected by {verdict['phase']}: {verdict['reason']}: {verdict['evidence']}"
+        if verdict
+        else "  kept"
+    )
     return 0
 
 
@@ -55,9 +66,16 @@ def found(name: str) -> Row:
 
     if len(name) < SHORTEST:
         raise InputError(f"{name}: give at least {SHORTEST} characters of a record's id")
-    rows = [row for path in (REJECTED, RECORDS, SKIPPED) if path != SKIPPED or path.is_file() for row in matching(path, name)]
+    rows = [
+        row
+        for path in (REJECTED, RECORDS, SKIPPED)
+        if path != SKIPPED or path.is_file()
+        for row in matching(path, name)
+    ]
     if not rows:
-        raise InputError(f"{name}: no record has an id that begins so; ids are in {REJECTED}, and lore trace FILE lists them")
+        raise InputError(
+            f"{name}: no record has an id that begins so; ids are in {REJECTED}, and lore trace FILE lists them"
+        )
     if len(rows) > 1:
         listed = ", ".join(sorted(row["id"] for row in rows)[:5])
         raise InputError(f"{name}: {len(rows)} records begin so: {listed}; give more of the id")
@@ -98,7 +116,9 @@ def operations(row: Row) -> list[Row]:
         return steps
     steps += changes("one form for values", clean_row, formed)
     treatment = treatment_of(params.personal)
-    return steps + (changes("personal data", formed, treatment.rows([formed])[0]) if treatment else [])
+    return steps + (
+        changes("personal data", formed, treatment.rows([formed])[0]) if treatment else []
+    )
 
 
 def without_lines(row: Row, words: int) -> Row:

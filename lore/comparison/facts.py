@@ -19,7 +19,13 @@ from stages.core.records.record import fold
 RECORDS, ANSWERS = "data/clean/records.parquet", "data/evaluate/facts.parquet"
 FACT = ["fact", "subject", "attribute", "value", "unit", "source", "locator"]
 ANSWER = ["fact", "subject", "attribute", "variant", "question", "expected", "answer", "correct"]
-KINDS = {"value": ["value"], "unit": ["unit"], "source": ["source"], "name": ["subject", "attribute"], "locator": ["locator"]}
+KINDS = {
+    "value": ["value"],
+    "unit": ["unit"],
+    "source": ["source"],
+    "name": ["subject", "attribute"],
+    "locator": ["locator"],
+}
 """What may change of a fact, and the columns that show it. A locator alone has only moved."""
 CONTENT = {"value", "unit", "name"}
 """Kinds of change that give the model something else to learn."""
@@ -61,7 +67,9 @@ def read_facts(version: Version) -> pd.DataFrame:
 def answers_of(table: pa.Table, variant: str) -> pd.DataFrame:
     """One variant's answers by fact id; a question about no fact stands under its own text, as in evaluate."""
     frame: pd.DataFrame = table.filter(pc.equal(table["variant"], variant)).to_pandas()
-    frame.index = pd.Index(frame["fact"].where(frame["fact"].notna(), frame["question"]), name="key")
+    frame.index = pd.Index(
+        frame["fact"].where(frame["fact"].notna(), frame["question"]), name="key"
+    )
     return frame[~frame.index.duplicated(keep="last")]
 
 
@@ -70,21 +78,33 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Facts:
     at = pd.Index(a["fact"]).get_indexer(pd.Index(b["fact"]))
     left, right = a.take(at[at >= 0]).reset_index(drop=True), b[at >= 0].reset_index(drop=True)
     differs = {
-        kind: np.logical_or.reduce([(left[name] != right[name]).to_numpy(dtype=bool) for name in names])
+        kind: np.logical_or.reduce(
+            [(left[name] != right[name]).to_numpy(dtype=bool) for name in names]
+        )
         for kind, names in KINDS.items()
     }
     changed = np.logical_or.reduce([differs[kind] for kind in KINDS if kind != "locator"])
     moved = differs["locator"] & ~changed
 
     def both(rows: np.ndarray) -> pd.DataFrame:
-        joined = left[rows].merge(right[rows], on="fact", suffixes=("_a", "_b"), validate="one_to_one")
+        joined = left[rows].merge(
+            right[rows], on="fact", suffixes=("_a", "_b"), validate="one_to_one"
+        )
         flags = zip(*(differs[kind][rows] for kind in KINDS), strict=True)
-        joined["kinds"] = [[kind for kind, flag in zip(KINDS, row, strict=True) if flag] for row in flags]
+        joined["kinds"] = [
+            [kind for kind, flag in zip(KINDS, row, strict=True) if flag] for row in flags
+        ]
         return joined.sort_values(["subject_b", "attribute_b", "fact"], ignore_index=True)
 
     kept = np.zeros(len(a), dtype=bool)
     kept[at[at >= 0]] = True
-    return Facts(ordered(b[at < 0]), ordered(a[~kept]), both(changed), both(moved), len(left) - int(changed.sum()))
+    return Facts(
+        ordered(b[at < 0]),
+        ordered(a[~kept]),
+        both(changed),
+        both(moved),
+        len(left) - int(changed.sum()),
+    )
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -97,9 +117,14 @@ def with_outcomes(facts: Facts, before: pd.DataFrame | None, after: pd.DataFrame
     where a version was never evaluated."""
 
     def told(frame: pd.DataFrame, outcome: Callable[..., str]) -> pd.DataFrame:
-        rows_a, rows_b = (told_rows(frame, answers, side) for answers, side in ((before, "a"), (after, "b")))
+        rows_a, rows_b = (
+            told_rows(frame, answers, side) for answers, side in ((before, "a"), (after, "b"))
+        )
         kinds: Iterable[list[str]] = frame["kinds"] if "kinds" in frame else [[]] * len(frame)
-        asked = [row_b or row_a or Asked("", "", "", right=False) for row_a, row_b in zip(rows_a, rows_b, strict=True)]
+        asked = [
+            row_b or row_a or Asked("", "", "", right=False)
+            for row_a, row_b in zip(rows_a, rows_b, strict=True)
+        ]
         return frame.assign(
             outcome=[outcome(*row) for row in zip(kinds, rows_a, rows_b, strict=True)],
             question=[row.question for row in asked],
@@ -107,7 +132,11 @@ def with_outcomes(facts: Facts, before: pd.DataFrame | None, after: pd.DataFrame
             answer_b=[row.answer if row else "" for row in rows_b],
         )
 
-    told_of = told(facts.added, of_added), told(facts.removed, of_removed), told(facts.changed, of_changed)
+    told_of = (
+        told(facts.added, of_added),
+        told(facts.removed, of_removed),
+        told(facts.changed, of_changed),
+    )
     return Facts(*told_of, facts.moved, facts.same)
 
 
@@ -119,7 +148,8 @@ def asked_again(removed: pd.DataFrame, before: pd.DataFrame, variant: str) -> pd
     rows = before.loc[before.index.intersection(pd.Index(removed["fact"]))]
     answers = ask.answers(rows["question"].tolist(), variant) if len(rows) else []
     stated = [
-        Asked("", expected, said, right=False).says(expected) for expected, said in zip(rows["expected"], answers, strict=True)
+        Asked("", expected, said, right=False).says(expected)
+        for expected, said in zip(rows["expected"], answers, strict=True)
     ]
     return rows.assign(answer=answers, correct=stated)
 
@@ -135,7 +165,11 @@ class Asked:
 
     def says(self, expected: str) -> bool:
         """Whether the answer states a value: it stands there whole, not as a part of another number or word."""
-        return bool(re.search(rf"(?<![-.\dA-Za-z]){re.escape(fold(expected))}(?!\.?[\dA-Za-z])", fold(self.answer)))
+        return bool(
+            re.search(
+                rf"(?<![-.\dA-Za-z]){re.escape(fold(expected))}(?!\.?[\dA-Za-z])", fold(self.answer)
+            )
+        )
 
 
 def told_rows(frame: pd.DataFrame, answers: pd.DataFrame | None, side: str) -> list[Asked | None]:
@@ -144,11 +178,19 @@ def told_rows(frame: pd.DataFrame, answers: pd.DataFrame | None, side: str) -> l
     if answers is None:
         return [None] * len(frame)
     rows = answers.reindex(frame["fact"])
-    value, unit = ((f"{name}_{side}" if f"{name}_{side}" in frame else name) for name in ("value", "unit"))
+    value, unit = (
+        (f"{name}_{side}" if f"{name}_{side}" in frame else name) for name in ("value", "unit")
+    )
     amounts = (frame[value] + " " + frame[unit]).str.strip()
     columns = (rows[name] for name in ("question", "expected", "answer", "correct"))
-    told = (None if pd.isna(row[2]) else Asked(row[0], row[1], row[2], right=bool(row[3])) for row in zip(*columns, strict=True))
-    return [row if row and row.expected == amount else None for row, amount in zip(told, amounts, strict=True)]
+    told = (
+        None if pd.isna(row[2]) else Asked(row[0], row[1], row[2], right=bool(row[3]))
+        for row in zip(*columns, strict=True)
+    )
+    return [
+        row if row and row.expected == amount else None
+        for row, amount in zip(told, amounts, strict=True)
+    ]
 
 
 def of_added(kinds: list[str], a: Asked | None, b: Asked | None) -> str:
@@ -172,25 +214,45 @@ def of_changed(kinds: list[str], a: Asked | None, b: Asked | None) -> str:
     if b is None or (a is None and not CONTENT & set(kinds)):
         return NOT_ASKED
     if CONTENT & set(kinds):
-        return "learned" if b.right else "still says the old value" if a and b.says(a.expected) else "not learned"
+        return (
+            "learned"
+            if b.right
+            else "still says the old value"
+            if a and b.says(a.expected)
+            else "not learned"
+        )
     assert a is not None
-    return ("kept right" if b.right else "newly wrong") if a.right else ("newly right" if b.right else "still wrong")
+    return (
+        ("kept right" if b.right else "newly wrong")
+        if a.right
+        else ("newly right" if b.right else "still wrong")
+    )
 
 
 def collateral(facts: Facts, before: pd.DataFrame, after: pd.DataFrame) -> Collateral:
     """What became of everything that was asked in both versions and whose content did not change."""
     content = [bool(CONTENT & set(kinds)) for kinds in facts.changed["kinds"]]
-    touched = pd.concat([facts.added["fact"], facts.removed["fact"], facts.changed["fact"][content]])
+    touched = pd.concat(
+        [facts.added["fact"], facts.removed["fact"], facts.changed["fact"][content]]
+    )
     at = before.index.get_indexer(after.index)
     inside = (at >= 0) & ~after.index.isin(touched)
     a, b = at[inside], np.flatnonzero(inside)
     was, now = before["correct"].to_numpy(dtype=bool)[a], after["correct"].to_numpy(dtype=bool)[b]
 
     def listed(chosen: np.ndarray) -> pd.DataFrame:
-        found = after.take(b[chosen])[["fact", "subject", "attribute", "question", "expected", "answer"]]
+        found = after.take(b[chosen])[
+            ["fact", "subject", "attribute", "question", "expected", "answer"]
+        ]
         found = found.rename(columns={"answer": "answer_b"})
         found.insert(5, "answer_a", before["answer"].take(a[chosen]).to_numpy())
         return found.fillna("").sort_values(["subject", "attribute", "question"], ignore_index=True)
 
     reworded = int((before["question"].array.take(a) != after["question"].array.take(b)).sum())
-    return Collateral(int((was & now).sum()), listed(was & ~now), listed(~was & now), listed(~was & ~now), reworded)
+    return Collateral(
+        int((was & now).sum()),
+        listed(was & ~now),
+        listed(~was & now),
+        listed(~was & ~now),
+        reworded,
+    )

@@ -48,7 +48,9 @@ def first(name: str, was: bytes, now: bytes) -> Divergence | None:
         found = FORMS.get(name.rsplit(".", 1)[-1].lower(), in_text)(was, now)
     except Exception:  # whatever a damaged file makes a library raise: its bytes still tell
         found = in_text(was, now)
-    return found or Divergence("the whole file", "the same content", "the same content", "written in other bytes")
+    return found or Divergence(
+        "the whole file", "the same content", "the same content", "written in other bytes"
+    )
 
 
 def in_parquet(was: bytes, now: bytes) -> Divergence | None:
@@ -58,38 +60,69 @@ def in_parquet(was: bytes, now: bytes) -> Divergence | None:
 
     a, b = (pq.read_table(pa.BufferReader(content)) for content in (was, now))
     if not a.schema.equals(b.schema):
-        columns = [dict(zip(table.schema.names, map(str, table.schema.types), strict=True)) for table in (a, b)]
-        moved = Divergence("columns", ", ".join(columns[0]), ", ".join(columns[1]), "another order, or other metadata")
+        columns = [
+            dict(zip(table.schema.names, map(str, table.schema.types), strict=True))
+            for table in (a, b)
+        ]
+        moved = Divergence(
+            "columns",
+            ", ".join(columns[0]),
+            ", ".join(columns[1]),
+            "another order, or other metadata",
+        )
         return in_values(columns[0], columns[1], "column") or moved
     rows = [table.to_pylist() for table in (a, b)]
-    return in_rows(rows[0], rows[1], next((name for name in IDS if name in a.schema.names), a.schema.names[0]), "record")
+    return in_rows(
+        rows[0],
+        rows[1],
+        next((name for name in IDS if name in a.schema.names), a.schema.names[0]),
+        "record",
+    )
 
 
 def in_csv(was: bytes, now: bytes) -> Divergence | None:
     """The first row that differs; it is named by its first column, such as the step of a learning curve."""
-    tables = [list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""))) for content in (was, now)]
+    tables = [
+        list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""))) for content in (was, now)
+    ]
     heads = [table[0] if table else [] for table in tables]
     if heads[0] != heads[1]:
         return Divergence("header", ", ".join(heads[0]), ", ".join(heads[1]))
     wide = [f"{name} ({heads[0][:number].count(name) + 1})" if name in heads[0][:number] else name
             for number, name in enumerate(heads[0])]  # fmt: skip
     rows = [
-        [dict(zip([*wide, *map(str, range(len(wide), len(row)))], row, strict=False)) for row in table[1:]] for table in tables
+        [
+            dict(zip([*wide, *map(str, range(len(wide), len(row)))], row, strict=False))
+            for row in table[1:]
+        ]
+        for table in tables
     ]
     return in_rows(rows[0], rows[1], wide[0] if wide else "", "row")
 
 
-def in_rows(was: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]], key: str, kind: str) -> Divergence | None:
+def in_rows(
+    was: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]], key: str, kind: str
+) -> Divergence | None:
     """The first of two lists' rows that differ, called by its number and its `key`."""
     for number, (a, b) in enumerate(zip(was, now, strict=False)):
         for name in [*a, *(name for name in b if name not in a)]:
             if written(a.get(name, ABSENT)) != written(b.get(name, ABSENT)):
                 where = f"{kind} {number} ({key} {plain(a.get(key, ABSENT))}), column {name}"
-                return Divergence(where, plain(a.get(name, ABSENT)), plain(b.get(name, ABSENT)), reordered(was, now))
+                return Divergence(
+                    where,
+                    plain(a.get(name, ABSENT)),
+                    plain(b.get(name, ABSENT)),
+                    reordered(was, now),
+                )
     if len(was) != len(now):
         number = min(len(was), len(now))
-        left, right = (plain(rows[number].get(key, ABSENT) if number < len(rows) else ABSENT) for rows in (was, now))
-        return Divergence(f"{kind} {number} ({key})", left, right, f"{len(was):,} rows against {len(now):,}")
+        left, right = (
+            plain(rows[number].get(key, ABSENT) if number < len(rows) else ABSENT)
+            for rows in (was, now)
+        )
+        return Divergence(
+            f"{kind} {number} ({key})", left, right, f"{len(was):,} rows against {len(now):,}"
+        )
     return None
 
 
@@ -109,19 +142,28 @@ def in_values(was: Any, now: Any, path: str) -> Divergence | None:
     if isinstance(was, dict) and isinstance(now, dict):
         names = [*was, *(name for name in now if name not in was)]
         parts: Iterator[tuple[Any, Any, str]] = (
-            (was.get(name, ABSENT), now.get(name, ABSENT), f"{path}.{name}" if path else str(name)) for name in names
+            (was.get(name, ABSENT), now.get(name, ABSENT), f"{path}.{name}" if path else str(name))
+            for name in names
         )
         return next((found for part in parts if (found := in_values(*part))), None)
     if isinstance(was, list) and isinstance(now, list):
-        parts = ((a, b, f"{path}[{number}]") for number, (a, b) in enumerate(zip(was, now, strict=False)))
+        parts = (
+            (a, b, f"{path}[{number}]") for number, (a, b) in enumerate(zip(was, now, strict=False))
+        )
         if found := next((found for part in parts if (found := in_values(*part))), None):
             return Divergence(found.where, found.was, found.now, found.note or reordered(was, now))
         number = min(len(was), len(now))
         if len(was) == len(now):
             return None
         left, right = (plain(side[number] if number < len(side) else ABSENT) for side in (was, now))
-        return Divergence(f"{path}[{number}]", left, right, f"{len(was):,} entries against {len(now):,}")
-    return None if written(was) == written(now) else Divergence(path or "the whole file", plain(was), plain(now))
+        return Divergence(
+            f"{path}[{number}]", left, right, f"{len(was):,} entries against {len(now):,}"
+        )
+    return (
+        None
+        if written(was) == written(now)
+        else Divergence(path or "the whole file", plain(was), plain(now))
+    )
 
 
 def in_json_lines(was: bytes, now: bytes) -> Divergence | None:
@@ -130,7 +172,9 @@ def in_json_lines(was: bytes, now: bytes) -> Divergence | None:
         if a != b:
             found = in_values(json.loads(a), json.loads(b), "")
             same = reordered(was.splitlines(), now.splitlines())
-            return found and Divergence(f"line {number}, {found.where}", found.was, found.now, found.note or same)
+            return found and Divergence(
+                f"line {number}, {found.where}", found.was, found.now, found.note or same
+            )
     return in_text(was, now)
 
 
@@ -140,12 +184,17 @@ def in_safetensors(was: bytes, now: bytes) -> Divergence | None:
 
     a, b = (dict(sorted(deserialize(content))) for content in (was, now))  # type: ignore[no-untyped-call]
     names = sorted(a.keys() | b.keys())
-    differing = [name for name in names if name not in a or name not in b or dict(a[name]) != dict(b[name])]
+    differing = [
+        name for name in names if name not in a or name not in b or dict(a[name]) != dict(b[name])
+    ]
     if not differing:
         return None
     name = differing[0]
     note = f"{len(differing):,} of {len(names):,} tensors differ"
-    left, right = (f"{side[name]['dtype']} {list(side[name]['shape'])}" if name in side else "nothing" for side in (a, b))
+    left, right = (
+        f"{side[name]['dtype']} {list(side[name]['shape'])}" if name in side else "nothing"
+        for side in (a, b)
+    )
     if left == right:
         left, right, greatest = apart(a[name], b[name])
         note = f"{greatest}; {note}"
@@ -165,7 +214,11 @@ def apart(a: Any, b: Any) -> tuple[str, str, str]:
     gap[(x == y) | (np.isnan(x) & np.isnan(y))] = 0
     at = int(gap.argmax())
     spot = [int(part) for part in np.unravel_index(at, tuple(a["shape"]))] if a["shape"] else []
-    return f"{x[at]!s} at {spot}", f"{y[at]!s} at {spot}", f"greatest absolute difference {gap[at]:.6g}"
+    return (
+        f"{x[at]!s} at {spot}",
+        f"{y[at]!s} at {spot}",
+        f"greatest absolute difference {gap[at]:.6g}",
+    )
 
 
 def numbers(spec: Any) -> "np.ndarray | None":
@@ -184,10 +237,17 @@ def in_text(was: bytes, now: bytes) -> Divergence:
     try:
         lines = [content.decode("utf-8").split("\n") for content in (was, now)]
     except UnicodeDecodeError:
-        at = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
+        at = next(
+            (i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b),
+            min(len(was), len(now)),
+        )
         left, right = (content[at : at + 8].hex() or "nothing" for content in (was, now))
         return Divergence(f"byte {at:,}", left, right, f"{len(was):,} bytes against {len(now):,}")
-    number, pair = next((i, pair) for i, pair in enumerate(zip_longest(*lines, fillvalue=ABSENT)) if pair[0] != pair[1])
+    number, pair = next(
+        (i, pair)
+        for i, pair in enumerate(zip_longest(*lines, fillvalue=ABSENT))
+        if pair[0] != pair[1]
+    )
     return Divergence(f"line {number + 1}", plain(pair[0]), plain(pair[1]), reordered(*lines))
 
 
@@ -195,7 +255,11 @@ def plain(value: Any) -> str:
     """A value for people: texts as they are, on one line, long ones cut."""
     if value is ABSENT:
         return "nothing"
-    text = " ".join(value.split()) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = (
+        " ".join(value.split())
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

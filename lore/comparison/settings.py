@@ -25,7 +25,10 @@ class Setting:
     def row(self) -> dict[str, Any]:
         """For JSON: without `old` where it was added, without `new` where it was removed."""
         sides = {"old": self.old, "new": self.new}
-        return {"key": self.key, **{side: value for side, value in sides.items() if value is not ABSENT}}
+        return {
+            "key": self.key,
+            **{side: value for side, value in sides.items() if value is not ABSENT},
+        }
 
 
 def value(document: Any, key: str) -> Any:
@@ -33,14 +36,20 @@ def value(document: Any, key: str) -> Any:
     if isinstance(document, dict) and key in document:
         return document[key]
     first, dot, rest = key.partition(".")
-    return value(document[first], rest) if dot and isinstance(document, dict) and first in document else ABSENT
+    return (
+        value(document[first], rest)
+        if dot and isinstance(document, dict) and first in document
+        else ABSENT
+    )
 
 
 def differences(old: Any, new: Any, key: str = "") -> Iterator[Setting]:
     """Every difference between two parsed files, in the order of the older one, new keys last."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(name for name in new if name not in old)]:
-            yield from differences(old.get(name, ABSENT), new.get(name, ABSENT), f"{key}.{name}" if key else str(name))
+            yield from differences(
+                old.get(name, ABSENT), new.get(name, ABSENT), f"{key}.{name}" if key else str(name)
+            )
     elif isinstance(old, list) and isinstance(new, list):
         yield from entries(old, new, key)
     elif written(old) != written(new):
@@ -51,7 +60,10 @@ def entries(old: list[Any], new: list[Any], key: str) -> Iterator[Setting]:
     """Differences of two lists: those of entries that belong together, then entries removed and added."""
     gone, come = without(old, new), without(new, old)
     if not gone and not come and list(map(written, old)) != list(map(written, new)):
-        names = [[entry.get("name", entry) if isinstance(entry, dict) else entry for entry in side] for side in (old, new)]
+        names = [
+            [entry.get("name", entry) if isinstance(entry, dict) else entry for entry in side]
+            for side in (old, new)
+        ]
         yield Setting(f"{key} (order)", *names)
     for entry in gone:
         twin = next((other for other in come if belongs(entry, other)), ABSENT)
@@ -78,7 +90,11 @@ def without(entries: list[Any], others: list[Any]) -> list[Any]:
 
 def belongs(entry: Any, other: Any) -> bool:
     """Whether two different entries are versions of one: mappings of one name, or without names."""
-    return isinstance(entry, dict) and isinstance(other, dict) and entry.get("name") == other.get("name")
+    return (
+        isinstance(entry, dict)
+        and isinstance(other, dict)
+        and entry.get("name") == other.get("name")
+    )
 
 
 def place(entry: Any, entries: list[Any], key: str) -> str:
@@ -90,4 +106,8 @@ def place(entry: Any, entries: list[Any], key: str) -> str:
 
 def written(value: Any) -> str:
     """A value as text that tells 1, 1.0, true and "1" apart."""
-    return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return (
+        "absent"
+        if value is ABSENT
+        else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    )

@@ -46,7 +46,11 @@ def judge(metrics_a: Row, metrics_b: Row, answers_a: pa.Table, answers_b: pa.Tab
                 continue
             row: Row = {"variant": variant, "score": score, "a": a, "b": b}
             if a is None or b is None:
-                row |= {"method": "none", "n": 0, "verdict": "only in " + ("b" if a is None else "a")}
+                row |= {
+                    "method": "none",
+                    "n": 0,
+                    "verdict": "only in " + ("b" if a is None else "a"),
+                }
             elif sum(pairs.get(score, {}).get(variant, ())):
                 row |= paired(*pairs[score][variant])
             else:
@@ -63,16 +67,25 @@ def look_up(metrics: Row, *path: str) -> Row | None:
     return found if isinstance(found, dict) and "value" in found else None
 
 
-def counted(a: pa.Table, b: pa.Table, names: tuple[str, ...]) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
+def counted(
+    a: pa.Table, b: pa.Table, names: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
     """Per variant: how many pairs are right in both, lost, gained, wrong in both. A pair of several rows is right if all are."""
-    keys = pa.chunked_array([pc.coalesce(*(table[name] for name in names)).combine_chunks() for table in (a, b)])
+    keys = pa.chunked_array(
+        [pc.coalesce(*(table[name] for name in names)).combine_chunks() for table in (a, b)]
+    )
     codes = keys.dictionary_encode().combine_chunks().indices.to_numpy()
     size = int(codes.max(initial=-1)) + 1
     sides = [side(a, codes[: len(a)], size), side(b, codes[len(a) :], size)]
     for variant in sides[0].keys() & sides[1].keys():
         (asked_a, right_a), (asked_b, right_b) = sides[0][variant], sides[1][variant]
         both = asked_a & asked_b
-        table = [both & right_a & right_b, both & right_a & ~right_b, both & ~right_a & right_b, both & ~right_a & ~right_b]
+        table = [
+            both & right_a & right_b,
+            both & right_a & ~right_b,
+            both & ~right_a & right_b,
+            both & ~right_a & ~right_b,
+        ]
         yield variant, tuple(int(cell.sum()) for cell in table)  # type: ignore[misc]
 
 
@@ -82,8 +95,13 @@ def side(table: pa.Table, codes: np.ndarray, size: int) -> dict[str, tuple[np.nd
     wrong = ~table["correct"].to_numpy(zero_copy_only=False).astype(bool)
     names = variants.dictionary.to_pylist()
     cells = variants.indices.to_numpy().astype(np.int64) * size + codes
-    asked, failed = (np.bincount(chosen, minlength=len(names) * size).reshape(-1, size) > 0 for chosen in (cells, cells[wrong]))
-    return {name: (asked[number], asked[number] & ~failed[number]) for number, name in enumerate(names)}
+    asked, failed = (
+        np.bincount(chosen, minlength=len(names) * size).reshape(-1, size) > 0
+        for chosen in (cells, cells[wrong])
+    )
+    return {
+        name: (asked[number], asked[number] & ~failed[number]) for number, name in enumerate(names)
+    }
 
 
 def paired(both: int, lost: int, gained: int, neither: int) -> Row:
@@ -98,7 +116,10 @@ def paired(both: int, lost: int, gained: int, neither: int) -> Row:
     def half(one: float, other: float) -> float:
         return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
 
-    low, high = difference - half(after - low_b, high_a - before), difference + half(high_b - after, before - low_a)
+    low, high = (
+        difference - half(after - low_b, high_a - before),
+        difference + half(high_b - after, before - low_a),
+    )
     verdict = NOISE if p >= LEVEL else "better" if gained > lost else "worse"
     numbers = {"n": n, "lost": lost, "gained": gained, "p": float(f"{p:.3g}")}
     return {"method": "mcnemar", **numbers, **rounded(difference, low, high), "verdict": verdict}
@@ -110,13 +131,20 @@ def unpaired(a: Row, b: Row) -> Row:
     low = difference - math.hypot(b["value"] - b["low"], a["high"] - a["value"])
     high = difference + math.hypot(b["high"] - b["value"], a["value"] - a["low"])
     verdict = "better" if low > 0 else "worse" if high < 0 else NOISE
-    return {"method": "newcombe", "n": min(a["n"], b["n"]), **rounded(difference, low, high), "verdict": verdict}
+    return {
+        "method": "newcombe",
+        "n": min(a["n"], b["n"]),
+        **rounded(difference, low, high),
+        "verdict": verdict,
+    }
 
 
 def mcnemar(lost: int, gained: int) -> float:
     """Two-sided exact p: twice the chance that of all pairs that changed so few, or fewer, went one way by a fair coin."""
     n, k = lost + gained, min(lost, gained)
-    term = total = math.exp(math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2))
+    term = total = math.exp(
+        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2)
+    )
     while k and term > NEGLIGIBLE * total:  # further ones are smaller still
         term *= k / (n - k + 1)
         k -= 1
@@ -137,4 +165,8 @@ def correlation(both: int, lost: int, gained: int, neither: int) -> float:
 
 def rounded(difference: float, low: float, high: float) -> Row:
     """To four digits, as scores are."""
-    return {"difference": round(difference, 4), "low": round(max(-1.0, low), 4), "high": round(min(1.0, high), 4)}
+    return {
+        "difference": round(difference, 4),
+        "low": round(max(-1.0, low), 4),
+        "high": round(min(1.0, high), 4),
+    }

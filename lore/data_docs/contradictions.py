@@ -55,11 +55,18 @@ class Report:
     @cached_property
     def places(self) -> dict[Pair, int]:
         """The pairs of sources, the most frequent first, once all entries are counted."""
-        return {pair: place for place, (pair, _) in enumerate(sorted(self.pairs.items(), key=lambda item: (-item[1], item[0])))}
+        return {
+            pair: place
+            for place, (pair, _) in enumerate(
+                sorted(self.pairs.items(), key=lambda item: (-item[1], item[0]))
+            )
+        }
 
     def classes(self, entries: Iterable[Row]) -> str:
         """What the choice of a pair of sources knows them by."""
-        found = {self.places[first["source"], other["source"]] for first, other in map(sides, entries)}
+        found = {
+            self.places[first["source"], other["source"]] for first, other in map(sides, entries)
+        }
         return " ".join(["dispute", *(f"p{place}" for place in sorted(found))])
 
     def limit(self, entry: Row) -> float:
@@ -70,7 +77,11 @@ class Report:
     def apart(self, entry: Row) -> str:
         """How far the two values of a quantity lie apart, and how far they may."""
         unit = sides(entry)[0]["normalised"].partition(" ")[2]
-        return f"{distance(entry):.4g} {unit}".strip() + "; allowed " + f"{self.limit(entry):.4g} {unit}".strip()
+        return (
+            f"{distance(entry):.4g} {unit}".strip()
+            + "; allowed "
+            + f"{self.limit(entry):.4g} {unit}".strip()
+        )
 
     def allowed(self, attribute: str) -> str:
         """How far two values of an attribute may lie apart, in words."""
@@ -100,7 +111,11 @@ def keep(room: dict[str, list[Row]], name: str, entry: Row) -> None:
 
 def sides(entry: Row) -> tuple[Row, Row]:
     """What was kept, or comes first, and the other."""
-    return (entry["winner"], entry["loser"]) if "winner" in entry else (entry["first"], entry["second"])
+    return (
+        (entry["winner"], entry["loser"])
+        if "winner" in entry
+        else (entry["first"], entry["second"])
+    )
 
 
 def number(side: Row) -> float:

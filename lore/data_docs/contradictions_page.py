@@ -18,7 +18,9 @@ CHOSEN = "body:has(#p{0}:checked) :is(.dispute:not(.p{0}), .part:not(:has(.p{0})
 """What is hidden while a pair of sources is chosen."""
 
 
-def page(entries: Iterable[Row], params: clean.Params, sources: list[str], version: str) -> tuple[str, int]:
+def page(
+    entries: Iterable[Row], params: clean.Params, sources: list[str], version: str
+) -> tuple[str, int]:
     """The page, and how many contradictions there are; `sources` are those of extract in their order."""
     report = Report(params, sources)
     for entry in entries:
@@ -28,7 +30,9 @@ def page(entries: Iterable[Row], params: clean.Params, sources: list[str], versi
     body += f"<p>{introduction(report)}</p>\n"
     if total:
         body += f'<div class="summaries">\n{by_attribute(report)}{by_pair(report)}</div>\n'
-    body += "".join(attribute_part(report, name, place) for place, name in enumerate(sorted(report.facts)))
+    body += "".join(
+        attribute_part(report, name, place) for place, name in enumerate(sorted(report.facts))
+    )
     body += answers_part(report) if report.questions else ""
     style = "".join(map(CHOSEN.format, range(len(report.pairs)))) if len(report.pairs) > 1 else ""
     return document("Contradictions", [], body, style), total
@@ -37,7 +41,9 @@ def page(entries: Iterable[Row], params: clean.Params, sources: list[str], versi
 def introduction(report: Report) -> str:
     """What there is."""
     facts, answers = report.attributes.total(), report.answers
-    said = [f"{facts:,} values of facts contradict the one of higher priority, and were set aside."] * bool(facts)
+    said = [
+        f"{facts:,} values of facts contradict the one of higher priority, and were set aside."
+    ] * bool(facts)
     said += [f"{answers:,} answers differ from the first one to the same question."] * bool(answers)
     return " ".join(said or ["No two sources contradict each other."])
 
@@ -47,19 +53,33 @@ def table(columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> 
     heads = "".join(f"<th>{escape(name)}</th>" for name in columns)
     lines = []
     for classes, cells in rows:
-        inside = "".join(f'<td data-name="{escape(name)}">{text}</td>' for name, text in zip(columns, cells, strict=True))
+        inside = "".join(
+            f'<td data-name="{escape(name)}">{text}</td>'
+            for name, text in zip(columns, cells, strict=True)
+        )
         lines.append(f'<tr class="{classes}">{inside}</tr>\n')
-    return f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody>\n</table>\n"
+    return (
+        f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody>\n</table>\n"
+    )
 
 
 def by_attribute(report: Report) -> str:
     """The summary by attribute, with links."""
     rows = [
-        ("", (f'<a href="#a{place}">{escape(name)}</a>', f"{report.attributes[name]:,}", escape(report.allowed(name))))
+        (
+            "",
+            (
+                f'<a href="#a{place}">{escape(name)}</a>',
+                f"{report.attributes[name]:,}",
+                escape(report.allowed(name)),
+            ),
+        )
         for place, name in enumerate(sorted(report.facts))
     ]
     if report.questions:
-        rows.append(("", (f'<a href="#answers">{ANSWERS}</a>', f"{report.answers:,}", "near duplicates")))
+        rows.append(
+            ("", (f'<a href="#answers">{ANSWERS}</a>', f"{report.answers:,}", "near duplicates"))
+        )
     return (
         "<details open>\n<summary>By attribute</summary>\n"
         + table(("attribute", "contradictions", "what may differ"), rows)
@@ -71,7 +91,11 @@ def by_pair(report: Report) -> str:
     """The summary by pair of sources; where there are several, one can be chosen."""
     choice = '<label><input type="radio" name="pair" id="{}"{}>{}</label>'.format
     several = len(report.pairs) > 1
-    rows = [("", (choice("all", " checked", "all"), "", f"{report.pairs.total():,}"))] if several else []
+    rows = (
+        [("", (choice("all", " checked", "all"), "", f"{report.pairs.total():,}"))]
+        if several
+        else []
+    )
     for (first, other), place in report.places.items():
         name = choice(f"p{place}", "", escape(first)) if several else escape(first)
         rows.append(("", (name, escape(other), f"{report.pairs[first, other]:,}")))
@@ -90,7 +114,13 @@ def attribute_part(report: Report, attribute: str, place: int) -> str:
     for entry in entries:
         winner, loser = sides(entry)
         apart = [escape(report.apart(entry))] if quantity else []
-        cells = (escape(entry["subject"]), side(winner), side(loser), *apart, escape(report.decided(entry)))
+        cells = (
+            escape(entry["subject"]),
+            side(winner),
+            side(loser),
+            *apart,
+            escape(report.decided(entry)),
+        )
         rows.append((report.classes([entry]), cells))
     which = ", whichever is more; the farthest apart come first" if quantity else ""
     lines = f"<p>What may differ: {escape(report.allowed(attribute))}{which}.</p>\n"
@@ -126,7 +156,10 @@ def question(report: Report, entries: list[Row]) -> str:
     cards = card(first, "kept; comes first" if "first" in entries[0] else "kept")
     for entry in entries:
         _, other = sides(entry)
-        cards += card(other, "kept too" if "first" in entry else f"set aside, decided by: {report.decided(entry)}")
+        cards += card(
+            other,
+            "kept too" if "first" in entry else f"set aside, decided by: {report.decided(entry)}",
+        )
     summary = f"<summary>{escape(entries[0]['question'])} <small>{len(entries) + 1} answers</small></summary>"
     return f'<details class="{report.classes(entries)}">\n{summary}\n<div class="cards">\n{cards}</div>\n</details>\n'
 
@@ -134,10 +167,18 @@ def question(report: Report, entries: list[Row]) -> str:
 def card(of: Row, verdict: str) -> str:
     """An answer; as it was written only where more than white space is another."""
     same = of["written"].split() == of["normalised"].split()
-    written = "" if same else f"<details><summary>as written</summary><p>{escape(of['written'])}</p></details>\n"
+    written = (
+        ""
+        if same
+        else f"<details><summary>as written</summary><p>{escape(of['written'])}</p></details>\n"
+    )
     return f"<article>\n<small>{escape(verdict)}<br>{where(of)}</small>\n<p>{escape(of['normalised'])}</p>\n{written}</article>\n"
 
 
 def left_out(count: int, shown: int) -> str:
     """The line that says how many are not shown."""
-    return f"<p>{count - shown:,} more are in data/clean/contradictions.json.</p>\n" if count > shown else ""
+    return (
+        f"<p>{count - shown:,} more are in data/clean/contradictions.json.</p>\n"
+        if count > shown
+        else ""
+    )

@@ -45,7 +45,9 @@ def show(target: "Target", notes: list[str], options: argparse.Namespace) -> int
     if options.json:
         print(json.dumps(as_json(target, held, notes), ensure_ascii=False, indent=2), flush=True)
         return 0
-    print(report.text(title(target), notes, sections(held, None if options.all else LISTED)), end="")
+    print(
+        report.text(title(target), notes, sections(held, None if options.all else LISTED)), end=""
+    )
     print("\nnothing was changed; --apply --reason … excludes it from now on", flush=True)
     return 0
 
@@ -59,9 +61,17 @@ def found(target: "Target") -> tuple[Held, str]:
     holdings = [locations.of_version(each, search, names) for each in known]
     objects = locations.in_cache(holdings[0].version.cache, search, names)
     models, unknown = locations.in_registry(holdings)
-    runs, others, raw = locations.in_runs(search, tracking.root()), locations.in_git(search, holdings[0]), places(target)
+    runs, others, raw = (
+        locations.in_runs(search, tracking.root()),
+        locations.in_git(search, holdings[0]),
+        places(target),
+    )
     in_git = sorted(others.keys() | {f"data/raw/{row[0]}" for row in raw} | kept_by_git(holdings))
-    todo = list(purge.commands([(row[0], row[1]) for row in raw], holdings, list(objects), models, list(runs), in_git))
+    todo = list(
+        purge.commands(
+            [(row[0], row[1]) for row in raw], holdings, list(objects), models, list(runs), in_git
+        )
+    )
     return Held(raw, holdings, objects, models, runs, others, todo), unknown
 
 
@@ -83,7 +93,10 @@ def as_json(target: "Target", held: Held, notes: list[str]) -> dict[str, Any]:
             }
             for each in held.holdings
         ],
-        "cache": [{"object": str(path), "rows": one.held, "of": of} for path, (one, of) in held.objects.items()],
+        "cache": [
+            {"object": str(path), "rows": one.held, "of": of}
+            for path, (one, of) in held.objects.items()
+        ],
         "models": [asdict(model) for model in held.models],
         "runs": {str(path): one.held for path, one in held.runs.items()},
         "git": {path: one.held for path, one in held.others.items()},
@@ -97,29 +110,58 @@ def sections(held: Held, most: int | None) -> list[report.Section]:
 
     def section(title: str, columns: tuple[str, ...], rows: Cells) -> report.Section:
         return report.Section(
-            f"{title}: {len(rows):,}", tuple(report.left_out(title.lower(), len(rows), most)), columns, rows[:most]
+            f"{title}: {len(rows):,}",
+            tuple(report.left_out(title.lower(), len(rows), most)),
+            columns,
+            rows[:most],
         )
 
     return [
         section("Places in the raw data", ("file", "place", "record"), held.raw),
-        section("Outputs here", ("file", "rows", "such as"), [held_row(*item) for item in held.holdings[0].held.items()]),
-        section("Versions", ("version", "holds it in", "not kept here"), [version_row(each) for each in held.holdings]),
         section(
-            "Objects of DVC's cache", ("object", "rows", "of"), [object_row(path, *one) for path, one in held.objects.items()]
+            "Outputs here",
+            ("file", "rows", "such as"),
+            [held_row(*item) for item in held.holdings[0].held.items()],
         ),
-        section("MLflow's model versions", ("model", "version of", "trained on it"), [model_row(model) for model in held.models]),
         section(
-            "Files of MLflow's runs", ("file", "rows", "such as"), [held_row(str(path), one) for path, one in held.runs.items()]
+            "Versions",
+            ("version", "holds it in", "not kept here"),
+            [version_row(each) for each in held.holdings],
         ),
-        section("Other files of git here", ("file", "lines", "such as"), [held_row(*item) for item in held.others.items()]),
-        report.Section("By hand, once the exclusion has run; lore never does it", shortened(held.todo, most)),
+        section(
+            "Objects of DVC's cache",
+            ("object", "rows", "of"),
+            [object_row(path, *one) for path, one in held.objects.items()],
+        ),
+        section(
+            "MLflow's model versions",
+            ("model", "version of", "trained on it"),
+            [model_row(model) for model in held.models],
+        ),
+        section(
+            "Files of MLflow's runs",
+            ("file", "rows", "such as"),
+            [held_row(str(path), one) for path, one in held.runs.items()],
+        ),
+        section(
+            "Other files of git here",
+            ("file", "lines", "such as"),
+            [held_row(*item) for item in held.others.items()],
+        ),
+        report.Section(
+            "By hand, once the exclusion has run; lore never does it", shortened(held.todo, most)
+        ),
         report.Section("Limits", purge.LIMITS),
     ]
 
 
 def title(target: "Target") -> str:
     """What is to be forgotten, in numbers."""
-    stay = f"; {len(target.kept):,} facts stay, since another source states them" if target.kept else ""
+    stay = (
+        f"; {len(target.kept):,} facts stay, since another source states them"
+        if target.kept
+        else ""
+    )
     return f"to forget: {target.name}: {len(target.facts):,} facts, {len(target.records):,} records{stay}"
 
 
@@ -127,7 +169,10 @@ def places(target: "Target") -> Cells:
     """File, place in words and record id of everything that a raw file states."""
     from lore.lineage.raw_location import described, file_of
 
-    return [(file_of(row["locator"]), described(row["locator"]), name) for name, row in sorted(target.records.items(), key=at)]
+    return [
+        (file_of(row["locator"]), described(row["locator"]), name)
+        for name, row in sorted(target.records.items(), key=at)
+    ]
 
 
 def at(item: tuple[str, dict[str, Any]]) -> str:
@@ -138,7 +183,9 @@ def at(item: tuple[str, dict[str, Any]]) -> str:
 def kept_by_git(holdings: Sequence[Holding]) -> set[str]:
     """Outputs that hold it and that git keeps, such as metrics."""
     paths = {path for holding in holdings for path in holding.held}
-    return {path for path in paths if version.git("ls-files", "--error-unmatch", "--", path) is not None}
+    return {
+        path for path in paths if version.git("ls-files", "--error-unmatch", "--", path) is not None
+    }
 
 
 def shortened(todo: list[str], most: int | None) -> tuple[str, ...]:
@@ -157,15 +204,27 @@ def held_row(path: str, found: Found) -> tuple[str, ...]:
 def version_row(holding: Holding) -> tuple[str, ...]:
     """A version, and the rows of each file that hold it."""
     held = ", ".join(f"{path} {found.held:,}" for path, found in holding.held.items())
-    return holding.version.label, held or ("nothing found" if holding.files else "nothing kept here"), ", ".join(holding.missing)
+    return (
+        holding.version.label,
+        held or ("nothing found" if holding.files else "nothing kept here"),
+        ", ".join(holding.missing),
+    )
 
 
 def object_row(path: Path, found: Found, of: list[str]) -> tuple[str, ...]:
     """An object, and who names it."""
-    return str(path), f"{found.held:,}", ", ".join(of) or "no version looked at: an experiment, another branch or an old run"
+    return (
+        str(path),
+        f"{found.held:,}",
+        ", ".join(of) or "no version looked at: an experiment, another branch or an old run",
+    )
 
 
 def model_row(model: ModelVersion) -> tuple[str, ...]:
     """A model version, and whether it was trained on it."""
     trained = {True: "yes", False: "no", None: "unknown"}[model.trained_on_it]
-    return f"{model.model} version {model.number}", ", ".join(model.of) or "no version looked at", trained
+    return (
+        f"{model.model} version {model.number}",
+        ", ".join(model.of) or "no version looked at",
+        trained,
+    )

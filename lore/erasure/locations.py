@@ -34,7 +34,9 @@ def of_version(version: Version, search: Search, names: dict[str, set[str]]) -> 
     files: dict[str, Found] = {}
     missing: list[str] = []
     for out, digest in version.outs.items():
-        for path, found in (on_disk if version.commit is None else kept)(version, out, digest, search, names):
+        for path, found in (on_disk if version.commit is None else kept)(
+            version, out, digest, search, names
+        ):
             if found is None:
                 missing.append(path)
             else:
@@ -50,7 +52,9 @@ def on_disk(
     place = Path(out)
     if not place.exists():
         return [(out, None)]
-    files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    files = (
+        [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    )
     return [(str(file), search.file(file)) for file in files]
 
 
@@ -74,7 +78,9 @@ def kept(
     return rows
 
 
-def in_cache(cache: Cache, search: Search, names: dict[str, set[str]]) -> dict[Path, tuple[Found, list[str]]]:
+def in_cache(
+    cache: Cache, search: Search, names: dict[str, set[str]]
+) -> dict[Path, tuple[Found, list[str]]]:
     """Objects of DVC's cache that hold it, each with the versions and paths that name it; of none: an experiment or an
     uncommitted run has left it."""
     found = {}
@@ -96,7 +102,11 @@ def in_runs(search: Search, root: Path) -> dict[Path, Found]:
 def in_git(search: Search, here: Holding) -> dict[str, Found]:
     """Files of git in this folder that hold it and that no stage makes: raw data, tests, documents."""
     listed = (git("ls-files", "-z") or b"").decode().split("\0")
-    files = [name for name in listed if name and name not in here.files and Path(name).is_file() and not Path(name).is_symlink()]
+    files = [
+        name
+        for name in listed
+        if name and name not in here.files and Path(name).is_file() and not Path(name).is_symlink()
+    ]
     return {name: found for name in files if (found := search.file(Path(name))).held}
 
 
@@ -116,22 +126,41 @@ def in_registry(holdings: Sequence[Holding]) -> tuple[list[ModelVersion], str]:
     from stages.core.mlflow import tracking
 
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (tracking.root() / "mlflow.db").is_file():
-        return [], "no MLflow store here (mlflow.db); name it with MLFLOW_TRACKING_URI to see its model versions"
+        return (
+            [],
+            "no MLflow store here (mlflow.db); name it with MLFLOW_TRACKING_URI to see its model versions",
+        )
     identities: dict[str, list[Holding]] = defaultdict(list)
     models: set[str] = set()
     for holding in holdings:
         identity = (holding.version.document(RESULT) or {}).get("identity")
         identities[str(identity)].append(holding)
-        section: dict[str, Any] = (holding.version.document("params.yaml") or {}).get("register") or {}
+        section: dict[str, Any] = (holding.version.document("params.yaml") or {}).get(
+            "register"
+        ) or {}
         models |= {section["model"]} if section.get("model") else set()
     rows = []
     try:
         store = tracking.client()
         for model in sorted(models):
-            for entry in sorted(store.search_model_versions(f"name = '{model}'"), key=lambda entry: int(entry.version)):
+            for entry in sorted(
+                store.search_model_versions(f"name = '{model}'"),
+                key=lambda entry: int(entry.version),
+            ):
                 known = identities.get(str(entry.tags.get("knowledge_version")), [])
-                trained = any("data/augment/records.parquet" in holding.held for holding in known) if known else None
-                rows.append(ModelVersion(model, str(entry.version), [holding.version.name for holding in known], trained))
+                trained = (
+                    any("data/augment/records.parquet" in holding.held for holding in known)
+                    if known
+                    else None
+                )
+                rows.append(
+                    ModelVersion(
+                        model,
+                        str(entry.version),
+                        [holding.version.name for holding in known],
+                        trained,
+                    )
+                )
     except LorekeepError as error:
         return rows, str(error)
     return rows, ""

@@ -50,11 +50,21 @@ class Evidence:
 
     def as_json(self) -> Row:
         """Everything, for machines."""
-        told = [{"fact": case.fact, "questions": case.questions, "answer": said, "said": hit} for case, said, hit in self.told]
-        return {"scores": self.scores, "difference": self.difference, "answers": told, "unasked": self.unasked}
+        told = [
+            {"fact": case.fact, "questions": case.questions, "answer": said, "said": hit}
+            for case, said, hit in self.told
+        ]
+        return {
+            "scores": self.scores,
+            "difference": self.difference,
+            "answers": told,
+            "unasked": self.unasked,
+        }
 
 
-def ask(probes: Mapping[str, Row], facts: Sequence[str], kept: Sequence[Row], variant: str, seed: int) -> Evidence:
+def ask(
+    probes: Mapping[str, Row], facts: Sequence[str], kept: Sequence[Row], variant: str, seed: int
+) -> Evidence:
     """Ask the variant and the base. `probes` by fact id, `kept` the records that are still learned from.
 
     Raises ModelError where a model is not there.
@@ -66,7 +76,9 @@ def ask(probes: Mapping[str, Row], facts: Sequence[str], kept: Sequence[Row], va
     cases = [case_of(probes[fact]) for fact in facts if fact in probes]
     names = sorted({str(row["subject"]) for row in [*kept, *probes.values()] if row["subject"]})
     each = max(1, -(-CONTROLS // max(1, len(cases))))
-    controls = [invented(case, name) for case in cases for name in new_names(names, each, seed, case.fact)]
+    controls = [
+        invented(case, name) for case in cases for name in new_names(names, each, seed, case.fact)
+    ]
     asked = [question for case in [*cases, *controls] for question in case.questions]
     answers = dict(zip(asked, ask.answers(asked, variant), strict=True))
     own = [question for case in cases for question in case.questions]
@@ -89,7 +101,11 @@ def case_of(probe: Row) -> Case:
 
     attributes = read_yaml(WORDINGS).get("attributes", {}) if WORDINGS.is_file() else {}
     wording = attributes.get(probe["attribute"]) or {}
-    templates = [text for split in ("probe", "valid") for text in (wording.get(split) or {}).get("questions", [])]
+    templates = [
+        text
+        for split in ("probe", "valid")
+        for text in (wording.get(split) or {}).get("questions", [])
+    ]
     questions = [fill(text, subject=probe["subject"]) for text in templates] or [probe["question"]]
     return Case(probe["fact"], probe["subject"], probe["value"], tuple(questions))
 
@@ -98,7 +114,9 @@ def invented(case: Case, name: str) -> Case:
     """The same questions about a name that no source has."""
     from stages.core.records.wording import fill, template_of
 
-    questions = tuple(fill(template_of(question, case.subject), subject=name) for question in case.questions)
+    questions = tuple(
+        fill(template_of(question, case.subject), subject=name) for question in case.questions
+    )
     return Case(case.fact, name, case.value, questions)
 
 
@@ -125,7 +143,9 @@ def says(case: Case, answers: Mapping[str, str]) -> bool:
 
 def telling(case: Case, answers: Mapping[str, str]) -> str:
     """The first answer that states the value, else the first."""
-    return next((answers[q] for q in case.questions if states(case, answers[q])), answers[case.questions[0]])
+    return next(
+        (answers[q] for q in case.questions if states(case, answers[q])), answers[case.questions[0]]
+    )
 
 
 def states(case: Case, answer: str) -> bool:
@@ -141,6 +161,9 @@ def chance(cases: Sequence[Case], probes: Mapping[str, Row], kept: Sequence[Row]
     for row in kept:
         if row["fact"]:
             values.setdefault(row["attribute"], Counter())[fold(row["value"])] += 1
-    common = {attribute: min(found.items(), key=lambda item: (-item[1], item[0]))[0] for attribute, found in values.items()}
+    common = {
+        attribute: min(found.items(), key=lambda item: (-item[1], item[0]))[0]
+        for attribute, found in values.items()
+    }
     hits = sum(common.get(probes[case.fact]["attribute"]) == fold(case.value) for case in cases)
     return round(hits / len(cases), 4) if cases else 0.0

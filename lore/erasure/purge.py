@@ -25,12 +25,22 @@ def commands(
         yield "lore memo --prune 0   # what engines read of pages and recordings is remembered there"
     for model in models:
         if model.trained_on_it is not False:
-            why = "" if model.trained_on_it else "  # of none of the versions looked at: see whether it was trained on it"
+            why = (
+                ""
+                if model.trained_on_it
+                else "  # of none of the versions looked at: see whether it was trained on it"
+            )
             delete = f"from mlflow import MlflowClient; MlflowClient().delete_model_version({model.model!r}, {model.number!r})"
             yield f'python -c "{delete}"{why}'
-    for run in sorted({path.parts[1] for path in runs if len(path.parts) > 1 and path.parts[1] != "models"}):
+    for run in sorted(
+        {path.parts[1] for path in runs if len(path.parts) > 1 and path.parts[1] != "models"}
+    ):
         yield f"mlflow runs delete --run-id {run} && mlflow gc --backend-store-uri sqlite:///mlflow.db --run-ids {run}"
-    tags = [holding.version.name for holding in holdings if holding.held and holding.version.name.startswith("knowledge@")]
+    tags = [
+        holding.version.name
+        for holding in holdings
+        if holding.held and holding.version.name.startswith("knowledge@")
+    ]
     if tags:
         yield f"git tag --delete {' '.join(tags)} && git push origin --delete {' '.join(tags)}"
     if objects:

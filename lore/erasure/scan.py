@@ -105,7 +105,11 @@ def rows_of(content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     for row in pq.read_table(pa.BufferReader(content)).to_pylist():
-        cells = (" ".join(map(str, cell)) if isinstance(cell, list) else str(cell) for cell in row.values() if cell is not None)
+        cells = (
+            " ".join(map(str, cell)) if isinstance(cell, list) else str(cell)
+            for cell in row.values()
+            if cell is not None
+        )
         yield " \n ".join(cells), row
 
 
@@ -117,11 +121,16 @@ def passages_of(content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     except ValueError:
         document = None
     if isinstance(document, dict):
-        plain = {key: value for key, value in document.items() if not isinstance(value, dict | list)}
+        plain = {
+            key: value for key, value in document.items() if not isinstance(value, dict | list)
+        }
         nested = [{key: value} for key, value in document.items() if key not in plain]
         document = [plain] * bool(plain) + nested
     if isinstance(document, list):
-        yield from ((json.dumps(entry, ensure_ascii=False), entry if isinstance(entry, dict) else {}) for entry in document)
+        yield from (
+            (json.dumps(entry, ensure_ascii=False), entry if isinstance(entry, dict) else {})
+            for entry in document
+        )
         return
     for line in text.splitlines():
         yield line, {}

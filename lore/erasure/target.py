@@ -43,8 +43,14 @@ class Rows:
         for stage, paths in TABLES.items():
             if version.has(f"data/{stage}"):
                 version.demand(paths)
-                found[stage] = [row for path in paths for row in version.table(path, SCHEMA.names).to_pylist()]
-        stated = [row for row in found["extract"] + found["clean"] if row["text"] != f"[{exclusions.REASON}]"]
+                found[stage] = [
+                    row for path in paths for row in version.table(path, SCHEMA.names).to_pylist()
+                ]
+        stated = [
+            row
+            for row in found["extract"] + found["clean"]
+            if row["text"] != f"[{exclusions.REASON}]"
+        ]
         return cls(version, stated, found["augment"])
 
 
@@ -75,14 +81,18 @@ class Target:
         names = [name for ids in self.entries.values() for name in ids]
         kinds = {kind for kind, ids in self.entries.items() if ids}
         return (
-            (names[0] if kinds != {"sources"} else f"--source {names[0]}") if len(names) == 1 and "subjects" not in kinds else ""
+            (names[0] if kinds != {"sources"} else f"--source {names[0]}")
+            if len(names) == 1 and "subjects" not in kinds
+            else ""
         )
 
     def stated_in(self, text: str) -> bool:
         """Whether a passage states any of it in words: every word of one form stands in it whole."""
         folded = fold(text)
         return any(
-            first in folded and whole(first, folded) and any(all(whole(word, folded) for word in rest) for rest in forms)
+            first in folded
+            and whole(first, folded)
+            and any(all(whole(word, folded) for word in rest) for rest in forms)
             for first, forms in self.forms.items()
         )
 
@@ -99,14 +109,21 @@ def entries_of(what: str, tables: Sequence[Rows]) -> Entries | None:
     """
     stated = [row for rows in tables for row in rows.stated]
     if any(row["subject"] and fold(row["subject"]) == fold(what) for row in stated):
-        return {"subjects": [subject_id(what)]} | mentions(((fold(what),),), stated, subject_id(what))
+        return {"subjects": [subject_id(what)]} | mentions(
+            ((fold(what),),), stated, subject_id(what)
+        )
     if not ID.fullmatch(what):
         return None
-    by_id = {row["id"]: row for row in reversed([*stated, *(row for rows in tables for row in rows.made)])}
+    by_id = {
+        row["id"]: row
+        for row in reversed([*stated, *(row for rows in tables for row in rows.made)])
+    }
     facts = {row["fact"] for row in by_id.values() if row["fact"]}
     near = sorted(name for name in by_id.keys() | facts if name.startswith(what))
     if len(near) > 1:
-        raise InputError(f"{what}: the beginning of {len(near)} ids: {', '.join(near[:5])}; write more of its digits")
+        raise InputError(
+            f"{what}: the beginning of {len(near)} ids: {', '.join(near[:5])}; write more of its digits"
+        )
     if not near:
         return None
     return of_fact(near[0], stated) if near[0] in facts else of_record(by_id[near[0]], stated)
@@ -128,14 +145,27 @@ def of_record(row: Row, stated: Sequence[Row]) -> Entries:
 def mentions(forms: Iterable[tuple[str, ...]], stated: Sequence[Row], subject: str = "") -> Entries:
     """Records without a fact whose text states it; those of an excluded subject need no entry of their own."""
     forms = list(forms)
-    texts = [row for row in stated if not row["fact"] and not (row["subject"] and subject_id(row["subject"]) == subject)]
-    found = {row["id"] for row in texts if any(all(whole(word, fold(row["text"])) for word in form) for form in forms)}
+    texts = [
+        row
+        for row in stated
+        if not row["fact"] and not (row["subject"] and subject_id(row["subject"]) == subject)
+    ]
+    found = {
+        row["id"]
+        for row in texts
+        if any(all(whole(word, fold(row["text"])) for word in form) for form in forms)
+    }
     return {"records": sorted(found)} if found else {}
 
 
 def target_of(name: str, entries: Entries, tables: Sequence[Rows]) -> Target:
     """All that the entries mean in the versions, the newest first."""
-    listed = Exclusions(**{kind: [Entry(entry, "-") for entry in entries.get(kind, [])] for kind in exclusions.KINDS})
+    listed = Exclusions(
+        **{
+            kind: [Entry(entry, "-") for entry in entries.get(kind, [])]
+            for kind in exclusions.KINDS
+        }
+    )
     records: dict[str, Row] = {}
     everything: list[Row] = []
     others: dict[str, list[Row]] = defaultdict(list)
@@ -154,13 +184,24 @@ def target_of(name: str, entries: Entries, tables: Sequence[Rows]) -> Target:
     gone = {fact: named[fact] for fact in sorted(named.keys() - others.keys())}
     forms = forms_of_all([row for row in everything if not row["fact"] or row["fact"] in gone])
     whose = {
-        fold(row["subject"]) for row in everything if row["subject"] and subject_id(row["subject"]) in entries.get("subjects", [])
+        fold(row["subject"])
+        for row in everything
+        if row["subject"] and subject_id(row["subject"]) in entries.get("subjects", [])
     }
     probes = {
-        row["fact"]: row for rows in reversed(tables) for row in rows.made if row["fact"] in gone and row["split"] == "probe"
+        row["fact"]: row
+        for rows in reversed(tables)
+        for row in rows.made
+        if row["fact"] in gone and row["split"] == "probe"
     }
     return Target(
-        name, entries, records, gone, probes, sorted(named.keys() & others.keys()), forms | {subject: [()] for subject in whose}
+        name,
+        entries,
+        records,
+        gone,
+        probes,
+        sorted(named.keys() & others.keys()),
+        forms | {subject: [()] for subject in whose},
     )
 
 

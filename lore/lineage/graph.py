@@ -18,9 +18,24 @@ from stages.core.project.errors import InputError
 from stages.core.records.record import fold
 
 Row = dict[str, Any]
-EXTRACTED, REJECTED, WORDINGS = "data/extract/records.parquet", "data/clean/rejected.parquet", "data/augment/records.parquet"
+EXTRACTED, REJECTED, WORDINGS = (
+    "data/extract/records.parquet",
+    "data/clean/rejected.parquet",
+    "data/augment/records.parquet",
+)
 SKIPPED, CONTRADICTIONS = "data/extract/skipped.parquet", "data/clean/contradictions.json"
-STATED = ["id", "source", "locator", "kind", "text", "subject", "attribute", "value", "unit", "fact"]
+STATED = [
+    "id",
+    "source",
+    "locator",
+    "kind",
+    "text",
+    "subject",
+    "attribute",
+    "value",
+    "unit",
+    "fact",
+]
 MADE = [*STATED, "question", "answer", "split", "parents"]
 WHY = [*STATED, "phase", "reason", "evidence"]
 ID = re.compile(r"[0-9a-f]{4,16}")
@@ -52,7 +67,11 @@ class Tables:
         version.demand([EXTRACTED, RECORDS, REJECTED, CONTRADICTIONS, *later])
 
         def rows(path: str, columns: list[str]) -> list[Row]:
-            found: list[Row] = version.table(path, columns).to_pylist() if path not in {WORDINGS, ANSWERS} - set(later) else []
+            found: list[Row] = (
+                version.table(path, columns).to_pylist()
+                if path not in {WORDINGS, ANSWERS} - set(later)
+                else []
+            )
             return found
 
         disputes = json.loads(version.output(CONTRADICTIONS))
@@ -87,7 +106,11 @@ class Lineage:
 
     def places(self) -> list[str]:
         """Where in the raw files it stands."""
-        return list(dict.fromkeys(row["locator"] for row in [*self.extracted, *self.rejected, *self.skipped]))
+        return list(
+            dict.fromkeys(
+                row["locator"] for row in [*self.extracted, *self.rejected, *self.skipped]
+            )
+        )
 
     def head(self) -> Row | None:
         """The record that says best what it is about: what is trained, else what was read."""
@@ -100,7 +123,11 @@ def find(what: str, tables: Tables) -> Lineage | None:
     Returns None where nothing matches. Raises InputError for the beginning of several ids.
     """
     place = what.removeprefix("./").removeprefix(f"{RAW}/").rstrip("/")
-    roots = {row["id"] for row in [*tables.extracted, *tables.rejected, *tables.skipped] if within(row["locator"], place)}
+    roots = {
+        row["id"]
+        for row in [*tables.extracted, *tables.rejected, *tables.skipped]
+        if within(row["locator"], place)
+    }
     if roots:
         return of_records("file", f"{RAW}/{place}", roots, tables)
     if ID.fullmatch(what) and (found := of_id(what, tables)):
@@ -111,11 +138,17 @@ def find(what: str, tables: Tables) -> Lineage | None:
 def of_id(digits: str, tables: Tables) -> Lineage | None:
     """The fact or record whose id begins with the digits. Raises InputError where there are several."""
     rows = [*tables.extracted, *tables.cleaned, *tables.rejected, *tables.skipped, *tables.made]
-    names = {row["fact"]: "fact" for row in rows if row["fact"]} | {row["id"]: "record" for row in rows}
+    names = {row["fact"]: "fact" for row in rows if row["fact"]} | {
+        row["id"]: "record" for row in rows
+    }
     near = sorted(name for name in names if name.startswith(digits))
     if len(near) > 1:
-        listed = ", ".join(f"{names[name]} {name}" for name in near[:SHOWN]) + (" …" if len(near) > SHOWN else "")
-        raise InputError(f"{digits}: the beginning of {len(near)} ids: {listed}; write more of its digits")
+        listed = ", ".join(f"{names[name]} {name}" for name in near[:SHOWN]) + (
+            " …" if len(near) > SHOWN else ""
+        )
+        raise InputError(
+            f"{digits}: the beginning of {len(near)} ids: {listed}; write more of its digits"
+        )
     if not near:
         return None
     return of_fact(near[0], tables) if names[near[0]] == "fact" else of_record(near[0], tables)
@@ -125,7 +158,9 @@ def of_question(question: str, tables: Tables) -> Lineage | None:
     """The fact that a question is about; or the question–answer pair without a fact that asks just this."""
     if fact := match(question, [row for row in tables.cleaned if row["fact"]], tables.made):
         return of_fact(fact, tables)
-    asked = [row for row in tables.made if row["question"] and fold(row["question"]) == fold(question)]
+    asked = [
+        row for row in tables.made if row["question"] and fold(row["question"]) == fold(question)
+    ]
     roots = {parent for row in asked for parent in row["parents"]}
     return of_records("question", question, roots, tables) if roots else None
 
@@ -136,7 +171,10 @@ def of_fact(fact: str, tables: Tables) -> Lineage:
     def about(rows: list[Row]) -> list[Row]:
         return [row for row in rows if row["fact"] == fact]
 
-    parts = (about(getattr(tables, name)) for name in ("extracted", "cleaned", "rejected", "made", "answers"))
+    parts = (
+        about(getattr(tables, name))
+        for name in ("extracted", "cleaned", "rejected", "made", "answers")
+    )
     return Lineage("fact", fact, False, [fact], *parts)
 
 
@@ -147,7 +185,15 @@ def of_record(name: str, tables: Tables) -> Lineage:
     if not made:
         return found
     return Lineage(
-        "record", name, False, found.facts, found.extracted, found.cleaned, found.rejected, made, told(made, tables.answers)
+        "record",
+        name,
+        False,
+        found.facts,
+        found.extracted,
+        found.cleaned,
+        found.rejected,
+        made,
+        told(made, tables.answers),
     )
 
 
@@ -158,15 +204,25 @@ def of_records(kind: str, name: str, roots: set[str], tables: Tables) -> Lineage
         for rows in (tables.extracted, tables.cleaned, tables.rejected, tables.skipped)
     )
     made = [row for row in tables.made if not roots.isdisjoint(row["parents"])]
-    facts = list(dict.fromkeys(row["fact"] for row in [*cleaned, *extracted, *rejected] if row["fact"]))
+    facts = list(
+        dict.fromkeys(row["fact"] for row in [*cleaned, *extracted, *rejected] if row["fact"])
+    )
     if kind == "record":
-        rejected += [row for row in tables.rejected if row["fact"] in facts and row["id"] not in roots]
+        rejected += [
+            row for row in tables.rejected if row["fact"] in facts and row["id"] not in roots
+        ]
     answers = told(made, tables.answers)
-    return Lineage(kind, name, kind != "question", facts, extracted, cleaned, rejected, made, answers, skipped)
+    return Lineage(
+        kind, name, kind != "question", facts, extracted, cleaned, rejected, made, answers, skipped
+    )
 
 
 def told(made: list[Row], answers: list[Row]) -> list[Row]:
     """Answers to what was made of records: by fact, or where there is none by the probe's question."""
     facts = {row["fact"] for row in made if row["fact"]}
     asked = {row["question"] for row in made if row["split"] == "probe" and not row["fact"]}
-    return [row for row in answers if row["fact"] in facts or (row["fact"] is None and row["question"] in asked)]
+    return [
+        row
+        for row in answers
+        if row["fact"] in facts or (row["fact"] is None and row["question"] in asked)
+    ]

@@ -24,17 +24,25 @@ def match(question: str, records: Sequence[Row], wordings: Sequence[Row]) -> str
     one; the subject must have a fact of it.
     """
     asked = words(question)
-    named = [name for name in {row["subject"] for row in records} if words(name) and words(name) <= asked]
+    named = [
+        name for name in {row["subject"] for row in records} if words(name) and words(name) <= asked
+    ]
     if not named:
         return None
     subject = max(named, key=lambda name: (len(name), name))
     known = [
-        (row["attribute"], words(row["question"]) - words(row["subject"])) for row in wordings if row["fact"] and row["question"]
+        (row["attribute"], words(row["question"]) - words(row["subject"]))
+        for row in wordings
+        if row["fact"] and row["question"]
     ]
     rest = asked - words(subject)
     owners = {attribute for attribute, wording in known if wording == rest}
     attribute = owners.pop() if len(owners) == 1 else likeliest(rest, word_shares(known))
-    facts = {row["attribute"]: str(row["fact"]) for row in records if record.fold(row["subject"]) == record.fold(subject)}
+    facts = {
+        row["attribute"]: str(row["fact"])
+        for row in records
+        if record.fold(row["subject"]) == record.fold(subject)
+    }
     return facts.get(attribute) if attribute else None
 
 
@@ -44,7 +52,10 @@ def likeliest(asked: set[str], shares: dict[str, dict[str, float]]) -> str | Non
     counts for it is more than a function word."""
     uses = {word: sum(word in known for known in shares.values()) for word in asked}
     telling = {word: n for word, n in sorted(uses.items()) if 0 < n <= max(1, len(shares) // 2)}
-    scores = {name: sum(known.get(word, 0.0) / n**2 for word, n in telling.items()) for name, known in shares.items()}
+    scores = {
+        name: sum(known.get(word, 0.0) / n**2 for word, n in telling.items())
+        for name, known in shares.items()
+    }
     best = max(sorted(scores), key=lambda name: scores[name], default="")
     return best if telling.keys() & shares.get(best, {}).keys() - FUNCTION_WORDS else None
 
@@ -55,7 +66,10 @@ def word_shares(known: Sequence[tuple[str, set[str]]]) -> dict[str, dict[str, fl
     for attribute, wording in known:
         counts[attribute].update(wording)
     totals = Counter(attribute for attribute, _ in known)
-    return {name: {word: n / totals[name] for word, n in counted.items()} for name, counted in counts.items()}
+    return {
+        name: {word: n / totals[name] for word, n in counted.items()}
+        for name, counted in counts.items()
+    }
 
 
 def words(text: str) -> set[str]:

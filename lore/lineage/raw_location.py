@@ -7,7 +7,9 @@ from lore.versions.dvc_cache import md5
 from lore.versions.version import Version, git
 
 RAW = "data/raw"
-BOX = re.compile(r"(?:page (?P<page>\d+)/)?L(?P<line>\d+)@(?P<box>-?\d+,-?\d+,-?\d+,-?\d+)(?:@(?P<part>.+))?")
+BOX = re.compile(
+    r"(?:page (?P<page>\d+)/)?L(?P<line>\d+)@(?P<box>-?\d+,-?\d+,-?\d+,-?\d+)(?:@(?P<part>.+))?"
+)
 NUMBERED = re.compile(r"\[\d+\]")
 """Which of several XML elements of one name."""
 LINE = re.compile(r"L(?P<line>\d+)(?:\.\d+)?(?:@(?P<part>.+))?")
@@ -34,7 +36,9 @@ def file_of(locator: str) -> str:
 
 def within(locator: str, place: str) -> bool:
     """Whether a locator lies at `place`: a folder or file below data/raw, perhaps with `#` and a place in it."""
-    return locator == place or (bool(place) and locator.startswith((f"{place}#", f"{place}/", f"{place}@")))
+    return locator == place or (
+        bool(place) and locator.startswith((f"{place}#", f"{place}/", f"{place}@"))
+    )
 
 
 def described(locator: str) -> str:
@@ -66,6 +70,15 @@ def raw_file(version: Version, name: str) -> RawFile:
     path = f"{RAW}/{name}"
     content = version.content(path)
     digest = "" if content is None else md5(content)
-    read = {dep["path"]: str(dep.get("md5")) for stage in version.stages.values() for dep in stage.get("deps", [])}
+    read = {
+        dep["path"]: str(dep.get("md5"))
+        for stage in version.stages.values()
+        for dep in stage.get("deps", [])
+    }
     found = git("log", "-1", "--format=%h %cs %s", version.commit or "HEAD", "--", path)
-    return RawFile(path, digest, (found or b"").decode("utf-8", "replace").strip(), read.get(path, digest) == digest)
+    return RawFile(
+        path,
+        digest,
+        (found or b"").decode("utf-8", "replace").strip(),
+        read.get(path, digest) == digest,
+    )

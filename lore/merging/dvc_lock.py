@@ -48,33 +48,53 @@ class Entry:
     @classmethod
     def of(cls, row: Row) -> "Entry":
         """Parse an entry."""
-        settings = {(file, key): value for file, values in (row.get("params") or {}).items() for key, value in values.items()}
+        settings = {
+            (file, key): value
+            for file, values in (row.get("params") or {}).items()
+            for key, value in values.items()
+        }
         return cls(row, hashes(row.get("deps")), settings, hashes(row.get("outs")))
 
     def declared(self) -> dict[str, Any]:
         """What dvc.yaml said of the stage: the entry without hashes and values."""
-        names: dict[str, Mapping[Any, Any]] = {"inputs": self.inputs, "settings": self.settings, "outputs": self.outputs}
-        return {"cmd": self.row.get("cmd")} | {kind: dict.fromkeys(found, True) for kind, found in names.items()}
+        names: dict[str, Mapping[Any, Any]] = {
+            "inputs": self.inputs,
+            "settings": self.settings,
+            "outputs": self.outputs,
+        }
+        return {"cmd": self.row.get("cmd")} | {
+            kind: dict.fromkeys(found, True) for kind, found in names.items()
+        }
 
 
 def hashes(items: Iterable[Row] | None) -> dict[str, Any]:
     """Path → hash and its kind, of deps or outs."""
-    return {item["path"]: {key: value for key, value in item.items() if key not in NOT_CONTENT} for item in items or ()}
+    return {
+        item["path"]: {key: value for key, value in item.items() if key not in NOT_CONTENT}
+        for item in items or ()
+    }
 
 
 def merge(base: Mapping[str, Row], ours: Mapping[str, Row], theirs: Mapping[str, Row]) -> Merged:
     """Merge the `stages` of three dvc.locks: never an entry fewer than the hashes allow."""
-    return Merge(*({name: Entry.of(row) for name, row in side.items()} for side in (base, ours, theirs))).merged()
+    return Merge(
+        *({name: Entry.of(row) for name, row in side.items()} for side in (base, ours, theirs))
+    ).merged()
 
 
 class Merge:
     """One merge. `stages` is what the merged project declares of each stage, as `Entry.declared` has it."""
 
-    def __init__(self, base: dict[str, Entry], ours: dict[str, Entry], theirs: dict[str, Entry]) -> None:
+    def __init__(
+        self, base: dict[str, Entry], ours: dict[str, Entry], theirs: dict[str, Entry]
+    ) -> None:
         self.base, self.ours, self.theirs = self.sides = (base, ours, theirs)
         found = {name: self.declaration(name) for name in dict.fromkeys([*ours, *theirs])}
         self.names = [name for name, declared in found.items() if declared is not ABSENT]
-        self.stages = {name: self.contradictory(name) if found[name] is UNKNOWN else found[name] for name in self.names}
+        self.stages = {
+            name: self.contradictory(name) if found[name] is UNKNOWN else found[name]
+            for name in self.names
+        }
         made = dict.fromkeys(out for stage in self.stages.values() for out in stage["outputs"])
         self.outs = functools.cache(lambda path: [out for out in made if touch(path, out)])
         self.source = functools.cache(lambda path: self.values(lambda entry: entry.inputs, path))
@@ -91,11 +111,16 @@ class Merge:
             states = sorted(grown, key=len, reverse=True)[:MOST_STATES]
         kept = states[0]
         flow = dict.fromkeys([*order, *self.names])  # last those that wait for themselves
-        return Merged({name: kept[name] for name in self.names if name in kept}, [name for name in flow if name not in kept])
+        return Merged(
+            {name: kept[name] for name in self.names if name in kept},
+            [name for name in flow if name not in kept],
+        )
 
     def declaration(self, name: str) -> Any:
         """What the merged project declares of a stage: ABSENT where a side removed it, UNKNOWN where the sides contradict."""
-        return three_way(*(side[name].declared() if name in side else ABSENT for side in self.sides))
+        return three_way(
+            *(side[name].declared() if name in side else ABSENT for side in self.sides)
+        )
 
     def contradictory(self, name: str) -> dict[str, Any]:
         """A stage of which no entry can hold, with all that any side says of what it reads and makes."""
@@ -107,8 +132,14 @@ class Merge:
     def holding(self, name: str, kept: Mapping[str, Row]) -> list[Row]:
         """The entries of a stage that hold given those kept before it, best first; of several with equal outputs, one."""
         # Git merges the metrics that it keeps: where one side alone made them anew, it takes that side's.
-        unchanged = name in self.ours and name in self.base and self.ours[name].row == self.base[name].row
-        sides = (self.theirs, self.ours, self.base) if unchanged else (self.ours, self.theirs, self.base)
+        unchanged = (
+            name in self.ours and name in self.base and self.ours[name].row == self.base[name].row
+        )
+        sides = (
+            (self.theirs, self.ours, self.base)
+            if unchanged
+            else (self.ours, self.theirs, self.base)
+        )
         rows = [side[name].row for side in sides if name in side and self.holds(name, side, kept)]
         # An entry that tells more than is declared now was made of more: it counts where there is no other.
         exact = [row for row in rows if narrowed(row, self.stages[name]) == row]
@@ -130,13 +161,17 @@ class Merge:
             and all(self.fits(path, entry.inputs[path], side, kept) for path in declared["inputs"])
         )
 
-    def fits(self, path: str, content: Any, side: Mapping[str, Entry], kept: Mapping[str, Row]) -> bool:
+    def fits(
+        self, path: str, content: Any, side: Mapping[str, Entry], kept: Mapping[str, Row]
+    ) -> bool:
         """Whether an input of a side's entry is what the merged project has at that path."""
         for out in self.outs(path):
             # A file in an output, or a folder around one, has a hash of its own: it is as on that side if the output is.
             there = content if out == path else made_on(side).get(out)
             # Two stages that make the same, each side's new name of one, are left to a person, who will keep one of them.
-            if there is None or all(hashes(row.get("outs")).get(out) != there for row in kept.values()):
+            if there is None or all(
+                hashes(row.get("outs")).get(out) != there for row in kept.values()
+            ):
                 return False
         return any(inside(path, out) for out in self.outs(path)) or content in self.source(path)
 
@@ -146,7 +181,10 @@ class Merge:
         A side whose stages recorded several values, since only some ran again, has one of them. A side that recorded none has not
         changed it, as far as is known.
         """
-        base, ours, theirs = (distinct(read(entry)[key] for entry in side.values() if key in read(entry)) for side in self.sides)
+        base, ours, theirs = (
+            distinct(read(entry)[key] for entry in side.values() if key in read(entry))
+            for side in self.sides
+        )
         base = base or (theirs if not ours else ours if not theirs else [])
         ours, theirs = ours or base, theirs or base
         if max(map(len, (base, ours, theirs))) <= 1:
@@ -171,8 +209,14 @@ def three_way(base: Any, ours: Any, theirs: Any) -> Any:
     if not all(isinstance(side, Mapping) for side in (base, ours, theirs)):
         return UNKNOWN
     keys = dict.fromkeys([*ours, *theirs])
-    found = {key: three_way(*(side.get(key, ABSENT) for side in (base, ours, theirs))) for key in keys}
-    return UNKNOWN if UNKNOWN in found.values() else {key: value for key, value in found.items() if value is not ABSENT}
+    found = {
+        key: three_way(*(side.get(key, ABSENT) for side in (base, ours, theirs))) for key in keys
+    }
+    return (
+        UNKNOWN
+        if UNKNOWN in found.values()
+        else {key: value for key, value in found.items() if value is not ABSENT}
+    )
 
 
 def in_flow_order(stages: Mapping[str, Any]) -> list[str]:
@@ -224,7 +268,9 @@ def narrowed(row: Row, declared: Mapping[str, Any]) -> Row:
             found[key] = [item for item in row[key] if item["path"] in declared[kind]]
     if "params" in row:
         params = {
-            file: {key: value for key, value in values.items() if (file, key) in declared["settings"]}
+            file: {
+                key: value for key, value in values.items() if (file, key) in declared["settings"]
+            }
             for file, values in row["params"].items()
         }
         found["params"] = {file: values for file, values in params.items() if values}

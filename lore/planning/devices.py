@@ -23,7 +23,11 @@ class Device:
 def main_memory(meminfo: Path = Path("/proc/meminfo"), limit: Path = CGROUP) -> Device:
     """Main memory; the limit of the container where that is less."""
     if meminfo.is_file():
-        found = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines() if ":" in line)
+        found = dict(
+            line.split(":", 1)
+            for line in meminfo.read_text(encoding="ascii").splitlines()
+            if ":" in line
+        )
         total, free = (int(found[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
     else:
         total = free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -38,7 +42,10 @@ def gpus() -> list[Device]:
 
     if torch.cuda.is_available():
         sizes = [torch.cuda.mem_get_info(number) for number in range(torch.cuda.device_count())]
-        return [Device(f"cuda:{n} {torch.cuda.get_device_name(n)}", total, free) for n, (free, total) in enumerate(sizes)]
+        return [
+            Device(f"cuda:{n} {torch.cuda.get_device_name(n)}", total, free)
+            for n, (free, total) in enumerate(sizes)
+        ]
     return [Device(name, total, free, usable=False) for name, total, free in named_by_driver()]
 
 

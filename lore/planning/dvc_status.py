@@ -7,7 +7,12 @@ from typing import Any
 
 from lore.versions.version import Version
 
-WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new", "not in cache": "is not in DVC's cache"}
+WORDS = {
+    "modified": "changed",
+    "deleted": "is missing",
+    "new": "is new",
+    "not in cache": "is not in DVC's cache",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,11 @@ def of_stage(found: list[Any], here: Version, stage: Any) -> Iterator[Change]:
             else:
                 yield Change(path, f"{path} {WORDS.get(how, how)}{edited(path)}")
         for path, how in change.get("changed outs", {}).items():
-            yield Change(path, f"its output {path} {WORDS.get(how, how)}", path in cached and how in ("deleted", "modified"))
+            yield Change(
+                path,
+                f"its output {path} {WORDS.get(how, how)}",
+                path in cached and how in ("deleted", "modified"),
+            )
 
 
 def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str]) -> Iterator[str]:
@@ -46,7 +55,9 @@ def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str
 
     was, now = here.stages[stage].get("params", {}).get(path, {}), here.document(path) or {}
     for section in sections:
-        for change in settings.differences(settings.value(was, section), settings.value(now, section), section):
+        for change in settings.differences(
+            settings.value(was, section), settings.value(now, section), section
+        ):
             yield f"{change.key} {written(change.old)} → {written(change.new)}"
 
 
@@ -63,6 +74,10 @@ def edited(path: str) -> str:
 
     if not Path(path).is_dir():
         return ""
-    said = (git("-c", "core.quotePath=off", "status", "--porcelain", "--", path) or b"").decode().splitlines()
+    said = (
+        (git("-c", "core.quotePath=off", "status", "--porcelain", "--", path) or b"")
+        .decode()
+        .splitlines()
+    )
     names = [line[3:] for line in said]
     return f" ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})" if names else ""

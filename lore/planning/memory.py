@@ -93,22 +93,34 @@ class Need:
 
 def need(model: Model, run: Settings, method: str, checkpointing: bool, zero: int) -> Need:
     """Bytes that a step takes on each device."""
-    share = {part: run.processes if zero >= stage else 1 for part, stage in (("optimizer", 1), ("gradients", 2), ("weights", 3))}
+    share = {
+        part: run.processes if zero >= stage else 1
+        for part, stage in (("optimizer", 1), ("gradients", 2), ("weights", 3))
+    }
     trained = model.parameters if method == FULL else model.adapter
     weight, gradient, adam = ADAM_16 if method == FULL and run.mixed else ADAM_32
     frozen = 0.0
     if method == LORA:
         frozen = float(model.parameters * model.weight_bytes)
     elif method == QLORA:
-        frozen = model.linear * FOUR_BITS + (model.parameters - model.linear) * min(2, model.weight_bytes)
+        frozen = model.linear * FOUR_BITS + (model.parameters - model.linear) * min(
+            2, model.weight_bytes
+        )
     element = 2 if run.mixed else 4
     tokens = run.rows * run.max_tokens
-    layers = model.hidden * len(model.per_token) + max(model.per_token) if checkpointing else sum(model.per_token)
+    layers = (
+        model.hidden * len(model.per_token) + max(model.per_token)
+        if checkpointing
+        else sum(model.per_token)
+    )
     curved = run.curvature and method != FULL
     # The factors; without ZeRO also their inverse roots, by which the optimizer steps.
     kept = 4 * model.factors * (2 if zero == 0 else 1) if curved else 0
     logits = tokens * model.vocabulary * (3 * element + 8) * run.gaps
-    measuring = tokens * (sum(model.per_token) + model.outputs) * min(4, model.weight_bytes) * run.gaps + logits
+    measuring = (
+        tokens * (sum(model.per_token) + model.outputs) * min(4, model.weight_bytes) * run.gaps
+        + logits
+    )
     return Need(
         weights=(frozen + weight * trained) / share["weights"],
         gradients=gradient * trained / share["gradients"],
@@ -141,7 +153,11 @@ def model_of(folder: Path, lora: Any) -> Model:
             f"{folder}: no config.json of a causal language model ({reason}); name its folder with --config"
         ) from None
     head = model.get_output_embeddings()
-    linear = sum(layer.weight.numel() for layer in model.modules() if isinstance(layer, torch.nn.Linear) and layer is not head)
+    linear = sum(
+        layer.weight.numel()
+        for layer in model.modules()
+        if isinstance(layer, torch.nn.Linear) and layer is not head
+    )
     parameters, per_token = model.num_parameters(), tuple(kept_per_token(config))
     with torch.device("meta"):
         adapted = add_adapter(model, lora, 0)
@@ -170,12 +186,16 @@ def kept_per_token(config: Any) -> Iterator[int]:
     size = of("head_dim", hidden // heads)
     if of("kv_lora_rank"):  # multi-head latent attention
         query = of("qk_nope_head_dim") + of("qk_rope_head_dim")
-        attention = heads * (2 * query + 2 * of("v_head_dim")) + 2 * (of("kv_lora_rank") + of("q_lora_rank"))
+        attention = heads * (2 * query + 2 * of("v_head_dim")) + 2 * (
+            of("kv_lora_rank") + of("q_lora_rank")
+        )
     else:
         attention = size * (2 * heads + 2 * of("num_key_value_heads", heads))
     experts = of("n_routed_experts") or of("num_experts")
     for number in range(config.num_hidden_layers):
         width = of("intermediate_size", 4 * hidden)
         if experts and number >= of("first_k_dense_replace"):
-            width = of("moe_intermediate_size", width) * (of("num_experts_per_tok", 1) + of("n_shared_experts"))
+            width = of("moe_intermediate_size", width) * (
+                of("num_experts_per_tok", 1) + of("n_shared_experts")
+            )
         yield 4 * hidden + attention + 4 * width

@@ -26,18 +26,28 @@ def lines(config: Path | None, processes: int | None) -> list[str]:
     """The report. Raises InputError, ParamsError or ModelError where params.yaml or config.json cannot be used."""
     found = estimate(config, processes)
     model, run = found["model"], found["run"]
-    devices = f"{run.processes} devices" if run.processes > 1 else "one device, where ZeRO has nothing to share"
+    devices = (
+        f"{run.processes} devices"
+        if run.processes > 1
+        else "one device, where ZeRO has nothing to share"
+    )
     said = [
         f"memory on each of {devices}: {model.name}",
         f"  {model.parameters:,} parameters of {model.weight_bytes} bytes, adapter {model.adapter:,}; {run.rows} rows of "
         f"{run.max_tokens} tokens a step, which is the longest; activations of {16 if run.mixed else 32} bits",
-        f"  {'':<8}{'checkpointing':<16}" + "".join(f"{title:>13}" for title in ("no ZeRO", "ZeRO 1", "ZeRO 2", "ZeRO 3")),
+        f"  {'':<8}{'checkpointing':<16}"
+        + "".join(f"{title:>13}" for title in ("no ZeRO", "ZeRO 1", "ZeRO 2", "ZeRO 3")),
     ]
     for row in found["table"]:
-        cells = "".join(f"{f'{size / GIB:.1f} GiB':>12}{' ' if size <= found['room'] else '!'}" for size in row["bytes"])
+        cells = "".join(
+            f"{f'{size / GIB:.1f} GiB':>12}{' ' if size <= found['room'] else '!'}"
+            for size in row["bytes"]
+        )
         said.append(f"  {row['method']:<8}{'yes' if row['checkpointing'] else 'no':<16}{cells}")
     said += (
-        [f"  ! does not fit in the {found['room'] / GIB:.1f} GiB that {found['device'].name} has for it"]
+        [
+            f"  ! does not fit in the {found['room'] / GIB:.1f} GiB that {found['device'].name} has for it"
+        ]
         if any_over(found)
         else []
     )
@@ -80,7 +90,8 @@ def estimate(config: Path | None, processes: int | None) -> dict[str, Any]:
     room = room_on(device, 1 if usable else count)
     ways = [(method, saving) for method in memory.METHODS for saving in (False, True)]
     table = [
-        {"method": method, "checkpointing": saving, "bytes": sizes(model, settings, method, saving)} for method, saving in ways
+        {"method": method, "checkpointing": saving, "bytes": sizes(model, settings, method, saving)}
+        for method, saving in ways
     ]
     zero = distributed.zero_stage(params.deepspeed)
     parts = memory.need(model, settings, memory.LORA, params.gradient_checkpointing, zero)
@@ -109,7 +120,11 @@ def folder_of_base() -> Path:
     if base.source == "folder" and base.folder:
         return Path(base.folder)
     manifest = BASE.parent / "manifest.json"
-    pinned = json.loads(manifest.read_text(encoding="utf-8")).get("revision") if manifest.is_file() else None
+    pinned = (
+        json.loads(manifest.read_text(encoding="utf-8")).get("revision")
+        if manifest.is_file()
+        else None
+    )
     if pinned and pinned == base.revision:
         return BASE
     raise InputError(
@@ -130,12 +145,17 @@ def libraries() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def verdict(model: "Model", run: "Settings", checkpointing: bool, zero: int, device: "Device", room: int) -> str:
+def verdict(
+    model: "Model", run: "Settings", checkpointing: bool, zero: int, device: "Device", room: int
+) -> str:
     """Whether LoRA as params.yaml has it fits; if not, the first setting that does."""
     from lore.planning.memory import LORA, need
 
     size = need(model, run, LORA, checkpointing, zero).total
-    as_set, there = f"LoRA as set takes {size / GIB:.1f} GiB", f"the {room / GIB:.1f} GiB that {device.name} has for it"
+    as_set, there = (
+        f"LoRA as set takes {size / GIB:.1f} GiB",
+        f"the {room / GIB:.1f} GiB that {device.name} has for it",
+    )
     if size <= room:
         return f"{as_set}: fits in {there}"
     for advice, changed, saving, stage in remedies(run, checkpointing, zero):
@@ -148,7 +168,9 @@ def verdict(model: "Model", run: "Settings", checkpointing: bool, zero: int, dev
     )
 
 
-def remedies(run: "Settings", checkpointing: bool, zero: int) -> Iterator[tuple[str, "Settings", bool, int]]:
+def remedies(
+    run: "Settings", checkpointing: bool, zero: int
+) -> Iterator[tuple[str, "Settings", bool, int]]:
     """Settings to try, the least costly first: (what to write, the run then, checkpointing, ZeRO stage)."""
     said: list[str] = []
     if not checkpointing:
@@ -160,9 +182,19 @@ def remedies(run: "Settings", checkpointing: bool, zero: int) -> Iterator[tuple[
         yield ", ".join(said), run, True, zero
     while run.rows > 1:
         run = replace(run, rows=run.rows // 2)
-        yield ", ".join([*said, f"train.rows_per_batch: {run.rows * run.processes}"]), run, True, zero
+        yield (
+            ", ".join([*said, f"train.rows_per_batch: {run.rows * run.processes}"]),
+            run,
+            True,
+            zero,
+        )
     if run.processes > 1 and zero < 3:
-        yield ", ".join([*said, f"train.rows_per_batch: {run.processes}", "train.deepspeed: 3"]), run, True, 3
+        yield (
+            ", ".join([*said, f"train.rows_per_batch: {run.processes}", "train.deepspeed: 3"]),
+            run,
+            True,
+            3,
+        )
 
 
 def measured(total: int) -> Iterator[str]:

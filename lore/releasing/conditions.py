@@ -13,7 +13,9 @@ def settle(book: Journal, dry_run: bool) -> None:
     """Undo an act that was cut off; in a dry run say only that there is one."""
     if dry_run:
         if found := book.pending():
-            print(f"{found[0]['title']} was cut off; the next lore release or rollback first undoes it")
+            print(
+                f"{found[0]['title']} was cut off; the next lore release or rollback first undoes it"
+            )
     elif said := book.recover(steps_of(book)):
         print(said)
 
@@ -22,15 +24,23 @@ def steps_of(book: Journal) -> Callable[[Plan], Sequence[Step]]:
     """The steps of a plan, whichever act it is of."""
     from lore.commands import release, rollback
 
-    return lambda plan: {"release": release.steps, "rollback": rollback.steps}[plan["act"]](book, plan)
+    return lambda plan: {"release": release.steps, "rollback": rollback.steps}[plan["act"]](
+        book, plan
+    )
 
 
 def demand_clean() -> None:
     """Raise InputError where a file here is not as in the last commit, or an output not as in dvc.lock."""
-    changed = (git("-c", "core.quotePath=off", "status", "--porcelain") or b"").decode().splitlines()
+    changed = (
+        (git("-c", "core.quotePath=off", "status", "--porcelain") or b"").decode().splitlines()
+    )
     if changed:
-        shown = ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-        raise InputError(f"not as in the last commit: {shown}; git commit them, or git stash --include-untracked")
+        shown = ", ".join(line[3:] for line in changed[:5]) + (
+            f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        )
+        raise InputError(
+            f"not as in the last commit: {shown}; git commit them, or git stash --include-untracked"
+        )
     here = workspace()
     for doubt in here.edited(list(here.outs)):
         raise InputError(f"{doubt}; or dvc checkout restores it")
@@ -52,4 +62,6 @@ def alias_step(plan: Plan) -> Step:
         if registry.alias_of(plan["model"], plan["alias"]) != plan["was"]:
             registry.move_alias(plan["model"], plan["alias"], plan["was"])
 
-    return Step("alias", lambda: registry.move_alias(plan["model"], plan["alias"], plan["number"]), back)
+    return Step(
+        "alias", lambda: registry.move_alias(plan["model"], plan["alias"], plan["number"]), back
+    )

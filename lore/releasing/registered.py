@@ -27,7 +27,9 @@ def identity_of(version: Version) -> str:
 
     passed = (version.document(RESULT) or {}).get("identity")
     if not passed:
-        raise InputError(f"{version.label}: never registered, it has no {RESULT}; dvc repro there judges its gates")
+        raise InputError(
+            f"{version.label}: never registered, it has no {RESULT}; dvc repro there judges its gates"
+        )
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / LOCK
         lock.write_text(version.text(LOCK) or "", encoding="utf-8")
@@ -50,11 +52,19 @@ def registered(version: Version) -> Registered:
     identity = identity_of(version)
     section = (version.document("params.yaml") or {}).get("register") or {}
     if lacking := [key for key in ("model", "alias") if not section.get(key)]:
-        raise InputError(f"params.yaml of {version.label}: no register.{lacking[0]}; write it there, commit, then dvc repro")
+        raise InputError(
+            f"params.yaml of {version.label}: no register.{lacking[0]}; write it there, commit, then dvc repro"
+        )
     number = registry.version_with(section["model"], identity)
     if number is None:
         raise InputError(
             f"{version.label}: MLflow has no version of {section['model']} with the identity {identity[:12]}; "
             f"name its store with MLFLOW_TRACKING_URI, or git checkout {version.name}, dvc checkout, dvc repro --force register"
         )
-    return Registered(identity, section["model"], number, section["alias"], registry.alias_of(section["model"], section["alias"]))
+    return Registered(
+        identity,
+        section["model"],
+        number,
+        section["alias"],
+        registry.alias_of(section["model"], section["alias"]),
+    )

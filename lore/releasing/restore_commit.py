@@ -24,8 +24,14 @@ def commit_of(present: Version, earlier: Version, message: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         index = str(Path(folder) / "index")
         run(["read-tree", str(present.commit)], index)
-        listing = run(["ls-tree", "-r", "-z", "--full-name", str(earlier.commit), "--", *sorted(declared)], index)
-        run(["rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", *sorted(declared | outs)], index)
+        listing = run(
+            ["ls-tree", "-r", "-z", "--full-name", str(earlier.commit), "--", *sorted(declared)],
+            index,
+        )
+        run(
+            ["rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", *sorted(declared | outs)],
+            index,
+        )
         run(["update-index", "-z", "--index-info"], index, listing)
         tree = run(["write-tree"], index).strip()
     return run(["commit-tree", tree, "-p", str(present.commit)], None, message).strip()
@@ -51,7 +57,10 @@ def names(said: bytes | None) -> list[str]:
 def begun(before: str, after: str) -> Iterator[str]:
     """Files that git was moving from one commit to the other when it was cut off: here as there. A file that came is removed."""
     for path in changed(before, after):
-        old, new = (git("rev-parse", "--verify", "--quiet", f"{commit}:./{path}") for commit in (before, after))
+        old, new = (
+            git("rev-parse", "--verify", "--quiet", f"{commit}:./{path}")
+            for commit in (before, after)
+        )
         here = git("hash-object", "--", path) if Path(path).is_file() else None
         if here != new or here == old:
             continue
@@ -72,22 +81,35 @@ def lost(version: Version) -> list[str]:
             missing.append(f"{path} ({digest})")
         elif digest.endswith(".dir"):
             files = version.cache.listing(digest, f"the list of {path} of {version.label}")
-            missing += [f"{path}/{name} ({found})" for name, found in files.items() if not version.cache.has(found)]
+            missing += [
+                f"{path}/{name} ({found})"
+                for name, found in files.items()
+                if not version.cache.has(found)
+            ]
     return missing
 
 
 def demand(version: Version, remedy: str) -> None:
     """Raise InputError that names what is lost of a version, if anything is."""
     if missing := lost(version):
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise InputError(f"{version.label}: not in DVC's cache ({version.cache.folder}): {shown}; {remedy}")
+        shown = ", ".join(missing[:5]) + (
+            f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        )
+        raise InputError(
+            f"{version.label}: not in DVC's cache ({version.cache.folder}): {shown}; {remedy}"
+        )
 
 
 def run(command: Sequence[str], index: str | None, given: str | None = None) -> str:
     """A git command with an index of its own. Raises InputError with git's words where it fails."""
     environment = os.environ | ({"GIT_INDEX_FILE": index} if index else {})
     done = subprocess.run(
-        ["git", "--literal-pathspecs", *command], env=environment, input=given, capture_output=True, text=True, check=False
+        ["git", "--literal-pathspecs", *command],
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise InputError(f"git {command[0]}: {' '.join(done.stderr.split())}; nothing was changed")

@@ -45,7 +45,9 @@ class Journal:
                 step.do()
             except LorekeepError as error:
                 self.take_back(plan, steps, number)
-                raise InputError(f"{plan['title']}: {error}; everything is as it was before") from None
+                raise InputError(
+                    f"{plan['title']}: {error}; everything is as it was before"
+                ) from None
             except (Exception, KeyboardInterrupt):
                 self.take_back(plan, steps, number)
                 raise
@@ -102,7 +104,12 @@ class Journal:
     def call(self, *command: str) -> str:
         """Run a program, which holds the lock as long as it runs. Raises InputError with its last words where it fails."""
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, pass_fds=[self.lock.fileno()]
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[self.lock.fileno()],
         )
         if done.returncode:
             said = " ".join((done.stderr or done.stdout).split())[-500:]
@@ -123,5 +130,7 @@ def opened() -> Iterator[Journal]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError("another lore release or rollback is at work in this repository; wait for it to end") from None
+            raise InputError(
+                "another lore release or rollback is at work in this repository; wait for it to end"
+            ) from None
         yield Journal(path, lock)

@@ -32,7 +32,11 @@ def section_of(section: Section) -> str:
     lines = "".join(f"<p>{html.escape(line)}</p>\n" for line in section.lines)
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in section.columns)
     rows = "".join(f"<tr>{''.join(map(cell, section.columns, row))}</tr>\n" for row in section.rows)
-    table = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n" if rows else ""
+    table = (
+        f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+        if rows
+        else ""
+    )
     return f"<section>\n<h2>{html.escape(section.title)}</h2>\n{lines}{table}</section>\n"
 
 

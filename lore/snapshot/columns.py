@@ -72,7 +72,11 @@ def instant(value: str) -> str:
 def instant_utc(value: str) -> str:
     """A point in time, which the server was told to write in UTC."""
     moment = value.removesuffix("+00")
-    return text(moment.replace(" ", "T", 1) + "+00:00" if moment[0].isdigit() and moment[-1].isdigit() else value)
+    return text(
+        moment.replace(" ", "T", 1) + "+00:00"
+        if moment[0].isdigit() and moment[-1].isdigit()
+        else value
+    )
 
 
 def nested(value: str) -> str:
@@ -84,21 +88,29 @@ def listed(write: Writer) -> Writer:
     """An array, perhaps of several dimensions."""
 
     def write_list(values: list[Any]) -> str:
-        cells = ("null" if v is None else write_list(v) if isinstance(v, list) else write(v) for v in values)
+        cells = (
+            "null" if v is None else write_list(v) if isinstance(v, list) else write(v)
+            for v in values
+        )
         return f"[{', '.join(cells)}]"
 
     return write_list
 
 
 POSTGRESQL: dict[str, Writer] = (
-    dict.fromkeys("text varchar bpchar char name citext xml uuid inet cidr macaddr macaddr8 numeric date time".split(), text)
+    dict.fromkeys(
+        "text varchar bpchar char name citext xml uuid inet cidr macaddr macaddr8 numeric date time".split(),
+        text,
+    )
     | dict.fromkeys(("timetz", "interval"), text)
     | dict.fromkeys(("int2", "int4", "int8", "oid"), str)
     | dict.fromkeys(("float4", "float8"), real)
     | dict.fromkeys(("json", "jsonb"), nested)
     | {"bool": truth, "timestamp": instant, "timestamptz": instant_utc, "bytea": octets}
 )
-AS_WRITTEN = "numeric date time timetz timestamp timestamptz interval json jsonb uuid inet cidr".split()
+AS_WRITTEN = (
+    "numeric date time timetz timestamp timestamptz interval json jsonb uuid inet cidr".split()
+)
 """Types of PostgreSQL for which psycopg would make Python's values."""
 
 
@@ -143,7 +155,9 @@ class PgType(NamedTuple):
     """Type of an array's elements."""
 
 
-def postgresql_columns(described: Iterable[tuple[str, int]], types: Iterable[PgType]) -> list[Column]:
+def postgresql_columns(
+    described: Iterable[tuple[str, int]], types: Iterable[PgType]
+) -> list[Column]:
     """Columns by their type's number. Raises InputError naming each that cannot be written."""
     by_number = {known.oid: known for known in types}
     found, refused = [], []
@@ -175,5 +189,10 @@ def mysql_columns(described: Iterable[tuple[str, int]]) -> list[Column]:
 def demand(refused: list[tuple[str, str]]) -> None:
     """Raise InputError where columns are refused."""
     if refused:
-        each = (f"{name} is {title}: {CASTS.get(title, 'CAST({} AS text)').format(name)}" for name, title in refused)
-        raise InputError(f"columns of types that a snapshot cannot hold exactly; write in the query: {'; '.join(each)}")
+        each = (
+            f"{name} is {title}: {CASTS.get(title, 'CAST({} AS text)').format(name)}"
+            for name, title in refused
+        )
+        raise InputError(
+            f"columns of types that a snapshot cannot hold exactly; write in the query: {'; '.join(each)}"
+        )

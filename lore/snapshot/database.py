@@ -19,7 +19,14 @@ from sqlalchemy import URL, Connection, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
-from lore.snapshot.columns import AS_WRITTEN, Column, PgType, by_value, mysql_columns, postgresql_columns
+from lore.snapshot.columns import (
+    AS_WRITTEN,
+    Column,
+    PgType,
+    by_value,
+    mysql_columns,
+    postgresql_columns,
+)
 from lore.snapshot.declaration import EXAMPLE, masked
 from stages.core.project.errors import InputError
 
@@ -27,7 +34,12 @@ FETCH = 500
 """Rows that a server sends at a time."""
 SECONDS = 10
 """How long a server may take to answer a connection."""
-DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
+DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
 SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
 """Names of a URL's further options whose values are not shown."""
 TYPES = """SELECT t.oid, t.typname, t.typtype, e.typname FROM pg_catalog.pg_type t
@@ -54,12 +66,16 @@ class Database:
         described = [(item[0], item[1]) for item in result.cursor.description]
         names = [name for name, _ in described]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise InputError(f"the query has several columns called {', '.join(twice)}; give each a name with AS")
+            raise InputError(
+                f"the query has several columns called {', '.join(twice)}; give each a name with AS"
+            )
         return self._columns(described), (list(portion) for portion in result.partitions(FETCH))
 
     def abandon(self) -> None:
         """Give up without another word to the server: to close a result orderly would mean to read the rest of it."""
-        if unread := getattr(self.raw, "_result", None):  # pymysql would read it even when it is collected
+        if unread := getattr(
+            self.raw, "_result", None
+        ):  # pymysql would read it even when it is collected
             unread.unbuffered_active = False
         with suppress(Exception):
             self.connection.invalidate()
@@ -82,10 +98,17 @@ class Database:
             return f"{'MariaDB' if 'MariaDB' in version else 'MySQL'} {version.partition('-')[0]}"
         from psycopg.types.string import TextLoader
 
-        self.connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self.connection.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         for name in AS_WRITTEN:
             self.raw.adapters.register_loader(name, TextLoader)
-        for setting in ("TimeZone = 'UTC'", "DateStyle = 'ISO, YMD'", "IntervalStyle = 'iso_8601'", "extra_float_digits = 1"):
+        for setting in (
+            "TimeZone = 'UTC'",
+            "DateStyle = 'ISO, YMD'",
+            "IntervalStyle = 'iso_8601'",
+            "extra_float_digits = 1",
+        ):
             run(f"SET LOCAL {setting}")
         return f"PostgreSQL {str(run('SHOW server_version').scalar()).partition(' ')[0]}"
 
@@ -107,7 +130,9 @@ def opened(variable: str) -> Iterator[Database]:
     Raises InputError, with the driver's words but without a password, for whatever goes wrong inside too.
     """
     url = url_of(variable)
-    engine = create_engine(driver_url(url, variable), poolclass=NullPool, connect_args=arguments(url))
+    engine = create_engine(
+        driver_url(url, variable), poolclass=NullPool, connect_args=arguments(url)
+    )
     found = None
     try:
         with engine.connect() as connection:
@@ -129,12 +154,18 @@ def url_of(variable: str) -> URL:
     """The URL in an environment variable. Raises InputError where there is none that can be used; it is not shown."""
     written = os.environ.get(variable)
     if not written:
-        raise InputError(f"the environment variable {variable} is not set; export {variable}='{EXAMPLE}'")
+        raise InputError(
+            f"the environment variable {variable} is not set; export {variable}='{EXAMPLE}'"
+        )
     try:
         url = make_url(written)
     except (ArgumentError, ValueError):
-        raise InputError(f"{variable} holds no URL that SQLAlchemy can read; one looks like {EXAMPLE}") from None
-    if url.get_backend_name() != "sqlite" and written.partition("?")[0].count("@") > 1:  # the rest would be taken for the host
+        raise InputError(
+            f"{variable} holds no URL that SQLAlchemy can read; one looks like {EXAMPLE}"
+        ) from None
+    if (
+        url.get_backend_name() != "sqlite" and written.partition("?")[0].count("@") > 1
+    ):  # the rest would be taken for the host
         raise InputError(f"{variable}: a user name or password holds an @; write %40 for it")
     return url
 
@@ -143,13 +174,19 @@ def driver_url(url: URL, variable: str) -> URL:
     """The URL with the driver that is used here. Raises InputError for another database or no SQLite file."""
     backend, plus, driver = url.drivername.partition("+")
     if backend not in DRIVERS or (plus and driver not in ("psycopg", "pymysql", "pysqlite")):
-        raise InputError(f"{variable}: {url.drivername} is not supported; it can be {', '.join(DRIVERS)} (psycopg, pymysql)")
+        raise InputError(
+            f"{variable}: {url.drivername} is not supported; it can be {', '.join(DRIVERS)} (psycopg, pymysql)"
+        )
     if backend != "sqlite":
         return url.set(drivername=DRIVERS[backend])
     path = Path(url.database or "")
     if not path.is_file():
-        raise InputError(f"{variable}: no SQLite file {path}; a relative path begins in {Path.cwd()}")
-    return URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query={"mode": "ro", "uri": "true"})
+        raise InputError(
+            f"{variable}: no SQLite file {path}; a relative path begins in {Path.cwd()}"
+        )
+    return URL.create(
+        "sqlite", database=f"file:{quote(str(path.resolve()))}", query={"mode": "ro", "uri": "true"}
+    )
 
 
 def arguments(url: URL) -> dict[str, Any]:
@@ -159,12 +196,16 @@ def arguments(url: URL) -> dict[str, Any]:
     timeout = {} if "connect_timeout" in url.query else {"connect_timeout": SECONDS}
     if url.get_backend_name() == "postgresql":
         return timeout | {"client_encoding": "UTF8"}
-    return timeout | ({"password": str(url.password).encode()} if url.password else {})  # pymysql takes text for Latin-1
+    return timeout | (
+        {"password": str(url.password).encode()} if url.password else {}
+    )  # pymysql takes text for Latin-1
 
 
 def told(error: BaseException, url: URL, variable: str, connected: bool) -> str:
     """What a driver says, without anything secret, and what to do."""
-    if isinstance(error, UnicodeEncodeError):  # its text shows what could not be encoded, perhaps of a password
+    if isinstance(
+        error, UnicodeEncodeError
+    ):  # its text shows what could not be encoded, perhaps of a password
         return f"{variable} or the query holds characters that the driver cannot send"
     original = getattr(error, "orig", None) or error
     said = without_secrets(" ".join(str(original).split()), url)[:300]
@@ -183,6 +224,12 @@ def without_secrets(said: str, url: URL) -> str:
         if SECRET.search(name):
             secrets += [value] if isinstance(value, str) else value
     for secret in secrets:
-        for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}:
+        for form in {
+            secret,
+            quote(secret),
+            quote(secret, safe=""),
+            quote_plus(secret),
+            repr(secret)[1:-1],
+        }:
             said = said.replace(form, "***")
     return masked(said)

@@ -34,7 +34,11 @@ class Snapshot:
     """Environment variable that holds SQLAlchemy's URL of the database."""
     query: str
     """One SELECT."""
-    key: Annotated[list[Name], Field(min_length=1), BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+    key: Annotated[
+        list[Name],
+        Field(min_length=1),
+        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    ]
     """Column, or columns, that tell a row from all others, in every version alike."""
     file: str
     """Path below data/raw, ending in .json."""
@@ -51,12 +55,26 @@ def declared(path: Path = DECLARATION) -> list[Snapshot]:
     try:
         document = read_yaml(path)
     except ParamsError as error:
-        raise ParamsError(masked(f"{error}; {path} declares the snapshots, scenarios/database has an example")) from None
-    problems += [f"{key}: unknown; the file holds `snapshots`, a list" for key in document if key != "snapshots"]
+        raise ParamsError(
+            masked(f"{error}; {path} declares the snapshots, scenarios/database has an example")
+        ) from None
+    problems += [
+        f"{key}: unknown; the file holds `snapshots`, a list"
+        for key in document
+        if key != "snapshots"
+    ]
     entries = document.get("snapshots")
     if isinstance(entries, list):
-        problems += [problem for number, entry in enumerate(entries) for problem in hidden_urls(entry, f"snapshots.{number}")]
-        entries = [entry | {"url_env": "X"} if "url_env" in entry else entry for entry in entries if isinstance(entry, dict)]
+        problems += [
+            problem
+            for number, entry in enumerate(entries)
+            for problem in hidden_urls(entry, f"snapshots.{number}")
+        ]
+        entries = [
+            entry | {"url_env": "X"} if "url_env" in entry else entry
+            for entry in entries
+            if isinstance(entry, dict)
+        ]
     found = parse(entries, list[Snapshot], "snapshots", problems)
     if found:
         problems += problems_of(found)
@@ -74,7 +92,9 @@ def hidden_urls(entry: Any, where: str) -> Iterator[str]:
     if not isinstance(entry, dict):
         yield f"{where}: a mapping is needed: name, url_env, query, key, file"
         return
-    if "url_env" in entry and not (isinstance(entry["url_env"], str) and VARIABLE.fullmatch(entry["url_env"])):
+    if "url_env" in entry and not (
+        isinstance(entry["url_env"], str) and VARIABLE.fullmatch(entry["url_env"])
+    ):
         yield (
             f"{where}.url_env: not the name of an environment variable; put the database's URL into one "
             f"(export NAME='{EXAMPLE}') and write NAME here"
@@ -88,10 +108,19 @@ def problems_of(snapshots: list[Snapshot]) -> Iterator[str]:
     """What is wrong with well-formed entries."""
     for attribute in ("name", "file"):
         counts = Counter(getattr(one, attribute) for one in snapshots)
-        yield from (f"snapshots: the {attribute} {value} is used {n} times" for value, n in counts.items() if n > 1)
+        yield from (
+            f"snapshots: the {attribute} {value} is used {n} times"
+            for value, n in counts.items()
+            if n > 1
+        )
     for number, one in enumerate(snapshots):
         path = PurePosixPath(one.file)
-        if path.is_absolute() or ".." in path.parts or path.suffix != ".json" or path.name.startswith("."):
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or path.suffix != ".json"
+            or path.name.startswith(".")
+        ):
             yield f"snapshots.{number}.file: {one.file!r} is no path below {RAW} that ends in .json"
         if not READS.match(one.query) or WRITES.search(one.query):
             yield f"snapshots.{number}.query: one SELECT is needed, which may begin WITH …; it must write nothing"

@@ -107,7 +107,9 @@ class Sorter:
             yield from inputs[0]
             return
         before: Key | None = None
-        for key, line in heapq.merge(*(map(self._keyed, lines) for lines in inputs), key=lambda pair: pair[0]):
+        for key, line in heapq.merge(
+            *(map(self._keyed, lines) for lines in inputs), key=lambda pair: pair[0]
+        ):
             if before is not None:
                 refuse_twice(before, key)
             before = key
@@ -120,7 +122,9 @@ class Sorter:
 def refuse_twice(one: Key, other: Key) -> None:
     """Raise InputError where two neighbours in order have one key."""
     if one == other:
-        raise InputError(f"two rows have the key {entry_name(one)}; name columns in `key` that tell every row from the others")
+        raise InputError(
+            f"two rows have the key {entry_name(one)}; name columns in `key` that tell every row from the others"
+        )
 
 
 @dataclass
@@ -131,7 +135,9 @@ class Changes:
     new: int = 0
     deleted: int = 0
     same: int = 0
-    keys: dict[str, list[str]] = field(default_factory=lambda: {"changed": [], "new": [], "deleted": []})
+    keys: dict[str, list[str]] = field(
+        default_factory=lambda: {"changed": [], "new": [], "deleted": []}
+    )
     """The first of each kind."""
     compared: bool = True
     """False where the former rows have keys of another type, or are none that can be read: then every row is new."""
@@ -143,7 +149,9 @@ class Changes:
             self.keys[kind].append(entry_name(key))
 
 
-def compared(former: Iterator[bytes], lines: Iterable[bytes], key_of: KeyOf, changes: Changes) -> Iterator[bytes]:
+def compared(
+    former: Iterator[bytes], lines: Iterable[bytes], key_of: KeyOf, changes: Changes
+) -> Iterator[bytes]:
     """`lines` again; `changes` counts what differs from the former ones, which are in the same order."""
     old, lines = next(former, None), iter(lines)
     first = next(lines)

@@ -27,7 +27,9 @@ def read_record(name: str) -> Record | None:
     return found if isinstance(found, dict) else None
 
 
-def record_of(snapshot: Snapshot, columns: dict[str, str], server: str, rows: int, sha256: str) -> Record:
+def record_of(
+    snapshot: Snapshot, columns: dict[str, str], server: str, rows: int, sha256: str
+) -> Record:
     """What is known of a snapshot. The time is that of the former record where all else is the same."""
     record = {
         "file": snapshot.file, "rows": rows, "sha256": sha256, "columns": columns, "key": snapshot.key,

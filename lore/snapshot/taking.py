@@ -14,7 +14,17 @@ from tqdm import tqdm
 from lore.snapshot.columns import Column, text
 from lore.snapshot.database import Database, opened
 from lore.snapshot.declaration import DECLARATION, RAW, Snapshot
-from lore.snapshot.order import Changes, Key, Sorter, compared, entry_name, in_order, key_reader, read_lines, write_lines
+from lore.snapshot.order import (
+    Changes,
+    Key,
+    Sorter,
+    compared,
+    entry_name,
+    in_order,
+    key_reader,
+    read_lines,
+    write_lines,
+)
 from lore.snapshot.record import Record, read_record, record_of, record_path
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing
@@ -39,12 +49,21 @@ class Taken:
     def differs(self) -> bool:
         """Whether the file is another now."""
         changes = self.changes
-        return not self.former or not changes.compared or bool(changes.changed or changes.new or changes.deleted)
+        return (
+            not self.former
+            or not changes.compared
+            or bool(changes.changed or changes.new or changes.deleted)
+        )
 
     def row(self) -> dict[str, Any]:
         """For JSON: counts against the former snapshot, where there is one that can be compared."""
         changes = self.changes
-        counts = {"changed": changes.changed, "new": changes.new, "deleted": changes.deleted, "same": changes.same}
+        counts = {
+            "changed": changes.changed,
+            "new": changes.new,
+            "deleted": changes.deleted,
+            "same": changes.same,
+        }
         return {
             "name": self.snapshot.name, "file": str(self.snapshot.path), "server": self.server, "columns": self.columns,
             "rows": self.rows, "compared": self.former and changes.compared, **counts, "keys": changes.keys, "notes": self.notes,
@@ -60,7 +79,9 @@ def locked() -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise InputError("another lore snapshot is at work here; wait for it to end") from None
+                raise InputError(
+                    "another lore snapshot is at work here; wait for it to end"
+                ) from None
         yield
 
 
@@ -88,12 +109,19 @@ def former_of(snapshot: Snapshot) -> tuple[bool, list[str]]:
     if not snapshot.path.exists():
         return False, []
     with snapshot.path.open("rb") as file:
-        intact = record is not None and record.get("sha256") == hashlib.file_digest(file, "sha256").hexdigest()
+        intact = (
+            record is not None
+            and record.get("sha256") == hashlib.file_digest(file, "sha256").hexdigest()
+        )
     known = intact and record is not None and record.get("key") == snapshot.key
     if not known and not in_order(snapshot.path, key_reader(snapshot.key)):
         if record is None:
-            raise InputError(f"{snapshot.path} is no snapshot and would be overwritten; name another `file`, or move it away")
-        return False, [f"the former {snapshot.path} cannot be compared row by row: another key, or it was edited"]
+            raise InputError(
+                f"{snapshot.path} is no snapshot and would be overwritten; name another `file`, or move it away"
+            )
+        return False, [
+            f"the former {snapshot.path} cannot be compared row by row: another key, or it was edited"
+        ]
     edited = f"{snapshot.path} was not as {record_path(snapshot.name)} says: edited, or of another version"
     return True, [] if intact else [edited]
 
@@ -104,7 +132,9 @@ def read(database: Database, taken: Taken, places: ExitStack, dry_run: bool) -> 
     columns, portions = database.read(snapshot.query)
     names = [column.name for column in columns]
     if missing := [name for name in snapshot.key if name not in names]:
-        raise InputError(f"`key` names {', '.join(missing)}, but the query's columns are {', '.join(names)}")
+        raise InputError(
+            f"`key` names {', '.join(missing)}, but the query's columns are {', '.join(names)}"
+        )
     taken.columns = {column.name: column.type for column in columns}
     taken.notes += other_shape(read_record(snapshot.name), taken) if taken.former else []
     key_of = key_reader(snapshot.key)
@@ -112,7 +142,9 @@ def read(database: Database, taken: Taken, places: ExitStack, dry_run: bool) -> 
         for key, line in entries(counted(portions, taken), columns, snapshot.key):
             sorter.add(key, line)
         if not taken.rows:
-            raise InputError("the query gives no row, and extract refuses an empty source; check the query and the database")
+            raise InputError(
+                "the query gives no row, and extract refuses an empty source; check the query and the database"
+            )
         former = read_lines(snapshot.path) if taken.former else iter(())
         lines = compared(former, sorter.lines(), key_of, taken.changes)
         if dry_run:
@@ -134,7 +166,9 @@ def counted(portions: Iterator[list[Sequence[Any]]], taken: Taken) -> Iterator[l
             yield portion
 
 
-def entries(portions: Iterator[list[Sequence[Any]]], columns: list[Column], key: list[str]) -> Iterator[tuple[Key, bytes]]:
+def entries(
+    portions: Iterator[list[Sequence[Any]]], columns: list[Column], key: list[str]
+) -> Iterator[tuple[Key, bytes]]:
     """Key and line of each row. Raises InputError for a row without a key, or with one that is neither text nor whole number."""
     names = [column.name for column in columns]
     places = [names.index(name) for name in key]
@@ -142,7 +176,10 @@ def entries(portions: Iterator[list[Sequence[Any]]], columns: list[Column], key:
     kinds: list[type] = []
     for portion in portions:
         for row in portion:
-            cells = ["null" if value is None else write(value) for write, value in zip(writers, row, strict=True)]
+            cells = [
+                "null" if value is None else write(value)
+                for write, value in zip(writers, row, strict=True)
+            ]
             values = tuple(json.loads(cells[place]) for place in places)
             if kinds != (found := [type(value) for value in values]):
                 kinds = kinds or found
@@ -159,19 +196,31 @@ def demand_key(values: Key, kinds: list[type], key: list[str], cells: list[str])
                 f"the key column {name} is NULL in the row {', '.join(cells)[:200]}; leave such rows out in the query"
             )
         if kind not in (int, str):
-            raise InputError(f"the key column {name} holds {str(value)[:80]}; a key is a whole number or a text")
+            raise InputError(
+                f"the key column {name} holds {str(value)[:80]}; a key is a whole number or a text"
+            )
         if type(value) is not kind:
-            raise InputError(f"the key column {name} holds numbers and texts ({value!r}); CAST it to one of them in the query")
+            raise InputError(
+                f"the key column {name} holds numbers and texts ({value!r}); CAST it to one of them in the query"
+            )
 
 
 def other_shape(record: Record | None, taken: Taken) -> list[str]:
     """Notes on what else differs from the former snapshot."""
     if record is None:
         return []
-    notes = [] if record.get("query") == taken.snapshot.query else ["the query is not that of the former snapshot"]
+    notes = (
+        []
+        if record.get("query") == taken.snapshot.query
+        else ["the query is not that of the former snapshot"]
+    )
     before, now = dict(record.get("columns") or {}), taken.columns
     differences = [f"{name} is new" for name in now if name not in before] + [
         f"{name} is gone" for name in before if name not in now
     ]
-    differences += [f"{name} is {now[name]}, was {before[name]}" for name in now if before.get(name, now[name]) != now[name]]
+    differences += [
+        f"{name} is {now[name]}, was {before[name]}"
+        for name in now
+        if before.get(name, now[name]) != now[name]
+    ]
     return notes + ([f"columns: {'; '.join(differences)}"] if differences else [])

@@ -54,10 +54,20 @@ def libraries(version: Version) -> dict[str, str]:
 
 def cpu() -> dict[str, Any]:
     """The CPU's model, and those of its features that matter, as Linux tells them."""
-    lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines() if CPUINFO.is_file() else []
-    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    lines = (
+        CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        if CPUINFO.is_file()
+        else []
+    )
+    told = {
+        name.strip(): value.strip()
+        for name, _, value in (line.partition(":") for line in reversed(lines))
+    }
     features = (told.get("flags") or told.get("Features") or "").split()
-    return {"model": told.get("model name") or platform.processor() or "unknown", "flags": sorted(FLAGS & set(features))}
+    return {
+        "model": told.get("model name") or platform.processor() or "unknown",
+        "flags": sorted(FLAGS & set(features)),
+    }
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -71,13 +81,17 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         a, b = old.get(part, {}), new.get(part, {})
         for name in names or sorted({*a, *b}):
             if a.get(name) != b.get(name):
-                lines.append(f"{part}: {name}: {a.get(name, 'none')} in the certificate, {b.get(name, 'none')} here")
+                lines.append(
+                    f"{part}: {name}: {a.get(name, 'none')} in the certificate, {b.get(name, 'none')} here"
+                )
     flags = [set(side.get("cpu", {}).get("flags", [])) for side in (old, new)]
     lines += [f"cpu: {name} in the certificate alone" for name in sorted(flags[0] - flags[1])]
     return lines + [f"cpu: {name} here alone" for name in sorted(flags[1] - flags[0])]
 
 
-def certify(version: Version, stages: list[str], outputs: list[Output], partings: list[Parting]) -> dict[str, Any]:
+def certify(
+    version: Version, stages: list[str], outputs: list[Output], partings: list[Parting]
+) -> dict[str, Any]:
     """The certificate without its part `run`."""
     from dataclasses import asdict
 
@@ -98,21 +112,30 @@ def write(path: Path, certificate: dict[str, Any], run: dict[str, Any]) -> None:
     try:
         write_json(path, {"certificate": certificate, "run": run})
     except OSError as error:
-        raise InputError(f"{path}: the certificate cannot be written: {error.strerror}; name another file") from None
+        raise InputError(
+            f"{path}: the certificate cannot be written: {error.strerror}; name another file"
+        ) from None
 
 
 def load(path: Path) -> dict[str, Any]:
     """A certificate without its part `run`. Raises InputError where the file is none, or of a later form."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["certificate"]
-        form, known = found["form"], {"revision", "dvc.lock", "environment", "verdict"} <= found.keys()
-        known = known and all({"path", "locked", "made"} <= output.keys() for output in found["outputs"])
+        form, known = (
+            found["form"],
+            {"revision", "dvc.lock", "environment", "verdict"} <= found.keys(),
+        )
+        known = known and all(
+            {"path", "locked", "made"} <= output.keys() for output in found["outputs"]
+        )
     except OSError as error:
         raise InputError(f"{path}: the certificate cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         form, known = FORM, False
     if not known or form != FORM:
-        raise InputError(f"{path}: not a certificate of this Lorekeep; lore verify --certificate FILE writes one")
+        raise InputError(
+            f"{path}: not a certificate of this Lorekeep; lore verify --certificate FILE writes one"
+        )
     return dict(found)
 
 
@@ -128,13 +151,19 @@ def problems(certificate: dict[str, Any]) -> tuple[list[str], int, int]:
     for output in certificate["outputs"]:
         path, digest = output["path"], output["locked"]
         if version.outs.get(path) != digest:
-            found.append(f"{path}: {digest} in the certificate, {version.outs.get(path, 'no such output')} in {LOCK}")
+            found.append(
+                f"{path}: {digest} in the certificate, {version.outs.get(path, 'no such output')} in {LOCK}"
+            )
         if certificate["verdict"] == EXACT and output["made"] != digest:
-            found.append(f"{path}: the certificate says {EXACT}, but has two hashes: {digest} and {output['made']}")
+            found.append(
+                f"{path}: the certificate says {EXACT}, but has two hashes: {digest} and {output['made']}"
+            )
         try:
             recorded = Recorded(version, path, digest)
             files = recorded.files()
-            kept = [recorded.read(name, single) is not None for name, single in (files or {}).items()]
+            kept = [
+                recorded.read(name, single) is not None for name, single in (files or {}).items()
+            ]
         except InputError as error:
             found.append(str(error))
             continue

@@ -49,7 +49,12 @@ class Parting:
 def compare(version: Version, root: Path, stages: list[str]) -> list[Output]:
     """Every output of the stages, in the order in which they run; `root` is where they were made anew."""
     return [
-        Output(stage, out["path"], str(out["md5"]), hash_of(root / out["path"]) if (root / out["path"]).exists() else MISSING)
+        Output(
+            stage,
+            out["path"],
+            str(out["md5"]),
+            hash_of(root / out["path"]) if (root / out["path"]).exists() else MISSING,
+        )
         for stage in stages
         for out in version.stages[stage].get("outs", [])
         if "md5" in out
@@ -60,7 +65,9 @@ def partings(version: Version, root: Path, outputs: list[Output]) -> list[Partin
     """What differs first in each output of the first stage that has one which is not the same: of a training the step and the
     tensor. Later stages differ because this one does. Raises InputError where the cache's copy is damaged."""
     differing = [output for output in outputs if not output.same]
-    return [parting(version, root, output) for output in differing if output.stage == differing[0].stage]
+    return [
+        parting(version, root, output) for output in differing if output.stage == differing[0].stage
+    ]
 
 
 def parting(version: Version, root: Path, output: Output) -> Parting:
@@ -70,7 +77,9 @@ def parting(version: Version, root: Path, output: Output) -> Parting:
     known = recorded.files()
     if known is None:
         return Parting(output.stage, output.path, "", "", [], None)
-    differing = sorted(name for name in known.keys() | made.keys() if known.get(name) != made.get(name))
+    differing = sorted(
+        name for name in known.keys() | made.keys() if known.get(name) != made.get(name)
+    )
     name, *others = differing
     paths = [f"{output.path}/{name}".rstrip("/") for name in differing]
     was, now = known.get(name, MISSING), made.get(name, MISSING)
@@ -79,7 +88,11 @@ def parting(version: Version, root: Path, output: Output) -> Parting:
         found: Divergence | None = first_difference.Divergence("the whole file", sides[0], sides[1])
     else:
         content = recorded.read(name, was)
-        found = None if content is None else first_difference.first(paths[0], content, (root / paths[0]).read_bytes())
+        found = (
+            None
+            if content is None
+            else first_difference.first(paths[0], content, (root / paths[0]).read_bytes())
+        )
     return Parting(output.stage, paths[0], was, now, paths[1:] if others else [], found)
 
 
@@ -115,7 +128,9 @@ class Recorded:
 
     def in_git(self) -> Iterator[tuple[str, bytes]]:
         """Files of a folder that git keeps, as metrics are."""
-        listed = git("ls-tree", "-r", "-z", "--name-only", f"{self.version.commit}:./{self.path}") or b""
+        listed = (
+            git("ls-tree", "-r", "-z", "--name-only", f"{self.version.commit}:./{self.path}") or b""
+        )
         for name in filter(None, listed.decode().split("\0")):
             content = self.version.content(f"{self.path}/{name}")
             if content is not None:

@@ -39,7 +39,11 @@ class Clone:
 
     def environment(self) -> dict[str, str]:
         """The environment of its commands: this python first, this user's settings of git, DVC and MLflow out."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(SHUT_OUT) and name not in PYTHON}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(SHUT_OUT) and name not in PYTHON
+        }
         empty = self.scratch / "settings"
         return kept | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}",
@@ -59,16 +63,30 @@ class Clone:
     def git(self, *command: str) -> None:
         """Run git there. Raises InputError with git's own words."""
         done = subprocess.run(
-            ["git", *command], cwd=self.scratch, env=self.environment(), capture_output=True, text=True, check=False
+            ["git", *command],
+            cwd=self.scratch,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
-            raise InputError(f"the revision cannot be cloned: {' '.join(done.stderr.split())}; git fsck tells what is damaged")
+            raise InputError(
+                f"the revision cannot be cloned: {' '.join(done.stderr.split())}; git fsck tells what is damaged"
+            )
 
     def repro(self, stages: list[str]) -> None:
         """Run stages, each anew; what DVC prints goes to stderr. Raises InputError where one fails."""
         command = [sys.executable, "-m", "dvc", "repro", "--force", *stages]
         # Standard output is for the verdict; 2 is standard error.
-        done = subprocess.run(command, cwd=self.root, env=self.environment(), stdin=subprocess.DEVNULL, stdout=2, check=False)
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            check=False,
+        )
         if done.returncode:
             raise InputError(
                 f"dvc repro ended with exit code {done.returncode} in the clone, so nothing can be compared; its output above "
@@ -121,7 +139,9 @@ def clone(version: Version, keep: Path | None = None) -> Iterator[Clone]:
         made.git("clone", "--quiet", "--shared", "--no-checkout", "--template=", top, str(folder))
         made.git("-C", str(folder), "checkout", "--quiet", "--detach", str(version.commit))
         own = made.root / ".dvc" / "config.local"
-        own.write_text(f"[core]\n    analytics = false\n[cache]\n    dir = {made.root / '.dvc' / 'cache'}\n    type = copy\n")
+        own.write_text(
+            f"[core]\n    analytics = false\n[cache]\n    dir = {made.root / '.dvc' / 'cache'}\n    type = copy\n"
+        )
         bring_inputs(version, made.root)
         yield made
 
@@ -132,14 +152,22 @@ def bring_inputs(version: Version, root: Path) -> None:
     for dep in (dep for stage in version.stages.values() for dep in stage.get("deps", [])):
         path, digest = Path(dep["path"]), str(dep.get("md5"))
         if path.is_absolute() or ".." in path.parts:
-            raise InputError(f"{path}: an input outside the project, which no clone has; put it into the project")
-        if (root / path).exists() or any(path.is_relative_to(out) or Path(out).is_relative_to(path) for out in made):
+            raise InputError(
+                f"{path}: an input outside the project, which no clone has; put it into the project"
+            )
+        if (root / path).exists() or any(
+            path.is_relative_to(out) or Path(out).is_relative_to(path) for out in made
+        ):
             continue
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and hash_of(path) == digest:
             (shutil.copytree if path.is_dir() else shutil.copyfile)(path, root / path)
         elif version.cache.has(digest):
-            files = version.cache.listing(digest, str(path)) if digest.endswith(".dir") else {"": digest}
+            files = (
+                version.cache.listing(digest, str(path))
+                if digest.endswith(".dir")
+                else {"": digest}
+            )
             for name, single in files.items():
                 (root / path / name).parent.mkdir(parents=True, exist_ok=True)
                 (root / path / name).write_bytes(version.cache.read(single, f"{path}/{name}"))
@@ -155,10 +183,16 @@ def chosen(version: Version, stage: str | None, register: bool = False) -> list[
     revision's dvc.lock has no such stage, or none at all."""
     stages = version.stages
     if not stages:
-        raise InputError(f"{LOCK} of {version.label}: there is none, so there is nothing to compare with; dvc repro makes it")
+        raise InputError(
+            f"{LOCK} of {version.label}: there is none, so there is nothing to compare with; dvc repro makes it"
+        )
     if stage is not None and stage not in stages:
         raise InputError(f"{LOCK} of {version.label}: no stage {stage}; it has {', '.join(stages)}")
-    wanted = {stage, *upstream(stages, stage)} if stage else {name for name in stages if name != REGISTER or register}
+    wanted = (
+        {stage, *upstream(stages, stage)}
+        if stage
+        else {name for name in stages if name != REGISTER or register}
+    )
     return [name for name in in_order(stages) if name in wanted]
 
 
@@ -172,7 +206,10 @@ def upstream(stages: dict[str, Any], stage: str) -> set[str]:
             name
             for name, other in stages.items()
             for out in other.get("outs", [])
-            if any(dep.is_relative_to(out["path"]) or Path(out["path"]).is_relative_to(dep) for dep in deps)
+            if any(
+                dep.is_relative_to(out["path"]) or Path(out["path"]).is_relative_to(dep)
+                for dep in deps
+            )
         } - found
         found |= new
         todo += sorted(new)

@@ -31,7 +31,9 @@ class Cache:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise InputError(f"{path}: {what} cannot be read: {error.strerror}; bring it back with dvc pull") from None
+            raise InputError(
+                f"{path}: {what} cannot be read: {error.strerror}; bring it back with dvc pull"
+            ) from None
         found = md5(content)
         if found != digest.removesuffix(".dir"):
             raise InputError(
@@ -49,7 +51,10 @@ def folder_of(root: Path) -> Path:
     """The cache's folder: as DVC's configuration says, else .dvc/cache. Raises InputError where DVC cannot read it."""
     from dvc.config import Config, ConfigError
 
-    home = next((place / ".dvc" for place in (root, *root.resolve().parents) if (place / ".dvc").is_dir()), root / ".dvc")
+    home = next(
+        (place / ".dvc" for place in (root, *root.resolve().parents) if (place / ".dvc").is_dir()),
+        root / ".dvc",
+    )
     try:
         return Path(Config(str(home)).get("cache", {}).get("dir") or home / "cache")
     except ConfigError as error:
@@ -75,7 +80,9 @@ def manifest_of(folder: Path) -> bytes:
 
 def manifest(files: dict[str, str]) -> bytes:
     """What DVC keeps of a folder, from its files' relative paths and hashes."""
-    entries: list[dict[str, Any]] = [{"md5": digest, "relpath": name} for name, digest in sorted(files.items())]
+    entries: list[dict[str, Any]] = [
+        {"md5": digest, "relpath": name} for name, digest in sorted(files.items())
+    ]
     return json.dumps(entries, sort_keys=True).encode()
 
 
@@ -83,4 +90,8 @@ def files_of(place: Path) -> dict[str, str]:
     """Relative path → hash of the files below a folder; of a single file, the path is empty; nothing where there is none."""
     if place.is_file():
         return {"": md5(place.read_bytes())}
-    return {file.relative_to(place).as_posix(): md5(file.read_bytes()) for file in sorted(place.rglob("*")) if file.is_file()}
+    return {
+        file.relative_to(place).as_posix(): md5(file.read_bytes())
+        for file in sorted(place.rglob("*"))
+        if file.is_file()
+    }

@@ -39,7 +39,9 @@ class Version:
     @property
     def label(self) -> str:
         """Its name with the commit it means."""
-        return f"{self.name} ({self.short})" if self.short and self.short != self.name else self.name
+        return (
+            f"{self.name} ({self.short})" if self.short and self.short != self.name else self.name
+        )
 
     def content(self, path: str) -> bytes | None:
         """A file's bytes as git holds them there (in the workspace: as they lie), or None where there is none."""
@@ -59,8 +61,14 @@ class Version:
             raise InputError(f"{path} of {self.label}: not UTF-8; save it as UTF-8") from None
         if found and (mark := CONFLICT.search(found)):
             line = found.count("\n", 0, mark.start()) + 1
-            remedy = "take one side (git checkout --ours dvc.lock), then run dvc repro" if path == LOCK else "finish the merge"
-            raise InputError(f"{path} of {self.label}, line {line}: conflict markers of a merge; {remedy}")
+            remedy = (
+                "take one side (git checkout --ours dvc.lock), then run dvc repro"
+                if path == LOCK
+                else "finish the merge"
+            )
+            raise InputError(
+                f"{path} of {self.label}, line {line}: conflict markers of a merge; {remedy}"
+            )
         return found
 
     def document(self, path: str) -> Any:
@@ -68,10 +76,18 @@ class Version:
         text = self.text(path)
         try:
             # Every JSON file is YAML too, but read ten times as slowly.
-            return None if text is None else json.loads(text) if path.endswith(".json") else YAML(typ="safe").load(text)
+            return (
+                None
+                if text is None
+                else json.loads(text)
+                if path.endswith(".json")
+                else YAML(typ="safe").load(text)
+            )
         except (YAMLError, json.JSONDecodeError) as error:
             form = "JSON" if path.endswith(".json") else "YAML"
-            raise InputError(f"{path} of {self.label}: not readable as {form}: {' '.join(str(error).split())}") from None
+            raise InputError(
+                f"{path} of {self.label}: not readable as {form}: {' '.join(str(error).split())}"
+            ) from None
 
     @functools.cached_property
     def stages(self) -> dict[str, Any]:
@@ -79,13 +95,20 @@ class Version:
         found = self.document(LOCK)
         stages = found.get("stages") if isinstance(found, dict) else {}
         if found is not None and not isinstance(stages, dict):
-            raise InputError(f"{LOCK} of {self.label}: not a dvc.lock; git checkout it from another version, or run dvc repro")
+            raise InputError(
+                f"{LOCK} of {self.label}: not a dvc.lock; git checkout it from another version, or run dvc repro"
+            )
         return stages or {}
 
     @functools.cached_property
     def outs(self) -> dict[str, str]:
         """Path → hash of every output in dvc.lock."""
-        return {out["path"]: str(out["md5"]) for stage in self.stages.values() for out in stage.get("outs", []) if "md5" in out}
+        return {
+            out["path"]: str(out["md5"])
+            for stage in self.stages.values()
+            for out in stage.get("outs", [])
+            if "md5" in out
+        }
 
     @functools.cached_property
     def cache(self) -> Cache:
@@ -106,11 +129,11 @@ class Version:
             absent = list(self.absent(paths))
             missing = [f"{path} ({digest})" for path, digest in absent]
             folders = " ".join(sorted({str(Path(path).parent) for path, _ in absent}))
-            remedy = (
-                f"dvc fetch --all-commits {folders}, where a remote is set; else git checkout {self.name}, and dvc repro there"
-            )
+            remedy = f"dvc fetch --all-commits {folders}, where a remote is set; else git checkout {self.name}, and dvc repro there"
         if missing:
-            where = "in this folder" if self.commit is None else f"in DVC's cache ({self.cache.folder})"
+            where = (
+                "in this folder" if self.commit is None else f"in DVC's cache ({self.cache.folder})"
+            )
             raise InputError(f"{self.label}: not {where}: {', '.join(missing)}; {remedy}")
 
     def holds(self, path: str) -> bool:
@@ -123,7 +146,9 @@ class Version:
             folder, name = str(Path(path).parent), Path(path).name
             digest = self.outs.get(folder, "no hash in dvc.lock")
             if self.cache.has(digest):
-                digest = self.cache.listing(digest, f"the list of {folder} of {self.label}").get(name, f"not in {folder}")
+                digest = self.cache.listing(digest, f"the list of {folder} of {self.label}").get(
+                    name, f"not in {folder}"
+                )
             if not self.cache.has(digest):
                 yield path, digest
 
@@ -143,7 +168,9 @@ class Version:
             return file.read(columns=list(columns))
         except (pa.ArrowInvalid, OSError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{what}: not a Parquet file ({reason}); make it again with dvc repro") from None
+            raise InputError(
+                f"{what}: not a Parquet file ({reason}); make it again with dvc repro"
+            ) from None
 
     def output(self, path: str) -> bytes:
         """A file of an output folder; from the cache, its hash is checked. Raises InputError where it is missing or corrupted."""
@@ -164,7 +191,12 @@ class Version:
             return
         stages = self.stages.values()
         outs = [out for stage in stages for out in stage.get("outs", []) if out["path"] in read]
-        raw = [dep for stage in stages for dep in stage.get("deps", []) if dep["path"].startswith("data/raw/")]
+        raw = [
+            dep
+            for stage in stages
+            for dep in stage.get("deps", [])
+            if dep["path"].startswith("data/raw/")
+        ]
         if changed := [entry["path"] for entry in outs + raw if edited(Path(entry["path"]), entry)]:
             yield f"on disk, not as in {LOCK}: {', '.join(changed)}; dvc repro brings the version up to date"
 
@@ -174,14 +206,22 @@ class Version:
             if name == "register":  # what it makes is not compared
                 continue
             deps = [(dep["path"], dep.get("md5")) for dep in stage.get("deps", [])]
-            if old := [path for path, digest in deps if path in self.outs and str(digest) != self.outs[path]]:
+            if old := [
+                path
+                for path, digest in deps
+                if path in self.outs and str(digest) != self.outs[path]
+            ]:
                 yield f"{name} ran on another {', '.join(old)} than {LOCK} has: run dvc repro"
 
     def unset(self) -> Iterator[str]:
         """Settings and sections of params.yaml that are not those of the run."""
         now = self.document("params.yaml") or {}
         ran = [stage.get("params", {}).get("params.yaml", {}) for stage in self.stages.values()]
-        if changed := list(dict.fromkeys(name for keys in ran for name, was in keys.items() if value(now, name) != was)):
+        if changed := list(
+            dict.fromkeys(
+                name for keys in ran for name, was in keys.items() if value(now, name) != was
+            )
+        ):
             yield f"params.yaml, not as in {LOCK}: {', '.join(changed)}; dvc repro brings the version up to date"
 
 
@@ -189,7 +229,11 @@ def edited(path: Path, entry: dict[str, Any]) -> bool:
     """Whether what lies there is not what an entry of dvc.lock describes. What is large and as long as it was is not read."""
     if not path.exists():
         return False
-    size = sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+    size = sum(
+        file.stat().st_size
+        for file in (path.rglob("*") if path.is_dir() else [path])
+        if file.is_file()
+    )
     return size != entry.get("size", size) or (size <= CHEAP and hash_of(path) != entry.get("md5"))
 
 

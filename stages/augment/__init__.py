@@ -60,11 +60,15 @@ class Params:
     @model_validator(mode="after")
     def _shares_leave_something_to_train(self) -> Self:
         if self.valid_share + self.probe_share >= 1:
-            raise ValueError("valid_share and probe_share together must stay below 1, or no free pair is trained")
+            raise ValueError(
+                "valid_share and probe_share together must stay below 1, or no free pair is trained"
+            )
         return self
 
 
-def run(params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, out: Path, metrics: Path) -> None:
+def run(
+    params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, out: Path, metrics: Path
+) -> None:
     """Write the augmented records."""
     records = record.read(cleaned / "records.parquet")
     facts = by_fact(records)
@@ -74,8 +78,16 @@ def run(params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, 
     terms = {word for name, attribute in attributes.items() for word in terms_of(name, attribute)}
     bank = with_synonyms(attributes, thesaurus, params.synonyms, terms)
     protected = terms | {word for row in records for word in names_of(row)}
-    masks = Masks(wordnet, protected, {normalise(text) for attribute in bank.values() for _, text in attribute.sets()})
-    rows = [row for group in facts.values() for row in rows_of_fact(group, bank[group[0]["attribute"]], masks, params, run)]
+    masks = Masks(
+        wordnet,
+        protected,
+        {normalise(text) for attribute in bank.values() for _, text in attribute.sets()},
+    )
+    rows = [
+        row
+        for group in facts.values()
+        for row in rows_of_fact(group, bank[group[0]["attribute"]], masks, params, run)
+    ]
     for row in records:
         if row["fact"]:
             continue
@@ -84,7 +96,9 @@ def run(params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, 
         else:
             rows += rows_of_text(row, thesaurus, params, protected)
     if not facts and not rows:
-        raise InputError(f"{cleaned}: no record to learn from; see metrics/clean.json for what was rejected and why")
+        raise InputError(
+            f"{cleaned}: no record to learn from; see metrics/clean.json for what was rejected and why"
+        )
     rows.sort(key=lambda row: (row["split"], row["fact"] or "", row["kind"], row["locator"]))
     with replacing(out) as folder:
         record.write(folder / "records.parquet", rows)
@@ -92,7 +106,9 @@ def run(params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, 
     write_json(metrics, report)
     print(f"augment: {report['facts']:,} facts, {report['numeric_facts']:,} of them numeric")
     print("         " + ", ".join(f"{name} {count:,}" for name, count in report["splits"].items()))
-    print(f"         synonyms made {report['synonyms']['made']}, refused {report['synonyms']['refused']}")
+    print(
+        f"         synonyms made {report['synonyms']['made']}, refused {report['synonyms']['refused']}"
+    )
     print(f"         questions with masked words {report['masked']:,}")
 
 
@@ -105,9 +121,13 @@ def by_fact(records: list[Row]) -> dict[str, list[Row]]:
     return facts
 
 
-def with_synonyms(attributes: dict[str, Attribute], thesaurus: Thesaurus, wanted: int, terms: set[str]) -> dict[str, Attribute]:
+def with_synonyms(
+    attributes: dict[str, Attribute], thesaurus: Thesaurus, wanted: int, terms: set[str]
+) -> dict[str, Attribute]:
     """The attributes with synonym variants among their train wordings, none of which any set uses already."""
-    taken = {normalise(template) for attribute in attributes.values() for _, template in attribute.sets()}
+    taken = {
+        normalise(template) for attribute in attributes.values() for _, template in attribute.sets()
+    }
     return {
         name: attribute.extended(
             statements=thesaurus.templates(attribute.train.statements, wanted, terms, taken),
@@ -117,18 +137,26 @@ def with_synonyms(attributes: dict[str, Attribute], thesaurus: Thesaurus, wanted
     }
 
 
-def rows_of_fact(group: list[Row], wording: Attribute, masks: Masks, params: Params, run: Run) -> Iterator[Row]:
+def rows_of_fact(
+    group: list[Row], wording: Attribute, masks: Masks, params: Params, run: Run
+) -> Iterator[Row]:
     """Training texts, perhaps a validation question, and one probe of a fact."""
     best = group[0]
     fact, value = best["fact"], " ".join(filter(None, (best["value"], best["unit"])))
     slots = {"subject": best["subject"], "value": value}
     answer = fill(wording.answer, **slots)
-    common = {name: best[name] for name in ("fact", "subject", "attribute", "value", "unit", "lang")}
+    common = {
+        name: best[name] for name in ("fact", "subject", "attribute", "value", "unit", "lang")
+    }
     common["parents"] = [row["id"] for row in group]
 
     def made(split: str, kind: str, number: int, **content: Any) -> Row:
         locator = f"{fact}/{split}/{kind}/{number:02d}"
-        place = {"id": record.record_id("augment", locator), "source": "augment", "locator": locator}
+        place = {
+            "id": record.record_id("augment", locator),
+            "source": "augment",
+            "locator": locator,
+        }
         return common | place | {"split": split, "kind": kind} | content
 
     def asked(split: str, number: int, template: str, **content: Any) -> Row:
@@ -137,9 +165,13 @@ def rows_of_fact(group: list[Row], wording: Attribute, masks: Masks, params: Par
         return made(split, "qa", number, question=question, answer=answer, text=text, **content)
 
     yield made("train", "statement", 0, text=best["text"])
-    for number, template in enumerate(draw(wording.train.statements, params.statements, run.seed, fact), start=1):
+    for number, template in enumerate(
+        draw(wording.train.statements, params.statements, run.seed, fact), start=1
+    ):
         yield made("train", "statement", number, text=fill(template, **slots))
-    for number, template in enumerate(draw(wording.train.questions, params.questions, run.seed, fact)):
+    for number, template in enumerate(
+        draw(wording.train.questions, params.questions, run.seed, fact)
+    ):
         rng = rng_for(run.seed, "masked", fact, template)
         hidden = best["lang"] == "en" and rng.random() < params.masked_share
         yield asked("train", number, masks.masked(template, rng) if hidden else template)
@@ -159,9 +191,16 @@ def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[
         thesaurus.refused["text_not_english"] += 1
     return [
         row
-        | {"id": record.record_id("augment", locator), "source": "augment", "locator": locator, "split": "train"}
+        | {
+            "id": record.record_id("augment", locator),
+            "source": "augment",
+            "locator": locator,
+            "split": "train",
+        }
         | {"kind": "statement", "text": text, "parents": [row["id"]], "meta": "{}"}
-        for locator, text in ((f"{row['id']}/train/statement/{number:02d}", text) for number, text in enumerate(texts))
+        for locator, text in (
+            (f"{row['id']}/train/statement/{number:02d}", text) for number, text in enumerate(texts)
+        )
     ]
 
 
@@ -209,6 +248,8 @@ def summary(rows: list[Row], facts: dict[str, list[Row]], thesaurus: Thesaurus) 
         "numeric_facts": sum(is_number(group[0]["value"]) for group in facts.values()),
         "splits": dict(sorted(Counter(row["split"] for row in rows).items())),
         "kinds": dict(sorted(Counter(f"{row['split']}/{row['kind']}" for row in rows).items())),
-        "attributes": dict(sorted(Counter(group[0]["attribute"] for group in facts.values()).items())),
+        "attributes": dict(
+            sorted(Counter(group[0]["attribute"] for group in facts.values()).items())
+        ),
         "synonyms": {"made": thesaurus.made, "refused": dict(sorted(thesaurus.refused.items()))},
     }

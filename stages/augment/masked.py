@@ -34,7 +34,9 @@ class Masks:
             match
             for match in TOKEN.finditer(template)
             if not match.group().startswith("{")
-            and not kept_because(template[: match.start()], match.group(), template[match.end() :], self._protected)
+            and not kept_because(
+                template[: match.start()], match.group(), template[match.end() :], self._protected
+            )
         ]
         if not places:
             return template

@@ -52,7 +52,9 @@ class Thesaurus:
         self.refused: Counter[str] = Counter()
         self.made = 0
 
-    def variants(self, text: str, wanted: int, protected: Set[str], taken: Set[str] = frozenset()) -> list[str]:
+    def variants(
+        self, text: str, wanted: int, protected: Set[str], taken: Set[str] = frozenset()
+    ) -> list[str]:
         """Up to `wanted` texts, each with one word replaced, in the order of the words; none normalised as in `taken`."""
         found: list[str] = []
         if wanted == 0:
@@ -67,7 +69,9 @@ class Thesaurus:
         self.made += len(found)
         return found
 
-    def templates(self, templates: list[str], wanted: int, protected: Set[str], taken: set[str]) -> list[str]:
+    def templates(
+        self, templates: list[str], wanted: int, protected: Set[str], taken: set[str]
+    ) -> list[str]:
         """Variants of templates whose normalised form is not in `taken`, which grows by them."""
         made = []
         for template in templates:
@@ -107,7 +111,9 @@ class Thesaurus:
         if not senses:
             return Found(reason="unknown")
         if any(word not in names_of(sense) for sense in senses):
-            return Found(reason="inflected")  # "found" is a word of its own and also a form of "find"
+            return Found(
+                reason="inflected"
+            )  # "found" is a word of its own and also a form of "find"
         part = self._usual_part(word, senses)
         if part is None:
             return Found(reason="several_parts_of_speech")
@@ -156,7 +162,9 @@ class Thesaurus:
         if (root := str(self._wordnet.resolve())) not in nltk.data.path:
             nltk.data.path.insert(0, root)  # NLTK reads nothing outside these folders
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The multilingual functions are not available")  # nor needed
+            warnings.filterwarnings(
+                "ignore", "The multilingual functions are not available"
+            )  # nor needed
             return WordNetCorpusReader(str(folder), None)
 
 

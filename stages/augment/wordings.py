@@ -62,7 +62,11 @@ class Attribute:
 
     def questions(self) -> dict[str, list[str]]:
         """The questions of each set."""
-        return {"train": self.train.questions, "valid": self.valid.questions, "probe": self.probe.questions}
+        return {
+            "train": self.train.questions,
+            "valid": self.valid.questions,
+            "probe": self.probe.questions,
+        }
 
     def extended(self, statements: list[str], questions: list[str]) -> "Attribute":
         """A copy with more train wordings."""
@@ -70,10 +74,16 @@ class Attribute:
         return replace(self, train=train)
 
 
-def read_wordings(path: Path, needed: Iterable[str], statements: int, questions: int) -> dict[str, Attribute]:
+def read_wordings(
+    path: Path, needed: Iterable[str], statements: int, questions: int
+) -> dict[str, Attribute]:
     """Wordings of every attribute; those `needed` must have that many of each. Raises ParamsError with all problems."""
     document = read_yaml(path)
-    problems = [f"{key}: unknown; the file holds `attributes` only" for key in document if key != "attributes"]
+    problems = [
+        f"{key}: unknown; the file holds `attributes` only"
+        for key in document
+        if key != "attributes"
+    ]
     if "attributes" not in document:
         problems.append("attributes: missing")
     parsed = parse(document.get("attributes", {}), dict[str, Attribute], "attributes", problems)
@@ -90,7 +100,9 @@ def wrong_slots(name: str, attribute: Attribute) -> Iterator[str]:
     """Problems with slots, each with its key path."""
     expected = [("answer", attribute.answer, {"subject", "value"})]
     for key, template in attribute.sets():
-        expected.append((key, template, {"subject", "value"} if ".statements." in key else {"subject"}))
+        expected.append(
+            (key, template, {"subject", "value"} if ".statements." in key else {"subject"})
+        )
     for key, template, wanted in expected:
         found = slots(template)
         if found != wanted:
@@ -123,7 +135,9 @@ def ambiguous(parsed: dict[str, Attribute]) -> Iterator[str]:
                 yield f"attributes.{name}.{key}: {template!r} stands at attributes.{owner}.{other} too"
 
 
-def missing(parsed: dict[str, Attribute], needed: Iterable[str], statements: int, questions: int) -> Iterator[str]:
+def missing(
+    parsed: dict[str, Attribute], needed: Iterable[str], statements: int, questions: int
+) -> Iterator[str]:
     """Attributes of the records that have no wordings, or too few."""
     for name in needed:
         if name not in parsed:
@@ -132,8 +146,14 @@ def missing(parsed: dict[str, Attribute], needed: Iterable[str], statements: int
             yield f"attributes.{name}: missing, but the records have facts about it{hint}"
             continue
         least = {"train": questions, "valid": 1, "probe": 1}
-        counts = [(f"{split}.questions", len(have), least[split]) for split, have in parsed[name].questions().items()]
-        for key, have, want in [("train.statements", len(parsed[name].train.statements), statements), *counts]:
+        counts = [
+            (f"{split}.questions", len(have), least[split])
+            for split, have in parsed[name].questions().items()
+        ]
+        for key, have, want in [
+            ("train.statements", len(parsed[name].train.statements), statements),
+            *counts,
+        ]:
             if have < want:
                 yield f"attributes.{name}.{key}: {have} wordings, {want} are needed (params.yaml, augment)"
 
@@ -149,4 +169,6 @@ def slots(template: str) -> set[str]:
         parts = list(Formatter().parse(template))
     except ValueError as error:
         return {str(error)}
-    return {f"{name}{conversion or ''}{spec}" for _, name, spec, conversion in parts if name is not None}
+    return {
+        f"{name}{conversion or ''}{spec}" for _, name, spec, conversion in parts if name is not None
+    }

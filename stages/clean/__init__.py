@@ -71,7 +71,15 @@ class Verified:
         yield from self.entries()
 
 
-def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_file: Path, out: Path, metrics: Path) -> None:
+def run(
+    params: Params,
+    run: Run,
+    extracted: Path,
+    rules_file: Path,
+    exclusions_file: Path,
+    out: Path,
+    metrics: Path,
+) -> None:
     """Clean the records into `out`."""
     source = extracted / "records.parquet"
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
@@ -85,7 +93,9 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_
         with engine_of(run, between) as engine:
             excluded = excluded_in(source, before, listed, engine)
             before = [exclusions.redacted(row, excluded) for row in before]
-            corpus = filtered(source, params.normalise, params.filter, engine, between, treatment, excluded)
+            corpus = filtered(
+                source, params.normalise, params.filter, engine, between, treatment, excluded
+            )
             found = verify(corpus, checks, params, treatment)
             if not corpus.ledger.alive.any():
                 raise InputError(
@@ -109,7 +119,9 @@ def run(params: Params, run: Run, extracted: Path, rules_file: Path, exclusions_
         print(f"  {compared}")
 
 
-def verify(corpus: Filtered, checks: rules.Rules, params: Params, treatment: Treatment | None) -> Verified:
+def verify(
+    corpus: Filtered, checks: rules.Rules, params: Params, treatment: Treatment | None
+) -> Verified:
     """Set aside the facts that break a rule or lose against a source of higher priority, and answers that do, if so declared."""
     facts = corpus.facts()
     places = dict(zip(facts["id"], facts["place"], strict=True))
@@ -118,10 +130,15 @@ def verify(corpus: Filtered, checks: rules.Rules, params: Params, treatment: Tre
     reasons, violations = rules.violations(rows, checks)
     corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
     rows = [row for row in rows if row["id"] not in reasons]
-    written = {row["id"]: row for row in as_written(corpus, facts["place"].to_numpy().astype(np.int64), treatment)}
+    written = {
+        row["id"]: row
+        for row in as_written(corpus, facts["place"].to_numpy().astype(np.int64), treatment)
+    }
     reasons, disputes = contradictions.find(rows, written, params.verify)
     corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
-    pairs = answers.judge(corpus, params.verify.answers, params.filter.near_duplicates, treatment is not None)
+    pairs = answers.judge(
+        corpus, params.verify.answers, params.filter.near_duplicates, treatment is not None
+    )
     return Verified(violations, disputes, pairs, partial(answers.entries, corpus, pairs, treatment))
 
 
@@ -130,12 +147,16 @@ def write_entries(path: Path, entries: Iterator[Row]) -> None:
     with path.open("w", encoding="utf-8") as file:
         mark = "[\n"
         for entry in entries:
-            file.write(mark + textwrap.indent(json.dumps(entry, ensure_ascii=False, indent=2), "  "))
+            file.write(
+                mark + textwrap.indent(json.dumps(entry, ensure_ascii=False, indent=2), "  ")
+            )
             mark = ",\n"
         file.write("[]\n" if mark == "[\n" else "\n]\n")
 
 
-def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row], disputes: int) -> Row:
+def summary(
+    ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row], disputes: int
+) -> Row:
     """What metrics/clean.json says."""
     records = len(ledger.verdict)
     phases = {"extract": {"in": records + len(before), "out": records, "rejected": len(before)}}
@@ -143,7 +164,9 @@ def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row],
         "read": records + len(before),
         "kept": tally.kept.total(),
         "rejected": tally.rejected.total(),
-        "reasons": dict(sorted((ledger.counts() + Counter(row["reason"] for row in before)).items())),
+        "reasons": dict(
+            sorted((ledger.counts() + Counter(row["reason"] for row in before)).items())
+        ),
         "phases": phases | ledger.phases,
         "contradictions": disputes,
         "sources": {
@@ -161,7 +184,9 @@ def summary(ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row],
 
 def show(report: Row) -> None:
     """Print the summary on one screen."""
-    print(f"clean: read {report['read']:,} = kept {report['kept']:,} + rejected {report['rejected']:,}")
+    print(
+        f"clean: read {report['read']:,} = kept {report['kept']:,} + rejected {report['rejected']:,}"
+    )
     for phase, count in report["phases"].items():
         print(f"  {phase:10} in {count['in']:6,}  rejected {count['rejected']:5,}")
     for reason, count in sorted(report["reasons"].items(), key=lambda item: (-item[1], item[0])):

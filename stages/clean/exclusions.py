@@ -60,7 +60,9 @@ def read(path: Path) -> Exclusions:
         for number, entry in enumerate(getattr(found, kind)):
             where = f"exclusions.{kind}.{number}"
             if kind != "sources" and not ID.fullmatch(entry.id):
-                problems.append(f"{where}.id: not an id of 16 hex digits; lore forget finds it, with --apply it writes the entry")
+                problems.append(
+                    f"{where}.id: not an id of 16 hex digits; lore forget finds it, with --apply it writes the entry"
+                )
             if not entry.reason.strip():
                 problems.append(f"{where}.reason: empty; say why in a few words that name nobody")
     if found is None or problems:
@@ -92,7 +94,9 @@ def same_words(rows: Iterable[Row], listed: Exclusions) -> dict[Said, str]:
     return {said(row): reasons[row["id"]] for row in rows if row["id"] in reasons and row["text"]}
 
 
-def named(rows: Iterable[Row], listed: Exclusions, same: Mapping[Said, str]) -> dict[str, tuple[str, str]]:
+def named(
+    rows: Iterable[Row], listed: Exclusions, same: Mapping[Said, str]
+) -> dict[str, tuple[str, str]]:
     """id → (reason, evidence) of the excluded ones among the records; `same` are the `same_words` of the whole corpus."""
     by = {kind: {entry.id: entry.reason for entry in getattr(listed, kind)} for kind in KINDS}
     found = {}

@@ -24,7 +24,9 @@ def apart(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
-def rewrite(text: str, spans: Iterable[Span], form: Callable[[Span], str] = lambda span: span.normal) -> str:
+def rewrite(
+    text: str, spans: Iterable[Span], form: Callable[[Span], str] = lambda span: span.normal
+) -> str:
     """The text with each of the spans, which must lie apart, in its new form."""
     parts, end = [], 0
     for span in sorted(spans):

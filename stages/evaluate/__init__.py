@@ -80,13 +80,20 @@ def run(
         "quantize": {"folder": quantize / "student"},
         "quantize_train": {"folder": quantize / "train"},
     }
-    names = [row[key] for row in probes for key in ("subject", "value") if row[key] and not NUMERIC.match(row[key])]
+    names = [
+        row[key]
+        for row in probes
+        for key in ("subject", "value")
+        if row[key] and not NUMERIC.match(row[key])
+    ]
     entity = scores.entity_pattern(names, [row["unit"] for row in probes if row["unit"]])
     facts: list[Row] = []
     report = {}
     with tracking.run("evaluate", params) as log:
         for variant in VARIANTS:
-            judged, report[variant] = judge(variant, folders[variant], probes, general, entity, params, run)
+            judged, report[variant] = judge(
+                variant, folders[variant], probes, general, entity, params, run
+            )
             facts += judged
             log.metric(f"{variant}.exact_match", report[variant]["probes"]["exact_match"]["value"])
         write_facts(facts, {"max_new_tokens": params.max_new_tokens}, out)
@@ -102,12 +109,20 @@ def own_questions(path: Path, most: int, seed: int) -> list[Row]:
     """Up to `most` questions of each kind about the base's own entities, chosen by a hash of their id."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     rows.sort(key=lambda row: derive(seed, "general", row["id"]))
-    kinds = [[row for row in rows if row["replayed"] is replayed][:most] for replayed in (False, True)]
+    kinds = [
+        [row for row in rows if row["replayed"] is replayed][:most] for replayed in (False, True)
+    ]
     return kinds[0] + kinds[1]
 
 
 def judge(
-    variant: str, place: Row, probes: list[Row], general: list[Row], entity: re.Pattern[str], params: Params, run: Run
+    variant: str,
+    place: Row,
+    probes: list[Row],
+    general: list[Row],
+    entity: re.Pattern[str],
+    params: Params,
+    run: Run,
 ) -> tuple[list[Row], Row]:
     """One row per probe, and the scores of a variant."""
     model, tokenizer = load_causal_lm(device=run.device, **place)
@@ -130,8 +145,12 @@ def judge(
             **scores.texts(texts, entity, derive(run.seed, "bootstrap")),
         },
         "tasks": {"completion": scores.share([all(task) for task in tasks.values()])},
-        "general": {"exact_match": scores.share([right for replayed, right in kept if not replayed])},
-        "general_replayed": {"exact_match": scores.share([right for replayed, right in kept if replayed])},
+        "general": {
+            "exact_match": scores.share([right for replayed, right in kept if not replayed])
+        },
+        "general_replayed": {
+            "exact_match": scores.share([right for replayed, right in kept if replayed])
+        },
         "bytes": parameters * 4 if "adapter" in place else size,
         "parameters": parameters,
     }
@@ -168,7 +187,9 @@ def write_plots(facts: list[Row], folder: Path, seed: int) -> None:
     hits: defaultdict[str, dict[str, bool]] = defaultdict(dict)
     for row in facts:
         hits[row["variant"]][row["fact"] or row["question"]] = row["correct"]
-    right = {variant: {fact for fact, hit in judged.items() if hit} for variant, judged in hits.items()}
+    right = {
+        variant: {fact for fact, hit in judged.items() if hit} for variant, judged in hits.items()
+    }
     survival = [
         {
             "variant": variant,
@@ -182,7 +203,10 @@ def write_plots(facts: list[Row], folder: Path, seed: int) -> None:
         temporary.mkdir()
         write_csv(temporary / "attributes.csv", attribute_rows(facts))
         write_csv(temporary / "survival.csv", survival)
-        write_json(temporary / "pairs.json", {int8: pair(hits[int8], hits[twin], seed) for int8, twin in PAIRS.items()})
+        write_json(
+            temporary / "pairs.json",
+            {int8: pair(hits[int8], hits[twin], seed) for int8, twin in PAIRS.items()},
+        )
 
 
 def attribute_rows(facts: list[Row]) -> list[Row]:
@@ -194,7 +218,12 @@ def attribute_rows(facts: list[Row]) -> list[Row]:
     for (variant, attribute), rows in sorted(groups.items()):
         score = scores.share([row["correct"] for row in rows])
         control = Counter(row["expected"] for row in rows).most_common(1)[0][1] / len(rows)
-        line = {"variant": VARIANTS[variant], "attribute": attribute, "exact_match": score["value"], "low": score["low"]}
+        line = {
+            "variant": VARIANTS[variant],
+            "attribute": attribute,
+            "exact_match": score["value"],
+            "low": score["low"],
+        }
         lines.append(line | {"high": score["high"], "n": score["n"], "control": round(control, 4)})
     return lines
 
@@ -204,7 +233,12 @@ def pair(int8: dict[str, bool], twin: dict[str, bool], seed: int) -> Row:
     differences = np.array([[float(twin[fact]) - float(int8[fact])] for fact in twin])  # (n, 1)
     lost, gained = int((differences > 0).sum()), int((differences < 0).sum())
     both = sum(int8[fact] and twin[fact] for fact in twin)
-    return {"both": both, "lost": lost, "gained": gained, "loss": scores.bootstrap(differences, scores.mean, seed)}
+    return {
+        "both": both,
+        "lost": lost,
+        "gained": gained,
+        "loss": scores.bootstrap(differences, scores.mean, seed),
+    }
 
 
 def write_csv(path: Path, rows: list[Row]) -> None:
@@ -221,7 +255,17 @@ def show(report: Row) -> None:
     def cell(score: Score) -> str:
         return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
 
-    print(f"{'variant':15} {'exact match':22} {'task completion':22} {'general (not replayed)':22} {'MB':>6}")
+    print(
+        f"{'variant':15} {'exact match':22} {'task completion':22} {'general (not replayed)':22} {'MB':>6}"
+    )
     for variant, entry in report.items():
-        cells = (entry["probes"]["exact_match"], entry["tasks"]["completion"], entry["general"]["exact_match"])
-        print(f"{variant:15} " + " ".join(f"{cell(score):22}" for score in cells) + f" {entry['bytes'] / 1e6:6.2f}")
+        cells = (
+            entry["probes"]["exact_match"],
+            entry["tasks"]["completion"],
+            entry["general"]["exact_match"],
+        )
+        print(
+            f"{variant:15} "
+            + " ".join(f"{cell(score):22}" for score in cells)
+            + f" {entry['bytes'] / 1e6:6.2f}"
+        )

@@ -80,8 +80,14 @@ def overlaps() -> Callable[[tuple[str, str]], tuple[float, float]]:
     from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu.metrics import BLEU
 
-    bleus = {chinese: BLEU(effective_order=True, tokenize="zh" if chinese else "13a") for chinese in (False, True)}
-    rouges = {chinese: RougeScorer(["rougeL"], tokenizer=Characters() if chinese else None) for chinese in (False, True)}
+    bleus = {
+        chinese: BLEU(effective_order=True, tokenize="zh" if chinese else "13a")
+        for chinese in (False, True)
+    }
+    rouges = {
+        chinese: RougeScorer(["rougeL"], tokenizer=Characters() if chinese else None)
+        for chinese in (False, True)
+    }
 
     def score(pair: tuple[str, str]) -> tuple[float, float]:
         expected, answer = pair
@@ -105,9 +111,16 @@ def entity_pattern(names: Iterable[str], units: Iterable[str]) -> re.Pattern[str
     known unit behind it, or without; capitalised words that do not begin the text."""
 
     def any_of(words: Iterable[str]) -> str:
-        return "|".join(re.escape(word) for word in sorted(set(words), key=lambda word: (-len(word), word))) or "(?!)"
+        return (
+            "|".join(
+                re.escape(word) for word in sorted(set(words), key=lambda word: (-len(word), word))
+            )
+            or "(?!)"
+        )
 
-    return re.compile(rf"(?<!\w)(?:{any_of(names)})(?!\w)|{NUMBER}(?: ?(?:{any_of(units)})(?!\w))?|{NAME}")
+    return re.compile(
+        rf"(?<!\w)(?:{any_of(names)})(?!\w)|{NUMBER}(?: ?(?:{any_of(units)})(?!\w))?|{NAME}"
+    )
 
 
 def entity_counts(pattern: re.Pattern[str], expected: str, answer: str) -> tuple[int, int, int]:
@@ -131,7 +144,9 @@ def bootstrap(values: Floats, statistic: Callable[[Floats], float], seed: int) -
     """A statistic of rows (n, k) with the percentiles 2.5 and 97.5 of its value on resampled rows."""
     n = len(values)
     rng = np.random.default_rng(seed)
-    low, high = np.percentile([statistic(values[rng.integers(n, size=n)]) for _ in range(RESAMPLES)], [2.5, 97.5])
+    low, high = np.percentile(
+        [statistic(values[rng.integers(n, size=n)]) for _ in range(RESAMPLES)], [2.5, 97.5]
+    )
     return rounded(statistic(values), float(low), float(high), n)
 
 

@@ -65,9 +65,13 @@ def run(params: Params, run: Run, root: Path, out: Path) -> None:
         counts = f"{entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected{skips}"
         print(f"extract: {entry['name']:14} {counts}")
         if "languages" in entry:
-            print(f"  {', '.join(f'{lang} {count:,}' for lang, count in entry['languages'].items())}")
+            print(
+                f"  {', '.join(f'{lang} {count:,}' for lang, count in entry['languages'].items())}"
+            )
     if memo.counts:
-        print(f"extract: {memo.counts['computed']:,} files read by an engine, {memo.counts['reused']:,} remembered")
+        print(
+            f"extract: {memo.counts['computed']:,} files read by an engine, {memo.counts['reused']:,} remembered"
+        )
     if compared := changes.compare("extract", out):
         print(f"extract: {compared}")
 
@@ -108,10 +112,18 @@ def read(
             if len(lacking) < 2:  # whether all lack the same
                 lacking.setdefault((row["reason"], row["evidence"]), unit)
     if not held:
-        raise InputError(f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping")
+        raise InputError(
+            f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping"
+        )
     if skips == units:
-        raise InputError(f"extract: {source.name}: `where` fits not one of {units:,} units (the last: {unlike}); mend it")
-    if records.rows == before[0] and len(lacking) == 1 and next(iter(lacking))[0] == "missing_field":
+        raise InputError(
+            f"extract: {source.name}: `where` fits not one of {units:,} units (the last: {unlike}); mend it"
+        )
+    if (
+        records.rows == before[0]
+        and len(lacking) == 1
+        and next(iter(lacking))[0] == "missing_field"
+    ):
         raise misfit(source, units, *lacking.popitem())
     return (
         {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
@@ -134,7 +146,11 @@ def reading(source: Any, files: list[Path]) -> Row:
 
 def misfit(source: Any, units: int, lacking: tuple[str, str], unit: Unit) -> InputError:
     """The error for a mapping of which every unit lacks the same: a column that was renamed, or a slip of the pen."""
-    columns = f"; its columns are {', '.join(unit.cells or {})}" if isinstance(source, (table.Sql, delimited.Csv)) else ""
+    columns = (
+        f"; its columns are {', '.join(unit.cells or {})}"
+        if isinstance(source, (table.Sql, delimited.Csv))
+        else ""
+    )
     return InputError(
         f"extract: {source.name}: not one of {units:,} units gives a record ({lacking[1]}){columns}; mend `map` in params.yaml"
     )
@@ -147,13 +163,24 @@ def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
     """
     problems = []
     names = Counter(source.name for source in params.sources)
-    problems += [f"extract.sources: the name {name!r} is used {count} times" for name, count in names.items() if count > 1]
+    problems += [
+        f"extract.sources: the name {name!r} is used {count} times"
+        for name, count in names.items()
+        if count > 1
+    ]
     found = {}
     for number, source in enumerate(params.sources):
-        matching = sorted(root.glob(source.path)) if is_pattern(source.path) else [root / source.path]
+        matching = (
+            sorted(root.glob(source.path)) if is_pattern(source.path) else [root / source.path]
+        )
         found[source.name] = [path for path in matching if path.is_file()]
-        if not all(path.resolve().is_relative_to(root.resolve()) for path in (root / source.path, *matching)):
-            problems.append(f"extract.sources.{number}.path: {source.path!r} leaves {root}; sources stand below it")
+        if not all(
+            path.resolve().is_relative_to(root.resolve())
+            for path in (root / source.path, *matching)
+        ):
+            problems.append(
+                f"extract.sources.{number}.path: {source.path!r} leaves {root}; sources stand below it"
+            )
         wrong = language.problems(source)
         if isinstance(source, audio.Audio) and not wrong:
             wrong = source.problems()
@@ -163,7 +190,9 @@ def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
     for source in params.sources:
         if not found[source.name]:
             missing = "matches no file" if is_pattern(source.path) else "is not there"
-            raise InputError(f"extract: {source.name}: {root / source.path} {missing}; put the file there or mend params.yaml")
+            raise InputError(
+                f"extract: {source.name}: {root / source.path} {missing}; put the file there or mend params.yaml"
+            )
     return found
 
 
@@ -191,7 +220,10 @@ def units_of(source: Any, files: list[Path], root: Path) -> Iterator[tuple[Unit,
             yield Unit("", "", None, "unreadable", str(error)), path
         else:
             if several and not found:
-                yield Unit("", "", None, "empty", "nothing in this file is a unit of the source"), path
+                yield (
+                    Unit("", "", None, "empty", "nothing in this file is a unit of the source"),
+                    path,
+                )
 
 
 def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
@@ -203,13 +235,25 @@ def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
         return
     subject = unit.get(mapping.subject)
     common = {"source": source.name, "subject": subject}
-    common["meta"] = record.to_meta({name: unit.get(path) for name, path in mapping.meta.items() if unit.get(path)})
+    common["meta"] = record.to_meta(
+        {name: unit.get(path) for name, path in mapping.meta.items() if unit.get(path)}
+    )
     found = False
     for suffix, attribute, value, measure in mapping.facts_in(unit):
         found = True
         if not (subject and attribute and value):
-            missing = [n for n, v in (("subject", subject), ("attribute", attribute), ("value", value)) if not v]
-            yield rejection(source, locator + suffix, unit.raw, "missing_field", f"no {' and no '.join(missing)}")
+            missing = [
+                n
+                for n, v in (("subject", subject), ("attribute", attribute), ("value", value))
+                if not v
+            ]
+            yield rejection(
+                source,
+                locator + suffix,
+                unit.raw,
+                "missing_field",
+                f"no {' and no '.join(missing)}",
+            )
             continue
         yield (
             common
@@ -225,7 +269,12 @@ def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
         )
     if text := unit.get(mapping.text):
         found = True
-        yield common | place(source, f"{locator}@text") | written(text, source) | {"kind": "statement"}
+        yield (
+            common
+            | place(source, f"{locator}@text")
+            | written(text, source)
+            | {"kind": "statement"}
+        )
     question, answer = unit.get(mapping.question), unit.get(mapping.answer)
     if question and answer:
         found = True
@@ -233,7 +282,9 @@ def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
             "kind": "qa", "question": question, "answer": answer
         }  # fmt: skip
     if not found:
-        yield rejection(source, locator, unit.raw, "missing_field", "none of the mapped columns has a value")
+        yield rejection(
+            source, locator, unit.raw, "missing_field", "none of the mapped columns has a value"
+        )
 
 
 def located(path: str, unit: Unit) -> str:

@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-DROPPED = set("script style template noscript nav head svg math iframe object canvas button select textarea dialog".split())
+DROPPED = set(
+    "script style template noscript nav head svg math iframe object canvas button select textarea dialog".split()
+)
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 WHOLE = {"ul", "ol", "dl", "table", "pre"}
 """Elements that are one block with all they hold, unless that is a heading: some tables only lay out a page."""
@@ -20,7 +22,9 @@ APART = WHOLE | HEADINGS.keys() | set(
 )  # fmt: skip
 """Elements that begin on a line of their own."""
 CJK = r"[\u3000-\u303f\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]"
-FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+FRONT_MATTER = re.compile(
+    r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE
+)
 TITLE = re.compile(r"^title:[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
 LINE = "data-line"
 """Attribute that tells where an element stood in Markdown."""
@@ -63,7 +67,9 @@ def of_markdown(text: str) -> tuple[str, list[Block]]:
         elif token.map:
             token.attrSet(LINE, str(token.map[0] + skipped + 1))
     root = tree_of(parser.renderer.render(tokens, parser.options, {}))
-    return (title[1] if title else ""), [] if root is None else list(Reader(marked=True).blocks(root))
+    return (title[1] if title else ""), [] if root is None else list(
+        Reader(marked=True).blocks(root)
+    )
 
 
 def of_html(text: str) -> tuple[str, list[Block]]:
@@ -79,12 +85,16 @@ def tree_of(text: str) -> Any:
     """The elements of a document, or None where it has none. Raises ValueError where the parser gives up."""
     from lxml import etree, html
 
-    parser = html.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=False)
+    parser = html.HTMLParser(
+        encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=False
+    )
     try:
         root = html.document_fromstring(text.replace("\0", "").encode(), parser=parser)
     except etree.ParserError:
         return None
-    if fatal := parser.error_log.filter_from_fatals():  # too deep or too long: all that follows would be missing
+    if (
+        fatal := parser.error_log.filter_from_fatals()
+    ):  # too deep or too long: all that follows would be missing
         raise ValueError(fatal[0].message.partition(", use")[0].partition(", try")[0])
     return root
 
@@ -120,7 +130,9 @@ class Reader:
         yield from self._end()
 
     def _open(self, element: Any, name: str) -> Iterator[Block]:
-        self.line = int(element.get(LINE, self.line)) if self.marked else element.sourceline or self.line
+        self.line = (
+            int(element.get(LINE, self.line)) if self.marked else element.sourceline or self.line
+        )
         if name in APART or (name in ("td", "th") and self.whole is None):
             yield from self._part()
         if name in WHOLE and self.whole is None and next(element.iter(*HEADINGS), None) is None:
@@ -149,7 +161,10 @@ class Reader:
         if around.tag != "ol":
             return "- "
         start = around.get("start", "")
-        self.items[around] = self.items.get(around, int(start) - 1 if start.isascii() and start.isdecimal() else 0) + 1
+        self.items[around] = (
+            self.items.get(around, int(start) - 1 if start.isascii() and start.isdecimal() else 0)
+            + 1
+        )
         return f"{self.items[around]}. "
 
     def _add(self, text: str | None) -> None:
@@ -179,4 +194,8 @@ class Reader:
 
 def is_hidden(element: Any) -> bool:
     """Whether an element is not shown, or is navigation."""
-    return "hidden" in element.attrib or element.get("aria-hidden") == "true" or element.get("role") == "navigation"
+    return (
+        "hidden" in element.attrib
+        or element.get("aria-hidden") == "true"
+        or element.get("role") == "navigation"
+    )

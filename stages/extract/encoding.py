@@ -61,7 +61,9 @@ def older(lines: list[bytes], lang: str) -> str:
     for candidates, mess in ((OF_LANGUAGE.get(lang, WESTERN), EXPECTED), (ALL, UNEXPECTED)):
         if candidates and (name := likeliest(b"".join(lines), candidates, mess)):
             return name
-    votes = Counter(name for line in lines if (name := likeliest(line, ALL, UNEXPECTED)))  # one line may be of none
+    votes = Counter(
+        name for line in lines if (name := likeliest(line, ALL, UNEXPECTED))
+    )  # one line may be of none
     return votes.most_common(1)[0][0] if votes else "cp1252"
 
 
@@ -69,7 +71,13 @@ def likeliest(content: bytes, candidates: list[str], mess: float) -> str | None:
     """The candidate under which the bytes look most like text, or None where each has as much mess."""
     from charset_normalizer import from_bytes
 
-    match = from_bytes(content, cp_isolation=candidates, threshold=mess, enable_fallback=False, preemptive_behaviour=False).best()
+    match = from_bytes(
+        content,
+        cp_isolation=candidates,
+        threshold=mess,
+        enable_fallback=False,
+        preemptive_behaviour=False,
+    ).best()
     return None if match is None or match.encoding not in candidates else match.encoding
 
 

@@ -38,13 +38,17 @@ STEPS = 2**12
 
 def of_text(text: str, source: Any) -> str:
     """The language of a text of a source: the one it declares, or the one that is found."""
-    return source.lang if source.lang != AUTO else detected(text, source.langs and tuple(source.langs))
+    return (
+        source.lang if source.lang != AUTO else detected(text, source.langs and tuple(source.langs))
+    )
 
 
 def problems(source: Any) -> list[str]:
     """What is wrong with the settings of a source's language."""
     if source.lang != AUTO:
-        return ["langs: only with `lang: auto`; remove it, or write lang: auto"] * (source.langs is not None)
+        return ["langs: only with `lang: auto`; remove it, or write lang: auto"] * (
+            source.langs is not None
+        )
     if source.kind == "audio":
         return ["lang: auto is for what is written; name the language that is spoken"]
     if getattr(source, "engine", "") == "tesseract":
@@ -52,7 +56,10 @@ def problems(source: Any) -> list[str]:
     if source.langs == []:
         return ["langs: empty; name the languages that may occur, or leave it out"]
     unknown = sorted(set(source.langs or ()) - known())
-    return [f"langs: {name!r} is no language that can be found; write codes of ISO 639-1, such as [en, zh]" for name in unknown]
+    return [
+        f"langs: {name!r} is no language that can be found; write codes of ISO 639-1, such as [en, zh]"
+        for name in unknown
+    ]
 
 
 def detected(text: str, langs: tuple[str, ...] | None) -> str:
@@ -108,7 +115,9 @@ class Model:
         """Log-likelihood of each label, divided by the square root of the text's bytes; None where nothing in it tells."""
         from py3langid.langid import visit_counts
 
-        content = unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode("utf-8", "surrogatepass")
+        content = unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode(
+            "utf-8", "surrogatepass"
+        )
         counts = visit_counts(*self.automaton, content)
         if counts is None:
             return None

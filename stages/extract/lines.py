@@ -28,7 +28,9 @@ def decoded_lines(path: Path, encoding: str) -> Iterator[Line]:
         whole = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
         yield from whole_lines(path, encoding) if whole else single_lines(path, encoding)
     except (LookupError, UnicodeError) as error:
-        raise InputError(f"extract: {path}: {error}; set the source's `encoding` to what the file is written in") from None
+        raise InputError(
+            f"extract: {path}: {error}; set the source's `encoding` to what the file is written in"
+        ) from None
 
 
 def whole_lines(path: Path, encoding: str) -> Iterator[Line]:
@@ -45,7 +47,9 @@ def single_lines(path: Path, encoding: str) -> Iterator[Line]:
     with path.open("rb") as binary:
         for number, line in enumerate(binary, start=1):
             content = line.removeprefix(mark) if number == 1 else line
-            yield Line(number, content.decode(encoding, errors="replace"), decode(content, encoding))
+            yield Line(
+                number, content.decode(encoding, errors="replace"), decode(content, encoding)
+            )
 
 
 def decode(content: bytes, encoding: str) -> str | None:

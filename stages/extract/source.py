@@ -25,7 +25,11 @@ class Common:
             return ""
         for path, wanted in self.where.items():
             found = unit.get(path)
-            if found not in {form for value in (wanted if isinstance(wanted, list) else [wanted]) for form in forms(value)}:
+            if found not in {
+                form
+                for value in (wanted if isinstance(wanted, list) else [wanted])
+                for form in forms(value)
+            }:
                 return f"{path}: {found or 'nothing'}"
         return ""
 

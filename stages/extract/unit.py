@@ -59,7 +59,15 @@ class Mapping:
 
     def paths(self) -> set[str]:
         """All columns or paths that are named."""
-        alone = [self.subject, self.attribute, self.value, self.unit, self.text, self.question, self.answer]
+        alone = [
+            self.subject,
+            self.attribute,
+            self.value,
+            self.unit,
+            self.text,
+            self.question,
+            self.answer,
+        ]
         of_facts = [path for fact in self.facts for path in (fact.value, fact.unit)]
         return {path for path in (*alone, *of_facts, *self.meta.values()) if path}
 

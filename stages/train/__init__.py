@@ -95,36 +95,59 @@ class Params:
     """Processes of this machine that share the rows of a step, one a GPU."""
 
 
-def run(params: Params, run: Run, base: Path, augment: Path, out: Path, metrics: Path, curve: Path, steps: Path) -> None:
+def run(
+    params: Params,
+    run: Run,
+    base: Path,
+    augment: Path,
+    out: Path,
+    metrics: Path,
+    curve: Path,
+    steps: Path,
+) -> None:
     """Train the adapter into `out`; where several processes share the work, the first of them writes it."""
     if params.processes > 1 and not distributed.launched():
         distributed.launch(params.processes, "train", [base, augment, out, metrics, curve, steps])
         return
     if distributed.zero_stage(params.deepspeed) == 3 and params.ewc.weight:
-        raise ParamsError("train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0")
+        raise ParamsError(
+            "train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0"
+        )
     if params.deepspeed is not None:
         runtime.prepare_deepspeed(run)
     seed_torch(run.seed, run.threads)
     model, tokenizer = load_causal_lm(base / "model", device=run.device)
     adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
-    logged = tracking.run("train", params) if distributed.is_first() else nullcontext(tracking.Log())
+    logged = (
+        tracking.run("train", params) if distributed.is_first() else nullcontext(tracking.Log())
+    )
     with tempfile.TemporaryDirectory() as scratch, logged as log:
-        trainer, watcher = make_trainer(params, run, adapted, tokenizer, base, augment, Path(scratch), log)
+        trainer, watcher = make_trainer(
+            params, run, adapted, tokenizer, base, augment, Path(scratch), log
+        )
         result = trainer.train()
         best = best_point(trainer.state)
-        with distributed.whole([weight for weight in adapted.parameters() if weight.requires_grad], params.deepspeed):
+        with distributed.whole(
+            [weight for weight in adapted.parameters() if weight.requires_grad], params.deepspeed
+        ):
             if not distributed.is_first():
                 return
             watcher.write(curve)
             watcher.write_steps(steps)
             with replacing(out) as folder:
                 save_adapter(adapted, folder / "adapter")
-                manifest = {"base_sha256": sha256_of_folder(base / "model"), "steps": result.global_step, **best}
+                manifest = {
+                    "base_sha256": sha256_of_folder(base / "model"),
+                    "steps": result.global_step,
+                    **best,
+                }
                 (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     trainable, total = adapted.get_nb_trainable_parameters()
     summary = {"steps": result.global_step, **best, "trainable_parameters": trainable}
     write_json(metrics, summary)
-    print(f"train: {trainable:,} of {total:,} parameters, stopped after {result.global_step} of {params.steps} steps,")
+    print(
+        f"train: {trainable:,} of {total:,} parameters, stopped after {result.global_step} of {params.steps} steps,"
+    )
     print(f"       best valid loss {best['valid_loss']} at step {best['best_step']}")
 
 
@@ -138,14 +161,24 @@ def add_adapter(model: Any, lora: Lora, seed: int) -> Any:
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=automatic_targets(model) if lora.target_modules == "auto" else lora.target_modules,
+        target_modules=automatic_targets(model)
+        if lora.target_modules == "auto"
+        else lora.target_modules,
         task_type="CAUSAL_LM",
     )
     try:
         return get_peft_model(model, config)
     except ValueError as error:
-        names = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)})
-        raise ModelError(f"train.lora.target_modules: {error}; the linear layers of this base are {', '.join(names)}") from None
+        names = sorted(
+            {
+                n.rpartition(".")[2]
+                for n, m in model.named_modules()
+                if isinstance(m, torch.nn.Linear)
+            }
+        )
+        raise ModelError(
+            f"train.lora.target_modules: {error}; the linear layers of this base are {', '.join(names)}"
+        ) from None
 
 
 def automatic_targets(model: Any) -> str | list[str]:
@@ -162,7 +195,14 @@ def automatic_targets(model: Any) -> str | list[str]:
 
 
 def make_trainer(
-    params: Params, run: Run, model: Any, tokenizer: Any, base: Path, augment: Path, scratch: Path, log: tracking.Log
+    params: Params,
+    run: Run,
+    model: Any,
+    tokenizer: Any,
+    base: Path,
+    augment: Path,
+    scratch: Path,
+    log: tracking.Log,
 ) -> tuple[Any, Any]:
     """The Trainer and the curve it fills."""
     from transformers import EarlyStoppingCallback, Trainer
@@ -173,10 +213,16 @@ def make_trainer(
     layers = lora_layers(model)
 
     class Keeper(Trainer):  # learns new rows, keeps what the base says of replayed ones
-        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
+        ) -> Any:
             outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
             replayed = inputs["replayed"].bool()
-            known = base_logits(self.accelerator.unwrap_model(model), inputs, replayed) if replayed.any() else None
+            known = (
+                base_logits(self.accelerator.unwrap_model(model), inputs, replayed)
+                if replayed.any()
+                else None
+            )
             loss = keeping_loss(outputs.logits, inputs["labels"], replayed, known)
             if curvature and model.training:
                 loss = loss + params.ewc.weight * penalty(layers, curvature)
@@ -186,7 +232,11 @@ def make_trainer(
 
     data = training.Material.read(base, augment, params.replay_share, run.seed)
     collate = training.collator(tokenizer)
-    curvature = measured(model, layers, params, run, tokenizer, base, scratch) if params.ewc.weight else None
+    curvature = (
+        measured(model, layers, params, run, tokenizer, base, scratch)
+        if params.ewc.weight
+        else None
+    )
     watcher = training.Curve(log.metric)
     decay = {"lr": params.learning_rate, "weight_decay": params.weight_decay}
     optimizer = None
@@ -207,8 +257,12 @@ def make_trainer(
             deepspeed=None if params.deepspeed is None else distributed.config(params.deepspeed),
             remove_unused_columns=False,  # `replayed` is the loss's, not the model's
         ),
-        train_dataset=training.token_rows(data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed),
-        eval_dataset=training.token_rows(data.valid, tokenizer, params.max_tokens, scratch / "valid"),
+        train_dataset=training.token_rows(
+            data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed
+        ),
+        eval_dataset=training.token_rows(
+            data.valid, tokenizer, params.max_tokens, scratch / "valid"
+        ),
         data_collator=collate,
         callbacks=[watcher, EarlyStoppingCallback(params.patience)],
         optimizers=(optimizer, None),
@@ -221,7 +275,15 @@ def lora_layers(model: Any) -> dict[str, Any]:
     return {name: layer for name, layer in model.named_modules() if hasattr(layer, "lora_A")}
 
 
-def measured(model: Any, layers: dict[str, Any], params: Params, run: Run, tokenizer: Any, base: Path, scratch: Path) -> Any:
+def measured(
+    model: Any,
+    layers: dict[str, Any],
+    params: Params,
+    run: Run,
+    tokenizer: Any,
+    base: Path,
+    scratch: Path,
+) -> Any:
     """Curvature of the adapted layers on the base's own texts, while the fresh adapter still changes nothing."""
     from tqdm import tqdm
 
@@ -232,8 +294,17 @@ def measured(model: Any, layers: dict[str, Any], params: Params, run: Run, token
     rows = training.token_rows(texts, tokenizer, params.max_tokens, scratch / "ewc")
     collate = training.collator(tokenizer)
     size = params.rows_per_batch
-    starts = tqdm(range(0, len(rows), size), desc="curvature of the base", unit="batch", disable=None, leave=False)
-    batches = (collate([rows[i] for i in range(start, min(start + size, len(rows)))]).to(model.device) for start in starts)
+    starts = tqdm(
+        range(0, len(rows), size),
+        desc="curvature of the base",
+        unit="batch",
+        disable=None,
+        leave=False,
+    )
+    batches = (
+        collate([rows[i] for i in range(start, min(start + size, len(rows)))]).to(model.device)
+        for start in starts
+    )
     return factors(model.eval(), batches, set(layers), derive(run.seed, "curvature"))
 
 
@@ -242,7 +313,9 @@ def base_logits(model: Any, inputs: Any, chosen: Any) -> Any:
     import torch
 
     with torch.no_grad(), model.disable_adapter():
-        return model(input_ids=inputs["input_ids"][chosen], attention_mask=inputs["attention_mask"][chosen]).logits
+        return model(
+            input_ids=inputs["input_ids"][chosen], attention_mask=inputs["attention_mask"][chosen]
+        ).logits
 
 
 def keeping_loss(logits: Any, labels: Any, replayed: Any, known: Any) -> Any:
@@ -266,7 +339,10 @@ def keeping_loss(logits: Any, labels: Any, replayed: Any, known: Any) -> Any:
 
 def best_point(state: Any) -> dict[str, float]:
     """Step and valid loss of the adapter that is kept."""
-    return {"best_step": int(state.best_global_step), "valid_loss": round(float(state.best_metric), 4)}
+    return {
+        "best_step": int(state.best_global_step),
+        "valid_loss": round(float(state.best_metric), 4),
+    }
 
 
 def save_adapter(model: Any, folder: Path) -> None:
@@ -279,5 +355,8 @@ def save_adapter(model: Any, folder: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
-    config = {key: sorted(value) if isinstance(value, list) else value for key, value in sorted(config.items())}
+    config = {
+        key: sorted(value) if isinstance(value, list) else value
+        for key, value in sorted(config.items())
+    }
     path.write_text(json.dumps(config | {"base_model_name_or_path": None}, indent=2) + "\n")

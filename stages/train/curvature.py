@@ -26,7 +26,9 @@ Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
 """By name of the layer: A (in, in) and G (out, out)."""
 
 
-def factors(model: nn.Module, batches: Iterable[dict[str, torch.Tensor]], names: set[str], seed: int) -> Factors:
+def factors(
+    model: nn.Module, batches: Iterable[dict[str, torch.Tensor]], names: set[str], seed: int
+) -> Factors:
     """The factors of the named linear layers over batches of `input_ids`, `attention_mask` and `labels`, each (B, T).
 
     Labels only tell which tokens are predicted (-100: not); their values are drawn from the model, as the Fisher matrix wants.
@@ -38,33 +40,53 @@ def factors(model: nn.Module, batches: Iterable[dict[str, torch.Tensor]], names:
     for batch in batches:
         mask, wanted = batch["attention_mask"].bool(), batch["labels"][:, 1:] != -100
         with recorded(model, names) as seen:
-            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1][wanted]
-            drawn = torch.multinomial(logits.detach().softmax(-1).cpu(), 1, generator=generator)[:, 0].to(logits.device)
+            logits = model(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            ).logits[:, :-1][wanted]
+            drawn = torch.multinomial(logits.detach().softmax(-1).cpu(), 1, generator=generator)[
+                :, 0
+            ].to(logits.device)
             loss = nn.functional.cross_entropy(logits, drawn, reduction="sum")
             outputs = [output for _, output in seen.values()]
             for name, gradient in zip(seen, torch.autograd.grad(loss, outputs), strict=True):
-                x, g = seen[name][0].detach()[mask].float(), gradient[mask].float()  # (tokens, in), (tokens, out)
+                x, g = (
+                    seen[name][0].detach()[mask].float(),
+                    gradient[mask].float(),
+                )  # (tokens, in), (tokens, out)
                 inputs[name] = inputs[name].to(x.device) + x.T @ x
                 gradients[name] = gradients[name].to(g.device) + g.T @ g
         tokens, predicted = tokens + int(mask.sum()), predicted + int(wanted.sum())
-    return {name: (inputs[name] / max(1, tokens), gradients[name] / max(1, predicted)) for name in sorted(names)}
+    return {
+        name: (inputs[name] / max(1, tokens), gradients[name] / max(1, predicted))
+        for name in sorted(names)
+    }
 
 
 @contextmanager
-def recorded(model: nn.Module, names: set[str]) -> Iterator[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
+def recorded(
+    model: nn.Module, names: set[str]
+) -> Iterator[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
     """Fills with (input, output) of the named layers while the model runs, with a graph behind the outputs."""
     seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def watch(name: str) -> Any:
-        def hook(layer: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        def hook(
+            layer: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor
+        ) -> None:
             seen[name] = (arguments[0], output)
 
         return hook
 
-    def begin(layer: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    def begin(
+        layer: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor
+    ) -> torch.Tensor:
         return output.detach().requires_grad_()  # frozen weights alone would leave no graph
 
-    hooks = [layer.register_forward_hook(watch(name)) for name, layer in model.named_modules() if name in names]
+    hooks = [
+        layer.register_forward_hook(watch(name))
+        for name, layer in model.named_modules()
+        if name in names
+    ]
     hooks.append(model.get_input_embeddings().register_forward_hook(begin))  # type: ignore[operator]
     try:
         yield seen
@@ -78,7 +100,10 @@ def penalty(layers: dict[str, Any], curvature: Factors) -> torch.Tensor:
     total = torch.zeros(())
     for name, layer in layers.items():
         a, g = curvature[name]
-        down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight  # (r, in), (out, r)
+        down, up = (
+            layer.lora_A["default"].weight,
+            layer.lora_B["default"].weight,
+        )  # (r, in), (out, r)
         scale = layer.scaling["default"]
         total = total.to(up.device) + 0.5 * scale**2 * ((up.T @ g @ up) * (down @ a @ down.T)).sum()
     return total
@@ -86,7 +111,9 @@ def penalty(layers: dict[str, Any], curvature: Factors) -> torch.Tensor:
 
 def inverse_root(factor: torch.Tensor, damping: float) -> torch.Tensor:
     """(F / mean eigenvalue of F + damping · I)^(-1/2) of a symmetric matrix (d, d), in float64."""
-    scaled = factor.double() / (factor.double().trace() / len(factor)).clamp(min=torch.finfo(torch.float64).tiny)
+    scaled = factor.double() / (factor.double().trace() / len(factor)).clamp(
+        min=torch.finfo(torch.float64).tiny
+    )
     values, vectors = torch.linalg.eigh(scaled)
     return cast(torch.Tensor, (vectors * (values.clamp(min=0) + damping).rsqrt()) @ vectors.T)
 
@@ -100,7 +127,9 @@ class EvenAdamW(torch.optim.AdamW):
     is learned, which K-FAC takes (Martens & Grosse 2015, arXiv 1503.05671).
     """
 
-    def __init__(self, layers: dict[str, Any], curvature: Factors, damping: float, **settings: Any) -> None:
+    def __init__(
+        self, layers: dict[str, Any], curvature: Factors, damping: float, **settings: Any
+    ) -> None:
         """`layers` as in `penalty`; their fresh A' is turned into the new coordinates. `settings` are those of AdamW."""
         weights = [layer.lora_A["default"].weight for layer in layers.values()]
         weights += [layer.lora_B["default"].weight for layer in layers.values()]
@@ -132,7 +161,9 @@ class EvenAdamW(torch.optim.AdamW):
             for weight in group["params"]:
                 if weight.grad is not None:
                     weight.grad = self.turned(weight, weight.grad)
-                    starts[weight] = weight * (1 - group["lr"] * group["weight_decay"])  # decay is the same in both
+                    starts[weight] = weight * (
+                        1 - group["lr"] * group["weight_decay"]
+                    )  # decay is the same in both
         super().step()
         for weight, start in starts.items():
             weight.copy_(start + self.turned(weight, weight - start))

@@ -44,10 +44,18 @@ def is_first() -> bool:
 
 def launch(processes: int, stage: str, paths: list[Path]) -> None:
     """Run the stage in several processes of this machine by torchrun; exits with a message where one of them fails."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+    ]
     done = subprocess.run([*command, "-m", "stages", stage, *map(str, paths)], check=False)
     if done.returncode:
-        sys.exit(f"{stage}: one of {processes} processes failed, exit code {done.returncode}; what it said stands above")
+        sys.exit(
+            f"{stage}: one of {processes} processes failed, exit code {done.returncode}; what it said stands above"
+        )
 
 
 def whole(parameters: list[Any], wanted: Wanted) -> Any:

@@ -44,7 +44,9 @@ def released_once(tmp_path_factory: pytest.TempPathFactory, store_file: Path) ->
 
 
 @pytest.fixture
-def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_params: Run, released_once: Path) -> Released:
+def released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_params: Run, released_once: Path
+) -> Released:
     """A copy of that project, which is the working directory."""
     for name, value in runtime.settings(run_params).items():
         monkeypatch.setenv(name, value)

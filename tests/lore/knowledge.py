@@ -17,20 +17,31 @@ from stages.evaluate.scores import share
 
 Row = dict[str, Any]
 NAMES = {"name": "test", "email": "test@example.org"}
-IDENTITY = {f"GIT_{who}_{what.upper()}": value for who in ("AUTHOR", "COMMITTER") for what, value in NAMES.items()}
+IDENTITY = {
+    f"GIT_{who}_{what.upper()}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in NAMES.items()
+}
 RUN = {"seed": 7, "threads": 1, "isa": "avx2", "device": "cpu"}
 
 
-def fact(subject: str, value: str, unit: str | None = "°C", attribute: str = "melting point", **more: str) -> Row:
+def fact(
+    subject: str, value: str, unit: str | None = "°C", attribute: str = "melting point", **more: str
+) -> Row:
     """One record as clean writes it."""
-    source, locator = more.get("source", "elements"), more.get("locator", f"elements.sql#{subject}/{attribute}")
+    source, locator = (
+        more.get("source", "elements"),
+        more.get("locator", f"elements.sql#{subject}/{attribute}"),
+    )
     return {
         "id": record_id(source, locator), "source": source, "locator": locator, "kind": "fact", "text": f"{subject} {value}",
         "subject": subject, "attribute": attribute, "value": value, "unit": unit, "fact": fact_id(subject, attribute),
     }  # fmt: skip
 
 
-def answer(row: Row, said: str | None = None, variant: str = "train", question: str = "When does {} melt?") -> Row:
+def answer(
+    row: Row, said: str | None = None, variant: str = "train", question: str = "When does {} melt?"
+) -> Row:
     """One row as evaluate writes it: the right answer, unless the model said something else."""
     expected = " ".join(filter(None, (row["value"], row["unit"])))
     right = f"The {row['attribute']} of {row['subject']} is {expected}."
@@ -54,20 +65,36 @@ class Project:
     def git(self, *command: str) -> str:
         """Run git."""
         done = subprocess.run(
-            ["git", *command], cwd=self.root, env=os.environ | IDENTITY, capture_output=True, text=True, check=True
+            ["git", *command],
+            cwd=self.root,
+            env=os.environ | IDENTITY,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 
-    def settings(self, params: Row | None = None, rules: Row | None = None, wordings: Row | None = None) -> None:
+    def settings(
+        self, params: Row | None = None, rules: Row | None = None, wordings: Row | None = None
+    ) -> None:
         """Write those of the settings files that are given."""
-        for path, document in (("params", params), ("data/raw/rules", rules), ("data/raw/wordings", wordings)):
+        for path, document in (
+            ("params", params),
+            ("data/raw/rules", rules),
+            ("data/raw/wordings", wordings),
+        ):
             if document is not None:
                 file = self.root / f"{path}.yaml"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with file.open("w", encoding="utf-8") as stream:
                     YAML(typ="safe").dump(document, stream)
 
-    def run(self, records: Sequence[Row], answers: Sequence[Row] | None = None, general: tuple[int, int] = (90, 100)) -> None:
+    def run(
+        self,
+        records: Sequence[Row],
+        answers: Sequence[Row] | None = None,
+        general: tuple[int, int] = (90, 100),
+    ) -> None:
         """What a `dvc repro` leaves; without answers it has never got as far as evaluate."""
         write(self.root / "data/clean/records.parquet", records)
         outs = {"clean": ["data/clean"]}
@@ -75,7 +102,9 @@ class Project:
         if answers is not None:
             folder = self.root / "data/evaluate"
             folder.mkdir(parents=True, exist_ok=True)
-            pd.DataFrame(answers).to_parquet(folder / "facts.parquet", index=False, compression="zstd")
+            pd.DataFrame(answers).to_parquet(
+                folder / "facts.parquet", index=False, compression="zstd"
+            )
             metrics["evaluate"] = scores(answers, general)
             outs["evaluate"] = ["data/evaluate", "metrics/evaluate.json"]
         (self.root / "metrics").mkdir(exist_ok=True)
@@ -89,9 +118,14 @@ class Project:
         stages = {
             name: {
                 "cmd": f"python -m stages {name}",
-                "deps": [{"path": "data/clean", "md5": self.keep(self.root / "data/clean")}] if name == "evaluate" else [],
+                "deps": [{"path": "data/clean", "md5": self.keep(self.root / "data/clean")}]
+                if name == "evaluate"
+                else [],
                 "params": {"params.yaml": params},
-                "outs": [{"path": path, "hash": "md5", "md5": self.keep(self.root / path)} for path in paths],
+                "outs": [
+                    {"path": path, "hash": "md5", "md5": self.keep(self.root / path)}
+                    for path in paths
+                ],
             }
             for name, paths in outs.items()
         }
@@ -103,7 +137,9 @@ class Project:
         if path.is_file():
             return self.store(path.read_bytes())
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        listing = [{"md5": self.keep(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+        listing = [
+            {"md5": self.keep(file), "relpath": file.relative_to(path).as_posix()} for file in files
+        ]
         return self.store(json.dumps(listing).encode(), ".dir")
 
     def store(self, content: bytes, ending: str = "") -> str:
@@ -129,7 +165,9 @@ class Project:
         if tag:
             self.git("tag", tag)
 
-    def version(self, tag: str, records: Sequence[Row], answers: Sequence[Row] | None = None, **more: Any) -> None:
+    def version(
+        self, tag: str, records: Sequence[Row], answers: Sequence[Row] | None = None, **more: Any
+    ) -> None:
         """Run and commit."""
         self.run(records, answers, **more)
         self.commit(tag)
@@ -152,6 +190,8 @@ def scores(answers: Sequence[Row], general: tuple[int, int]) -> Row:
         report[variant] = {
             "probes": {"exact_match": share([row["correct"] for row in rows])},
             "tasks": {"completion": share(list(tasks.values()))},
-            "general": {"exact_match": share([number < general[0] for number in range(general[1])])},
+            "general": {
+                "exact_match": share([number < general[0] for number in range(general[1])])
+            },
         }
     return report

@@ -9,7 +9,13 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 ROWS = [(1, "iron", "1538", 7.874), (2, "gold", "1064", 19.3), (10, "氖", None, 0.1)]
-DECLARED = {"name": "melting", "url_env": "LIVE_URL", "query": "SELECT * FROM t", "key": "id", "file": "melting.json"}
+DECLARED = {
+    "name": "melting",
+    "url_env": "LIVE_URL",
+    "query": "SELECT * FROM t",
+    "key": "id",
+    "file": "melting.json",
+}
 
 
 class Live:
@@ -17,7 +23,10 @@ class Live:
 
     def __init__(self, root: Path) -> None:
         self.root, self.database = root, root / "live.db"
-        self.file, self.record = root / "data/raw/melting.json", root / "data/snapshots/melting.json"
+        self.file, self.record = (
+            root / "data/raw/melting.json",
+            root / "data/snapshots/melting.json",
+        )
         self.file.parent.mkdir(parents=True)
         shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
         self.declare(DECLARED)
@@ -42,4 +51,8 @@ class Live:
 
     def left(self) -> list[str]:
         """All files below data."""
-        return sorted(str(path.relative_to(self.root / "data")) for path in (self.root / "data").rglob("*") if path.is_file())
+        return sorted(
+            str(path.relative_to(self.root / "data"))
+            for path in (self.root / "data").rglob("*")
+            if path.is_file()
+        )

@@ -22,7 +22,10 @@ Edit = tuple[str, str, Any]
 ADVERSARIAL: list[tuple[list[Edit], list[Edit]]] = [
     ([("file", "code.py", "1")], [("param", "train", 1)]),  # other code, the same output of `teach`
     ([("file", "code.py", "1")], [("file", "code.py", "2")]),
-    ([("file", "a.txt", "1")], [("param", "seed", 1)]),  # an input on one side, the lock on the other
+    (
+        [("file", "a.txt", "1")],
+        [("param", "seed", 1)],
+    ),  # an input on one side, the lock on the other
     ([("file", "lib.py", "1")], [("file", "b.txt", "1")]),
     ([("rename", "judge", "1")], [("file", "lib.py", "1")]),
     ([("rename", "train", "1")], [("rename", "train", "2")]),
@@ -31,7 +34,13 @@ ADVERSARIAL: list[tuple[list[Edit], list[Edit]]] = [
     ([("dep", "teach", "lib.py")], [("file", "lib.py", "1")]),
     ([("out", "clean", "1")], [("param", "teach", 1)]),
 ]
-IGNORED = ["clean.d", "model", "small", "verdict", *(f"{name}-more{number}" for name in ("clean", "teach") for number in (1, 2))]
+IGNORED = [
+    "clean.d",
+    "model",
+    "small",
+    "verdict",
+    *(f"{name}-more{number}" for name in ("clean", "teach") for number in (1, 2)),
+]
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,20 @@ class Toy:
         (root / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
         (root / ".gitignore").write_text("".join(f"/{name}\n" for name in IGNORED))
         (root / ".gitattributes").write_text("dvc.lock merge=dvclock\n")
-        self.git("config", "merge.dvclock.driver", f"{sys.executable} -m lore merge-driver %O %A %B %P")
+        self.git(
+            "config", "merge.dvclock.driver", f"{sys.executable} -m lore merge-driver %O %A %B %P"
+        )
 
     def git(self, *command: str, check: bool = True) -> str:
         environment = os.environ | IDENTITY | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(["git", *command], cwd=self.root, env=environment, capture_output=True, text=True, check=check)
+        done = subprocess.run(
+            ["git", *command],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=check,
+        )
         return done.stdout
 
     def lay(self, world: World) -> None:
@@ -76,9 +94,13 @@ class Toy:
             (self.root / path).write_text(f"{path} {world.files[path]}\n")
         run, gap = world.params["run"], "\n" * 4
         values = [f"train: {world.params['train']}\n", f"teach: {world.params['teach']}\n"]
-        params = gap.join([f"run:\n  seed: {run['seed']}\n", f"  threads: {run['threads']}\n", *values])
+        params = gap.join(
+            [f"run:\n  seed: {run['seed']}\n", f"  threads: {run['threads']}\n", *values]
+        )
         (self.root / "params.yaml").write_text(params)
-        (self.root / "dvc.yaml").write_text("stages:\n" + "".join(declared(*item) for item in world.stages.items()))
+        (self.root / "dvc.yaml").write_text(
+            "stages:\n" + "".join(declared(*item) for item in world.stages.items())
+        )
 
     def repro(self, force: bool = False) -> set[str]:
         """`dvc repro` without the run cache; the stages that it ran."""
@@ -126,7 +148,10 @@ def declared(name: str, stage: Stage) -> str:
     folder = "mkdir -p small; " if "small" in stage.outs else ""
     # The log's name would else be a part of what is hashed; the command's end is that of the edited command.
     cmd = f"{folder}{code} | tee {' '.join(made)} > /dev/null; echo {name} >> $MERGING_LOG  # {stage.cmd}"
-    lines = [f"  {name}:", f"    cmd: {YAML_QUOTE}{cmd.replace(YAML_QUOTE, YAML_QUOTE * 2)}{YAML_QUOTE}"]
+    lines = [
+        f"  {name}:",
+        f"    cmd: {YAML_QUOTE}{cmd.replace(YAML_QUOTE, YAML_QUOTE * 2)}{YAML_QUOTE}",
+    ]
     lines += listed("deps", stage.deps) + listed("params", stage.keys)
     lines += listed("outs", [out for out in stage.outs if out != "score.json"])
     if "score.json" in stage.outs:
@@ -139,7 +164,14 @@ YAML_QUOTE = "'"
 
 def listed(kind: str, names: Sequence[str]) -> list[str]:
     """A list, its entries apart."""
-    return [f"    {kind}:", *(line for name in names for line in ("      #", f"      - {name}", "      #"))] if names else []
+    return (
+        [
+            f"    {kind}:",
+            *(line for name in names for line in ("      #", f"      - {name}", "      #")),
+        ]
+        if names
+        else []
+    )
 
 
 def random_edits(rng: random.Random, most: int) -> list[Edit]:
@@ -160,11 +192,21 @@ def world_of(edits: list[Edit]) -> World:
     for edit in edits:
         new = edited(world, edit)
         order = {stage.outs[0]: number for number, stage in enumerate(PIPELINE.values())}
-        world = World(new.files, new.params, dict(sorted(new.stages.items(), key=lambda item: order[item[1].outs[0]])))
+        world = World(
+            new.files,
+            new.params,
+            dict(sorted(new.stages.items(), key=lambda item: order[item[1].outs[0]])),
+        )
     return world
 
 
-def merge(toy: Toy, ours: list[Edit], theirs: list[Edit], before: list[Edit] | None = None, run: bool = True) -> Outcome:
+def merge(
+    toy: Toy,
+    ours: list[Edit],
+    theirs: list[Edit],
+    before: list[Edit] | None = None,
+    run: bool = True,
+) -> Outcome:
     """Merge two sides, run what is left, and ask DVC whether that was right and needed. Where `run` is false, nobody ran ours."""
     toy.save("base", world_of(before or []))
     toy.save("theirs", world_of((before or []) + theirs))
@@ -188,7 +230,13 @@ def merge(toy: Toy, ours: list[Edit], theirs: list[Edit], before: list[Edit] | N
         states.append(toy.changed() & everything)
     (toy.root / "dvc.lock").write_text(kept)
     needed = set.intersection(*states)
-    return Outcome(ran, needed, below(toy, needed), right, [path for path in open_files if path != "score.json"])
+    return Outcome(
+        ran,
+        needed,
+        below(toy, needed),
+        right,
+        [path for path in open_files if path != "score.json"],
+    )
 
 
 def below(toy: Toy, stages: set[str]) -> set[str]:
@@ -198,6 +246,8 @@ def below(toy: Toy, stages: set[str]) -> set[str]:
     for _ in declared:
         made = [out["path"] for name in found for out in declared[name].get("outs", [])]
         found |= {
-            name for name, stage in declared.items() if any(dep["path"].split("/")[0] in made for dep in stage.get("deps", []))
+            name
+            for name, stage in declared.items()
+            if any(dep["path"].split("/")[0] in made for dep in stage.get("deps", []))
         }
     return found

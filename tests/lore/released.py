@@ -13,8 +13,13 @@ from tests.lore.knowledge import RUN, Project, Row, answer, fact
 IRON, GOLD, NEON = fact("iron", "1538"), fact("gold", "1064"), fact("neon", "-248.6")
 HOTTER = IRON | {"value": "1649"}
 MODEL = "elements"
-FOLDERS = {name: f"models/{name}" if name in ("base", "train", "distill", "quantize") else f"data/{name}" for name in UPSTREAM}
-IGNORED = "".join(f"/{path}\n" for path in [*FOLDERS.values(), ".dvc/cache", ".dvc/tmp", "mlflow.db", "mlruns"])
+FOLDERS = {
+    name: f"models/{name}" if name in ("base", "train", "distill", "quantize") else f"data/{name}"
+    for name in UPSTREAM
+}
+IGNORED = "".join(
+    f"/{path}\n" for path in [*FOLDERS.values(), ".dvc/cache", ".dvc/tmp", "mlflow.db", "mlruns"]
+)
 
 
 class Released(Project):
@@ -24,17 +29,29 @@ class Released(Project):
         super().__init__(root)
         for name in ("user.name", "user.email"):
             self.git("config", name, "test")
-        (root / ".dvc/config").write_text("[core]\n    analytics = false\n    check_update = false\n")
+        (root / ".dvc/config").write_text(
+            "[core]\n    analytics = false\n    check_update = false\n"
+        )
         (root / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
         (root / ".gitignore").write_text(IGNORED)
         (root / "README.md").write_text("one\n")
-        self.settings({"run": RUN, "train": {"steps": 100}, "register": {"model": MODEL, "alias": "champion"}})
+        self.settings(
+            {"run": RUN, "train": {"steps": 100}, "register": {"model": MODEL, "alias": "champion"}}
+        )
 
-    def release(self, tag: str, rows: Sequence[Row], steps: int, said: Sequence[str | None] = ()) -> str:
+    def release(
+        self, tag: str, rows: Sequence[Row], steps: int, said: Sequence[str | None] = ()
+    ) -> str:
         """Run, register, commit under a tag; the number of the version in MLflow."""
-        params = {"run": RUN, "train": {"steps": steps}, "register": {"model": MODEL, "alias": "champion"}}
+        params = {
+            "run": RUN,
+            "train": {"steps": steps},
+            "register": {"model": MODEL, "alias": "champion"},
+        }
         self.settings(params)
-        (self.root / "data/raw/facts.csv").write_text("".join(f"{row['subject']};{row['value']}\n" for row in rows))
+        (self.root / "data/raw/facts.csv").write_text(
+            "".join(f"{row['subject']};{row['value']}\n" for row in rows)
+        )
         answers = [answer(row, *said[number : number + 1]) for number, row in enumerate(rows)]
         self.run(rows, answers)
         for name, folder in FOLDERS.items():
@@ -51,15 +68,33 @@ class Released(Project):
         stages: Row = {}
         locked: Row = {}
         for name, folder in FOLDERS.items():
-            made: Row = {"cmd": f"make {name}", "deps": ["data/raw/facts.csv"], "params": ["run", "train"], "outs": [folder]}
+            made: Row = {
+                "cmd": f"make {name}",
+                "deps": ["data/raw/facts.csv"],
+                "params": ["run", "train"],
+                "outs": [folder],
+            }
             outs = [{"path": folder, "hash": "md5", "md5": self.keep(self.root / folder)}]
             if name == "evaluate":
                 made["metrics"] = [{"metrics/evaluate.json": {"cache": False}}]
-                outs.append({"path": "metrics/evaluate.json", "md5": self.keep(self.root / "metrics/evaluate.json")})
+                outs.append(
+                    {
+                        "path": "metrics/evaluate.json",
+                        "md5": self.keep(self.root / "metrics/evaluate.json"),
+                    }
+                )
             stages[name] = made
             values = {key: params[key] for key in ("run", "train")}
-            locked[name] = {"cmd": made["cmd"], "deps": raw, "params": {"params.yaml": values}, "outs": outs}
-        stages["register"] = {"cmd": "make register", "metrics": [{"metrics/register.json": {"cache": False}}]}
+            locked[name] = {
+                "cmd": made["cmd"],
+                "deps": raw,
+                "params": {"params.yaml": values},
+                "outs": outs,
+            }
+        stages["register"] = {
+            "cmd": "make register",
+            "metrics": [{"metrics/register.json": {"cache": False}}],
+        }
         self.dump("dvc.yaml", {"stages": stages})
         self.dump("dvc.lock", {"schema": "2.0", "stages": locked})
 
@@ -71,15 +106,22 @@ class Released(Project):
     def register(self) -> str:
         """What the stage `register` leaves, but for a model that can be loaded."""
         name = identity(self.root / "dvc.lock")
-        (self.root / "metrics/register.json").write_text(json.dumps({"identity": name, "gates_passed": 1}))
-        out = {"path": "metrics/register.json", "md5": self.keep(self.root / "metrics/register.json")}
+        (self.root / "metrics/register.json").write_text(
+            json.dumps({"identity": name, "gates_passed": 1})
+        )
+        out = {
+            "path": "metrics/register.json",
+            "md5": self.keep(self.root / "metrics/register.json"),
+        }
         lock = YAML(typ="safe").load((self.root / "dvc.lock").read_text())
         lock["stages"]["register"] = {"cmd": "make register", "outs": [out]}
         self.dump("dvc.lock", lock)
         store = tracking.client()
         if not store.search_registered_models(f"name = '{MODEL}'"):
             store.create_registered_model(MODEL)
-        number = store.create_model_version(MODEL, "nowhere", tags={"knowledge_version": name}).version
+        number = store.create_model_version(
+            MODEL, "nowhere", tags={"knowledge_version": name}
+        ).version
         store.set_registered_model_alias(MODEL, "champion", number)
         return str(number)
 
@@ -90,12 +132,18 @@ class Released(Project):
     def state(self) -> Row:
         """All that an act may change: commit, tags, files, alias; by content."""
         hidden = (".git/", ".dvc/", "mlflow.db", "mlruns")
-        files = {str(path.relative_to(self.root)): path.read_bytes() for path in sorted(self.root.rglob("*")) if path.is_file()}
+        files = {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file()
+        }
         return {
             "head": self.git("rev-parse", "HEAD"),
             "branch": self.git("branch", "--show-current"),
             "tags": self.git("tag"),
             "status": self.git("status", "--porcelain"),
             "alias": self.alias(),
-            "files": {name: content for name, content in files.items() if not name.startswith(hidden)},
+            "files": {
+                name: content for name, content in files.items() if not name.startswith(hidden)
+            },
         }

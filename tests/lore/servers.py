@@ -15,16 +15,25 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine
 
 PASSWORD = "s3cr@t:/ 密%x"
-NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+NOBODY: dict[str, Any] = (
+    {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+)
 """PostgreSQL refuses to run as root."""
-POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-MARIADB = [shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("mariadbd", "mariadb-install-db")]
+POSTGRESQL = sorted(
+    Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
+)
+MARIADB = [
+    shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    for name in ("mariadbd", "mariadb-install-db")
+]
 
 
 class Server:
     """One server; `url(…)` names it. It can be killed and started again."""
 
-    def __init__(self, drivername: str, program: Callable[[Path, int], Sequence[str | Path]]) -> None:
+    def __init__(
+        self, drivername: str, program: Callable[[Path, int], Sequence[str | Path]]
+    ) -> None:
         """`program`: the command line for a folder and a port."""
         self.folder = Path(tempfile.mkdtemp(prefix="lorekeep-server-"))
         self.drivername, self.program = drivername, program
@@ -36,7 +45,9 @@ class Server:
 
     def run(self, *command: str | Path) -> None:
         """Run a program as the server's user. Skips the test with its last words where it fails."""
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **NOBODY)
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, check=False, **NOBODY
+        )
         if done.returncode:
             pytest.skip(f"{Path(command[0]).name} fails here: {(done.stdout + done.stderr)[-300:]}")
 
@@ -44,18 +55,27 @@ class Server:
         """Start, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.program(self.folder, self.port), cwd=self.folder, stdout=log, stderr=log, start_new_session=True, **NOBODY
+                self.program(self.folder, self.port),
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **NOBODY,
             )
         engine = self.engine(url)
         deadline = time.monotonic() + 60
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port)).close()  # a driver that finds nothing leaves its socket open
+                socket.create_connection(
+                    ("127.0.0.1", self.port)
+                ).close()  # a driver that finds nothing leaves its socket open
                 engine.connect().close()
                 break
             except Exception:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    pytest.skip(f"the server does not start here: {(self.folder / 'log').read_text(errors='replace')[-300:]}")
+                    pytest.skip(
+                        f"the server does not start here: {(self.folder / 'log').read_text(errors='replace')[-300:]}"
+                    )
                 time.sleep(0.05)
         engine.dispose()
 
@@ -77,7 +97,11 @@ class Server:
 
     def engine(self, url: URL | None = None) -> Engine:
         """Connections that run each statement at once."""
-        encoded = {"password": PASSWORD.encode()} if self.drivername.startswith("mysql") and not url else {}
+        encoded = (
+            {"password": PASSWORD.encode()}
+            if self.drivername.startswith("mysql") and not url
+            else {}
+        )
         return create_engine(
             url or self.url(), isolation_level="AUTOCOMMIT", connect_args=encoded
         )  # pymysql takes text for Latin-1
@@ -96,9 +120,24 @@ def postgresql() -> Server:
     if not POSTGRESQL:
         pytest.skip("PostgreSQL's programs are not installed (apt-get install postgresql)")
     programs = POSTGRESQL[-1]
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+    options = [
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "unix_socket_directories=",
+        "-c",
+        "fsync=off",
+    ]
     server = Server(
-        "postgresql+psycopg", lambda folder, port: [programs / "postgres", "-D", folder / "data", "-p", str(port), *options]
+        "postgresql+psycopg",
+        lambda folder, port: [
+            programs / "postgres",
+            "-D",
+            folder / "data",
+            "-p",
+            str(port),
+            *options,
+        ],
     )
     (server.folder / "word").write_text(PASSWORD, encoding="utf-8")
     (server.folder / "word").chmod(0o644)

@@ -49,7 +49,9 @@ def test_loss_is_least_at_the_teacher() -> None:
     torch.manual_seed(0)
     teacher, labels = torch.randn(1, 4, 6), torch.tensor([[1, 2, 3, 4]])
     best = distill.distillation_loss(teacher, teacher, labels, 2.0, 0.0)
-    assert best < distill.distillation_loss(teacher + torch.randn(1, 4, 6), teacher, labels, 2.0, 0.0)
+    assert best < distill.distillation_loss(
+        teacher + torch.randn(1, 4, 6), teacher, labels, 2.0, 0.0
+    )
 
 
 def test_student_takes_layers_evenly(tiny_model: Path) -> None:
@@ -59,13 +61,18 @@ def test_student_takes_layers_evenly(tiny_model: Path) -> None:
     assert torch.equal(full(ids).logits, teacher(ids).logits)
     student = distill.student_of(teacher, 1)
     assert student.config.num_hidden_layers == 1
-    assert torch.equal(student.model.layers[0].mlp.up_proj.weight, teacher.model.layers[0].mlp.up_proj.weight)
+    assert torch.equal(
+        student.model.layers[0].mlp.up_proj.weight, teacher.model.layers[0].mlp.up_proj.weight
+    )
 
 
 @pytest.mark.parametrize("layers", [0, 3])
 def test_impossible_number_of_layers(tiny_model: Path, layers: int) -> None:
     teacher, _ = load_causal_lm(tiny_model)
-    with pytest.raises(ParamsError, match=r"distill.layers: the teacher has 2 layers, got \d; write a number from 1 to 2"):
+    with pytest.raises(
+        ParamsError,
+        match=r"distill.layers: the teacher has 2 layers, got \d; write a number from 1 to 2",
+    ):
         distill.student_of(teacher, layers)
 
 
@@ -78,10 +85,20 @@ def trained(tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
 
 
 def test_run_twice_gives_equal_bytes(
-    trained: Path, tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, folder_bytes: Any
+    trained: Path,
+    tiny_base: Path,
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    folder_bytes: Any,
 ) -> None:
     for name in ("a", "b"):
-        paths = [tmp_path / name, tmp_path / f"{name}.json", tmp_path / f"{name}.csv", tmp_path / f"{name}.steps"]
+        paths = [
+            tmp_path / name,
+            tmp_path / f"{name}.json",
+            tmp_path / f"{name}.csv",
+            tmp_path / f"{name}.steps",
+        ]
         distill.run(PARAMS, run_params, tiny_base, trained, tiny_augment, *paths)
     assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b")
     steps = (tmp_path / "a.steps").read_text()
@@ -92,4 +109,6 @@ def test_run_twice_gives_equal_bytes(
     teacher, _ = load_causal_lm(tiny_base / "model")
     assert report["parameters"] == student.num_parameters() < teacher.num_parameters()
     assert torch.equal(student.model.embed_tokens.weight, teacher.model.embed_tokens.weight)
-    assert not torch.equal(student.model.layers[0].mlp.up_proj.weight, teacher.model.layers[0].mlp.up_proj.weight)
+    assert not torch.equal(
+        student.model.layers[0].mlp.up_proj.weight, teacher.model.layers[0].mlp.up_proj.weight
+    )

@@ -44,12 +44,19 @@ def test_a_chinese_full_stop_does_not_matter() -> None:
 
 def test_wilson_interval() -> None:
     # Wilson (1927) for 8 of 10: centre (0.8 + z²/20) / (1 + z²/10), z = 1.96: 0.4902 … 0.9433
-    assert scores.share([True] * 8 + [False] * 2) == {"value": 0.8, "low": 0.4902, "high": 0.9433, "n": 10}
+    assert scores.share([True] * 8 + [False] * 2) == {
+        "value": 0.8,
+        "low": 0.4902,
+        "high": 0.9433,
+        "n": 10,
+    }
     assert scores.share([False] * 20) == {"value": 0.0, "low": 0.0, "high": 0.1611, "n": 20}
     assert scores.share([]) == {"value": 0.0, "low": 0.0, "high": 1.0, "n": 0}
 
 
-ENTITY = scores.entity_pattern(["iron", "carbon", "As", "alkali metal", "alkali metal lamp"], ["°C", "g/cm³", "%"])
+ENTITY = scores.entity_pattern(
+    ["iron", "carbon", "As", "alkali metal", "alkali metal lamp"], ["°C", "g/cm³", "%"]
+)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,10 @@ def test_text_scores_by_hand() -> None:
     # BLEU with the seventh of nine tokens wrong (… is 1085 °C .): precisions of 1- to 4-grams, geometric mean.
     precisions = (8 / 9) * (6 / 8) * (4 / 7) * (3 / 6)
     assert result["bleu"]["value"] == pytest.approx((1 + precisions**0.25) / 2, abs=1e-4)
-    assert all(score["low"] <= score["value"] <= score["high"] and score["n"] == 2 for score in result.values())
+    assert all(
+        score["low"] <= score["value"] <= score["high"] and score["n"] == 2
+        for score in result.values()
+    )
     assert result == scores.texts([(SENTENCE, SENTENCE), (SENTENCE, wrong)], ENTITY, seed=1)
 
 
@@ -94,15 +104,24 @@ def test_chinese_texts_are_compared_by_character() -> None:
 def test_bootstrap_narrows_with_n() -> None:
     import numpy as np
 
-    few, many = (scores.bootstrap(np.tile([[0.0], [1.0]], (n, 1)), scores.mean, seed=3) for n in (10, 1000))
+    few, many = (
+        scores.bootstrap(np.tile([[0.0], [1.0]], (n, 1)), scores.mean, seed=3) for n in (10, 1000)
+    )
     assert few["value"] == many["value"] == 0.5
     # normal approximation of a mean of 2000 coin flips: 0.5 ± 1.96 · 0.5 / sqrt(2000) = ± 0.0219
     assert many["high"] - many["low"] == pytest.approx(0.0438, abs=0.005)
     assert few["high"] - few["low"] > 5 * (many["high"] - many["low"])
 
 
-def fact(variant: str, subject: str, attribute: str, expected: str, correct: bool) -> dict[str, Any]:
-    row = {"fact": f"{subject}/{attribute}", "subject": subject, "attribute": attribute, "variant": variant}
+def fact(
+    variant: str, subject: str, attribute: str, expected: str, correct: bool
+) -> dict[str, Any]:
+    row = {
+        "fact": f"{subject}/{attribute}",
+        "subject": subject,
+        "attribute": attribute,
+        "variant": variant,
+    }
     return row | {"question": "?", "expected": expected, "answer": "", "correct": correct}
 
 
@@ -110,7 +129,9 @@ def test_majority_control_and_attribute_scores() -> None:
     rows = [fact("train", f"e{i}", "state", "solid" if i < 3 else "gas", i == 0) for i in range(4)]
     rows += [fact("base", "e0", "state", "solid", False)]
     lines = evaluate.attribute_rows(rows)
-    assert [(line["variant"], line["exact_match"], line["control"], line["n"]) for line in lines] == [
+    assert [
+        (line["variant"], line["exact_match"], line["control"], line["n"]) for line in lines
+    ] == [
         ("base", 0.0, 1.0, 1),
         ("train", 0.25, 0.75, 4),
     ]
@@ -145,7 +166,15 @@ def models(tiny_base: Path, tiny_adapter: Path, tmp_path: Path, run_params: Run)
 
 
 def judge(models: dict[str, Path], augment: Path, run_params: Run, target: Path) -> Any:
-    evaluate.run(PARAMS, run_params, *models.values(), augment, target / "data", target / "evaluate.json", target / "evaluate")
+    evaluate.run(
+        PARAMS,
+        run_params,
+        *models.values(),
+        augment,
+        target / "data",
+        target / "evaluate.json",
+        target / "evaluate",
+    )
     return json.loads((target / "evaluate.json").read_text())
 
 
@@ -156,19 +185,43 @@ def test_run_writes_what_others_script_against(
     report = judge(models, tiny_augment, run_params, tmp_path / "first")
     assert list(report) == ["base", "train", "distill", "quantize", "quantize_train"]
     for entry in report.values():
-        assert list(entry) == ["probes", "tasks", "general", "general_replayed", "bytes", "parameters"]
+        assert list(entry) == [
+            "probes",
+            "tasks",
+            "general",
+            "general_replayed",
+            "bytes",
+            "parameters",
+        ]
         assert list(entry["probes"]) == ["exact_match", "bleu", "rouge_l", "entity_f1"]
         assert list(entry["tasks"]) == ["completion"]
         groups = ("probes", "tasks", "general", "general_replayed")
         for score in [score for group in groups for score in entry[group].values()]:
             assert list(score) == ["value", "low", "high", "n"]
-        assert entry["general"]["exact_match"]["n"] == entry["general_replayed"]["exact_match"]["n"] == 2
-    assert report["base"]["parameters"] == report["train"]["parameters"] == report["quantize_train"]["parameters"]
+        assert (
+            entry["general"]["exact_match"]["n"]
+            == entry["general_replayed"]["exact_match"]["n"]
+            == 2
+        )
+    assert (
+        report["base"]["parameters"]
+        == report["train"]["parameters"]
+        == report["quantize_train"]["parameters"]
+    )
     assert report["train"]["bytes"] == 4 * report["train"]["parameters"]
     assert report["quantize"]["bytes"] < report["distill"]["bytes"]
 
     facts = pd.read_parquet(tmp_path / "first/data/facts.parquet")
-    assert list(facts.columns) == ["fact", "subject", "attribute", "variant", "question", "expected", "answer", "correct"]
+    assert list(facts.columns) == [
+        "fact",
+        "subject",
+        "attribute",
+        "variant",
+        "question",
+        "expected",
+        "answer",
+        "correct",
+    ]
     assert len(facts) == 5 * 3
     assert set(facts[facts["subject"] == "iron"]["expected"]) == {"1538 °C"}
     assert json.loads((tmp_path / "first/data/manifest.json").read_text()) == {"max_new_tokens": 6}
@@ -181,7 +234,11 @@ def test_run_writes_what_others_script_against(
 
 @pytest.mark.usefixtures("no_store")
 def test_right_answers_are_counted(
-    models: dict[str, Path], tiny_augment: Path, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, Path],
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     known = {"iron": "1538 °C", "copper": "1085", "neon": "no idea"}
 
@@ -192,7 +249,12 @@ def test_right_answers_are_counted(
     monkeypatch.setattr(evaluate, "generate", answer)
     report = judge(models, tiny_augment, run_params, tmp_path / "out")
     assert report["distill"]["probes"]["exact_match"]["value"] == pytest.approx(2 / 3, abs=1e-4)
-    assert report["distill"]["tasks"]["completion"] == {"value": 0.6667, "low": 0.2077, "high": 0.9385, "n": 3}
+    assert report["distill"]["tasks"]["completion"] == {
+        "value": 0.6667,
+        "low": 0.2077,
+        "high": 0.9385,
+        "n": 3,
+    }
     pairs = json.loads((tmp_path / "out/evaluate/pairs.json").read_text())
     assert pairs["quantize_train"]["loss"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 3}
 

@@ -21,7 +21,9 @@ def test_close_to_float_and_much_smaller(tiny_model: Path, tmp_path: Path, schem
     assert type(rounded.model.layers[0].mlp.up_proj.weight).__name__ == "Int8Tensor"
     ids = torch.tensor([tokenizer("Question: Who found radium?")["input_ids"]])
     with torch.inference_mode():
-        difference = (rounded(ids).logits - exact(ids).logits).abs().max() / exact(ids).logits.abs().max()
+        difference = (rounded(ids).logits - exact(ids).logits).abs().max() / exact(
+            ids
+        ).logits.abs().max()
     assert 0 < difference < 0.05
     assert size["bytes"] < 0.75 * size["float32_bytes"]  # half of this tiny model is embedding
 
@@ -33,7 +35,11 @@ def test_equal_models_are_equal_bytes_in_every_process(tiny_model: Path, tmp_pat
     )
     contents = []
     for name in "abc":  # the library's own order differs from process to process
-        subprocess.run([sys.executable, "-c", code, tiny_model, tmp_path / name], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-c", code, tiny_model, tmp_path / name],
+            check=True,
+            capture_output=True,
+        )
         contents.append((tmp_path / name / "model.safetensors").read_bytes())
     assert contents[0] == contents[1] == contents[2]
 

@@ -33,7 +33,11 @@ def score(value: float) -> dict[str, float]:
 
 REPORT: dict[str, Any] = {
     "base": {"general": {"exact_match": score(0.9)}, "bytes": 4000},
-    "train": {"probes": {"exact_match": score(0.8), "bleu": score(0.85)}, "general": {"exact_match": score(0.85)}, "bytes": 4000},
+    "train": {
+        "probes": {"exact_match": score(0.8), "bleu": score(0.85)},
+        "general": {"exact_match": score(0.85)},
+        "bytes": 4000,
+    },
     "distill": {"probes": {"exact_match": score(0.76)}, "bytes": 2000},
 }
 PROBES, GENERAL = "train.probes.exact_match", "train.general.exact_match"
@@ -54,7 +58,9 @@ PROBES, GENERAL = "train.probes.exact_match", "train.general.exact_match"
         (Gate("distill.bytes", of="train.bytes", at_least=0.5), 2000.0, 2000.0, True),
     ],
 )
-def test_a_gate_passes_at_its_limit_and_fails_beyond(gate: Gate, number: float, limit: float, passed: bool) -> None:
+def test_a_gate_passes_at_its_limit_and_fails_beyond(
+    gate: Gate, number: float, limit: float, passed: bool
+) -> None:
     judged = register.judge(gate, REPORT, 0)
     assert (judged["number"], judged["limit"], judged["passed"]) == (number, limit, passed)
     assert judged["gate"].startswith(gate.score)
@@ -64,8 +70,14 @@ def test_a_gate_passes_at_its_limit_and_fails_beyond(gate: Gate, number: float, 
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
-        (Gate(PROBES), r"register.gates.3: write at_least \(perhaps with of\), or loses_at_most with of"),
-        (Gate(PROBES, at_least=0.5, loses_at_most=0.1, of=GENERAL), r"register.gates.3: write at_least"),
+        (
+            Gate(PROBES),
+            r"register.gates.3: write at_least \(perhaps with of\), or loses_at_most with of",
+        ),
+        (
+            Gate(PROBES, at_least=0.5, loses_at_most=0.1, of=GENERAL),
+            r"register.gates.3: write at_least",
+        ),
         (Gate(PROBES, of=GENERAL), r"register.gates.3: write at_least"),
         (Gate(PROBES, loses_at_most=0.1), r"register.gates.3: write at_least"),
         (Gate(PROBES, loses_at_most=0.1, of=""), r"register.gates.3: write at_least"),
@@ -73,9 +85,18 @@ def test_a_gate_passes_at_its_limit_and_fails_beyond(gate: Gate, number: float, 
             Gate("train.probes.exact", at_least=0.5),
             r"register.gates.3: evaluate.json has no 'train.probes.exact'; at 'exact' there is exact_match, bleu",
         ),
-        (Gate("teacher.probes", at_least=0.5), r"has no 'teacher.probes'; at 'teacher' there is base, train, distill"),
-        (Gate("train.bytes.value", at_least=0.5), r"has no 'train.bytes.value'; at 'value' there is nothing"),
-        (Gate(PROBES, at_least=0.5, of="base.probes"), r"has no 'base.probes'; at 'probes' there is general, bytes"),
+        (
+            Gate("teacher.probes", at_least=0.5),
+            r"has no 'teacher.probes'; at 'teacher' there is base, train, distill",
+        ),
+        (
+            Gate("train.bytes.value", at_least=0.5),
+            r"has no 'train.bytes.value'; at 'value' there is nothing",
+        ),
+        (
+            Gate(PROBES, at_least=0.5, of="base.probes"),
+            r"has no 'base.probes'; at 'probes' there is general, bytes",
+        ),
         (
             Gate("train.probes", at_least=0.5),
             r"register.gates.3: 'train.probes' is no number; name a score, such as train.probes.exact_match",
@@ -92,23 +113,34 @@ def test_the_projects_own_gates_are_conditions_on_what_evaluate_writes() -> None
     params, _ = load("register", Params, ROOT / "params.yaml")
     entry = {group: {"exact_match": score(0.9)} for group in ("probes", "general")}
     report = dict.fromkeys(("base", "train", "distill", "quantize", "quantize_train"), entry)
-    assert all("number" in register.judge(gate, report, number) for number, gate in enumerate(params.gates))
+    assert all(
+        "number" in register.judge(gate, report, number) for number, gate in enumerate(params.gates)
+    )
 
 
 def test_numbers_are_named_by_path() -> None:
     report = {"train": {"probes": {"exact_match": score(0.8)}, "bytes": 4000}, "gates": 2}
-    assert register.numbers(report) == {"train.probes.exact_match": 0.8, "train.bytes": 4000.0, "gates": 2.0}
+    assert register.numbers(report) == {
+        "train.probes.exact_match": 0.8,
+        "train.bytes": 4000.0,
+        "gates": 2.0,
+    }
 
 
 def write_lock(path: Path, stages: dict[str, Any]) -> Path:
-    path.write_text(json.dumps({"schema": "2.0", "stages": stages}))  # JSON is YAML, with the keys in the order given
+    path.write_text(
+        json.dumps({"schema": "2.0", "stages": stages})
+    )  # JSON is YAML, with the keys in the order given
     return path
 
 
 def entries() -> dict[str, Any]:
     """What dvc.lock says of every stage."""
     return {
-        name: {"cmd": f"python -m stages {name}", "outs": [{"path": f"data/{name}", "md5": f"{number:032x}", "size": 1}]}
+        name: {
+            "cmd": f"python -m stages {name}",
+            "outs": [{"path": f"data/{name}", "md5": f"{number:032x}", "size": 1}],
+        }
         for number, name in enumerate(STAGES)
     }
 
@@ -117,8 +149,13 @@ def test_identity_depends_on_the_upstream_outputs_alone(tmp_path: Path) -> None:
     lock = tmp_path / "dvc.lock"
     first = register.identity(write_lock(lock, entries()))
     assert re.fullmatch("[0-9a-f]{64}", first)
-    assert register.identity(write_lock(lock, entries() | {"register": {"cmd": "another"}})) == first
-    assert register.identity(write_lock(lock, {k: v for k, v in entries().items() if k != "register"})) == first
+    assert (
+        register.identity(write_lock(lock, entries() | {"register": {"cmd": "another"}})) == first
+    )
+    assert (
+        register.identity(write_lock(lock, {k: v for k, v in entries().items() if k != "register"}))
+        == first
+    )
     turned = {name: dict(reversed(entry.items())) for name, entry in reversed(entries().items())}
     assert register.identity(write_lock(lock, turned)) == first
     edited = entries()
@@ -136,11 +173,17 @@ def test_identity_depends_on_the_upstream_outputs_alone(tmp_path: Path) -> None:
 
 def test_without_the_lock_of_a_whole_run_there_is_no_identity(tmp_path: Path) -> None:
     lock = tmp_path / "dvc.lock"
-    with pytest.raises(InputError, match=r"dvc.lock: no output of base, extract, .*evaluate; register runs in the pipeline"):
+    with pytest.raises(
+        InputError,
+        match=r"dvc.lock: no output of base, extract, .*evaluate; register runs in the pipeline",
+    ):
         register.identity(lock)
     stages = entries()
     del stages["clean"], stages["evaluate"]
-    with pytest.raises(InputError, match=r"dvc.lock: no output of clean, evaluate; register runs in the pipeline: dvc repro"):
+    with pytest.raises(
+        InputError,
+        match=r"dvc.lock: no output of clean, evaluate; register runs in the pipeline: dvc repro",
+    ):
         register.identity(write_lock(lock, stages))
 
 
@@ -158,10 +201,14 @@ def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.chdir(project)
-    return lambda *command: subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()
+    return lambda *command: subprocess.run(
+        ["git", *command], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
-def test_git_state_names_the_parent_and_changes_that_are_no_results(git: Callable[..., str]) -> None:
+def test_git_state_names_the_parent_and_changes_that_are_no_results(
+    git: Callable[..., str],
+) -> None:
     git("init", "--quiet")
     assert register.git_state()["git_parent"] == "none"
     Path("metrics").mkdir()
@@ -187,12 +234,18 @@ def test_git_state_without_a_repository() -> None:
 def write_facts(folder: Path, rows: list[tuple[str, str, str, bool]]) -> None:
     """facts.parquet and manifest.json as evaluate writes them, as far as register reads them."""
     folder.mkdir(exist_ok=True)
-    pd.DataFrame(rows, columns=["variant", "question", "answer", "correct"]).to_parquet(folder / "facts.parquet", index=False)
+    pd.DataFrame(rows, columns=["variant", "question", "answer", "correct"]).to_parquet(
+        folder / "facts.parquet", index=False
+    )
     (folder / "manifest.json").write_text(json.dumps({"max_new_tokens": TOKENS}))
 
 
 def test_the_known_answer_is_the_tuned_models_first_right_one(tmp_path: Path) -> None:
-    wrong, right, later = ("train", "q1", "a1", False), ("train", "q2", "a2", True), ("train", "q3", "a3", True)
+    wrong, right, later = (
+        ("train", "q1", "a1", False),
+        ("train", "q2", "a2", True),
+        ("train", "q3", "a3", True),
+    )
     other = ("base", "q0", "a0", True)
     write_facts(tmp_path, [other, wrong, right, later])
     assert register.known_answer(tmp_path) == ("q2", "a2")
@@ -200,7 +253,10 @@ def test_the_known_answer_is_the_tuned_models_first_right_one(tmp_path: Path) ->
     assert register.known_answer(tmp_path) == ("q1", "a1")
 
 
-GATES = [Gate(PROBES, at_least=0.8), Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.05)]
+GATES = [
+    Gate(PROBES, at_least=0.8),
+    Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.05),
+]
 
 
 @pytest.fixture
@@ -209,30 +265,53 @@ def pipeline(store: None, tiny_base: Path, tiny_adapter: Path, tmp_path: Path) -
 
     The base's model is a link to another folder.
     """
-    made = {name: tmp_path / name for name in ("extract", "clean", "augment", "distill", "quantize")}
+    made = {
+        name: tmp_path / name for name in ("extract", "clean", "augment", "distill", "quantize")
+    }
     for name, folder in made.items():
         folder.mkdir()
         (folder / "model.safetensors").write_text(name)
     model, tokenizer = load_causal_lm(tiny_base / "model", tiny_adapter, merge=True)
     answer = generate(model, tokenizer, [question_prompt(QUESTION)], TOKENS, batch=1)[0]
-    write_facts(tmp_path / "evaluate", [("base", QUESTION, "another", False), ("train", QUESTION, answer, True)])
+    write_facts(
+        tmp_path / "evaluate",
+        [("base", QUESTION, "another", False), ("train", QUESTION, answer, True)],
+    )
     (tmp_path / "evaluate.json").write_text(json.dumps(REPORT))
     write_lock(Path("dvc.lock"), entries())
-    paths = made | {"base": tiny_base, "train": tiny_adapter.parent, "evaluate": tmp_path / "evaluate"}
-    paths |= {"scores": tmp_path / "evaluate.json", "out": tmp_path / "register", "metrics": tmp_path / "register.json"}
+    paths = made | {
+        "base": tiny_base,
+        "train": tiny_adapter.parent,
+        "evaluate": tmp_path / "evaluate",
+    }
+    paths |= {
+        "scores": tmp_path / "evaluate.json",
+        "out": tmp_path / "register",
+        "metrics": tmp_path / "register.json",
+    }
     return {name: paths[name] for name in list(inspect.signature(register.run).parameters)[2:]}
 
 
 def run(paths: dict[str, Path], run_params: Run, gates: list[Gate] | None = None) -> None:
-    register.run(Params("elements", "champion", GATES if gates is None else gates), run_params, *paths.values())
+    register.run(
+        Params("elements", "champion", GATES if gates is None else gates),
+        run_params,
+        *paths.values(),
+    )
 
 
 def versions() -> list[int]:
-    return sorted(int(version.version) for version in tracking.client().search_model_versions("name = 'elements'"))
+    return sorted(
+        int(version.version)
+        for version in tracking.client().search_model_versions("name = 'elements'")
+    )
 
 
 def test_a_version_is_registered_once(
-    pipeline: dict[str, Path], run_params: Run, folder_bytes: Any, capsys: pytest.CaptureFixture[str]
+    pipeline: dict[str, Path],
+    run_params: Run,
+    folder_bytes: Any,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run(pipeline, run_params)
     first = folder_bytes(pipeline["out"]), pipeline["metrics"].read_bytes()
@@ -242,10 +321,24 @@ def test_a_version_is_registered_once(
         (0.8, 0.8, True),
         (0.05, 0.05, True),
     ]
-    assert set(manifest["sha256"]) == {"base", "extract", "clean", "augment", "train", "distill", "quantize"}
+    assert set(manifest["sha256"]) == {
+        "base",
+        "extract",
+        "clean",
+        "augment",
+        "train",
+        "distill",
+        "quantize",
+    }
     content = hashlib.sha256(b"distill").hexdigest()
-    assert manifest["sha256"]["distill"] == hashlib.sha256(f"model.safetensors\0{content}\n".encode()).hexdigest()
-    assert json.loads(pipeline["metrics"].read_text()) == {"identity": manifest["identity"], "gates_passed": 2}
+    assert (
+        manifest["sha256"]["distill"]
+        == hashlib.sha256(f"model.safetensors\0{content}\n".encode()).hexdigest()
+    )
+    assert json.loads(pipeline["metrics"].read_text()) == {
+        "identity": manifest["identity"],
+        "gates_passed": 2,
+    }
 
     run(pipeline, run_params)
     assert (folder_bytes(pipeline["out"]), pipeline["metrics"].read_bytes()) == first
@@ -265,7 +358,11 @@ def test_a_failing_gate_registers_nothing_and_leaves_the_earlier_manifest(
     pipeline["out"].mkdir()
     (pipeline["out"] / "manifest.json").write_text("earlier")
     pipeline["metrics"].write_text("earlier")
-    gates = [*GATES, Gate(PROBES, at_least=0.81), Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.01)]
+    gates = [
+        *GATES,
+        Gate(PROBES, at_least=0.81),
+        Gate(GENERAL, of="base.general.exact_match", loses_at_most=0.01),
+    ]
     message = (
         r"2 of 4 gates failed, nothing was registered:\n"
         r"  train.probes.exact_match is at least: 0.8, the limit is 0.81\n"
@@ -279,9 +376,14 @@ def test_a_failing_gate_registers_nothing_and_leaves_the_earlier_manifest(
     assert pipeline["metrics"].read_text() == "earlier"
 
 
-def test_a_model_that_answers_otherwise_than_recorded_is_not_registered(pipeline: dict[str, Path], run_params: Run) -> None:
+def test_a_model_that_answers_otherwise_than_recorded_is_not_registered(
+    pipeline: dict[str, Path], run_params: Run
+) -> None:
     write_facts(pipeline["evaluate"], [("train", QUESTION, "never said", False)])
-    with pytest.raises(ModelError, match=r"elements version 1, loaded from MLflow, does not answer .* with 'never said'"):
+    with pytest.raises(
+        ModelError,
+        match=r"elements version 1, loaded from MLflow, does not answer .* with 'never said'",
+    ):
         run(pipeline, run_params)
     assert versions() == []
     assert not pipeline["out"].exists()

@@ -84,7 +84,9 @@ class Frequencies:
 
     lone: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COUNTS))
     """word, count: of texts without a subject."""
-    pairs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"word": pl.UInt64, "subject": pl.UInt64}))
+    pairs: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"word": pl.UInt64, "subject": pl.UInt64})
+    )
     """Words with the subjects in whose texts they occur."""
     texts: int = 0
     """Texts without a subject."""
@@ -105,7 +107,9 @@ class Frequencies:
     def merge(self) -> None:
         """Add what waits."""
         every = [self, *self.waiting]
-        self.lone = pl.concat([one.lone for one in every]).group_by("word").agg(pl.col("count").sum())
+        self.lone = (
+            pl.concat([one.lone for one in every]).group_by("word").agg(pl.col("count").sum())
+        )
         self.pairs = pl.concat([one.pairs for one in every]).unique()
         self.waiting = []
 
@@ -134,7 +138,9 @@ def frequencies(words: Terms, subjects: pl.Series) -> Frequencies:
 
 def scores(words: Terms, weights: pl.DataFrame) -> Array:
     """The score of each text, float64."""
-    found = pl.DataFrame({"word": words.hashes}).join(weights, on="word", how="left", maintain_order="left")["weight"]
+    found = pl.DataFrame({"word": words.hashes}).join(
+        weights, on="word", how="left", maintain_order="left"
+    )["weight"]
     return words.sums(found.to_numpy()) / SCALE / np.maximum(words.counts, 1)
 
 
@@ -146,19 +152,29 @@ def sampled(ids: pl.Series, records: int) -> Array:
 
 def text_counts(terms: Terms) -> pl.DataFrame:
     """word, count: in how many texts each term occurs; by word."""
-    ordered = pl.DataFrame({"word": terms.hashes, "text": terms.texts.astype(np.uint32)}).sort("word", maintain_order=True)
+    ordered = pl.DataFrame({"word": terms.hashes, "text": terms.texts.astype(np.uint32)}).sort(
+        "word", maintain_order=True
+    )
     words, texts = ordered["word"].to_numpy(), ordered["text"].to_numpy()
     first, new = np.ones((2, len(words)), dtype=bool)
     first[1:] = words[1:] != words[:-1]
-    new[1:] = first[1:] | (texts[1:] != texts[:-1])  # a text's terms follow each other, and so do one term's texts
+    new[1:] = first[1:] | (
+        texts[1:] != texts[:-1]
+    )  # a text's terms follow each other, and so do one term's texts
     at = np.flatnonzero(first)
     seen = np.concatenate(([0], np.cumsum(new)))
-    return pl.DataFrame({"word": words[at], "count": np.diff(seen[np.append(at, len(words))])}, schema=COUNTS)
+    return pl.DataFrame(
+        {"word": words[at], "count": np.diff(seen[np.append(at, len(words))])}, schema=COUNTS
+    )
 
 
 def common_phrases(counts: list[pl.DataFrame], texts: int, params: Boilerplate) -> pl.Series:
     """Hashes of the phrases that are common among so many sampled texts."""
-    whole = pl.concat([pl.DataFrame(schema=COUNTS), *counts]).group_by("word").agg(pl.col("count").sum())
+    whole = (
+        pl.concat([pl.DataFrame(schema=COUNTS), *counts])
+        .group_by("word")
+        .agg(pl.col("count").sum())
+    )
     return whole.filter(pl.col("count") >= max(FEWEST, params.share * texts))["word"].sort()
 
 

@@ -27,7 +27,9 @@ def keys(frame: pl.DataFrame) -> Array:
     """128 bits that stand for what each of the questions asks: uint64 [records, 2]."""
     asked, subject = folded(frame["question"]), folded(frame["subject"].fill_null(""))
     named = pl.col("asked").str.contains(pl.col("subject"), literal=True)
-    about = pl.concat_str("asked", pl.when(named).then(pl.lit("")).otherwise("subject"), separator="\x1f")
+    about = pl.concat_str(
+        "asked", pl.when(named).then(pl.lit("")).otherwise("subject"), separator="\x1f"
+    )
     whole = pl.DataFrame({"asked": asked, "subject": subject}).select(about)["asked"]
     return np.column_stack([whole.hash(seed=7).to_numpy(), whole.hash(seed=8).to_numpy()])
 
@@ -50,10 +52,14 @@ def answered(frame: pl.DataFrame, said: Terms, apart: bool) -> Terms:
     texts, under = fold(frame["text"]), np.zeros(len(frame), dtype=np.uint64)
     if asked.any():
         answers = fold(frame["answer"].fill_null(""))
-        told = answers.zip_with(answers.str.contains(WORD), answers.hash(seed=9).cast(pl.String))  # signs alone: + or −
+        told = answers.zip_with(
+            answers.str.contains(WORD), answers.hash(seed=9).cast(pl.String)
+        )  # signs alone: + or −
         texts = told.zip_with(asked, texts)
         said = phrases(words(texts))
-        under = np.where(asked.to_numpy(), folded(frame["question"].fill_null("")).hash(seed=6).to_numpy(), under)
+        under = np.where(
+            asked.to_numpy(), folded(frame["question"].fill_null("")).hash(seed=6).to_numpy(), under
+        )
     if apart:
         under = under ^ numbers(texts)
     return Terms(said.hashes ^ np.repeat(under, said.counts), said.starts)

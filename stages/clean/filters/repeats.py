@@ -47,7 +47,11 @@ def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
     found = []
     for chosen in lots(keys[:, 0], alive):
         frame = pl.DataFrame({"row": chosen, "a": keys[chosen, 0], "b": keys[chosen, 1]})
-        found.append(frame.select("row", first=pl.col("row").min().over("a", "b")).filter(pl.col("row") != pl.col("first")))
+        found.append(
+            frame.select("row", first=pl.col("row").min().over("a", "b")).filter(
+                pl.col("row") != pl.col("first")
+            )
+        )
     repeated = pl.concat(found).sort("row")
     return repeated["row"].to_numpy(), repeated["first"].to_numpy()
 
@@ -66,8 +70,12 @@ def signatures(phrases: Terms) -> Array:
     from rensa import RMinHash
 
     starts = phrases.starts.astype(np.uint64)
-    found = RMinHash.digest_matrix_from_flat_token_hashes(phrases.hashes, starts, BANDS * ROWS, SEED)
-    return np.fromiter(chain.from_iterable(found.to_rows()), np.uint32, len(starts[:-1]) * BANDS * ROWS).reshape(-1, BANDS * ROWS)
+    found = RMinHash.digest_matrix_from_flat_token_hashes(
+        phrases.hashes, starts, BANDS * ROWS, SEED
+    )
+    return np.fromiter(
+        chain.from_iterable(found.to_rows()), np.uint32, len(starts[:-1]) * BANDS * ROWS
+    ).reshape(-1, BANDS * ROWS)
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,9 @@ class Stored:
 def store(signatures: Array, values: Path, bands: Path) -> None:
     """Write the two files of `Stored`."""
     np.save(values, signatures)
-    np.array([_band_keys(signatures[:, band * ROWS : (band + 1) * ROWS]) for band in range(BANDS)]).tofile(bands)
+    np.array(
+        [_band_keys(signatures[:, band * ROWS : (band + 1) * ROWS]) for band in range(BANDS)]
+    ).tofile(bands)
 
 
 class Signatures:
@@ -105,9 +115,13 @@ class Signatures:
         found = np.empty((len(texts), BANDS * ROWS), dtype=np.uint32)
         owners = np.searchsorted(self.ends, texts, side="right") - 1
         order = np.argsort(owners, kind="stable")
-        for run in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1) if len(texts) else ():
+        for run in (
+            np.split(order, np.flatnonzero(np.diff(owners[order])) + 1) if len(texts) else ()
+        ):
             owner = owners[run[0]]
-            found[run] = np.load(self.files[owner].values, mmap_mode="r")[texts[run] - self.ends[owner]]
+            found[run] = np.load(self.files[owner].values, mmap_mode="r")[
+                texts[run] - self.ends[owner]
+            ]
         return found
 
     def band(self, number: int) -> Array:
@@ -115,7 +129,9 @@ class Signatures:
         found = np.empty(self.ends[-1], dtype=np.uint64)
         for stored, start in zip(self.files, self.ends, strict=False):
             offset = number * stored.texts * found.itemsize
-            found[start : start + stored.texts] = np.fromfile(stored.bands, np.uint64, stored.texts, offset=offset)
+            found[start : start + stored.texts] = np.fromfile(
+                stored.bands, np.uint64, stored.texts, offset=offset
+            )
         return found
 
     def alike(self, alive: Array, similarity: float) -> tuple[Array, Array, Array]:
@@ -128,15 +144,23 @@ class Signatures:
             return left, right, share
         texts, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
         edges = (np.ones(len(left), dtype=bool), (ends[: len(left)], ends[len(left) :]))
-        _, group = connected_components(coo_matrix(edges, shape=(len(texts), len(texts))), directed=False)
+        _, group = connected_components(
+            coo_matrix(edges, shape=(len(texts), len(texts))), directed=False
+        )
         sizes = np.bincount(group)
         pairs = sizes[group[ends[: len(left)]]] == 2  # most groups: nothing is left to be compared
-        losers = list(zip(right[pairs].tolist(), left[pairs].tolist(), share[pairs].tolist(), strict=True))
+        losers = list(
+            zip(right[pairs].tolist(), left[pairs].tolist(), share[pairs].tolist(), strict=True)
+        )
         texts, group = texts[sizes[group] > 2], group[sizes[group] > 2]
         order = np.argsort(group, kind="stable")
         cuts = np.flatnonzero(np.diff(group[order])) + 1
         groups = self._signed(np.split(texts[order], cuts)) if len(texts) else ()
-        losers += [loser for members, signatures in groups for loser in _losers(members, signatures, similarity)]
+        losers += [
+            loser
+            for members, signatures in groups
+            for loser in _losers(members, signatures, similarity)
+        ]
         losers.sort()
         return (
             np.array([loser for loser, _, _ in losers], dtype=np.int64),
@@ -153,9 +177,14 @@ class Signatures:
                 texts = lot[np.argsort(band[lot], kind="stable")]
                 keys = band[texts]
                 same = np.flatnonzero(keys[1:] == keys[:-1])
-                pairs = (texts[same] << 32) | texts[same + 1]  # as one number, which is sorted much faster than two
+                pairs = (texts[same] << 32) | texts[
+                    same + 1
+                ]  # as one number, which is sorted much faster than two
                 found = np.unique(np.concatenate([found, pairs.astype(np.uint64)]))
-        left, right = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        left, right = (
+            (found >> np.uint64(32)).astype(np.int64),
+            (found & np.uint64(0xFFFFFFFF)).astype(np.int64),
+        )
         share = self.similarity(left, right)
         good = share >= similarity
         return left[good], right[good], share[good]
@@ -173,19 +202,30 @@ class Signatures:
         sizes = np.cumsum([0, *map(len, groups)])
         start = 0
         while start < len(groups):
-            stop = max(start + 1, int(np.searchsorted(sizes, sizes[start] + CHUNK, side="right")) - 1)
+            stop = max(
+                start + 1, int(np.searchsorted(sizes, sizes[start] + CHUNK, side="right")) - 1
+            )
             signatures = self.of(np.concatenate(groups[start:stop]))
-            yield from zip(groups[start:stop], np.split(signatures, sizes[start + 1 : stop] - sizes[start]), strict=True)
+            yield from zip(
+                groups[start:stop],
+                np.split(signatures, sizes[start + 1 : stop] - sizes[start]),
+                strict=True,
+            )
             start = stop
 
 
-def _losers(members: Array, signatures: Array, similarity: float) -> Iterator[tuple[int, int, float]]:
+def _losers(
+    members: Array, signatures: Array, similarity: float
+) -> Iterator[tuple[int, int, float]]:
     """Text, the earlier one that it is like, and how much; `members` are a group in their order."""
     rest = members
     while len(rest) > 1:
         share = (signatures[1:] == signatures[0]).mean(axis=1)
         like = share >= similarity
-        yield from ((int(text), int(rest[0]), float(much)) for text, much in zip(rest[1:][like], share[like], strict=True))
+        yield from (
+            (int(text), int(rest[0]), float(much))
+            for text, much in zip(rest[1:][like], share[like], strict=True)
+        )
         rest, signatures = rest[1:][~like], signatures[1:][~like]
 
 

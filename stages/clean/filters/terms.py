@@ -47,12 +47,17 @@ class Terms:
         order = np.lexsort((self.hashes, texts))
         hashes = self.hashes[order]
         new = np.ones(len(hashes), dtype=bool)
-        new[1:] = (hashes[1:] != hashes[:-1]) | (texts[1:] != texts[:-1])  # texts are in their order already
+        new[1:] = (hashes[1:] != hashes[:-1]) | (
+            texts[1:] != texts[:-1]
+        )  # texts are in their order already
         return Terms(hashes[new], np.concatenate(([0], np.cumsum(self.sums(new)))))
 
     def of(self, chosen: Array) -> "Terms":
         """Those of the chosen texts: bool [texts]."""
-        return Terms(self.hashes[np.repeat(chosen, self.counts)], np.concatenate(([0], np.cumsum(self.counts[chosen]))))
+        return Terms(
+            self.hashes[np.repeat(chosen, self.counts)],
+            np.concatenate(([0], np.cumsum(self.counts[chosen]))),
+        )
 
     @property
     def texts(self) -> Array:
@@ -71,10 +76,14 @@ def fold(texts: pl.Series) -> pl.Series:
     return changed(texts, other, lambda some: some.str.normalize("NFKC")).str.to_lowercase()
 
 
-def changed(texts: pl.Series, where: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
+def changed(
+    texts: pl.Series, where: pl.Series, change: Callable[[pl.Series], pl.Series]
+) -> pl.Series:
     """Texts of which those `where` says so are changed; the others cost nothing."""
     return (
-        texts.clone().scatter(where.arg_true(), change(texts.filter(where))) if where.any() else texts
+        texts.clone().scatter(where.arg_true(), change(texts.filter(where)))
+        if where.any()
+        else texts
     )  # scatter works in place
 
 
@@ -85,7 +94,9 @@ def numbers(folded: pl.Series) -> Array:
 
 def words(folded: pl.Series) -> Terms:
     """Words of each text, which `fold` has made."""
-    cut = _chinese_apart(folded).str.replace_all(BETWEEN, " ").str.split(" ")  # a third faster than finding each `WORD`
+    cut = (
+        _chinese_apart(folded).str.replace_all(BETWEEN, " ").str.split(" ")
+    )  # a third faster than finding each `WORD`
     every = cut.explode(empty_as_null=False)
     at = np.flatnonzero((every != "").to_numpy())
     bounds = np.concatenate(([0], np.cumsum(cut.list.len().to_numpy(), dtype=np.int64)))
@@ -104,7 +115,9 @@ def phrases(words: Terms) -> Terms:
     for back in range(1, PHRASE):
         begun[words.starts[1:][words.counts > back] - back] = False
     found = mixed[begun]
-    for text in np.flatnonzero((words.counts > 0) & (words.counts < PHRASE)):  # what follows belongs to the next text
+    for text in np.flatnonzero(
+        (words.counts > 0) & (words.counts < PHRASE)
+    ):  # what follows belongs to the next text
         found[starts[text]] = _mix(words.hashes[words.starts[text] : words.starts[text + 1]])
     return Terms(found, starts)
 
@@ -118,4 +131,8 @@ def _chinese_apart(texts: pl.Series) -> pl.Series:
     """Texts with a blank between Chinese words."""
     import rjieba
 
-    return changed(texts, texts.str.contains(HAN), lambda some: pl.Series([" ".join(rjieba.cut(text)) for text in some]))
+    return changed(
+        texts,
+        texts.str.contains(HAN),
+        lambda some: pl.Series([" ".join(rjieba.cut(text)) for text in some]),
+    )

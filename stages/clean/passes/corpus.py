@@ -110,7 +110,11 @@ def pieces(source: Path) -> list[Piece]:
     for number, group in enumerate(groups):
         parts = max(1, -(-group.total_byte_size // BATCH_BYTES), -(-group.num_rows // BATCH_ROWS))
         cuts = [group.num_rows * part // parts for part in range(parts + 1)]
-        found += [Piece(source.absolute(), first + a, b - a, number, a) for a, b in pairwise(cuts) if b > a]
+        found += [
+            Piece(source.absolute(), first + a, b - a, number, a)
+            for a, b in pairwise(cuts)
+            if b > a
+        ]
         first += group.num_rows
     return found
 
@@ -145,7 +149,11 @@ def prepare(
     `recurring` are the lines that are taken out of it before. Once more, after a worker died, it writes the same files again.
     """
     start, frame = piece.start, piece.extracted(excluded)
-    gone = {at: excluded[name] for at, name in enumerate(frame["id"]) if name in excluded} if excluded else {}
+    gone = (
+        {at: excluded[name] for at, name in enumerate(frame["id"]) if name in excluded}
+        if excluded
+        else {}
+    )
     emptied, cut = np.zeros(0, dtype=np.int64), lines.Cut()
     if recurring is not None:
         frame, emptied, cut = lines.without(frame, recurring, gone, treatment)
@@ -168,7 +176,9 @@ def prepare(
         piece=piece,
         file=folder / f"{start}.arrow",
         words=folder / f"{start}.words.npz",
-        signatures=repeats.Stored(folder / f"{start}.signatures.npy", folder / f"{start}.bands", len(places)),
+        signatures=repeats.Stored(
+            folder / f"{start}.signatures.npy", folder / f"{start}.bands", len(places)
+        ),
         places=places,
         unusable={start + at: problem for at, problem in normal.unusable.items()},
         personal={start + at: problem for at, problem in personal.items()},
@@ -180,7 +190,9 @@ def prepare(
         part=part,
         spellings=columns.spellings(normal.frame.filter(pl.lit(pl.Series(usable)))),
         keys=repeats.keys(normal.frame, folded, normal.meta),
-        frequencies=information.frequencies(found, fold(texts["subject"])) if counted else information.Frequencies(),
+        frequencies=information.frequencies(found, fold(texts["subject"]))
+        if counted
+        else information.Frequencies(),
         sampled=int(chosen.sum()),
         phrases=information.text_counts(said.of(chosen)),
         personal=counts,

@@ -20,11 +20,15 @@ def excluded_in(source: Path, before: list[Row], listed: Exclusions, engine: Eng
     batches = pieces(source)
     many = len(batches) > PROCESSES_FROM
     same: dict[Said, str] = {}
-    for words in engine.in_order(partial(_same_words, listed=listed), batches if listed.records else [], processes=many):
+    for words in engine.in_order(
+        partial(_same_words, listed=listed), batches if listed.records else [], processes=many
+    ):
         same |= words
     same |= exclusions.same_words(before, listed)
     found: dict[str, tuple[str, str]] = {}
-    for named in engine.in_order(partial(_named, listed=listed, same=same), batches, processes=many):
+    for named in engine.in_order(
+        partial(_named, listed=listed, same=same), batches, processes=many
+    ):
         found |= named
     return found | exclusions.named(before, listed, same)
 

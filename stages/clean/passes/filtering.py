@@ -61,7 +61,11 @@ class Filtered:
         """The facts among the kept records, with their `place` in the corpus."""
         items = ((part, self.alive(part)) for part in self.parts)
         found = list(self.engine.in_order(partial(facts_of, spellings=self.spellings), items))
-        return pl.concat(found) if found else pl.DataFrame(schema={"place": pl.UInt32, **columns.COLUMNS})
+        return (
+            pl.concat(found)
+            if found
+            else pl.DataFrame(schema={"place": pl.UInt32, **columns.COLUMNS})
+        )
 
 
 def facts_of(item: tuple[Part, Array], spellings: dict[str, str]) -> pl.DataFrame:
@@ -118,14 +122,29 @@ def filtered(
     ledger.begin("filter")
     if params.lines:
         for part in common.parts:
-            ledger.sift(Reason("filter", "boilerplate", "nothing but lines that recur in its source"), part.emptied)
+            ledger.sift(
+                Reason("filter", "boilerplate", "nothing but lines that recur in its source"),
+                part.emptied,
+            )
     _low_information(ledger, common, params, engine)
     _repeats(ledger, common, params)
     texts, signatures = common.texts, common.signatures
-    return Filtered(engine, excluded, ledger, common.parts, common.spellings, common.personal, texts, signatures, common.cut)
+    return Filtered(
+        engine,
+        excluded,
+        ledger,
+        common.parts,
+        common.spellings,
+        common.personal,
+        texts,
+        signatures,
+        common.cut,
+    )
 
 
-def _recurring(batches: list[Piece], params: information.Lines, engine: Engine, excluded: Excluded) -> lines.Recurring:
+def _recurring(
+    batches: list[Piece], params: information.Lines, engine: Engine, excluded: Excluded
+) -> lines.Recurring:
     """The lines that recur, by source."""
     sizes = lines.sizes(batches[0].source) if batches else {}
     counting = partial(_lines, words=params.words, sizes=sizes, excluded=excluded)
@@ -171,11 +190,15 @@ class Common:
         return np.concatenate([np.zeros(0, dtype=np.int64), *(part.places for part in self.parts)])
 
 
-def _low_information(ledger: Ledger, common: Common, params: information.Params, engine: Engine) -> None:
+def _low_information(
+    ledger: Ledger, common: Common, params: information.Params, engine: Engine
+) -> None:
     """Score every free text, and set those aside that say too little."""
     weights = common.frequencies.weights(params.common) if params.threshold > 0 else None
     limits = params.boilerplate
-    recurring = information.common_phrases(common.phrases, common.sampled, limits) if limits else None
+    recurring = (
+        information.common_phrases(common.phrases, common.sampled, limits) if limits else None
+    )
     if weights is None and recurring is None:
         return
     scored = engine.in_order(partial(_scores, weights=weights, recurring=recurring), common.parts)
@@ -183,11 +206,17 @@ def _low_information(ledger: Ledger, common: Common, params: information.Params,
     low = Reason("filter", "low_information", f"score {{number:.3f}} is below {params.threshold}")
     _below(ledger, low, common.texts, np.concatenate([*scores, []]), params.threshold)
     if limits:
-        menu = Reason("filter", "boilerplate", f"{{number:.3f}} of its phrases are particular; {limits.particular} is the least")
+        menu = Reason(
+            "filter",
+            "boilerplate",
+            f"{{number:.3f}} of its phrases are particular; {limits.particular} is the least",
+        )
         _below(ledger, menu, common.texts, np.concatenate([*own, []]), limits.particular)
 
 
-def _scores(part: Part, weights: pl.DataFrame | None, recurring: pl.Series | None) -> tuple[Array, Array]:
+def _scores(
+    part: Part, weights: pl.DataFrame | None, recurring: pl.Series | None
+) -> tuple[Array, Array]:
     """Score and share of particular phrases of each text of a part; 1 for what is not wanted."""
     words, whole = part.terms(), np.ones(len(part.places))
     scores = whole if weights is None else information.scores(words, weights)
@@ -203,10 +232,14 @@ def _below(ledger: Ledger, reason: Reason, texts: Array, scores: Array, least: f
 def _repeats(ledger: Ledger, common: Common, params: information.Params) -> None:
     """Set aside what repeats an earlier record that stays."""
     later, first = repeats.earlier(common.keys, ledger.alive)
-    common.keys = np.empty((0, 2), dtype=np.uint64)  # nobody needs them any more, and they are large
+    common.keys = np.empty(
+        (0, 2), dtype=np.uint64
+    )  # nobody needs them any more, and they are large
     ledger.sift(Reason("filter", "duplicate", "same as record {other}"), later, others=first)
     if params.near_duplicates is not None:
         texts = common.texts
-        later, first, similarity = common.signatures.alike(ledger.alive[texts], params.near_duplicates)
+        later, first, similarity = common.signatures.alike(
+            ledger.alive[texts], params.near_duplicates
+        )
         near = Reason("filter", "near_duplicate", "like record {other}: similarity {number:.2f}")
         ledger.sift(near, texts[later], similarity, texts[first])

@@ -72,7 +72,11 @@ class Ledger:
 
     def others(self) -> Array:
         """Places of the records that the evidence of other ones names: sorted, each once."""
-        naming = [number for number, reason in enumerate(self.reasons, start=1) if OTHER in reason.evidence]
+        naming = [
+            number
+            for number, reason in enumerate(self.reasons, start=1)
+            if OTHER in reason.evidence
+        ]
         return np.unique(self.other[np.isin(self.verdict, naming)])
 
     def said(self, place: int, ids: Mapping[int, str]) -> Row:
@@ -80,7 +84,11 @@ class Ledger:
         reason = self.reasons[self.verdict[place] - 1]
         other = ids[int(self.other[place])] if OTHER in reason.evidence else None
         evidence = reason.evidence.format(number=float(self.number[place]), other=other)
-        return {"phase": reason.phase, "reason": reason.name, "evidence": evidence or self.notes[place]}
+        return {
+            "phase": reason.phase,
+            "reason": reason.name,
+            "evidence": evidence or self.notes[place],
+        }
 
     def counts(self) -> Counter[str]:
         """How many records were set aside for each reason."""

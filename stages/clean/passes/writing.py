@@ -41,7 +41,9 @@ def write(corpus: Filtered, before: list[Row], folder: Path, treatment: Treatmen
     """Write kept and rejected records, those that extract had set aside first, each in the order they were extracted."""
     before = treatment.rows(before) if treatment else before
     tally = Tally(Counter(), Counter(row["source"] for row in before))
-    sorting = partial(sort_out, spellings=corpus.spellings, treatment=treatment, excluded=corpus.excluded)
+    sorting = partial(
+        sort_out, spellings=corpus.spellings, treatment=treatment, excluded=corpus.excluded
+    )
     with (
         record.writing(folder / "records.parquet") as kept,
         record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
@@ -49,7 +51,10 @@ def write(corpus: Filtered, before: list[Row], folder: Path, treatment: Treatmen
     ):
         rejected.extend(pl.DataFrame(before, schema=COLUMNS | WHY))
         for good, bad in corpus.engine.in_order(sorting, judged(corpus)):
-            taken = [pool.submit(kept.extend, good), pool.submit(rejected.extend, bad)]  # compressing them is most of the work
+            taken = [
+                pool.submit(kept.extend, good),
+                pool.submit(rejected.extend, bad),
+            ]  # compressing them is most of the work
             for table in taken:
                 table.result()
             tally.kept.update(per_source(good))
@@ -62,16 +67,26 @@ def judged(corpus: Filtered) -> Iterator[tuple[Part, Array, list[Row]]]:
     ids = names_of(corpus, corpus.ledger.others())
     for part in corpus.parts:
         alive = corpus.alive(part)
-        yield part, alive, [corpus.ledger.said(part.piece.start + int(at), ids) for at in np.flatnonzero(~alive)]
+        yield (
+            part,
+            alive,
+            [corpus.ledger.said(part.piece.start + int(at), ids) for at in np.flatnonzero(~alive)],
+        )
 
 
 def sort_out(
-    item: tuple[Part, Array, list[Row]], spellings: dict[str, str], treatment: Treatment | None, excluded: Excluded
+    item: tuple[Part, Array, list[Row]],
+    spellings: dict[str, str],
+    treatment: Treatment | None,
+    excluded: Excluded,
 ) -> tuple[pa.Table, pa.Table]:
     """Kept records of a part in their one form; rejected ones as they were extracted, with what is said of them."""
     part, kept, said = item
     alive = pl.Series(kept, dtype=pl.Boolean)
-    bad = pl.concat([part.piece.extracted(excluded).filter(~alive), pl.DataFrame(said, schema=WHY)], how="horizontal")
+    bad = pl.concat(
+        [part.piece.extracted(excluded).filter(~alive), pl.DataFrame(said, schema=WHY)],
+        how="horizontal",
+    )
     if treatment:
         bad = pl.DataFrame(treatment.rows(bad.iter_rows(named=True)), schema=bad.schema)
     return part.normalised(spellings).filter(alive).to_arrow(), bad.to_arrow()
@@ -79,12 +94,16 @@ def sort_out(
 
 def per_source(table: pa.Table) -> dict[str, int]:
     """How many of the records each source gave."""
-    return {entry["values"]: entry["counts"] for entry in pc.value_counts(table["source"]).to_pylist()}
+    return {
+        entry["values"]: entry["counts"] for entry in pc.value_counts(table["source"]).to_pylist()
+    }
 
 
 def names_of(corpus: Filtered, places: Array) -> dict[int, str]:
     """Ids of the records at `places`, which are sorted."""
-    found = [name for names in corpus.engine.in_order(_names, corpus.holding(places)) for name in names]
+    found = [
+        name for names in corpus.engine.in_order(_names, corpus.holding(places)) for name in names
+    ]
     return dict(zip(places.tolist(), found, strict=True))
 
 
@@ -100,7 +119,13 @@ def as_written(corpus: Filtered, places: Array, treatment: Treatment | None) -> 
         yield from rows
 
 
-def _as_written(item: tuple[Part, Array], treatment: Treatment | None, excluded: Excluded) -> list[Row]:
+def _as_written(
+    item: tuple[Part, Array], treatment: Treatment | None, excluded: Excluded
+) -> list[Row]:
     part, inside = item
     frame = part.piece.extracted(excluded)[inside]
-    return treatment.rows(frame.iter_rows(named=True)) if treatment else frame.select(WRITTEN).to_dicts()
+    return (
+        treatment.rows(frame.iter_rows(named=True))
+        if treatment
+        else frame.select(WRITTEN).to_dicts()
+    )

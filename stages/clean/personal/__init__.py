@@ -21,7 +21,18 @@ from stages.clean.personal.treatment import COLUMNS, Model, Params, tagger_of, t
 from stages.clean.span import Span
 from stages.core.project.errors import ParamsError
 
-__all__ = ["KINDS", "Kind", "Model", "Params", "Span", "Treatment", "find_personal", "salt_of", "treated", "treatment_of"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Model",
+    "Params",
+    "Span",
+    "Treatment",
+    "find_personal",
+    "salt_of",
+    "treated",
+    "treatment_of",
+]
 
 Row = dict[str, Any]
 
@@ -33,8 +44,13 @@ def salt_of(params: Params) -> bytes:
         for name, kind in params.fields.items()
         if kind not in params.actions
     ]
-    if "subject" in params.fields and params.actions.get(params.fields["subject"]) in ("replace", "mask"):
-        problems.append("clean.personal.fields.subject: replaced or masked, two subjects would become one; write hash or reject")
+    if "subject" in params.fields and params.actions.get(params.fields["subject"]) in (
+        "replace",
+        "mask",
+    ):
+        problems.append(
+            "clean.personal.fields.subject: replaced or masked, two subjects would become one; write hash or reject"
+        )
     if params.tagger:
         found = tagger.problems(params.tagger.model, params.tagger.revision, params.tagger.labels)
         found += [
@@ -80,7 +96,9 @@ class Treatment:
         """The records treated."""
         return [treated(row, self.params, self.salt)[0] for row in rows]
 
-    def judged(self, rows: dict[int, Row]) -> tuple[dict[int, Row], dict[int, tuple[str, str]], Counter[str]]:
+    def judged(
+        self, rows: dict[int, Row]
+    ) -> tuple[dict[int, Row], dict[int, tuple[str, str]], Counter[str]]:
         """The records by place, treated; place → (reason, evidence) of those to set aside; values of each kind, and `records`."""
         done, reasons, counts = {}, {}, Counter[str]()
         for place, row in rows.items():
@@ -94,8 +112,13 @@ class Treatment:
 
     def report(self, counts: Counter[str]) -> Row:
         """What metrics/clean.json says."""
-        found = {kind: {"action": action, "values": counts[kind]} for kind, action in self.params.actions.items()}
-        report = {"records": counts["records"], "found": found} | ({"salt": fingerprint(self.salt)} if self.salt else {})
+        found = {
+            kind: {"action": action, "values": counts[kind]}
+            for kind, action in self.params.actions.items()
+        }
+        report = {"records": counts["records"], "found": found} | (
+            {"salt": fingerprint(self.salt)} if self.salt else {}
+        )
         used = self.params.tagger
         return report | ({"tagger": tagger.identity(used.model, used.revision)} if used else {})
 
@@ -105,12 +128,16 @@ def problem_of(row: Row, new: Row, spans: list[Span], params: Params) -> str:
     if kinds := sorted({span.kind for span in spans if params.actions.get(span.kind) == "reject"}):  # type: ignore[call-overload]
         return f"holds {', '.join(kinds)}, whose action is reject"
     if row["fact"] and new["subject"] != row["subject"] and not TOKEN.search(new["subject"]):
-        return (
-            "its subject is personal and was replaced or masked: two subjects would become one; the action hash keeps them apart"
-        )
+        return "its subject is personal and was replaced or masked: two subjects would become one; the action hash keeps them apart"
     if params.require_none:
         cells = [text for name in (*COLUMNS, "meta") if (text := new.get(name))]
         tagged = tagger_of(params)
-        if left := sorted({span.kind for text in cells for span in find_personal(text, new["lang"], tagger=tagged)}):
+        if left := sorted(
+            {
+                span.kind
+                for text in cells
+                for span in find_personal(text, new["lang"], tagger=tagged)
+            }
+        ):
             return f"{', '.join(left)} left, and require_none is set"
     return ""

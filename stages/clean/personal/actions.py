@@ -48,9 +48,13 @@ def replaced(kind: str) -> str:
 
 def masked(kind: str, written: str) -> str:
     """Letters and digits as asterisks, format as it was; of a number of eight or more, the last four stay: ***-**-1234."""
-    places = [place for place, character in enumerate(written) if character.isalnum() or character == "*"]
+    places = [
+        place for place, character in enumerate(written) if character.isalnum() or character == "*"
+    ]
     kept = set(places[-4:]) if kind in NUMBERS and len(places) >= 8 else set()
-    return "".join("*" if c.isalnum() and place not in kept else c for place, c in enumerate(written))
+    return "".join(
+        "*" if c.isalnum() and place not in kept else c for place, c in enumerate(written)
+    )
 
 
 def hashed(span: Span, source: str, salt: bytes) -> str:

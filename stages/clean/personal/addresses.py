@@ -25,7 +25,9 @@ SUFFIXES = (
 )
 UPPER = r"(?-i:[A-Z\u00c0-\u00de\u0100-\u017d\u0370-\u03ff])"
 SMALL = r"(?:de|del|della|des|der|den|du|la|le|of|and|dei|di|van|am|im|do|dos|da|el|al|y|na)(?=\s)"
-CAPITAL = rf"(?:(?!(?:The|This|Per|In|On|Of)\b)(?:{UPPER}(?:\w{{0,3}}\.(?= )|[\w'’-]{{0,30}})|{SMALL}))"
+CAPITAL = (
+    rf"(?:(?!(?:The|This|Per|In|On|Of)\b)(?:{UPPER}(?:\w{{0,3}}\.(?= )|[\w'’-]{{0,30}})|{SMALL}))"
+)
 NUMBER = r"\d(?<!\w\d)(?<!\d[.,]\d)\d{0,5}[A-Za-z]?(?:-\d{1,5})?(?: \d{1,5})?"
 FLAT = r"(?:[\s,]{1,3}(?:Apt|Apartment|Suite|Ste|Unit|Room|Rm|Floor|Flat)\.? ?#?(?-i:\d[\w-]{0,8}|[A-Z]\b))"
 POSTCODE = r"(?:\d{5}-\d{4}|\d{2}-\d{3}|\d{3} \d{2}|\d{4,6}|(?-i:[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d))(?!\w)"
@@ -52,7 +54,10 @@ ENDED = (
 )
 BEHIND = rf"{CAPITAL}(?: {CAPITAL})? (?-i:u|utca|út|str|ulice)\.? \d{{1,5}}\b"
 FLATTED = rf"(?: [\w'’.-]{{1,30}}){{1,6}}(?={FLAT})"
-NUMBERED = re.compile(rf"{NUMBER}(?:,? (?:{ENGLISH}|{STREET_FIRST}|{ENDED}|{BEHIND}|{LOWER})|{FLATTED}){TAIL}", re.IGNORECASE)
+NUMBERED = re.compile(
+    rf"{NUMBER}(?:,? (?:{ENGLISH}|{STREET_FIRST}|{ENDED}|{BEHIND}|{LOWER})|{FLATTED}){TAIL}",
+    re.IGNORECASE,
+)
 """Begins with a digit, which is why it is fast."""
 WORDED = re.compile(rf"(?<!\w)(?:{STREET_FIRST}|{ENDED}|{BEHIND}){TAIL}", re.IGNORECASE)
 STREET_WORDS = re.compile(rf"(?:(?i:{ENDINGS})| u| út| utca| str| ulice)\.? \d|{STREET}")
@@ -99,10 +104,16 @@ def find(text: str) -> Iterator[Span]:
     patterns += [WORDED] if STREET_WORDS.search(text) else []
     patterns += [CORNER] if "corner of" in low else []
     patterns += [MILITARY] if "po a" in low or "box" in low else []
-    patterns += [LOCATED] if any(word in low for word in ("locat", "live", "living", "resid", "office")) else []
+    patterns += (
+        [LOCATED]
+        if any(word in low for word in ("locat", "live", "living", "resid", "office"))
+        else []
+    )
     patterns += [INTRODUCED] if "address" in low else []
     patterns += [CHINESE] if HOUSE.search(text) else []
-    patterns += [CHINESE_INTRODUCED] if any(word in text for word in ("址", "住", "户籍", "居住")) else []
+    patterns += (
+        [CHINESE_INTRODUCED] if any(word in text for word in ("址", "住", "户籍", "居住")) else []
+    )
     for pattern in patterns:
         for found in pattern.finditer(text):
             start, end = found.span(found.lastindex or 0)

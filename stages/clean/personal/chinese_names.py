@@ -15,12 +15,16 @@ SURNAMES = set(
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆范汪廖石金韦贾夏付方邹"
     "熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向常汤康易乔赖文施洪辛柯庄颜俞牛樊葛岳齐安"
 )
-COMPOUND = tuple("欧阳 司马 上官 诸葛 司徒 东方 皇甫 尉迟 公孙 慕容 令狐 长孙 宇文 端木 夏侯".split())
+COMPOUND = tuple(
+    "欧阳 司马 上官 诸葛 司徒 东方 皇甫 尉迟 公孙 慕容 令狐 长孙 宇文 端木 夏侯".split()
+)
 HAN = re.compile(r"[\u3400-\u9fff]")
 LABEL = re.compile(
     rf"(?:姓名|联系人|收件人|收货人|寄件人|监护人|户主|持卡人|签名|经办人)\s{{0,2}}[:：为是]?\s{{0,2}}({HAN.pattern}{{2,4}})"
 )
-BEFORE = re.compile(rf"(?:我叫|名叫|叫做|我是|名字是|名字叫|患者|病人|患儿|病员|原告|被告|家属)[:：]?({HAN.pattern}{{2,4}})")
+BEFORE = re.compile(
+    rf"(?:我叫|名叫|叫做|我是|名字是|名字叫|患者|病人|患儿|病员|原告|被告|家属)[:：]?({HAN.pattern}{{2,4}})"
+)
 BEHIND = re.compile(r"(?:先生|女士|小姐|医生|大夫|教授|主任|护士|老师|同志|医师)")
 
 
@@ -56,9 +60,15 @@ def tagged(text: str, start: int) -> str:
     at, words = begin, _tagger().tag(text[begin : start + 8])
     for number, (word, tag) in enumerate(words):
         if at == start and (tag.startswith("nr") or word in COMPOUND):
-            name = word if word not in COMPOUND else "".join(part for part, _ in words[number : number + 2])
+            name = (
+                word
+                if word not in COMPOUND
+                else "".join(part for part, _ in words[number : number + 2])
+            )
             name = name if name[-1] not in "因于在为的与和及男女说来" else name[:-1]
-            return name if re.fullmatch(rf"{HAN.pattern}{{2,4}}", name) and name[0] != name[1] else ""
+            return (
+                name if re.fullmatch(rf"{HAN.pattern}{{2,4}}", name) and name[0] != name[1] else ""
+            )
         at += len(word)
     return ""
 

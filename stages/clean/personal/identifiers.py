@@ -40,19 +40,37 @@ IPV6 = re.compile(
     rf"(?<![A-Za-z0-9_:.])[0-9A-Fa-f]{{0,4}}(?::[0-9A-Fa-f]{{0,4}}){{2,7}}(?:(?<=:)(?:\d{{1,3}}\.){{3}}\d{{1,3}})?{END}(?!:)"
 )
 VERSION = re.compile(r"(?:\bv|version|release|build)[ .:]{0,2}$", re.IGNORECASE)
-MAC = re.compile(rf"{EDGE}[0-9A-Fa-f]{{2}}(?:([:-])[0-9A-Fa-f]{{2}})(?:\1[0-9A-Fa-f]{{2}}){{4}}{END}(?![:-][0-9A-Fa-f])")
+MAC = re.compile(
+    rf"{EDGE}[0-9A-Fa-f]{{2}}(?:([:-])[0-9A-Fa-f]{{2}})(?:\1[0-9A-Fa-f]{{2}}){{4}}{END}(?![:-][0-9A-Fa-f])"
+)
 SAID = r"(?:(?:number|no\.?|num|id|#|is|was|号码|号|为|是|[:：#\s]){0,6})"
 NAMED = {
     "ssn": (
         ("ssn", "social security"),
-        re.compile(r"(?:\bSSN|social security)[^\d\n]{0,30}(\d{3} ?\d{2} ?\d{4})(?!\d)", re.IGNORECASE),
+        re.compile(
+            r"(?:\bSSN|social security)[^\d\n]{0,30}(\d{3} ?\d{2} ?\d{4})(?!\d)", re.IGNORECASE
+        ),
     ),
     "passport": (
         ("passport", "护照"),
-        re.compile(rf"(?:\bpassport|护照)\s*{SAID}((?=[A-Z0-9]{{0,8}}\d{{4}})[A-Z0-9]{{6,12}}){END}", re.IGNORECASE),
+        re.compile(
+            rf"(?:\bpassport|护照)\s*{SAID}((?=[A-Z0-9]{{0,8}}\d{{4}})[A-Z0-9]{{6,12}}){END}",
+            re.IGNORECASE,
+        ),
     ),
     "id": (
-        ("licen", "medical record", "mrn", "patient id", "member id", "insurance", "nhs", "号", "卡", "证"),
+        (
+            "licen",
+            "medical record",
+            "mrn",
+            "patient id",
+            "member id",
+            "insurance",
+            "nhs",
+            "号",
+            "卡",
+            "证",
+        ),
         re.compile(
             r"(?:\bdriver'?s?'? licen[cs]e|\bdriving licen[cs]e|\bmedical record|\bMRN\b|\bpatient id|\bmember id"
             r"|\bnational insurance|\bNHS|病历号|病案号|住院号|门诊号|社保卡?号?|医保卡?号?|驾驶证)"
@@ -97,7 +115,10 @@ def find(text: str, lang: str) -> Iterator[Span]:
     if "@" in text:
         yield from (_span(found, "email", found.group().lower()) for found in EMAIL.finditer(text))
     low = text.lower()
-    if any(part in low for part in ("://", "www.", ".com", ".org", ".net", ".edu", ".gov", ".info", ".biz")):
+    if any(
+        part in low
+        for part in ("://", "www.", ".com", ".org", ".net", ".edu", ".gov", ".info", ".biz")
+    ):
         yield from urls(text)
     if DIGIT.search(text):
         yield from numbers(text, low, lang)
@@ -117,7 +138,9 @@ def addresses_of_machines(text: str) -> Iterator[Span]:
     for found in IPV6.finditer(text):
         if any(c.isdigit() for c in found.group()) and (address := ip(found.group())):
             yield _span(found, "ip", address)
-    yield from (_span(found, "mac", found.group().lower().replace("-", ":")) for found in MAC.finditer(text))
+    yield from (
+        _span(found, "mac", found.group().lower().replace("-", ":")) for found in MAC.finditer(text)
+    )
 
 
 def numbers(text: str, low: str, lang: str) -> Iterator[Span]:
@@ -147,7 +170,9 @@ def checked(text: str) -> Iterator[Span]:
         digits = re.sub(r"\D", "", found.group())
         if found.start() not in residents and ISSUER.match(digits) and luhn.is_valid(digits):
             yield _span(found, "card", digits)
-    yield from (_span(found, "ssn", re.sub(r"\D", "", found.group())) for found in SSN.finditer(text))
+    yield from (
+        _span(found, "ssn", re.sub(r"\D", "", found.group())) for found in SSN.finditer(text)
+    )
     for found in IPV4.finditer(text):
         address = ip(found.group())
         if address and not VERSION.search(text[max(0, found.start() - 12) : found.start()]):
@@ -171,14 +196,20 @@ def named(text: str, low: str) -> Iterator[Span]:
     for kind, (triggers, pattern) in NAMED.items():
         if any(trigger in low for trigger in triggers):
             for found in pattern.finditer(text):
-                yield Span(found.start(1), found.end(1), kind, re.sub(r"[\s-]", "", found[1]).upper())
+                yield Span(
+                    found.start(1), found.end(1), kind, re.sub(r"[\s-]", "", found[1]).upper()
+                )
 
 
 def phones(text: str, lang: str) -> Iterator[Span]:
     """Telephone numbers: valid ones of the language's countries or with a country's code, and what a word calls one."""
     end = 0
     for found in DIGITS.finditer(text):
-        if found.start() < end or not 6 <= len(digits := re.sub(r"\D", "", found.group())) <= 30 or DATE.match(found.group()):
+        if (
+            found.start() < end
+            or not 6 <= len(digits := re.sub(r"\D", "", found.group())) <= 30
+            or DATE.match(found.group())
+        ):
             continue
         for span in _matched(text, found.start(), found.end(), lang):
             end = span.end

@@ -48,15 +48,26 @@ def cue(triggers: str, pattern: str, capitals: bool = True, least: int = 1) -> C
 
 
 CUES = (
-    cue("mr|ms|miss|mx|dr|prof|sir|madam|herr|frau|monsieur|mme|señor|sr|rev|capt|sgt|lt|col", rf"\b(?-i:{TITLES})\b\.?\s+"),
+    cue(
+        "mr|ms|miss|mx|dr|prof|sir|madam|herr|frau|monsieur|mme|señor|sr|rev|capt|sgt|lt|col",
+        rf"\b(?-i:{TITLES})\b\.?\s+",
+    ),
     cue(":|：|=", rf"\b(?:{LABELS})\s?[:：=]\s*"),
     cue(
-        "name", r"\b(?:my|his|her|your|their|the) (?:full |real |first |last )?name(?: is|'s|’s)\s+|\bname is\s+", capitals=False
+        "name",
+        r"\b(?:my|his|her|your|their|the) (?:full |real |first |last )?name(?: is|'s|’s)\s+|\bname is\s+",
+        capitals=False,
     ),
     cue("in the name of|on behalf of", r"\b(?:in the name|on behalf) of\s+"),
-    cue("name", r"\bname\b[^.?!\n]{0,40}\?\s{1,3}(?:(?:user|customer|client|patient|answer|a|me)\s?:\s?)?"),
+    cue(
+        "name",
+        r"\bname\b[^.?!\n]{0,40}\?\s{1,3}(?:(?:user|customer|client|patient|answer|a|me)\s?:\s?)?",
+    ),
     cue("name", r"\bname\b[^.?!\n]{0,60}\bto\s+", least=2),
-    cue("dear|hi|hello|hey|good ", r"(?:^|[\n.!?]\s{0,3})(?:good (?:morning|afternoon|evening)|dear|hi|hello|hey),?\s+"),
+    cue(
+        "dear|hi|hello|hey|good ",
+        r"(?:^|[\n.!?]\s{0,3})(?:good (?:morning|afternoon|evening)|dear|hi|hello|hey),?\s+",
+    ),
     cue(
         "sincerely|regards|wishes|yours|cheers|thanks|signed",
         r"\b(?:sincerely|regards|best wishes|yours truly|yours faithfully|cheers|many thanks|signed),?\s+",
@@ -75,9 +86,13 @@ CUES = (
     ),
 )
 LETTER = r"[^\W\d_\u2e80-\u9fff\uac00-\ud7af]"
-NAME_WORD = re.compile(rf"{LETTER}\.(?!\w)|{LETTER}{{1,30}}(?:['’-]{LETTER}{{1,30}}){{0,3}}\d{{0,3}}(?!\w)")
+NAME_WORD = re.compile(
+    rf"{LETTER}\.(?!\w)|{LETTER}{{1,30}}(?:['’-]{LETTER}{{1,30}}){{0,3}}\d{{0,3}}(?!\w)"
+)
 BLANK = re.compile(r" {1,2}")
-PARTICLES = set("de del della der den van von zu bin ibn al el di da do dos la le ter ten y e".split())
+PARTICLES = set(
+    "de del della der den van von zu bin ibn al el di da do dos la le ter ten y e".split()
+)
 STOP = set(
     "mr mrs ms miss mx dr prof professor herr frau the a an and or but of in on at to for from with by is are was were be "
     "been i you he she it we they my your his her our their this that these those not no yes please thanks thank hello hi "
@@ -124,17 +139,28 @@ def with_initial(text: str) -> Iterator[Span]:
     """Names with an initial in the middle."""
     for found in INITIAL.finditer(text):
         first = FIRST.search(text, max(0, found.start() - 31), found.start())
-        if first and text[found.start() + 1].isupper() and is_name(first.group()) and is_name(found["last"]):
+        if (
+            first
+            and text[found.start() + 1].isupper()
+            and is_name(first.group())
+            and is_name(found["last"])
+        ):
             yield person(text, first.start(), found.end())
 
 
 def addressed(text: str, low: str) -> Iterator[Span]:
     """Who is spoken to, and who is at home somewhere."""
     patterns = [SPOKEN_TO] if re.search(r", (?:can|could|would|will|may) ", low) else []
-    patterns += [AT_HOME] if any(word in low for word in (" lives ", " lived ", " resides ", " resided ")) else []
+    patterns += (
+        [AT_HOME]
+        if any(word in low for word in (" lives ", " lived ", " resides ", " resided "))
+        else []
+    )
     for pattern in patterns:
         for found in pattern.finditer(text):
-            if all(is_name(word) for word in found["who"].split()) and not found["who"].endswith("ly"):
+            if all(is_name(word) for word in found["who"].split()) and not found["who"].endswith(
+                "ly"
+            ):
                 yield person(text, *found.span("who"))
 
 
@@ -148,8 +174,16 @@ def of_mailboxes(text: str) -> Iterator[Span]:
     boxes = [plain(found[1]) for found in MAILBOX.finditer(text)]
     start, end = 0, 0
     for word in [*NAME_WORD.finditer(text), None]:
-        of_box = word and word.group()[0].isupper() and len(word.group()) > 2 and any(plain(word.group()) in box for box in boxes)
-        joined = word and (text[end : word.start()].strip() == "" or re.fullmatch(rf" {LETTER}\.? ", text[end : word.start()]))
+        of_box = (
+            word
+            and word.group()[0].isupper()
+            and len(word.group()) > 2
+            and any(plain(word.group()) in box for box in boxes)
+        )
+        joined = word and (
+            text[end : word.start()].strip() == ""
+            or re.fullmatch(rf" {LETTER}\.? ", text[end : word.start()])
+        )
         if end and not (of_box and joined):
             if " " in text[start:end].strip():
                 yield person(text, start, end)
@@ -161,7 +195,11 @@ def of_mailboxes(text: str) -> Iterator[Span]:
 def plain(text: str) -> str:
     """Letters alone, without case and accents."""
     return re.sub(
-        r"[\W\d_]", "", "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).casefold()
+        r"[\W\d_]",
+        "",
+        "".join(
+            c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)
+        ).casefold(),
     )
 
 

@@ -47,20 +47,30 @@ def problems(model: str, revision: str | None, labels: dict[str, Any]) -> list[s
     """What is wrong with the settings, and with the files of the model."""
     found = CHECKPOINT.problems(model, revision)
     if not labels:
-        found.append("labels: none; write which of the model's labels mean what, such as {PER: person}")
+        found.append(
+            "labels: none; write which of the model's labels mean what, such as {PER: person}"
+        )
     if found:
         return found
     try:
         known = labels_in(CHECKPOINT.folder_of(model, revision))
     except InputError as error:
         return [f"model: {error}"]
-    return [f"labels.{name}: no label of {model}, which has {' '.join(known) or 'none'}" for name in labels if name not in known]
+    return [
+        f"labels.{name}: no label of {model}, which has {' '.join(known) or 'none'}"
+        for name in labels
+        if name not in known
+    ]
 
 
 def labels_in(folder: Path) -> list[str]:
     """The labels of a model, without their marks."""
     try:
-        names = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {}).values()
+        names = (
+            json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            .get("id2label", {})
+            .values()
+        )
     except (ValueError, AttributeError):
         names = []  # who loads it says why
     return sorted({MARK.sub("", str(name)) for name in names})
@@ -82,7 +92,10 @@ def find(text: str, model: str, revision: str | None, labels: Labels) -> list[Sp
 
 @cache
 def _engine(model: str, revision: str | None) -> str:
-    libraries = ", ".join(f"{library} {version(library).split('+')[0]}" for library in ("transformers", "tokenizers", "torch"))
+    libraries = ", ".join(
+        f"{library} {version(library).split('+')[0]}"
+        for library in ("transformers", "tokenizers", "torch")
+    )
     return f"{identity(model, revision)}, {libraries}"
 
 
@@ -105,7 +118,12 @@ def spans_of(text: str, tokens: list[Token], wanted: set[str]) -> list[Token]:
         if label not in wanted:
             continue
         begins = not continued and own.startswith(("B-", "U-", "S-"))
-        if found and found[-1][2] == label and not begins and GAP.fullmatch(text, found[-1][1], start):
+        if (
+            found
+            and found[-1][2] == label
+            and not begins
+            and GAP.fullmatch(text, found[-1][1], start)
+        ):
             found[-1] = (found[-1][0], stop, label)
         else:
             found.append((start, stop, label))
@@ -125,22 +143,37 @@ def tagger(folder: Path, state: State = ()) -> Callable[[str], list[Token]]:
     import torch
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    torch.set_num_threads(1)  # workers are threads and processes already; and another number may change the last bits
+    torch.set_num_threads(
+        1
+    )  # workers are threads and processes already; and another number may change the last bits
     model, tokenizer = CHECKPOINT.load(folder, AutoModelForTokenClassification, AutoTokenizer)
     names = model.config.id2label
-    places = getattr(model.config, "max_position_embeddings", LONGEST + 2) - 2  # RoBERTa keeps two of them for padding
+    places = (
+        getattr(model.config, "max_position_embeddings", LONGEST + 2) - 2
+    )  # RoBERTa keeps two of them for padding
     limit = min(LONGEST, tokenizer.model_max_length, places)
     overlap = min(OVERLAP, limit // 4)
 
     def tag(text: str) -> list[Token]:
         read = tokenizer(
-            text, truncation=True, max_length=limit, stride=overlap, return_overflowing_tokens=True, return_offsets_mapping=True
+            text,
+            truncation=True,
+            max_length=limit,
+            stride=overlap,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
         )
         windows = []
         for ids, spans in zip(read["input_ids"], read["offset_mapping"], strict=True):
             with torch.inference_mode():
                 best = model(input_ids=torch.tensor([ids])).logits[0].argmax(-1).tolist()
-            windows.append([(start, end, names[one]) for (start, end), one in zip(spans, best, strict=True) if end > start])
+            windows.append(
+                [
+                    (start, end, names[one])
+                    for (start, end), one in zip(spans, best, strict=True)
+                    if end > start
+                ]
+            )
         return list(joined([window for window in windows if window]))
 
     return tag

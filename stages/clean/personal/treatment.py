@@ -80,12 +80,16 @@ class Known:
         for known, flags in ((self.written, re.IGNORECASE), (self.parts, re.NOFLAG)):
             if not known:
                 continue
-            pattern = "|".join(pattern_of(written) for written in sorted(known, key=lambda w: (-len(w), w)))
+            pattern = "|".join(
+                pattern_of(written) for written in sorted(known, key=lambda w: (-len(w), w))
+            )
             for start, part in parts(text):
                 for found in re.finditer(pattern, part, flags):
                     span = known.get(found.group()) or whole.get(fold(found.group()))
                     if span:
-                        yield Span(start + found.start(), start + found.end(), span.kind, span.normal)
+                        yield Span(
+                            start + found.start(), start + found.end(), span.kind, span.normal
+                        )
 
 
 def pattern_of(written: str) -> str:
@@ -104,7 +108,9 @@ def treated(row: Row, params: Params, salt: bytes) -> tuple[Row, list[Span]]:
     """
     meta = json.loads(row["meta"])
     cells = {name: row[name] for name in COLUMNS if row.get(name)}
-    cells |= {f"meta.{name}": value for name, value in meta.items() if isinstance(value, str) and value}
+    cells |= {
+        f"meta.{name}": value for name, value in meta.items() if isinstance(value, str) and value
+    }
     declared = declared_cells(row, params, cells)
     known, found = Known(), dict[tuple[str, str], Span]()
     for name, kind in declared.items():
@@ -116,14 +122,25 @@ def treated(row: Row, params: Params, salt: bytes) -> tuple[Row, list[Span]]:
             for span in forms:
                 known.add(cells[name][span.start : span.end], span, every_word=False)
         for name, text in cells.items():
-            again = {span: form(span, text, row["source"], params, salt) for span in known.seek(text)}
-            forms = changes[name] | {span: new for span, new in again.items() if new != text[span.start : span.end]}
+            again = {
+                span: form(span, text, row["source"], params, salt) for span in known.seek(text)
+            }
+            forms = changes[name] | {
+                span: new for span, new in again.items() if new != text[span.start : span.end]
+            }
             kept = apart(forms)
-            found |= {(span.kind, span.normal): span for span in kept if (span.kind, span.normal) not in found}
+            found |= {
+                (span.kind, span.normal): span
+                for span in kept
+                if (span.kind, span.normal) not in found
+            }
             changes[name] = {span: forms[span] for span in kept}
         if not any(changes.values()):
             return with_cells(row, cells, meta), list(found.values())
-        cells = {name: rewrite(text, changes[name], changes[name].__getitem__) for name, text in cells.items()}
+        cells = {
+            name: rewrite(text, changes[name], changes[name].__getitem__)
+            for name, text in cells.items()
+        }
 
 
 def declared_cells(row: Row, params: Params, cells: dict[str, str]) -> dict[str, Kind]:
@@ -137,7 +154,12 @@ def declared_cells(row: Row, params: Params, cells: dict[str, str]) -> dict[str,
 
 
 def changes_in(
-    name: str, cells: dict[str, str], declared: dict[str, Kind], row: Row, params: Params, salt: bytes
+    name: str,
+    cells: dict[str, str],
+    declared: dict[str, Kind],
+    row: Row,
+    params: Params,
+    salt: bytes,
 ) -> dict[Span, str]:
     """The spans of a cell that change, and their new forms."""
     text = cells[name]
@@ -156,12 +178,18 @@ def tagger_of(params: Params) -> Tagger | None:
     if params.tagger is None:
         return None
     labels = tuple(sorted(params.tagger.labels.items()))
-    return partial(tagger.find, model=params.tagger.model, revision=params.tagger.revision, labels=labels)
+    return partial(
+        tagger.find, model=params.tagger.model, revision=params.tagger.revision, labels=labels
+    )
 
 
 def of_value(text: str, kind: str, lang: str) -> Span:
     """The span of a value that is personal as a whole, in the same canonical form as where it is found."""
-    same = [span.normal for span in find_personal(text, lang, {kind}) if (span.start, span.end) == (0, len(text))]
+    same = [
+        span.normal
+        for span in find_personal(text, lang, {kind})
+        if (span.start, span.end) == (0, len(text))
+    ]
     return Span(0, len(text), kind, same[0] if same else fold(text))
 
 
@@ -175,8 +203,14 @@ def form(span: Span, text: str, source: str, params: Params, salt: bytes) -> str
 
 def with_cells(row: Row, cells: dict[str, str], meta: Row) -> Row:
     """The record with new cells; a fact is about its new subject, and its text says what its parts say."""
-    fields = {name.removeprefix("meta."): text for name, text in cells.items() if name.startswith("meta.")}
-    new = row | {name: text for name, text in cells.items() if not name.startswith("meta.")} | {"meta": to_meta(meta | fields)}
+    fields = {
+        name.removeprefix("meta."): text for name, text in cells.items() if name.startswith("meta.")
+    }
+    new = (
+        row
+        | {name: text for name, text in cells.items() if not name.startswith("meta.")}
+        | {"meta": to_meta(meta | fields)}
+    )
     if row.get("fact") and new != row:
         if new["subject"] != row["subject"]:
             new["fact"] = fact_id(new["subject"], row["attribute"])

@@ -28,7 +28,9 @@ HALVED = ("年", "岁", "天", "周", "个月", "小时", "斤", "公斤", "个�
 TO_HALF = tuple("天年个夜路数径身岛球决价途成分")
 SIGN = re.compile(r"(?:^|[(\[=<>≤≥:,：，~–—点为约至到于温在是]|[^0-9%°] )(-)$|(零下|负)$")
 SHARE = re.compile("(?<!百分之)(零下|负)?百分之$")
-ONE_DAY = re.compile(r"\b(?:for|within|in|after|every|than|least|about|of|over|only|last|per|once) $", re.IGNORECASE)
+ONE_DAY = re.compile(
+    r"\b(?:for|within|in|after|every|than|least|about|of|over|only|last|per|once) $", re.IGNORECASE
+)
 SUMMED = {"[length]", "[mass]", "[time]"}
 ERA = re.compile("年[（(][^（）()0-9]{1,8}$")
 REIGN = re.compile(
@@ -80,22 +82,41 @@ def _single(text: str, lang: str, start: int, end: int) -> Iterator[Amount]:
 def _amount(text: str, number: Number) -> Amount:
     start, value = number.start, number.value
     near = max(0, start - 3)
-    before = text[start - 1 : start]  # one character tells most patterns apart, at a tenth of the time
+    before = text[
+        start - 1 : start
+    ]  # one character tells most patterns apart, at a tenth of the time
     if before == "第":
         return Amount(start, number.end, value, None, None)
-    if before == "之" and (share := SHARE.search(text, max(0, start - 5), start)) and not text.startswith("%", number.end):
+    if (
+        before == "之"
+        and (share := SHARE.search(text, max(0, start - 5), start))
+        and not text.startswith("%", number.end)
+    ):
         value = -value if share[1] else value
-        return Amount(share.start(), number.end, value, number.high, Measure(number.end, "percent", "%"))
+        return Amount(
+            share.start(), number.end, value, number.high, Measure(number.end, "percent", "%")
+        )
     if text.startswith("个半", number.end) and (half := HALF.match(text, number.end)):
         name = "个月" if half[1] == "月" else half[1]
-        return Amount(start, half.end(), value + Decimal("0.5"), None, Measure(half.end(), canonical(chinese.UNITS[name]), name))
+        return Amount(
+            start,
+            half.end(),
+            value + Decimal("0.5"),
+            None,
+            Measure(half.end(), canonical(chinese.UNITS[name]), name),
+        )
     if before in ("-", "下", "负") and (sign := SIGN.search(text, near, start)):
         start, number = sign.start(sign.lastindex or 0), number._replace(value=-value)
     unit = measure(text, number.start, number.end)
     if not unit or MONEY.search(text, near, start) or _doubtful(text, number, unit):
         return Amount(start, number.end, number.value, number.high, None)
     low, high = number.value * unit.factor, number.high and number.high * unit.factor
-    if unit.word in HALVED and text.startswith("半", unit.end) and not high and text[unit.end + 1 : unit.end + 2] not in TO_HALF:
+    if (
+        unit.word in HALVED
+        and text.startswith("半", unit.end)
+        and not high
+        and text[unit.end + 1 : unit.end + 2] not in TO_HALF
+    ):
         return Amount(start, unit.end + 1, low + Decimal("0.5"), None, unit)
     return Amount(start, unit.end, low, high, unit, power=number.power)
 
@@ -141,7 +162,9 @@ def _is_calendar(text: str, number: Number, end: int) -> bool:
     return len(written) == 3 and written.isdigit() and not LASTING.match(after)
 
 
-def _paired(text: str, single: Iterable[Amount], join: Callable[[str, Amount, Amount], Amount | None]) -> Iterator[Amount]:
+def _paired(
+    text: str, single: Iterable[Amount], join: Callable[[str, Amount, Amount], Amount | None]
+) -> Iterator[Amount]:
     """The amounts, two neighbours as one where they join."""
     last: Amount | None = None
     for amount in single:
@@ -165,12 +188,16 @@ def _both(text: str, one: Amount, two: Amount) -> Amount | None:
         return Amount(one.start, two.end, one.low, two.low, unit, "±")
     if not two.measure:
         return None
-    if RANGE.fullmatch(gap) or (gap == " and " and BETWEEN.search(text, max(0, one.start - 10), one.start)):
+    if RANGE.fullmatch(gap) or (
+        gap == " and " and BETWEEN.search(text, max(0, one.start - 10), one.start)
+    ):
         change = one.measure and CHANGE.search(text, max(0, one.start - 10), one.start)
         if two.power and not one.power and not one.measure:  # 15至20万吨
             one = one._replace(low=one.low.scaleb(two.power))
         return (
-            Amount(one.start, two.end, one.low, two.low, unit) if _same(one, two) and one.low < two.low and not change else None
+            Amount(one.start, two.end, one.low, two.low, unit)
+            if _same(one, two) and one.low < two.low and not change
+            else None
         )
     return None
 

@@ -30,7 +30,11 @@ UNITS = {
 DEFINITIONS = ("jin = 500 * gram", "liang = 50 * gram")
 """Of the market units, for pint."""
 POWERS = {"": 0, "百": 2, "千": 3, "万": 4, "亿": 8, "万亿": 12}
-DIGITS = {sign: str(value) for value, signs in enumerate(("零〇○", *"一二三四五六七八九")) for sign in signs}
+DIGITS = {
+    sign: str(value)
+    for value, signs in enumerate(("零〇○", *"一二三四五六七八九"))
+    for sign in signs
+}
 RUN = re.compile(r"[\u3400-\u9fff]+")
 MYRIADS = re.compile(r"\s*([百千]?)(万亿|[万亿])")
 DATE_PART = re.compile(r"\s*([零〇○一二三四五六七八九十]+|\d+)\s*([年月日号])\s*")
@@ -48,7 +52,9 @@ def _name(written: str) -> str:
 def myriads(rest: str) -> tuple[int, str]:
     """Power of ten that stands behind a number (5万公里), and what follows it."""
     found = MYRIADS.match(rest)
-    return (sum(POWERS[sign] for sign in found.groups()), rest[found.end() :]) if found else (0, rest)
+    return (
+        (sum(POWERS[sign] for sign in found.groups()), rest[found.end() :]) if found else (0, rest)
+    )
 
 
 def plain_date(text: str) -> str:
@@ -86,7 +92,12 @@ def number(written: str) -> Decimal | None:
         or (written[0] == "零" and "点" not in written)
     ):
         return None
-    whole = _section(found["亿"]) * 10**8 + _section(found["万"]) * 10**4 + _section(found["rest"]) + _section(found["last"])
+    whole = (
+        _section(found["亿"]) * 10**8
+        + _section(found["万"]) * 10**4
+        + _section(found["rest"])
+        + _section(found["last"])
+    )
     return Decimal(f"{whole}.{''.join(DIGITS[sign] for sign in found['fraction'] or '零')}")
 
 

@@ -32,7 +32,9 @@ COMPOSABLE = r"[^\x00-\x{2ff}\x{2010}-\x{2027}\x{3000}-\x{3029}\x{3400}-\x{9fff}
 """What NFC may change; coarse: a text without is left alone at a tenth of the time."""
 TO_CLEAN = r"[^ -~]|  |^ | $"
 """In a text that is not clean yet, or not ASCII."""
-COLUMNS: dict[str, Any] = {name: pl.List(pl.String) if name == "parents" else pl.String for name in SCHEMA.names}
+COLUMNS: dict[str, Any] = {
+    name: pl.List(pl.String) if name == "parents" else pl.String for name in SCHEMA.names
+}
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,19 @@ def redacted(frame: pl.DataFrame, excluded: Excluded) -> pl.DataFrame:
     gone = pl.col("id").is_in(list(excluded))
     empty = [pl.when(gone).then(None).otherwise(pl.col(name)).alias(name) for name in CONTENT]
     filled = [(pl.lit(f"[{REASON}]"), "text"), (pl.lit("{}"), "meta")]
-    return frame.with_columns(*empty, *(pl.when(gone).then(new).otherwise(pl.col(name)).alias(name) for new, name in filled))
+    return frame.with_columns(
+        *empty,
+        *(pl.when(gone).then(new).otherwise(pl.col(name)).alias(name) for new, name in filled),
+    )
 
 
 def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) -> Batch:
     """Records in one form, but those whose places are to be left alone. Both ways of making it give the same: tests hold them
     together.
     """
-    one_by_one = frame.select((pl.col("fact").is_not_null() | (pl.col("meta") != "{}")).alias("special"))["special"]
+    one_by_one = frame.select(
+        (pl.col("fact").is_not_null() | (pl.col("meta") != "{}")).alias("special")
+    )["special"]
     texts_later = replace(params, text=Text(dates=False, units=[]))
     done, unusable, meta = [], {}, [""] * len(frame)
     for at in one_by_one.arg_true():
@@ -78,7 +85,9 @@ def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) ->
     prose = whole["fact"].is_null() & pl.Series(
         [at not in left and at not in unusable for at in range(len(frame))], dtype=pl.Boolean
     )
-    return Batch(rewritten(whole.drop("at"), prose, params), unusable, pl.Series(meta, dtype=pl.String))
+    return Batch(
+        rewritten(whole.drop("at"), prose, params), unusable, pl.Series(meta, dtype=pl.String)
+    )
 
 
 def without_personal(
@@ -100,8 +109,14 @@ def cleaned(texts: pl.Series) -> pl.Series:
 
 def _cleaned(texts: pl.Series) -> pl.Series:
     wide, chinese = texts.str.contains(ANY_FOLD), texts.str.contains(HAN)
-    texts = changed(texts, wide & chinese, lambda some: some.str.replace_many(list(PROSE), list(PROSE.values())))
-    texts = changed(texts, wide & ~chinese, lambda some: some.str.replace_many(list(FOLDS), list(FOLDS.values())))
+    texts = changed(
+        texts, wide & chinese, lambda some: some.str.replace_many(list(PROSE), list(PROSE.values()))
+    )
+    texts = changed(
+        texts,
+        wide & ~chinese,
+        lambda some: some.str.replace_many(list(FOLDS), list(FOLDS.values())),
+    )
     texts = changed(texts, texts.str.contains(COMPOSABLE), lambda some: some.str.normalize("NFC"))
     visible = texts.str.replace_all(INVISIBLE, "")
     return visible.str.replace_all(SPACE, " ").str.strip_chars(" ")
@@ -113,10 +128,16 @@ def rewritten(frame: pl.DataFrame, where: pl.Series, params: Params) -> pl.DataF
         return frame
     for lang in frame["lang"].unique().sort():
         rewrite = partial(
-            rewritten_texts, lang=lang, params=params.text, digits=params.significant_digits, day_first=params.day_first
+            rewritten_texts,
+            lang=lang,
+            params=params.text,
+            digits=params.significant_digits,
+            day_first=params.day_first,
         )
         there = where & (frame["lang"] == lang)
-        frame = frame.with_columns(changed(frame[name], there, rewrite).alias(name) for name in PROSE_COLUMNS)
+        frame = frame.with_columns(
+            changed(frame[name], there, rewrite).alias(name) for name in PROSE_COLUMNS
+        )
     return frame
 
 
@@ -124,7 +145,10 @@ def told_apart(row: Row, dates: list[str]) -> str:
     """What of a fact's further fields tells it from another: all but dates of review."""
     if not row["fact"]:
         return ""
-    return json.dumps({name: value for name, value in json.loads(row["meta"]).items() if name not in dates}, sort_keys=True)
+    return json.dumps(
+        {name: value for name, value in json.loads(row["meta"]).items() if name not in dates},
+        sort_keys=True,
+    )
 
 
 def spelt(frame: pl.DataFrame, first: dict[str, str]) -> pl.DataFrame:
@@ -133,13 +157,21 @@ def spelt(frame: pl.DataFrame, first: dict[str, str]) -> pl.DataFrame:
     `first` is that spelling by folded subject.
     """
     subjects = [subject for subject in frame["subject"].unique() if subject]
-    other = {subject: form for subject in subjects if (form := first.get(fold(subject), subject)) != subject}
+    other = {
+        subject: form
+        for subject in subjects
+        if (form := first.get(fold(subject), subject)) != subject
+    }
     if not other:
         return frame
     subject = pl.col("subject").replace(other)
     unit = pl.when(pl.col("unit") != "").then(pl.lit(" ") + pl.col("unit"))
-    text = pl.concat_str([subject, pl.lit(": "), "attribute", pl.lit(" "), "value", unit], ignore_nulls=True)
-    return frame.with_columns(subject, pl.when(pl.col("fact").is_not_null()).then(text).otherwise("text").alias("text"))
+    text = pl.concat_str(
+        [subject, pl.lit(": "), "attribute", pl.lit(" "), "value", unit], ignore_nulls=True
+    )
+    return frame.with_columns(
+        subject, pl.when(pl.col("fact").is_not_null()).then(text).otherwise("text").alias("text")
+    )
 
 
 def spellings(frame: pl.DataFrame) -> dict[str, str]:

@@ -27,7 +27,10 @@ _CAPITAL = (
     "Dec(?:ember)?"
 )
 _LOWER = "january|february|april|june|july|august|september|october|november|december"
-NUMBERS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+NUMBERS = {
+    name: number
+    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
+}
 _MONTH = rf"(?P<month>{_CAPITAL}|{_CAPITAL.upper()}|{_LOWER})(?![A-Za-z])\.?"
 """In small letters only what is no other word: not march, may."""
 _DAY, _YEAR = r"(?P<day>[0-3]?[0-9])(?:st|nd|rd|th)?", r"(?P<year>1[0-9]{3}|20[0-9]{2})"
@@ -39,9 +42,7 @@ WORDED = (
     rf"(?<![A-Za-z0-9_]){_MONTH}(?:,? | of |-){_YEAR}{_RIGHT}",
     rf"(?<![A-Za-z0-9_]){_MONTH} {_SHORT}{_RIGHT}",
 )
-_THOUSAND = (
-    rf"two thousand(?: and)? (?P<thousand>twenty(?:[ -](?:{'|'.join(ONES.split()[:9])}))?|{ONES.replace(' ', '|')})(?![A-Za-z])"
-)
+_THOUSAND = rf"two thousand(?: and)? (?P<thousand>twenty(?:[ -](?:{'|'.join(ONES.split()[:9])}))?|{ONES.replace(' ', '|')})(?![A-Za-z])"
 _NTH = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
     "seventeenth eighteenth nineteenth"
@@ -78,7 +79,9 @@ MONTH = re.compile(rf"(?:{_CAPITAL}|{_CAPITAL.upper()}|{_LOWER})(?![A-Za-z])")
 DIGITS = re.compile("[0-9]{1,4}[-/.][0-9]{1,4}")
 DAY_BEFORE = re.compile("[0-3]?[0-9](?:st|nd|rd|th)?(?: of | ?[ -])$")
 """Where dates may be; found much faster than the forms, which look back."""
-WORDED_FORMS, NUMERIC_FORMS, CHINESE_FORMS = (tuple(map(re.compile, forms)) for forms in ((*WORDED, *SPOKEN), NUMERIC, CHINESE))
+WORDED_FORMS, NUMERIC_FORMS, CHINESE_FORMS = (
+    tuple(map(re.compile, forms)) for forms in ((*WORDED, *SPOKEN), NUMERIC, CHINESE)
+)
 VERSION = re.compile(r"(?:\b[vV]er(?:sion|\.)?|[rR]elease|[bB]uild|版本) ?$")
 ERA = re.compile("民国|[国和成治正绪熙隆宗帝]$")
 AT = re.compile(r"(?:^|[（(于於在至到自、，。,－–—-])$")
@@ -103,7 +106,11 @@ def iso_date(text: str, day_first: bool) -> str:
         text = timed[1] or timed[2]
     slashed = ("%d/%m/%Y",) if day_first else ("%m/%d/%Y",)
     compact = ("%Y%m%d",) if re.fullmatch(r"\d{8}", text) else ()
-    for formats, shape in (((*DAYS, *slashed, *compact), "YYYY-MM-DD"), (MONTHS, "YYYY-MM"), (YEARS, "YYYY")):
+    for formats, shape in (
+        ((*DAYS, *slashed, *compact), "YYYY-MM-DD"),
+        (MONTHS, "YYYY-MM"),
+        (YEARS, "YYYY"),
+    ):
         for form in formats:
             try:
                 found = datetime.strptime(text, form)
@@ -123,7 +130,9 @@ def find_dates(text: str, lang: str, day_first: bool | None) -> list[Span]:
     return apart([*dates_in(folded, lang, day_first, [(0, len(folded))]), *alone])
 
 
-def dates_in(folded: str, lang: str, day_first: bool | None, parts: Iterable[tuple[int, int]]) -> Iterator[Span]:
+def dates_in(
+    folded: str, lang: str, day_first: bool | None, parts: Iterable[tuple[int, int]]
+) -> Iterator[Span]:
     """Those of some parts (start, end) of a text, widths folded, that are more than a year by itself; they may overlap."""
     worded = _chinese if lang == "zh" else _worded
     for start, end in parts:
@@ -131,7 +140,9 @@ def dates_in(folded: str, lang: str, day_first: bool | None, parts: Iterable[tup
         yield from (span for date in found if (span := _span(*date)))
 
 
-def _span(start: int, end: int, year: int | None, month: int | None, day: int | None) -> Span | None:
+def _span(
+    start: int, end: int, year: int | None, month: int | None, day: int | None
+) -> Span | None:
     """The date of these parts, None where the calendar has none: 30 February, month 13."""
     try:
         date(year or LEAP, 1 if month is None else month, 1 if day is None else day)
@@ -160,7 +171,9 @@ def _with_month(text: str, match: re.Match[str]) -> Iterator[Found]:
     )
     if not (day and text[start].isalpha()) and PARTS_BEFORE.search(text, max(0, start - 12), start):
         return
-    if year is None and (text[max(0, start - 3) : start].lower() == "in " or measure(text, start, end)):
+    if year is None and (
+        text[max(0, start - 3) : start].lower() == "in " or measure(text, start, end)
+    ):
         return  # In May 12 patients; March 5 mg
     yield start, end, year, NUMBERS[match["month"][:3].lower()], int(day) if day else None
 
@@ -182,22 +195,35 @@ def _numeric(text: str, start: int, end: int, day_first: bool | None) -> Iterato
             parts = match.groupdict()
             year = _year(parts)
             assert year
-            if parts.get("sign") == "." and VERSION.search(text, max(0, match.start() - 9), match.start()):
+            if parts.get("sign") == "." and VERSION.search(
+                text, max(0, match.start() - 9), match.start()
+            ):
                 continue
             if "a" in parts:
-                day_first_here = day_first or (day_first is not None and parts.get("sign") == ".")  # as `iso_date` reads dots
-                day_month = _ordered(year, int(parts["a"]), int(parts["b"]), None if day_first is None else day_first_here)
+                day_first_here = day_first or (
+                    day_first is not None and parts.get("sign") == "."
+                )  # as `iso_date` reads dots
+                day_month = _ordered(
+                    year,
+                    int(parts["a"]),
+                    int(parts["b"]),
+                    None if day_first is None else day_first_here,
+                )
                 if day_month:
                     yield *match.span(), year, day_month[1], day_month[0]
             elif "day" in parts:
                 yield *match.span(), year, int(parts["month"]), int(parts["day"])
-            elif "sign" not in parts or int(parts["month"]) <= year % 100:  # 2003-04 may be 2003 to 2004
+            elif (
+                "sign" not in parts or int(parts["month"]) <= year % 100
+            ):  # 2003-04 may be 2003 to 2004
                 yield *match.span(), year, int(parts["month"]), None
 
 
 def _ordered(year: int, one: int, two: int, day_first: bool | None) -> tuple[int, int] | None:
     """Day and month of two numbers: as declared, or as the calendar leaves no choice; None where it does."""
-    readings = [(day, month) for day, month in ((one, two), (two, one)) if _span(0, 0, year, month, day)]
+    readings = [
+        (day, month) for day, month in ((one, two), (two, one)) if _span(0, 0, year, month, day)
+    ]
     if len(set(readings)) == 2:
         return None if day_first is None else readings[0 if day_first else 1]
     return readings[0] if readings else None
@@ -227,9 +253,16 @@ def _chinese_year(text: str, match: re.Match[str], year: int, month: int | None)
     """The year before 年, None where it counts years, or is one of an era."""
     before, after = text[max(0, match.start() - 2) : match.start()], text[match.end() :][:6]
     if len(match["year"]) == 2:
-        return None if month is None or ERA.search(before) else year + (1900 if year >= 69 else 2000)
+        return (
+            None if month is None or ERA.search(before) else year + (1900 if year >= 69 else 2000)
+        )
     if month is None and (LASTING.match(after) or year > 2200):
         return None
     if year < 1000 and month is None:
-        return year if before.endswith("元") or (year % 100 and AT.search(before) and not after.startswith("前")) else None
+        return (
+            year
+            if before.endswith("元")
+            or (year % 100 and AT.search(before) and not after.startswith("前"))
+            else None
+        )
     return year

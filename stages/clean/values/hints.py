@@ -72,7 +72,10 @@ def _converts(unit: str, units: tuple[str, ...]) -> bool:
 def _named(names: set[str], forms: list[str]) -> str:
     """The pattern of these names, longer ones in any case, and of these forms."""
     short, long = (
-        sorted((re.escape(name) for name in names if (len(name) > 3) == longer), key=lambda name: (-len(name), name))
+        sorted(
+            (re.escape(name) for name in names if (len(name) > 3) == longer),
+            key=lambda name: (-len(name), name),
+        )
         for longer in (False, True)
     )
     long = [f"(?i:{'|'.join(long)})"] if long else []

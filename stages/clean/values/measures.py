@@ -50,15 +50,27 @@ PHRASES = {
 }  # fmt: skip
 """Units of more than one word."""
 SPELLINGS = (
-    {prefix + name + s: prefix + name for name in _PREFIXED.split() for prefix in _PREFIXES for s in ("", "s")}
+    {
+        prefix + name + s: prefix + name
+        for name in _PREFIXED.split()
+        for prefix in _PREFIXES
+        for s in ("", "s")
+    }
     | {name + s: name for name in _NAMES.split() for s in ("", "s")}
     | {name: name for name in _SYMBOLS.split()}
     | _OTHERS
     | {"次": "count", "分": "minute", "dpt": "1/m"}
     | {"decade": "year", "decades": "year"}
     | {name + s: "1/m" for name in ("dioptre", "diopter") for s in ("", "s")}
-    | {name: unit for name, unit in chinese.UNITS.items() if name not in ("世纪", "两", "开", "安", "伏", "卡", "百分点", "摩尔")}
-    | {"个" + name: chinese.UNITS[name] for name in ("小时", "星期", "礼拜", "钟头", "世纪", "百分点")}
+    | {
+        name: unit
+        for name, unit in chinese.UNITS.items()
+        if name not in ("世纪", "两", "开", "安", "伏", "卡", "百分点", "摩尔")
+    }
+    | {
+        "个" + name: chinese.UNITS[name]
+        for name in ("小时", "星期", "礼拜", "钟头", "世纪", "百分点")
+    }
 )
 PLURALS = {name + "s" for name in (*_NAMES.split(), *_PREFIXED.split())} | {
     "hrs",
@@ -96,7 +108,17 @@ CUES = {
 }  # fmt: skip
 """Doubtful units, and what is evidence for them within `NEAR` characters; # stands where the quantity does."""
 NEAR = 60
-MEANT = {"C": "degC", "F": "degF", "d": "day", "y": "year", "t": "tonne", "D": "1/m", "度": "degC", "kb": "kbp", "Mb": "Mbp"}
+MEANT = {
+    "C": "degC",
+    "F": "degF",
+    "d": "day",
+    "y": "year",
+    "t": "tonne",
+    "D": "1/m",
+    "度": "degC",
+    "kb": "kbp",
+    "Mb": "Mbp",
+}
 """What a doubtful unit is, if not what pint reads."""
 INCH = re.compile(
     r"in(?=\. [a-z(]|[²³]|\^[23]| ?(?:long|wide|tall|thick|by [0-9]|x ?[0-9])| in (?:diameter|length|width|height|size)\b)"
@@ -107,7 +129,13 @@ NO_UNIT = re.compile(
     r"degrees? of|pounds? sterling"
 )
 """Where a unit's name is part of another word."""
-_NAME = "|".join(sorted((name for name in SPELLINGS if name[0] > "\u3400" and name not in ("次", "分")), key=len, reverse=True))
+_NAME = "|".join(
+    sorted(
+        (name for name in SPELLINGS if name[0] > "\u3400" and name not in ("次", "分")),
+        key=len,
+        reverse=True,
+    )
+)
 FACTOR = re.compile(
     rf"(?P<area>square |cubic |sq\.? |cu\.? )?(?:(?P<phrase>{'|'.join(PHRASES)})(?![A-Za-z0-9])"
     r"|(?P<word>[kmµ]?[gl](?=[A-Z]{2})|[A-Za-zµÅΩ]+|[%‰℃℉㎏㎎㎝㎜㎞㎡㎥]|°(?: ?[CFK](?![A-Za-z0-9]))?)"
@@ -159,11 +187,24 @@ def measure(text: str, number: int, end: int) -> Measure | None:
     for count in range(len(parts), 0, -1):
         if AGAIN.match(text, ends[count - 1]):
             continue
-        if count == 1 and parts[0][1] == 1 and LETTER.fullmatch(parts[0][0]) and ONE_LETTER.match(text, ends[0]):
+        if (
+            count == 1
+            and parts[0][1] == 1
+            and LETTER.fullmatch(parts[0][0])
+            and ONE_LETTER.match(text, ends[0])
+        ):
             continue
-        if (unit := resolved(tuple(parts[:count]), "/" in text[ends[0] : ends[0] + 2])) and not NO_UNIT.match(text, start):
-            return Measure(ends[count - 1], unit, parts[0][0], 10 if parts[0][0].startswith("decade") else 1)
-    if parts and parts[0][1] == 1 and (unit := _evidenced(parts[0][0], text, number, start, ends[0])):
+        if (
+            unit := resolved(tuple(parts[:count]), "/" in text[ends[0] : ends[0] + 2])
+        ) and not NO_UNIT.match(text, start):
+            return Measure(
+                ends[count - 1], unit, parts[0][0], 10 if parts[0][0].startswith("decade") else 1
+            )
+    if (
+        parts
+        and parts[0][1] == 1
+        and (unit := _evidenced(parts[0][0], text, number, start, ends[0]))
+    ):
         return Measure(ends[0], unit, parts[0][0])
     return None
 
@@ -171,7 +212,9 @@ def measure(text: str, number: int, end: int) -> Measure | None:
 def _part(factor: re.Match[str], sign: int) -> Part:
     """A factor's spelling and its power, negative below a line."""
     if factor["phrase"]:
-        return next(unit for form, unit in PHRASES.items() if re.fullmatch(form, factor["phrase"])), sign
+        return next(
+            unit for form, unit in PHRASES.items() if re.fullmatch(form, factor["phrase"])
+        ), sign
     written = factor["word"] or factor["name"]
     power = re.sub(r"[\^*()]", "", factor["power"] or "").translate(SUPERSCRIPTS)
     if factor["area"]:
@@ -184,7 +227,9 @@ def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
     """The canonical unit of these parts, None where they are no unit without further evidence."""
     names = []
     for place, (written, power) in enumerate(parts):
-        name = SPELLINGS.get(written) or SPELLINGS.get(written.lower() if len(written) > 3 else written)
+        name = SPELLINGS.get(written) or SPELLINGS.get(
+            written.lower() if len(written) > 3 else written
+        )
         if not name and (len(parts) > 1 or power != 1):
             name = COMPOUND.get(written) if power > 0 or written in BELOW else None
         if place and written in COUNTED and slashed:
@@ -200,16 +245,26 @@ def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
 
 def _evidenced(word: str, text: str, number: int, start: int, end: int) -> str | None:
     """The canonical form of a doubtful unit, if the text around it says that it is one."""
-    if word == "in" and (INCH.match(text, start) or re.search(r"(?:ft|feet|foot) $", text[:number][-5:])):
+    if word == "in" and (
+        INCH.match(text, start) or re.search(r"(?:ft|feet|foot) $", text[:number][-5:])
+    ):
         return "inch"
     if word == "second" and text[start - 1] == "-":
         return "s"
     if word == "s" and text[start - 1] == " " and not ONE_LETTER.match(text, end):
         return "s"
     cue = CUES.get(word)
-    if word in ("C", "F", "d", "y") and "." in text[number:start] and (word in "dy" or not (text[:number] + text[end:]).strip()):
+    if (
+        word in ("C", "F", "d", "y")
+        and "." in text[number:start]
+        and (word in "dy" or not (text[:number] + text[end:]).strip())
+    ):
         return canonical(MEANT[word])
-    if not cue or ONE_LETTER.match(text, end) or (word in "KMTAC" and start and text[start - 1].isdigit()):
+    if (
+        not cue
+        or ONE_LETTER.match(text, end)
+        or (word in "KMTAC" and start and text[start - 1].isdigit())
+    ):
         return None
     around = f"{text[max(0, number - NEAR) : number]}#{text[end : end + NEAR]}"
     return canonical(MEANT.get(word, word)) if re.search(cue, around, re.IGNORECASE) else None
@@ -220,8 +275,12 @@ def canonical(written: str) -> str:
     """One form of a unit that pint and `measure` read: numerators, then denominators, by pint's symbols where they are read."""
     units = UNITS.parse_units(ALIASES.get(written, written))
     form = [(_symbol(name), power) for name, power in sorted(units._units.items())]
-    above = "*".join(name + (f"**{power}" if power != 1 else "") for name, power in form if power > 0)
-    below = "".join(f"/{name}" + (f"**{-power}" if power != -1 else "") for name, power in form if power < 0)
+    above = "*".join(
+        name + (f"**{power}" if power != 1 else "") for name, power in form if power > 0
+    )
+    below = "".join(
+        f"/{name}" + (f"**{-power}" if power != -1 else "") for name, power in form if power < 0
+    )
     return (above or "1") + below
 
 

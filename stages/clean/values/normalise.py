@@ -73,10 +73,17 @@ def check_units(params: Params) -> None:
         try:
             dimension = unit_of(unit, "dimensionless")
         except Exception:  # see quantity()
-            problems.append(f"  clean.normalise.{key}: unknown unit {unit!r}; write it as pint does")
+            problems.append(
+                f"  clean.normalise.{key}: unknown unit {unit!r}; write it as pint does"
+            )
             continue
-        if key.startswith("text.") and (other := dimensions.setdefault(dimension.dimensionality, unit)) != unit:
-            problems.append(f"  clean.normalise.{key}: {unit!r} is of the same dimension as {other!r}; name one of them")
+        if (
+            key.startswith("text.")
+            and (other := dimensions.setdefault(dimension.dimensionality, unit)) != unit
+        ):
+            problems.append(
+                f"  clean.normalise.{key}: {unit!r} is of the same dimension as {other!r}; name one of them"
+            )
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(problems))
 
@@ -85,7 +92,10 @@ def normalise_row(row: Row, params: Params) -> Row:
     """The row with every part in its one form. Raises Unusable."""
     names = ("text", "question", "answer", "subject", "attribute", "value")
     row = row | {name: clean_text(row[name]) if row[name] is not None else None for name in names}
-    meta = {name: clean_text(value) if isinstance(value, str) else value for name, value in json.loads(row["meta"]).items()}
+    meta = {
+        name: clean_text(value) if isinstance(value, str) else value
+        for name, value in json.loads(row["meta"]).items()
+    }
     for name, value in meta.items():
         if name in params.dates and value:
             meta[name] = iso_date(value, params.day_first)
@@ -97,7 +107,9 @@ def normalise_row(row: Row, params: Params) -> Row:
         row["text"] = fact_text(row["subject"], row["attribute"], row["value"], row["unit"])
     elif params.text.dates or params.text.units:
         for name in filter(row.get, ("text", "question", "answer")):
-            row[name], _ = rewritten(row[name], row["lang"], params.text, params.significant_digits, params.day_first)
+            row[name], _ = rewritten(
+                row[name], row["lang"], params.text, params.significant_digits, params.day_first
+            )
     return row
 
 
@@ -118,13 +130,21 @@ def clean_text(text: str) -> str:
     `PUNCTUATION`.
     """
     kept = PUNCTUATION if CHINESE.search(text) else ""
-    text = FOLDED.sub(lambda found: found.group() if found.group() in kept else folded(found.group()), text)
+    text = FOLDED.sub(
+        lambda found: found.group() if found.group() in kept else folded(found.group()), text
+    )
     text = unicodedata.normalize("NFC", text)
     if not text.isprintable():
-        text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Co"))
+        text = "".join(
+            c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Co")
+        )
     return SPACE.sub(" ", text).strip(" ")
 
 
 def folded(character: str) -> str:
     """The plain form of one character; ㎡ is m², as people write it."""
-    return re.sub(r"(?<=.)[23]$", lambda found: {"2": "²", "3": "³"}[found.group()], unicodedata.normalize("NFKC", character))
+    return re.sub(
+        r"(?<=.)[23]$",
+        lambda found: {"2": "²", "3": "³"}[found.group()],
+        unicodedata.normalize("NFKC", character),
+    )

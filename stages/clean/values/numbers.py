@@ -22,11 +22,11 @@ WIDTHS = str.maketrans(
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 NO_GAPS = str.maketrans("", "", ", ")
 HALVES = {"½": Decimal("0.5"), "¼": Decimal("0.25"), "¾": Decimal("0.75")}
-ONES = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-)
+ONES = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-WORDS = {word: value for value, word in enumerate(ONES.split(), 1)} | {word: 10 * i for i, word in enumerate(TENS.split(), 2)}
+WORDS = {word: value for value, word in enumerate(ONES.split(), 1)} | {
+    word: 10 * i for i, word in enumerate(TENS.split(), 2)
+}
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9}
 
 
@@ -58,7 +58,9 @@ POWER = re.compile(
     r" ?[x×·*] ?10(?:\^ ?\(?([+-]?[0-9]{1,2})\)?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,2})|\(([+-]?[0-9]{1,2})\))"
     r"|[eE]([+-]?[0-9]{1,2})(?![0-9])"
 )
-FRACTION = re.compile(r"([½¼¾])|/([2-9]|1[026])(?![0-9/.,])|[ -]([1-9])/([2-9]|1[026])(?![0-9/.,])| (?:and )?([½¼¾])")
+FRACTION = re.compile(
+    r"([½¼¾])|/([2-9]|1[026])(?![0-9/.,])|[ -]([1-9])/([2-9]|1[026])(?![0-9/.,])| (?:and )?([½¼¾])"
+)
 SCALE = re.compile(r"[ -](hundred|thousand|million|billion)\b")
 MORE = re.compile("|".join(f"(?:{pattern.pattern})" for pattern in (POWER, FRACTION, SCALE)))
 """Any of the three: what follows most numbers is none of them."""
@@ -96,7 +98,9 @@ def numbers(text: str, lang: str, start: int, end: int) -> list[Number]:
 def _digits(text: str, start: int, stop: int) -> Iterator[Number]:
     end = 0
     for run in RUN.finditer(text, start, stop):
-        place = run.start() + (run.group()[0] == "." and not DIGITS.match(text, run.start()))  # a full stop, or a point
+        place = run.start() + (
+            run.group()[0] == "." and not DIGITS.match(text, run.start())
+        )  # a full stop, or a point
         if place < end or not (match := DIGITS.match(text, place)):
             continue
         written, end = match.group(), match.end()
@@ -105,7 +109,10 @@ def _digits(text: str, start: int, stop: int) -> Iterator[Number]:
             yield Number(match.start(), end, value)
             continue
         if power := POWER.match(text, end):
-            value, end = value.scaleb(int(next(filter(None, power.groups())).translate(SUPERSCRIPTS))), power.end()
+            value, end = (
+                value.scaleb(int(next(filter(None, power.groups())).translate(SUPERSCRIPTS))),
+                power.end(),
+            )
         elif part := FRACTION.match(text, end):
             value, end = _with_fraction(value, part), part.end()
         yield _scaled(text, Number(match.start(), end, value))
@@ -158,11 +165,16 @@ def _chinese(text: str, start: int, end: int) -> Iterator[Number]:
 
 def _pair(match: re.Match[str], pair: re.Match[str]) -> Number | None:
     """两三, 四五十, 十七八: from one to the other; None where they do not ascend."""
-    ten, scale = chinese.number(pair["ten"] or "") or Decimal(0), chinese.POWERS.get(pair["scale"], 1)
+    ten, scale = (
+        chinese.number(pair["ten"] or "") or Decimal(0),
+        chinese.POWERS.get(pair["scale"], 1),
+    )
     low, high = (chinese.number(pair[name]) or Decimal(0) for name in ("low", "high"))
     if low >= high:
         return None
-    return Number(match.start(), match.end(), ten + low.scaleb(scale), ten + high.scaleb(scale), digits=False)
+    return Number(
+        match.start(), match.end(), ten + low.scaleb(scale), ten + high.scaleb(scale), digits=False
+    )
 
 
 def _with_myriads(text: str, number: Number) -> Number:

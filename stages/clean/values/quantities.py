@@ -20,7 +20,9 @@ from stages.clean.values.numbers import widths_folded
 from stages.clean.values.units import UNITS, unit_of
 from stages.clean.values.unusable import Unusable
 
-NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+NUMBER = re.compile(
+    r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+)
 EXPONENT = re.compile(r"\s*[x×·]\s*10\^?\s*([+-]?\d+)")
 DIGITS_KEPT = 15
 """Of a number in text: as many as a double holds."""
@@ -40,17 +42,27 @@ def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
     try:
         converted = _converted(number, unit_of(written, wanted), unit_of(wanted, wanted))
     except Exception:  # pint's parser meets dirty text with errors of every kind
-        raise Unusable("unknown_unit", f"{value!r}: {written!r} is not a unit that converts to {wanted}") from None
+        raise Unusable(
+            "unknown_unit", f"{value!r}: {written!r} is not a unit that converts to {wanted}"
+        ) from None
     return plain(converted, digits)
 
 
 def split_quantity(value: str) -> tuple[Decimal, str]:
     """Number and what stands behind it. Raises Unusable (`bad_quantity`)."""
-    text = unicodedata.normalize("NFC", value).replace("−", "-").replace("\u2009", " ").replace("\u202f", " ").strip()
+    text = (
+        unicodedata.normalize("NFC", value)
+        .replace("−", "-")
+        .replace("\u2009", " ")
+        .replace("\u202f", " ")
+        .strip()
+    )
     text = re.sub(r"^(零下|负)\s*(?=\d)", "-", text).replace("，", ",")
     match = NUMBER.match(text)
     rest = text[match.end() :] if match else ""
-    if not match or re.match(r"[\d.,]|\s\d", rest):  # 12,3,4 or 1 53: two numbers, or a convention we do not know
+    if not match or re.match(
+        r"[\d.,]|\s\d", rest
+    ):  # 12,3,4 or 1 53: two numbers, or a convention we do not know
         raise Unusable("bad_quantity", f"{value!r} is not one unambiguous number")
     number = Decimal(match.group().replace(",", "").replace(" ", ""))
     if power := EXPONENT.match(rest):
@@ -89,7 +101,10 @@ def convert(normal: str, wanted: str, digits: int) -> str | None:
     if not (units := _units(unit, wanted)):
         return None
     source, target = units
-    written = [Decimal(first), *([Decimal(second) + (Decimal(first) if sign == " ± " else 0)] if second else [])]
+    written = [
+        Decimal(first),
+        *([Decimal(second) + (Decimal(first) if sign == " ± " else 0)] if second else []),
+    ]
     try:
         numbers = [_converted(number, source, target) for number in written]
     except pint.DimensionalityError:  # a difference of temperatures, as in °C per metre
@@ -104,7 +119,9 @@ def convert(normal: str, wanted: str, digits: int) -> str | None:
 def _units(written: str, wanted: str) -> tuple[Any, Any] | None:
     """pint's units of both, None where the first does not convert."""
     source, target = unit_of(written, wanted), unit_of(wanted, wanted)
-    if source.dimensionality != target.dimensionality or (source.dimensionless and source != target):
+    if source.dimensionality != target.dimensionality or (
+        source.dimensionless and source != target
+    ):
         return None
     return source, target
 
@@ -120,7 +137,11 @@ def _converted(number: Decimal, source: Any, target: Any) -> Decimal:
     if source == target:
         return number
     factor = _factor(source, target)
-    value = UNITS.Quantity(float(number), source).m_as(target) if factor is None else float(number) * factor
+    value = (
+        UNITS.Quantity(float(number), source).m_as(target)
+        if factor is None
+        else float(number) * factor
+    )
     return Decimal(repr(value))
 
 
@@ -128,7 +149,11 @@ def _converted(number: Decimal, source: Any, target: Any) -> Decimal:
 def _factor(source: Any, target: Any) -> float | None:
     """What pint multiplies a number with, which it takes 30 µs to find out; None where a zero point moves (°F to °C)."""
     one = UNITS.Quantity(1.0, source)
-    return one.m_as(target) if one._is_multiplicative and UNITS.Quantity(1.0, target)._is_multiplicative else None
+    return (
+        one.m_as(target)
+        if one._is_multiplicative and UNITS.Quantity(1.0, target)._is_multiplicative
+        else None
+    )
 
 
 def find_quantities(text: str, lang: str) -> list[Span]:
@@ -150,5 +175,9 @@ def quantities_in(folded: str, lang: str, parts: Iterable[tuple[int, int]]) -> I
 
 def _normal(found: Amount) -> str:
     assert found.measure
-    high = "" if found.high is None else {"–": "–", "±": " ± "}[found.sign] + plain(found.high, DIGITS_KEPT)
+    high = (
+        ""
+        if found.high is None
+        else {"–": "–", "±": " ± "}[found.sign] + plain(found.high, DIGITS_KEPT)
+    )
     return f"{plain(found.low, DIGITS_KEPT)}{high} {found.measure.unit}"

@@ -27,7 +27,10 @@ SHARED = re.compile(r"[0-9]-?,? ?(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|�
 HYPHENED = re.compile(r"[0-9A-Za-z]-[A-Za-z]+$")
 LETTERS = re.compile(r"(?<=[0-9]) ([A-Za-z]+)$")
 """A 2-week trial stays hyphened."""
-NARROW = {chr(wide): str(plain) if isinstance(plain, str) else chr(plain) for wide, plain in WIDTHS.items()}
+NARROW = {
+    chr(wide): str(plain) if isinstance(plain, str) else chr(plain)
+    for wide, plain in WIDTHS.items()
+}
 ANY_WIDTH = "[" + "".join(map(re.escape, NARROW)) + "]"
 AROUND_DATES, AROUND_QUANTITIES = (16, 8), (32, 12)
 """Characters before and behind a hint in which what belongs to it may stand: the 5th of May 2003; from 5 to 10 mg, 5 mg ± 2."""
@@ -46,24 +49,36 @@ class Params:
     """Quantities of these units' dimensions are written in them; of one dimension there is one unit at most."""
 
 
-def rewritten(text: str, lang: str, params: Params, digits: int, day_first: bool | None) -> tuple[str, list[Span]]:
+def rewritten(
+    text: str, lang: str, params: Params, digits: int, day_first: bool | None
+) -> tuple[str, list[Span]]:
     """The text in its one form, and the spans of it as it was that are now written otherwise, with what stands there now.
 
     `lang`, `day_first` and `digits` are those of `find_dates` and `convert`. Rewriting twice is rewriting once.
     """
     folded = widths_folded(text)
-    dates, quantities = ([match.group() for match in re.finditer(pattern, folded)] for pattern in _hints(lang, params))
-    return _rewritten((text, folded, dates, quantities), lang, tuple(params.units), digits, day_first)
+    dates, quantities = (
+        [match.group() for match in re.finditer(pattern, folded)]
+        for pattern in _hints(lang, params)
+    )
+    return _rewritten(
+        (text, folded, dates, quantities), lang, tuple(params.units), digits, day_first
+    )
 
 
-def rewritten_texts(texts: pl.Series, lang: str, params: Params, digits: int, day_first: bool | None) -> pl.Series:
+def rewritten_texts(
+    texts: pl.Series, lang: str, params: Params, digits: int, day_first: bool | None
+) -> pl.Series:
     """Texts of one language as `rewritten` makes each of them; those without a hint cost next to nothing."""
-    folded = changed(texts, texts.str.contains(ANY_WIDTH), lambda some: some.str.replace_many(NARROW))
+    folded = changed(
+        texts, texts.str.contains(ANY_WIDTH), lambda some: some.str.replace_many(NARROW)
+    )
     dates, quantities = _hints(lang, params)
     where = folded.str.contains(dates) | folded.str.contains(quantities)
     found = pl.DataFrame({"text": texts, "folded": folded}).filter(where)
     found = found.with_columns(
-        found["folded"].str.extract_all(dates).alias("dates"), found["folded"].str.extract_all(quantities).alias("quantities")
+        found["folded"].str.extract_all(dates).alias("dates"),
+        found["folded"].str.extract_all(quantities).alias("quantities"),
     )
     units = tuple(params.units)
     new = [_rewritten(row, lang, units, digits, day_first)[0] for row in found.iter_rows()]
@@ -80,7 +95,11 @@ def _hints(lang: str, params: Params) -> tuple[str, str]:
 
 
 def _rewritten(
-    looked_at: tuple[Any, ...], lang: str, units: tuple[str, ...], digits: int, day_first: bool | None
+    looked_at: tuple[Any, ...],
+    lang: str,
+    units: tuple[str, ...],
+    digits: int,
+    day_first: bool | None,
 ) -> tuple[str, list[Span]]:
     """`rewritten`, of a text that has been looked at: itself, its widths folded, hints at dates, hints at quantities."""
     text, folded, dates, quantities = looked_at
@@ -92,10 +111,19 @@ def _rewritten(
         new = convert_to_one(found.normal, units, digits)
         if new and not SHARED.search(text, max(0, found.start - 12), found.start):
             hyphened = HYPHENED.search(text, found.start, found.end)
-            spans.append(Span(found.start, found.end, found.kind, LETTERS.sub(r"-\1", new) if hyphened else new))
+            spans.append(
+                Span(
+                    found.start,
+                    found.end,
+                    found.kind,
+                    LETTERS.sub(r"-\1", new) if hyphened else new,
+                )
+            )
     if not spans:
         return text, []
-    spans = [span for span in _alone(text, apart(spans)) if span.normal != text[span.start : span.end]]
+    spans = [
+        span for span in _alone(text, apart(spans)) if span.normal != text[span.start : span.end]
+    ]
     return rewrite(text, spans), spans
 
 
@@ -116,4 +144,6 @@ def _iso(text: str, found: Span) -> str:
     written = text[found.start : found.end]
     if found.normal.startswith("--") or YEARS.fullmatch(written):
         return written
-    return found.normal + "年" if len(found.normal) == 4 and written.endswith("年") else found.normal
+    return (
+        found.normal + "年" if len(found.normal) == 4 and written.endswith("年") else found.normal
+    )

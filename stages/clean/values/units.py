@@ -33,7 +33,9 @@ TEMPERATURES = {"C": "degC", "F": "degF"}
 """Coulomb and farad, unless a temperature is wanted."""
 _NAME = r"(?:[^\W\d_]|[°%]|(?<=[^\W\d_])_(?=[^\W\d_]))+"
 _EXPONENT = r"(?:(?:\^|\*\*)?-?\d(?!\d)|[⁻¹²³⁴⁵⁶⁷⁸⁹]+)"
-UNIT = re.compile(rf"(?:1/)?[/*·⋅ ]?{_NAME}(?:{_EXPONENT}[/*·⋅ ]?{_NAME}|[/*·⋅ ]{_NAME})*{_EXPONENT}?")
+UNIT = re.compile(
+    rf"(?:1/)?[/*·⋅ ]?{_NAME}(?:{_EXPONENT}[/*·⋅ ]?{_NAME}|[/*·⋅ ]{_NAME})*{_EXPONENT}?"
+)
 """What may go to pint's parser, which evaluates expressions: names with one-digit exponents, so no 9**9**9.
 
 Read in one way only, so that long ones take no longer. Possessive repeats would see to that too, but Python before 3.11.5 gets

@@ -23,13 +23,18 @@ SURE = re.compile(
     re.IGNORECASE,
 )
 """What stands before a year."""
-LIKELY = re.compile(r"\b(?:by|of|from|to|for|before|after|and|or|through|between|than|around|about|on|at|until) $", re.IGNORECASE)
+LIKELY = re.compile(
+    r"\b(?:by|of|from|to|for|before|after|and|or|through|between|than|around|about|on|at|until) $",
+    re.IGNORECASE,
+)
 """What may stand before a year or a count; what follows decides (`CLOSED`)."""
 CLOSED = re.compile(
     r"$|\n|[.,;:)\]!?—–\"”’」]|['’]s\b| ?[-–] ?| (?:and|or|to|the|an?|as|by|is|was|were|are|with|when|while|at|on|of|for|that|"
     r"this|it|he|she|we|they|in|but|until|through|after|before|had|has|have|did|using|from|due)\b| [(A-Z]"
 )
-NAMED = re.compile(r"\b(?:the|an?|its|his|her|their|our|this|[A-Za-z]+['’]s) $|(?:^|\n) ?$", re.IGNORECASE)
+NAMED = re.compile(
+    r"\b(?:the|an?|its|his|her|their|our|this|[A-Za-z]+['’]s) $|(?:^|\n) ?$", re.IGNORECASE
+)
 """Behind these a year is part of a name, as in the 2003 season, unless a plural follows, which would be counted."""
 NAME = re.compile(r" (?![a-z-]+s\b)[A-Za-z-]+(?! ?(?:of|and) (?:them|these))")
 COUNTED = re.compile(
@@ -37,7 +42,9 @@ COUNTED = re.compile(
     r"individuals|subjects|women|men|children|cases|controls|adults|infants|births|deaths|samples|genes|families|students|households|"
     r"words|calories|steps|members|species|kcal|km|m|mg|g|ml|feet|miles)\b"
 )
-CITED = re.compile(r"[(（\[][^()（）\[\]]{0,90}?[A-Za-z.,;] ?$|[(（\[] ?$|[(（\[][^()（）\[\]]{0,90}[0-9][a-z]?[,;] $")
+CITED = re.compile(
+    r"[(（\[][^()（）\[\]]{0,90}?[A-Za-z.,;] ?$|[(（\[] ?$|[(（\[][^()（）\[\]]{0,90}[0-9][a-z]?[,;] $"
+)
 ENDED = re.compile(r"[a-z]?(?:[)）\];,；，]| ?[-–] ?[0-9]{4}[)）\]])")
 ALONE, ENDS = re.compile(r"(?:^|[.;\n] ?)$"), re.compile(r"\.?\s*(?:$|\n)")
 """Before and after a year that is all that stands there."""
@@ -51,12 +58,20 @@ def years(text: str) -> Iterator[tuple[int, int, int]]:
     """Start, end and number of every year by itself. Those within other dates are among them."""
     for match in RANGE.finditer(text):
         first, second = int(match[1]), int(match[2])
-        if first < second < first + 300 and second in MODERN and not PAGES.search(text, max(0, match.start() - 8), match.start()):
+        if (
+            first < second < first + 300
+            and second in MODERN
+            and not PAGES.search(text, max(0, match.start() - 8), match.start())
+        ):
             yield match.start(1), match.end(1), first
             yield match.start(2), match.end(2), second
     for row in _rows(text):
         if any(
-            _is_year(text[max(0, one.start() - NEAR) : one.start()], text[one.end() : one.end() + NEAR], int(one[1]))
+            _is_year(
+                text[max(0, one.start() - NEAR) : one.start()],
+                text[one.end() : one.end() + NEAR],
+                int(one[1]),
+            )
             for one in row
         ):
             yield from ((one.start(), one.end(), int(one[1])) for one in row)
@@ -68,7 +83,9 @@ def _rows(text: str) -> Iterator[list[re.Match[str]]]:
     for match in LONE.finditer(text):
         if int(match[1]) >= 2100:
             continue
-        if row and not (LISTED.fullmatch(text, row[-1].end(), match.start()) and int(match[1]) in MODERN):
+        if row and not (
+            LISTED.fullmatch(text, row[-1].end(), match.start()) and int(match[1]) in MODERN
+        ):
             yield row
             row = []
         row.append(match)

@@ -30,7 +30,11 @@ UNDECIDED = "none: both are kept"
 CHUNK = 1 << 12
 """Pairs whose texts are held at a time."""
 COLUMNS = ["id", "source", "locator", "question", "answer"]
-LOST = Reason("verify", "contradiction", "another answer to the question of record {other}, which has priority")
+LOST = Reason(
+    "verify",
+    "contradiction",
+    "another answer to the question of record {other}, which has priority",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,11 @@ def judge(corpus: Filtered, choice: Choice, least: float | None, treated: bool) 
     data was taken out.
     """
     nothing = np.zeros(0, dtype=np.int64)
-    first, other = (nothing, nothing) if choice == "ignore" else differing(corpus, 1.0 if least is None else least, treated)
+    first, other = (
+        (nothing, nothing)
+        if choice == "ignore"
+        else differing(corpus, 1.0 if least is None else least, treated)
+    )
     if choice == "first" and len(other):
         corpus.ledger.sift(LOST, other, others=first)
     order = np.lexsort((other, first))
@@ -70,15 +78,21 @@ def differing(corpus: Filtered, least: float, treated: bool) -> tuple[Array, Arr
     places = np.concatenate([np.zeros(0, dtype=np.int64), *(places for places, _ in found)])
     keys = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *(keys for _, keys in found)])
     other, first = (places[rows] for rows in repeats.earlier(keys, np.ones(len(keys), dtype=bool)))
-    similar = corpus.signatures.similarity(*(np.searchsorted(corpus.texts, side) for side in (first, other)))
+    similar = corpus.signatures.similarity(
+        *(np.searchsorted(corpus.texts, side) for side in (first, other))
+    )
     return first[similar < least], other[similar < least]
 
 
 def asked(item: tuple[Part, Array], treated: bool) -> tuple[Array, Array]:
     """Places and keys of the free questions in a part that are still kept."""
     part, alive = item
-    frame = pl.read_ipc(part.file, columns=["question", "subject", "fact"]).with_row_index("place", part.piece.start)
-    frame = frame.filter(pl.lit(pl.Series(alive)) & pl.col("fact").is_null() & pl.col("question").is_not_null())
+    frame = pl.read_ipc(part.file, columns=["question", "subject", "fact"]).with_row_index(
+        "place", part.piece.start
+    )
+    frame = frame.filter(
+        pl.lit(pl.Series(alive)) & pl.col("fact").is_null() & pl.col("question").is_not_null()
+    )
     if treated:
         frame = frame.filter(questions.comparable(frame["question"]))
     return frame["place"].to_numpy().astype(np.int64), questions.keys(frame)
@@ -89,20 +103,37 @@ def entries(corpus: Filtered, pairs: Pairs, treatment: Treatment | None) -> Iter
     for start in range(0, len(pairs), CHUNK):
         chunk = slice(start, start + CHUNK)
         records = sides(corpus, np.union1d(pairs.first[chunk], pairs.other[chunk]), treatment)
-        for first, other in zip(pairs.first[chunk].tolist(), pairs.other[chunk].tolist(), strict=True):
+        for first, other in zip(
+            pairs.first[chunk].tolist(), pairs.other[chunk].tolist(), strict=True
+        ):
             (question, one), (_, two) = records[first], records[other]
             by = BY_PRIORITY if one["source"] != two["source"] else BY_PLACE
             names = ("winner", "loser") if pairs.decided else ("first", "second")
-            yield {"kind": KIND, "question": question, names[0]: one, names[1]: two, "rule": by if pairs.decided else UNDECIDED}
+            yield {
+                "kind": KIND,
+                "question": question,
+                names[0]: one,
+                names[1]: two,
+                "rule": by if pairs.decided else UNDECIDED,
+            }
 
 
-def sides(corpus: Filtered, places: Array, treatment: Treatment | None) -> dict[int, tuple[str, Row]]:
+def sides(
+    corpus: Filtered, places: Array, treatment: Treatment | None
+) -> dict[int, tuple[str, Row]]:
     """Place → question, and the side of a dispute as `contradictions.side` makes it of facts; `places` are sorted."""
-    rows = (row for rows in corpus.engine.in_order(_normalised, corpus.holding(places)) for row in rows)
+    rows = (
+        row for rows in corpus.engine.in_order(_normalised, corpus.holding(places)) for row in rows
+    )
     found = {}
-    for place, row, written in zip(places.tolist(), rows, as_written(corpus, places, treatment), strict=True):
+    for place, row, written in zip(
+        places.tolist(), rows, as_written(corpus, places, treatment), strict=True
+    ):
         side = {"record": row["id"], "source": row["source"], "locator": row["locator"]}
-        found[place] = row["question"], side | {"written": written["answer"], "normalised": row["answer"]}
+        found[place] = (
+            row["question"],
+            side | {"written": written["answer"], "normalised": row["answer"]},
+        )
     return found
 
 

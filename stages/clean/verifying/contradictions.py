@@ -39,7 +39,9 @@ class Params:
     """What becomes of free answers to one question that differ: both kept and reported, the first kept, or not looked for."""
 
 
-def find(rows: list[Row], original: dict[str, Row], params: Params) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
+def find(
+    rows: list[Row], original: dict[str, Row], params: Params
+) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
     """id → (reason, evidence) of the losing records, and one report entry per losing record.
 
     `rows` are in order of priority; the first record of a fact wins, also within one source.
@@ -52,7 +54,9 @@ def find(rows: list[Row], original: dict[str, Row], params: Params) -> tuple[dic
         winner = winners.setdefault(row["fact"], row)
         if agree(winner, row, params):
             continue
-        evidence = f"{shown(row)} against {shown(winner)} in {winner['locator']}, which has priority"
+        evidence = (
+            f"{shown(row)} against {shown(winner)} in {winner['locator']}, which has priority"
+        )
         reasons[row["id"]] = ("contradiction", evidence)
         report.append(
             {

@@ -28,15 +28,20 @@ def batch_of(table: "pd.DataFrame") -> Any:
     """The frame as a Great Expectations batch."""
     context = quiet_context()
     asset = context.data_sources.add_pandas("records").add_dataframe_asset("facts")
-    return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table.reset_index(names="row")})
+    return asset.add_batch_definition_whole_dataframe("all").get_batch(
+        {"dataframe": table.reset_index(names="row")}
+    )
 
 
 def validate(batch: Any, name: str, expectation: Any) -> list[int]:
     """Row numbers that break the rule of that name, all of them. Raises ParamsError where it cannot be judged."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This pattern is interpreted as a regular expression", UserWarning)  # groups are fine
+        warnings.filterwarnings(
+            "ignore", "This pattern is interpreted as a regular expression", UserWarning
+        )  # groups are fine
         result = batch.validate(
-            expectation, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
+            expectation,
+            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]},
         )
     if failures := sorted(set(exceptions_in(result.exception_info))):
         raise ParamsError(f"rule {name} could not be judged: {'; '.join(failures)}")

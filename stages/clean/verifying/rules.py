@@ -94,13 +94,19 @@ def read_rules(path: Path) -> Rules:
                     f"rules.{number}.expect ({rule.name}): write one of min/max, {', '.join(KINDS)}; "
                     f"got {', '.join(said + ['min/max'] * bounded) or 'none'}"
                 )
-        problems += [f"differences.{name}: two columns are needed" for name, two in rules.differences.items() if len(two) != 2]
+        problems += [
+            f"differences.{name}: two columns are needed"
+            for name, two in rules.differences.items()
+            if len(two) != 2
+        ]
     if rules is None or problems:
         raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
     return rules
 
 
-def violations(rows: list[Row], rules: Rules) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
+def violations(
+    rows: list[Row], rules: Rules
+) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
     """id → (rule, message) of the records to set aside, and every violation.
 
     Raises ParamsError where a rule names a column that no record has, InputError where one of severity `stop` is broken.
@@ -114,7 +120,8 @@ def violations(rows: list[Row], rules: Rules) -> tuple[dict[str, tuple[str, str]
     for rule in rules.rules:
         check_columns(rule, table)
         broken = [
-            entry_of(rule, dict(table.loc[index])) for index in expectations.validate(batch, rule.name, expected(rule, table))
+            entry_of(rule, dict(table.loc[index]))
+            for index in expectations.validate(batch, rule.name, expected(rule, table))
         ]
         if broken and rule.severity == "stop":
             raise stopped(rule, broken)
@@ -143,11 +150,11 @@ def entry_of(rule: Rule, row: Row) -> Row:
 
 def stopped(rule: Rule, broken: list[Row]) -> InputError:
     """The error that ends the run, with the first violations."""
-    lines = [f"  {entry['locator']}: {entry['column']} is {entry['value']}" for entry in broken[:SHOWN]]
+    lines = [
+        f"  {entry['locator']}: {entry['column']} is {entry['value']}" for entry in broken[:SHOWN]
+    ]
     more = [f"  and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
-    heading = (
-        f"clean: rule {rule.name} stops the run: {rule.message}; mend the source, or set `severity: reject` in the rules file"
-    )
+    heading = f"clean: rule {rule.name} stops the run: {rule.message}; mend the source, or set `severity: reject` in the rules file"
     return InputError("\n".join([heading, *lines, *more]))
 
 
@@ -177,11 +184,17 @@ def frame(facts: list[Row], rules: Rules) -> "pd.DataFrame":
     rows = []
     for row in facts:
         meta = {name: number(value) for name, value in json.loads(row["meta"]).items()}
-        rows.append(meta | {name: row[name] for name in COLUMNS if name != "number"} | {"number": as_float(row["value"])})
+        rows.append(
+            meta
+            | {name: row[name] for name in COLUMNS if name != "number"}
+            | {"number": as_float(row["value"])}
+        )
     table = pd.DataFrame(rows)
     for name, (left, right) in rules.differences.items():
         if {left, right} <= set(table.columns):
-            table[name] = pd.to_numeric(table[left], errors="coerce") - pd.to_numeric(table[right], errors="coerce")
+            table[name] = pd.to_numeric(table[left], errors="coerce") - pd.to_numeric(
+                table[right], errors="coerce"
+            )
     return table
 
 

@@ -28,7 +28,9 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """Calls functions for many items."""
 
-    def in_order(self, function: Callable[[Item], Result], items: Iterable[Item], processes: bool = False) -> Iterator[Result]:
+    def in_order(
+        self, function: Callable[[Item], Result], items: Iterable[Item], processes: bool = False
+    ) -> Iterator[Result]:
         """Results in the order of the items. `processes`: threads would wait for each other, as the work is Python's own."""
 
 
@@ -38,7 +40,9 @@ class Local:
 
     workers: int
 
-    def in_order(self, function: Callable[[Item], Result], items: Iterable[Item], processes: bool = False) -> Iterator[Result]:
+    def in_order(
+        self, function: Callable[[Item], Result], items: Iterable[Item], processes: bool = False
+    ) -> Iterator[Result]:
         """As `Engine.in_order`."""
         waiting: deque[Future[Result]] = deque()
         with pool_of(self.workers, processes and self.workers > 1) as pool:
@@ -55,7 +59,9 @@ def pool_of(workers: int, processes: bool) -> Executor:
     if not processes:
         return ThreadPoolExecutor(workers)
     os.environ.update(KEPT)  # read by processes that start
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=die_with_parent)
+    return ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=die_with_parent
+    )
 
 
 @contextmanager

@@ -39,7 +39,9 @@ PATIENCE = 5.0
 """Seconds in which a cluster must answer."""
 SHOWN = 5
 """Differences of a node that are listed."""
-INSTALL = "pip install 'ray[client]', in the version of requirements.lock, or write run.engine: local"
+INSTALL = (
+    "pip install 'ray[client]', in the version of requirements.lock, or write run.engine: local"
+)
 START = (
     "start one (GRPC_ENABLE_FORK_SUPPORT=0 ray start --head), write its address, or write run.address: null for one of this "
     "machine's own"
@@ -65,9 +67,13 @@ class Ray:
 
         self.ray: Any = ray
         self.demand = demand
-        self.task = ray.remote(call).options(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")
+        self.task = ray.remote(call).options(
+            num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD"
+        )
 
-    def in_order(self, function: Callable[[Item], Result], items: Iterable[Item], processes: bool = False) -> Iterator[Result]:
+    def in_order(
+        self, function: Callable[[Item], Result], items: Iterable[Item], processes: bool = False
+    ) -> Iterator[Result]:
         """As `Engine.in_order`. Raises EngineError where workers die again and again, or lack what they need."""
         shared = self.ray.put((function, self.demand))
         waiting: deque[Any] = deque()
@@ -87,7 +93,9 @@ class Ray:
             return self.ray.get(under_way)
         except errors.RayTaskError as error:
             if isinstance(error.cause, ModuleNotFoundError):
-                raise EngineError(f"ray: {error.cause} on a worker; {fingerprint.ROOT} must be there on every node") from None
+                raise EngineError(
+                    f"ray: {error.cause} on a worker; {fingerprint.ROOT} must be there on every node"
+                ) from None
             raise error.cause from None
         except errors.RayError as error:
             raise EngineError(
@@ -117,12 +125,19 @@ def check(demand: Demand) -> None:
     """Raise EngineError where this worker does not see the folder of the run, or would perhaps give other bytes."""
     node = socket.gethostname()
     if not demand.mark.exists():
-        raise EngineError(f"ray: node {node} does not see {demand.mark.parent}; share the project's folder with every node")
+        raise EngineError(
+            f"ray: node {node} does not see {demand.mark.parent}; share the project's folder with every node"
+        )
     there, here = dict(demand.versions), dict(versions())
     if other := [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]:
-        told = "".join(f"\n  {name}: {here.get(name, 'none')}, not {there.get(name, 'none')}" for name in other[:SHOWN])
+        told = "".join(
+            f"\n  {name}: {here.get(name, 'none')}, not {there.get(name, 'none')}"
+            for name in other[:SHOWN]
+        )
         told += f"\n  and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
-        raise EngineError(f"ray: node {node} has other code or libraries; make setup there, in the same revision:{told}")
+        raise EngineError(
+            f"ray: node {node} has other code or libraries; make setup there, in the same revision:{told}"
+        )
 
 
 def demanded(folder: Path) -> Demand:
@@ -139,7 +154,9 @@ def versions() -> tuple[tuple[str, str], ...]:
         str(path.relative_to(fingerprint.ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         for path in fingerprint.sources(module)
     }
-    return tuple(({"python": platform.python_version()} | code | fingerprint.libraries(module)).items())
+    return tuple(
+        ({"python": platform.python_version()} | code | fingerprint.libraries(module)).items()
+    )
 
 
 @contextmanager
@@ -150,7 +167,11 @@ def connected(run: Run, folder: Path) -> Iterator[Ray]:
     runtime.prepare_ray(alone=run.address is None)
     import ray
 
-    settings = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": {"env_vars": environment(run)}}
+    settings = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": environment(run)},
+    }
     with TemporaryDirectory(prefix="lore-", ignore_cleanup_errors=True) as temporary:
         try:
             if run.address is None:
@@ -172,11 +193,18 @@ def start(workers: int, temporary: str, settings: dict[str, Any]) -> None:
     """Start a cluster of this machine's own. Raises EngineError where that fails."""
     import ray
 
-    own = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": OBJECTS, "_temp_dir": temporary}
+    own = {
+        "num_cpus": workers,
+        "include_dashboard": False,
+        "object_store_memory": OBJECTS,
+        "_temp_dir": temporary,
+    }
     try:
         ray.init("local", **own, **settings)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise EngineError(f"ray: no cluster can be started here: {shown(error)}; write run.engine: local") from None
+        raise EngineError(
+            f"ray: no cluster can be started here: {shown(error)}; write run.engine: local"
+        ) from None
 
 
 def join(address: str, settings: dict[str, Any]) -> None:
@@ -184,14 +212,18 @@ def join(address: str, settings: dict[str, Any]) -> None:
     import ray
 
     if address.startswith("ray://") and importlib.util.find_spec("grpc") is None:
-        raise EngineError(f"run.address: {address} needs Ray's client, which is not installed: {INSTALL}")
+        raise EngineError(
+            f"run.address: {address} needs Ray's client, which is not installed: {INSTALL}"
+        )
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         if port.isdigit():  # Ray itself would try for a minute
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
         ray.init(address, **settings)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise EngineError(f"run.address: no Ray cluster at {address}: {shown(error)}; {START}") from None
+        raise EngineError(
+            f"run.address: no Ray cluster at {address}: {shown(error)}; {START}"
+        ) from None
 
 
 def shown(error: Exception) -> str:

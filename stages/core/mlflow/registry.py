@@ -37,9 +37,16 @@ def register(
                 version = create(store, name, folders, max_new_tokens, tags, metrics)
                 if not answers(name, version, known):
                     store.delete_model_version(name, version)
-                    raise disagreement(name, version, known, "it was removed; run dvc repro --force evaluate")
+                    raise disagreement(
+                        name, version, known, "it was removed; run dvc repro --force evaluate"
+                    )
             elif not answers(name, version, known):
-                raise disagreement(name, version, known, f"delete version {version} in MLflow and run dvc repro --force register")
+                raise disagreement(
+                    name,
+                    version,
+                    known,
+                    f"delete version {version} in MLflow and run dvc repro --force register",
+                )
             store.set_registered_model_alias(name, alias, version)
     except (MlflowException, OSError) as error:
         raise unreachable(error) from None
@@ -72,7 +79,12 @@ def find(store: Any, name: str, identity: str) -> str | None:
 
 
 def create(
-    store: Any, name: str, folders: dict[str, Path], max_new_tokens: int, tags: dict[str, str], metrics: dict[str, float]
+    store: Any,
+    name: str,
+    folders: dict[str, Path],
+    max_new_tokens: int,
+    tags: dict[str, str],
+    metrics: dict[str, float],
 ) -> str:
     """Log the model with its tags and scores, and make a version of it."""
     from importlib.metadata import version as installed
@@ -80,14 +92,20 @@ def create(
     import mlflow
 
     experiment = store.get_experiment_by_name(EXPERIMENT).experiment_id
-    with mlflow.start_run(experiment_id=experiment, run_name="register", tags=tags | {"stage": "register"}):
+    with mlflow.start_run(
+        experiment_id=experiment, run_name="register", tags=tags | {"stage": "register"}
+    ):
         mlflow.log_metrics(metrics)
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(SERVED),
-            artifacts={part: str(folder.resolve()) for part, folder in folders.items()},  # mlflow refuses links that lead away
+            artifacts={
+                part: str(folder.resolve()) for part, folder in folders.items()
+            },  # mlflow refuses links that lead away
             model_config={"max_new_tokens": max_new_tokens},
-            pip_requirements=[f"{library}=={installed(library).split('+')[0]}" for library in REQUIREMENTS],
+            pip_requirements=[
+                f"{library}=={installed(library).split('+')[0]}" for library in REQUIREMENTS
+            ],
         )
     return str(mlflow.register_model(logged.model_uri, name, tags=tags).version)
 
@@ -116,7 +134,9 @@ def answers(name: str, version: str, known: tuple[str, str]) -> bool:
     import mlflow
 
     question, answer = known
-    return bool(mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict([question])[0] == answer)
+    return bool(
+        mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict([question])[0] == answer
+    )
 
 
 def disagreement(name: str, version: str, known: tuple[str, str], advice: str) -> ModelError:

@@ -19,12 +19,20 @@ class Answerer(PythonModel):  # type: ignore[misc]
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         base = context.artifacts["base"]
-        self.tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(base, local_files_only=True, use_safetensors=True)
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            base, local_files_only=True, padding_side="left"
+        )
+        model = AutoModelForCausalLM.from_pretrained(
+            base, local_files_only=True, use_safetensors=True
+        )
         self.max_new_tokens = context.model_config["max_new_tokens"]
-        self.model = PeftModel.from_pretrained(model, context.artifacts["adapter"]).merge_and_unload().eval()
+        self.model = (
+            PeftModel.from_pretrained(model, context.artifacts["adapter"]).merge_and_unload().eval()
+        )
 
-    def predict(self, context: Any, model_input: list[str], params: dict[str, Any] | None = None) -> list[str]:
+    def predict(
+        self, context: Any, model_input: list[str], params: dict[str, Any] | None = None
+    ) -> list[str]:
         """One answer per question."""
         import torch
 
@@ -38,7 +46,9 @@ class Answerer(PythonModel):  # type: ignore[misc]
                     max_new_tokens=self.max_new_tokens,
                     do_sample=False,
                 )
-            text = self.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+            text = self.tokenizer.decode(
+                output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+            )
             answers.append(text.strip())
         return answers
 

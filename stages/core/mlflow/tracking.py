@@ -55,7 +55,9 @@ class Log:
             return
         from mlflow.system_metrics import system_metrics_monitor as system
 
-        logging.getLogger(system.__name__).setLevel(logging.ERROR)  # it announces its start and its end
+        logging.getLogger(system.__name__).setLevel(
+            logging.ERROR
+        )  # it announces its start and its end
         self._monitor = system.SystemMetricsMonitor(self._run_id, tracking_uri=uri())
         self._monitor.start()
 
@@ -70,7 +72,9 @@ class Log:
             return
         try:
             getattr(self._client, method)(*arguments, **options)
-        except Exception as error:  # whatever a store may raise: the result matters more than its log
+        except (
+            Exception
+        ) as error:  # whatever a store may raise: the result matters more than its log
             self._client = None
             print(f"MLflow: {type(error).__name__}; this run is no longer logged", file=sys.stderr)
 

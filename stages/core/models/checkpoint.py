@@ -42,7 +42,11 @@ class Checkpoint:
         if model is None:
             return [f"model: missing; write the path of {self.example}"]
         if Path(model).is_dir():
-            pinned = ["revision: a folder is pinned by its content; remove it"] if revision is not None else []
+            pinned = (
+                ["revision: a folder is pinned by its content; remove it"]
+                if revision is not None
+                else []
+            )
             return pinned + [f"model: {problem}" for problem in self.lacking(Path(model))]
         if not NAME.fullmatch(model):
             return [f"model: {model!r} is no folder and no name on the hub; write one of the two"]
@@ -57,7 +61,9 @@ class Checkpoint:
         """What of a checkpoint is not in a folder, and what to do about it."""
         found = []
         if not any(folder.glob("*.safetensors")):
-            others = ", ".join(sorted(path.name for pattern in OTHERS for path in folder.glob(pattern)))
+            others = ", ".join(
+                sorted(path.name for pattern in OTHERS for path in folder.glob(pattern))
+            )
             but = f" (but {others})" if others else ""
             found.append(
                 f"{folder}: no safetensors here{but}, and weights in other formats are not loaded; convert the model, or take a "
@@ -78,7 +84,11 @@ class Checkpoint:
             from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
             try:
-                folder = Path(snapshot_download(model, revision=revision, allow_patterns=FILES, local_files_only=True))
+                folder = Path(
+                    snapshot_download(
+                        model, revision=revision, allow_patterns=FILES, local_files_only=True
+                    )
+                )
             except (LocalEntryNotFoundError, HFValidationError):
                 raise InputError(
                     f"{self.stage}: {model} at revision {revision} is not on this machine, and {self.stage} fetches nothing; "
@@ -99,18 +109,36 @@ class Checkpoint:
         logging.set_verbosity_error()  # it warns of settings that checkpoints bring along
         logging.disable_progress_bar()
         safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        weights: dict[str, Any] = {"use_safetensors": True, "dtype": "float32", "output_loading_info": True}
+        weights: dict[str, Any] = {
+            "use_safetensors": True,
+            "dtype": "float32",
+            "output_loading_info": True,
+        }
         try:
             loaded, told = model.from_pretrained(folder, **weights, **safe)
             found = [loaded.eval(), *(other.from_pretrained(folder, **safe) for other in others)]
-        except (OSError, ValueError, RuntimeError, TypeError, AttributeError, KeyError, SafetensorError) as error:
-            raise self._unusable(folder, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            TypeError,
+            AttributeError,
+            KeyError,
+            SafetensorError,
+        ) as error:
+            raise self._unusable(
+                folder, str(error).splitlines()[0] if str(error) else type(error).__name__
+            ) from None
         if told["missing_keys"]:  # transformers fills them with random numbers
-            raise self._unusable(folder, f"no weights for {', '.join(sorted(told['missing_keys'])[:3])} …")
+            raise self._unusable(
+                folder, f"no weights for {', '.join(sorted(told['missing_keys'])[:3])} …"
+            )
         return found
 
     def _unusable(self, folder: Path, reason: str) -> InputError:
-        return InputError(f"{self.stage}: {folder} cannot be loaded as {self.called}: {reason}; check {self.check}")
+        return InputError(
+            f"{self.stage}: {folder} cannot be loaded as {self.called}: {reason}; check {self.check}"
+        )
 
     def identity(self, model: str, revision: str | None) -> str:
         """Name, commit and hash. Raises InputError as `folder_of` does."""
@@ -141,5 +169,7 @@ def sha256_of(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in files_of(folder):
         with path.open("rb") as file:
-            digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            digest.update(
+                f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+            )
     return digest.hexdigest()

@@ -69,7 +69,9 @@ class Material:
                 texts[row["split"]].append(row["text"])
         for split, found in texts.items():
             if not found:
-                raise InputError(f"{augment}: no record of split {split!r}; check the augment section of params.yaml")
+                raise InputError(
+                    f"{augment}: no record of split {split!r}; check the augment section of params.yaml"
+                )
         wanted = round(len(texts["train"]) * replay_share / (1 - replay_share))
         return cls(texts["train"], own_texts(base, wanted, seed), texts["valid"])
 
@@ -77,11 +79,18 @@ class Material:
 def own_texts(base: Path, most: int, seed: int) -> list[str]:
     """Up to `most` texts of the base's own, chosen by the seed."""
     lines = (base / "replay.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["text"] for line in rng_for(seed, "replay").sample(lines, min(most, len(lines)))]
+    return [
+        json.loads(line)["text"]
+        for line in rng_for(seed, "replay").sample(lines, min(most, len(lines)))
+    ]
 
 
 def token_rows(
-    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int, folder: Path, replayed: Sequence[str] = ()
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    folder: Path,
+    replayed: Sequence[str] = (),
 ) -> Dataset:
     """Token rows (`input_ids`, `labels`, `replayed`), written below `folder` as Arrow and memory-mapped from there.
 
@@ -91,15 +100,24 @@ def token_rows(
     disable_progress_bars()
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "texts.jsonl"
-    rows = [{"text": text, "replayed": 0} for text in texts] + [{"text": text, "replayed": 1} for text in replayed]
+    rows = [{"text": text, "replayed": 0} for text in texts] + [
+        {"text": text, "replayed": 1} for text in replayed
+    ]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    dataset = load_dataset("json", data_files=str(source), split="train", cache_dir=str(folder / "arrow"))
+    dataset = load_dataset(
+        "json", data_files=str(source), split="train", cache_dir=str(folder / "arrow")
+    )
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         rows = tokenizer(batch["text"], verbose=False)["input_ids"]
         rows = [[*row, tokenizer.eos_token_id][:max_tokens] for row in rows]
-        asked = tokenizer([prompt_of(text) or "" for text in batch["text"]], verbose=False)["input_ids"]
-        lengths = [len(prompt) if prompt_of(text) else 0 for text, prompt in zip(batch["text"], asked, strict=True)]
+        asked = tokenizer([prompt_of(text) or "" for text in batch["text"]], verbose=False)[
+            "input_ids"
+        ]
+        lengths = [
+            len(prompt) if prompt_of(text) else 0
+            for text, prompt in zip(batch["text"], asked, strict=True)
+        ]
         labels = [[-100] * length + row[length:] for row, length in zip(rows, lengths, strict=True)]
         return {"input_ids": rows, "labels": labels}
 
@@ -113,14 +131,22 @@ def collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorForSeq2Seq:
 
 
 def arguments(
-    folder: Path, params: Schedule, run: Run, seed: int, processes: int = 1, deepspeed: Any = None, **settings: Any
+    folder: Path,
+    params: Schedule,
+    run: Run,
+    seed: int,
+    processes: int = 1,
+    deepspeed: Any = None,
+    **settings: Any,
 ) -> TrainingArguments:
     """TrainingArguments for a deterministic, watched run whose checkpoints live below `folder`.
 
     The best checkpoint on the valid texts is what the model holds at the end. `processes` share the rows of a step.
     """
     if params.rows_per_batch % processes:
-        raise ParamsError(f"rows_per_batch: {params.rows_per_batch} rows cannot be shared evenly by {processes} processes")
+        raise ParamsError(
+            f"rows_per_batch: {params.rows_per_batch} rows cannot be shared evenly by {processes} processes"
+        )
     return TrainingArguments(
         output_dir=str(folder),
         seed=seed % 2**32,
@@ -135,7 +161,8 @@ def arguments(
         eval_steps=params.eval_every,
         save_steps=params.eval_every,
         logging_steps=params.eval_every,
-        save_only_model=deepspeed is None,  # the Trainer reloads DeepSpeed's best checkpoint with its engine
+        save_only_model=deepspeed
+        is None,  # the Trainer reloads DeepSpeed's best checkpoint with its engine
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
@@ -168,12 +195,24 @@ class Curve(TrainerCallback):
         """Called with the loss of every step."""
         self.losses.append(loss.detach())
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any, **_: Any) -> None:
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any,
+        **_: Any,
+    ) -> None:
         """Called by the Trainer after the weights have moved."""
         self.sums.append(checksum(model.parameters()))
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any],
+        **_: Any,
     ) -> None:
         """Called by the Trainer with the latest numbers."""
         for key, name in (("loss", "train_loss"), ("eval_loss", "valid_loss")):
@@ -188,7 +227,9 @@ class Curve(TrainerCallback):
             writer = csv.DictWriter(file, ["step", "train_loss", "valid_loss"], lineterminator="\n")
             writer.writeheader()
             for step, losses in sorted(self.rows.items()):
-                writer.writerow({"step": step} | {name: f"{value:.4f}" for name, value in losses.items()})
+                writer.writerow(
+                    {"step": step} | {name: f"{value:.4f}" for name, value in losses.items()}
+                )
 
     def write_steps(self, path: Path) -> None:
         """Write a row a step as CSV: step, loss (nine digits tell every float32 apart), weights (their checksum, hexadecimal)."""
@@ -196,7 +237,10 @@ class Curve(TrainerCallback):
         with replacing(path) as temporary:
             temporary.write_text(
                 "step,loss,weights\n"
-                + "".join(f"{n},{float(loss):.9g},{int(weights) % 2**64:016x}\n" for n, (loss, weights) in enumerate(rows, 1)),
+                + "".join(
+                    f"{n},{float(loss):.9g},{int(weights) % 2**64:016x}\n"
+                    for n, (loss, weights) in enumerate(rows, 1)
+                ),
                 encoding="utf-8",
             )
 

@@ -18,7 +18,9 @@ def check(path: Path) -> None:
             problems.append(f"  {name}: {found}, the lock file says {version}")
     if problems:
         listed = "\n".join(problems)
-        raise LockError(f"the installed libraries are not those of {path}; run `make setup`:\n{listed}")
+        raise LockError(
+            f"the installed libraries are not those of {path}; run `make setup`:\n{listed}"
+        )
 
 
 def read(path: Path) -> dict[str, str]:

@@ -33,7 +33,9 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON that git can diff: keys as given, two spaces, UTF-8, a newline at the end."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def _remove(path: Path) -> None:

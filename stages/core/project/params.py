@@ -94,10 +94,14 @@ def parse(value: Any, expected: type[P], where: str, problems: list[str]) -> P |
         return None
 
 
-def _section(document: dict[str, Any], name: str, expected: type[P], problems: list[str]) -> P | None:
+def _section(
+    document: dict[str, Any], name: str, expected: type[P], problems: list[str]
+) -> P | None:
     if name not in document:
         near = difflib.get_close_matches(name, document, n=1)
-        problems.append(f"{name}: section missing" + (f"; is `{near[0]}` a typing error?" if near else ""))
+        problems.append(
+            f"{name}: section missing" + (f"; is `{near[0]}` a typing error?" if near else "")
+        )
         return None
     return parse(document[name], expected, name, problems)
 

@@ -39,7 +39,9 @@ def settings(run: Run, online: bool = False) -> dict[str, str]:
     return QUIET | {
         **({"HF_HUB_OFFLINE": "0"} if online else offline),
         # The number of threads decides how sums are split, and so the last bits.
-        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(run.threads)),
+        **dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(run.threads)
+        ),
         "POLARS_MAX_THREADS": str(run.threads),
         "OMP_DYNAMIC": "FALSE",
         "MKL_DYNAMIC": "FALSE",
@@ -70,7 +72,13 @@ def prepare_deepspeed(run: Run) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
-        alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        alone = {
+            "RANK": "0",
+            "LOCAL_RANK": "0",
+            "WORLD_SIZE": "1",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+        }
         os.environ.update(alone)
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
 
@@ -79,14 +87,21 @@ def prepare_ray(alone: bool) -> None:
     """Settle what Ray reads when it is loaded; `alone`: its processes are for this one, and nobody else may reach them."""
     os.environ.update(RAY)
     if alone:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for: loopback addresses only
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = (
+            "0"  # Ray's name for: loopback addresses only
+        )
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in the home folder
+        os.environ.setdefault(
+            "RAY_AUTH_TOKEN", secrets.token_hex(32)
+        )  # else Ray keeps one in the home folder
 
 
 def prepare(run: Run, online: bool = False) -> None:
     """Set the environment of this process. Call it before anything imports torch or numpy."""
     os.environ.update(settings(run, online))
-    for name in ("torch.utils._pytree", "torchao"):  # what libraries tell each other's authors while they are imported
+    for name in (
+        "torch.utils._pytree",
+        "torchao",
+    ):  # what libraries tell each other's authors while they are imported
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)

@@ -23,11 +23,15 @@ from stages.core.project.output import replacing
 
 SCHEMA = pa.schema(
     [
-        pa.field("id", pa.string(), nullable=False),  # hash of source and locator: stable when the text changes
+        pa.field(
+            "id", pa.string(), nullable=False
+        ),  # hash of source and locator: stable when the text changes
         pa.field("text", pa.string(), nullable=False),
         pa.field("lang", pa.string(), nullable=False),  # ISO 639-1, "und" where unknown
         pa.field("source", pa.string(), nullable=False),  # name of the source in params
-        pa.field("locator", pa.string(), nullable=False),  # table and key, JSON pointer, XML path, line …
+        pa.field(
+            "locator", pa.string(), nullable=False
+        ),  # table and key, JSON pointer, XML path, line …
         pa.field("kind", pa.string(), nullable=False),  # fact, statement, qa, caption …
         pa.field("question", pa.string()),
         pa.field("answer", pa.string()),
@@ -35,10 +39,18 @@ SCHEMA = pa.schema(
         pa.field("attribute", pa.string()),
         pa.field("value", pa.string()),
         pa.field("unit", pa.string()),
-        pa.field("fact", pa.string()),  # hash of subject and attribute; null where the record states no fact
-        pa.field("split", pa.string()),  # train, valid or probe: which set of wordings; null before augment
-        pa.field("parents", pa.list_(pa.string()), nullable=False),  # ids of the records this one derives from
-        pa.field("meta", pa.string(), nullable=False),  # JSON object: everything else the source said
+        pa.field(
+            "fact", pa.string()
+        ),  # hash of subject and attribute; null where the record states no fact
+        pa.field(
+            "split", pa.string()
+        ),  # train, valid or probe: which set of wordings; null before augment
+        pa.field(
+            "parents", pa.list_(pa.string()), nullable=False
+        ),  # ids of the records this one derives from
+        pa.field(
+            "meta", pa.string(), nullable=False
+        ),  # JSON object: everything else the source said
     ]
 )
 REJECTED = (
@@ -95,9 +107,15 @@ class Table:
         """Take a row. Missing columns become null, `parents` [], `meta` {}. Raises RecordError as `write` does."""
         filled = {"parents": [], "meta": "{}", "lang": "und"} | dict(row)
         if unknown := filled.keys() - set(self.schema.names):
-            raise RecordError(f"{self.path}: row {self.rows}: unknown column {', '.join(sorted(unknown))}")
-        if missing := [f.name for f in self.schema if not f.nullable and filled.get(f.name) is None]:
-            raise RecordError(f"{self.path}: row {self.rows}: {', '.join(missing)} must not be empty")
+            raise RecordError(
+                f"{self.path}: row {self.rows}: unknown column {', '.join(sorted(unknown))}"
+            )
+        if missing := [
+            f.name for f in self.schema if not f.nullable and filled.get(f.name) is None
+        ]:
+            raise RecordError(
+                f"{self.path}: row {self.rows}: {', '.join(missing)} must not be empty"
+            )
         self.rows += 1
         self.batch.append(filled)
         self.batch_size += sum(len(value) for value in filled.values() if isinstance(value, str))
@@ -117,7 +135,9 @@ class Table:
         ends = [0, *pc.cumulative_sum(characters(table)).to_pylist()]
         start = 0
         while start < len(table):
-            stop = min(len(table), bisect_left(ends, ends[start] + GROUP - self.group_size, start + 1))
+            stop = min(
+                len(table), bisect_left(ends, ends[start] + GROUP - self.group_size, start + 1)
+            )
             self.group += table.slice(start, stop - start).to_batches()
             self.group_size += ends[stop] - ends[start]
             if self.group_size >= GROUP:
@@ -180,18 +200,24 @@ def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def opened(path: Path, schema: pa.Schema = SCHEMA, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+def opened(
+    path: Path, schema: pa.Schema = SCHEMA, footer: pq.FileMetaData | None = None
+) -> Iterator[pq.ParquetFile]:
     """A file of records to be read batch by batch, `footer` if that is known; the body does nothing else. Raises as `read`."""
     try:
         with pq.ParquetFile(path, metadata=footer) as file:
             if file.schema_arrow.names != schema.names:
-                raise RecordError(f"{path}: columns {file.schema_arrow.names} are not those of the schema {schema.names}")
+                raise RecordError(
+                    f"{path}: columns {file.schema_arrow.names} are not those of the schema {schema.names}"
+                )
             yield file
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run the stage that writes it (dvc repro)") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a Parquet file ({reason}); restore it with dvc checkout --force") from None
+        raise InputError(
+            f"{path}: not a Parquet file ({reason}); restore it with dvc checkout --force"
+        ) from None
 
 
 def _digest(*parts: str) -> str:

@@ -45,7 +45,9 @@ def compare(stage: str, folder: Path) -> Changes | None:
 
     def write(path: Path) -> None:
         try:
-            polars.concat([digests(folder / f"{name}.parquet") for name in ("records", "rejected")]).sink_parquet(path)
+            polars.concat(
+                [digests(folder / f"{name}.parquet") for name in ("records", "rejected")]
+            ).sink_parquet(path)
         except PolarsError as error:  # so it calls a full disk
             raise OSError(errno.EIO, str(error)) from None
         with suppress(OSError, PolarsError):  # none yet, or damaged
@@ -72,7 +74,10 @@ def counted(before: Path, now: Path) -> Changes:
     parts = 1 + rows // AT_ONCE
     total = Changes(0, 0, 0, 0)
     for part in range(parts):
-        old, new = (table.filter(polars.col("id") % parts == part).collect().unique("id") for table in tables)
+        old, new = (
+            table.filter(polars.col("id") % parts == part).collect().unique("id")
+            for table in tables
+        )
         both = old.join(new, on="id", suffix="_now")
         same = both.filter(both["digest"] == both["digest_now"]).height
         found = (both.height - same, new.height - both.height, old.height - both.height, same)

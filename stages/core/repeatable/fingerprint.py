@@ -27,14 +27,28 @@ ROOT = Path(stages.__file__).parents[1]
 OWN = "stages"
 NEUTRAL = {"stages.core.mlflow.tracking"}
 """Only logs and finds the project's root, so a result does not depend on it; it would bring in MLflow with all it requires."""
-KERNELS = ("OMP_NUM_THREADS", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE")
+KERNELS = (
+    "OMP_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "OPENBLAS_CORETYPE",
+)
 """What `runtime` settles: each may change the last bits of a number."""
 
 
 def of(module: str) -> str:
     """The digest of a module's code as it lies on disk now, of its libraries, and of what numbers depend on here."""
-    code = {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sources(module)}
-    machine = [platform.python_version(), platform.system(), platform.machine(), *map(os.environ.get, KERNELS)]
+    code = {
+        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sources(module)
+    }
+    machine = [
+        platform.python_version(),
+        platform.system(),
+        platform.machine(),
+        *map(os.environ.get, KERNELS),
+    ]
     return hashlib.sha256(json.dumps([code, libraries(module), machine]).encode()).hexdigest()
 
 
@@ -42,7 +56,9 @@ def of(module: str) -> str:
 def sources(module: str) -> tuple[Path, ...]:
     """Files of a module of this project and of all that it imports of it, sorted. Raises ImportError where it has none."""
     if file_of(module) is None:
-        raise ImportError(f"{module}: no module of this project, so its code cannot be told from another")
+        raise ImportError(
+            f"{module}: no module of this project, so its code cannot be told from another"
+        )
     found: dict[str, Path] = {}
     todo = [module]
     while todo:
@@ -58,8 +74,14 @@ def sources(module: str) -> tuple[Path, ...]:
 def libraries(module: str) -> dict[str, str]:
     """Versions of the distributions that a module's code imports and of what they require, by name; empty: not installed."""
     known = packages_distributions()
-    names = {name.split(".")[0] for path in sources(module) for name in imported(name_of(path), path)}
-    todo = [(owner, "") for name in names - {OWN} - sys.stdlib_module_names for owner in known.get(name, [name])]
+    names = {
+        name.split(".")[0] for path in sources(module) for name in imported(name_of(path), path)
+    }
+    todo = [
+        (owner, "")
+        for name in names - {OWN} - sys.stdlib_module_names
+        for owner in known.get(name, [name])
+    ]
     seen: set[tuple[str, str]] = set()
     found: dict[str, str] = {}
     while todo:
@@ -96,7 +118,9 @@ def file_of(module: str) -> Path | None:
     """The source of a module or package of this project."""
     base = ROOT.joinpath(*module.split("."))
     files = (base.with_name(f"{base.name}.py"), base / "__init__.py")
-    return next((file for file in files if f"{module}.".startswith(f"{OWN}.") and file.is_file()), None)
+    return next(
+        (file for file in files if f"{module}.".startswith(f"{OWN}.") and file.is_file()), None
+    )
 
 
 def name_of(path: Path) -> str:

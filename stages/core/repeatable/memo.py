@@ -36,7 +36,9 @@ def folder() -> Path:
     return Path(os.environ.get("LOREKEEP_MEMO") or tracking.root() / ".memo")
 
 
-def remembered(function: Callable[..., Iterable[Any]], file: Path, *arguments: Any, engine: str = "") -> Iterator[Any]:
+def remembered(
+    function: Callable[..., Iterable[Any]], file: Path, *arguments: Any, engine: str = ""
+) -> Iterator[Any]:
     """The items of `function(file, *arguments)` as JSON holds them (tuples are lists), computed only where they are not known.
 
     The function is one of a module of this project and depends on nothing but the file's content, not its name, the arguments,
@@ -54,7 +56,9 @@ def remembered(function: Callable[..., Iterable[Any]], file: Path, *arguments: A
     for item in function(file, *arguments):
         lines.append(json.dumps(item))
         yield json.loads(lines[-1])
-    if before and state(function, file) == before:  # else somebody edited the file or the code in the meantime
+    if (
+        before and state(function, file) == before
+    ):  # else somebody edited the file or the code in the meantime
         store(place, "\n".join(lines).encode())
 
 

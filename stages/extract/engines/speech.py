@@ -22,9 +22,18 @@ def problems(engine: str, lang: str, model: str | None, revision: str | None) ->
     """What is wrong with the settings of an engine."""
     if engine == "whisper":
         return CHECKPOINT.problems(model, revision)
-    found = [] if lang == "en" else [f"engine: pocketsphinx knows English alone, `lang` is {lang!r}; set engine: whisper"]
-    given = [name for name, value in (("model", model), ("revision", revision)) if value is not None]
-    return found + [f"{name}: pocketsphinx brings its own model; remove it, or set engine: whisper" for name in given]
+    found = (
+        []
+        if lang == "en"
+        else [f"engine: pocketsphinx knows English alone, `lang` is {lang!r}; set engine: whisper"]
+    )
+    given = [
+        name for name, value in (("model", model), ("revision", revision)) if value is not None
+    ]
+    return found + [
+        f"{name}: pocketsphinx brings its own model; remove it, or set engine: whisper"
+        for name in given
+    ]
 
 
 def engine(name: str, model: str | None, revision: str | None, lang: str) -> Recognise:
@@ -40,7 +49,10 @@ def engine_version(name: str, model: str | None, revision: str | None) -> str:
     found = f"pocketsphinx {version('pocketsphinx')}"
     if name == "pocketsphinx":
         return f"{found} en-us, scipy {version('scipy')}"
-    libraries = ", ".join(f"{library} {version(library).split('+')[0]}" for library in ("transformers", "torch", "scipy"))
+    libraries = ", ".join(
+        f"{library} {version(library).split('+')[0]}"
+        for library in ("transformers", "torch", "scipy")
+    )
     return f"whisper {CHECKPOINT.identity(str(model), revision)}, {libraries}, {found}"
 
 

@@ -64,7 +64,9 @@ def recogniser(folder: Path, lang: str, state: State = ()) -> Callable[[Any], li
     """
     from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-    loaded = CHECKPOINT.load(folder, WhisperForConditionalGeneration, AutoTokenizer, WhisperFeatureExtractor)
+    loaded = CHECKPOINT.load(
+        folder, WhisperForConditionalGeneration, AutoTokenizer, WhisperFeatureExtractor
+    )
     model, tokenizer, features = loaded
     settings = model.generation_config
     speaks = language(settings, lang, folder)
@@ -78,13 +80,20 @@ def recogniser(folder: Path, lang: str, state: State = ()) -> Callable[[Any], li
     def said(samples: Any) -> Said:
         import torch
 
-        sound = features(samples.astype("float32") / 32768, sampling_rate=RATE, return_tensors="pt", return_attention_mask=True)
+        sound = features(
+            samples.astype("float32") / 32768,
+            sampling_rate=RATE,
+            return_tensors="pt",
+            return_attention_mask=True,
+        )
         with torch.inference_mode():
             found = model.generate(
                 **sound, **speaks, return_timestamps=timestamps is not None, force_unique_generate_call=True, do_sample=False,
                 num_beams=1, max_new_tokens=limit, return_dict_in_generate=True, output_scores=True,
             )  # fmt: skip
-            scores = model.compute_transition_scores(found.sequences, found.scores, normalize_logits=True)[0].tolist()
+            scores = model.compute_transition_scores(
+                found.sequences, found.scores, normalize_logits=True
+            )[0].tolist()
         tokens = found.sequences[0].tolist()[-len(scores) :]
         ended = tokens[-1] == settings.eos_token_id
         return Said(tokens[:-1], scores[:-1], ended) if ended else Said(tokens, scores, ended)
@@ -95,7 +104,9 @@ def recogniser(folder: Path, lang: str, state: State = ()) -> Callable[[Any], li
         while at < len(samples):
             window = samples[at : at + features.n_samples]
             texts, heard = parted(said(window), begin, len(window), text_of)
-            found += [(at + first, at + end, text, confidence) for first, end, text, confidence in texts]
+            found += [
+                (at + first, at + end, text, confidence) for first, end, text, confidence in texts
+            ]
             at += heard
         return found or [(0, len(samples), "", 0.0)]
 
@@ -105,7 +116,11 @@ def recogniser(folder: Path, lang: str, state: State = ()) -> Callable[[Any], li
 def language(settings: Any, lang: str, folder: Path) -> dict[str, str]:
     """What tells the decoder which language it hears. Raises InputError where the checkpoint does not know it."""
     multilingual = getattr(settings, "is_multilingual", False)
-    known = sorted(name.strip("<|>") for name in getattr(settings, "lang_to_id", {})) if multilingual else ["en"]
+    known = (
+        sorted(name.strip("<|>") for name in getattr(settings, "lang_to_id", {}))
+        if multilingual
+        else ["en"]
+    )
     if lang not in known:
         raise InputError(
             f"extract: {folder} does not know the language {lang!r}, its generation_config.json says {' '.join(known)}; "
@@ -114,12 +129,16 @@ def language(settings: Any, lang: str, folder: Path) -> dict[str, str]:
     return {"language": lang, "task": "transcribe"} if multilingual else {}
 
 
-def parted(said: Said, begin: int, length: int, text_of: Callable[[list[int]], str]) -> tuple[list[Heard], int]:
+def parted(
+    said: Said, begin: int, length: int, text_of: Callable[[list[int]], str]
+) -> tuple[list[Heard], int]:
     """Texts of a window of `length` samples, and how far it was heard. `begin`: the token of second 0."""
     found: list[Heard] = []
     words: list[int] = []
     logprobs: list[float] = []
-    start = last = closed = 0  # the first sample of the words, the last timestamp, and how many words it closes
+    start = last = closed = (
+        0  # the first sample of the words, the last timestamp, and how many words it closes
+    )
 
     def text(end: int, count: int, sure: bool = True) -> Heard:
         sure = sure and count > 0 and not repeats(words[:count])
@@ -132,7 +151,11 @@ def parted(said: Said, begin: int, length: int, text_of: Callable[[list[int]], s
             logprobs.append(logprob)
             continue
         last = min((token - begin) * STEP, length)
-        if last - start >= SHORTEST and last <= length - SHORTEST and SENTENCE.search(text_of(words)):
+        if (
+            last - start >= SHORTEST
+            and last <= length - SHORTEST
+            and SENTENCE.search(text_of(words))
+        ):
             found.append(text(last, len(words)))
             words, logprobs = [], []
         start = start if words else last

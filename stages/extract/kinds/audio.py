@@ -71,15 +71,32 @@ class Audio(Common):
             found = True
             place = f"t={start:.1f},{stop:.1f}"
             if text and confidence >= self.min_confidence:
-                yield Unit(place, text, {"text": text, "start": f"{start:.1f}", "end": f"{stop:.1f}", "file": path.name})
+                yield Unit(
+                    place,
+                    text,
+                    {
+                        "text": text,
+                        "start": f"{start:.1f}",
+                        "end": f"{stop:.1f}",
+                        "file": path.name,
+                    },
+                )
             else:
                 evidence = f"recognised with confidence {confidence:.2f}, {self.min_confidence} is asked for"
-                yield Unit(place, text, None, "low_confidence", evidence if text else "speech in which no word was recognised")
+                yield Unit(
+                    place,
+                    text,
+                    None,
+                    "low_confidence",
+                    evidence if text else "speech in which no word was recognised",
+                )
         if not found:
             yield Unit("", "", None, "no_speech", f"no speech in {seconds:.1f} seconds")
 
 
-def heard(path: Path, engine: str, model: str | None, revision: str | None, lang: str) -> Iterator[Any]:
+def heard(
+    path: Path, engine: str, model: str | None, revision: str | None, lang: str
+) -> Iterator[Any]:
     """As JSON can hold it: the length in seconds, then of every text start and end in seconds, itself and confidence.
 
     Raises InputError where the file cannot be read, or the model cannot be had.
@@ -102,7 +119,9 @@ def samples_of(path: Path) -> Any:
             blocks = list(blocks_of(file))
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         reason = str(error).replace(f"{path}", path.name)
-        raise InputError(f"extract: {path} cannot be read as sound: {reason}; mend or remove it") from None
+        raise InputError(
+            f"extract: {path} cannot be read as sound: {reason}; mend or remove it"
+        ) from None
     return numpy.concatenate([numpy.zeros(0, "int16"), *blocks])
 
 
@@ -115,7 +134,9 @@ def blocks_of(file: Any) -> Iterator[Any]:
     for start in range(0, file.frames, BLOCK * rate):
         before = min(start, OVERLAP * rate)
         file.seek(start - before)
-        mixed = file.read(before + (BLOCK + OVERLAP) * rate, dtype="float32", always_2d=True).mean(axis=1)
+        mixed = file.read(before + (BLOCK + OVERLAP) * rate, dtype="float32", always_2d=True).mean(
+            axis=1
+        )
         sound = numpy.nan_to_num(mixed)
         sound = resample_poly(sound, RATE // shared, rate // shared) if rate != RATE else sound
         own = sound[before * RATE // rate :][: BLOCK * RATE]
@@ -129,7 +150,10 @@ def is_speech(samples: Any) -> list[bool]:
     detector = Vad(mode=STRICT_MODE, sample_rate=RATE, frame_length=FRAME / RATE)
     sound = samples.tobytes()
     size = 2 * FRAME
-    return [detector.is_speech(sound[at : at + size].ljust(size, b"\0")) for at in range(0, len(sound), size)]
+    return [
+        detector.is_speech(sound[at : at + size].ljust(size, b"\0"))
+        for at in range(0, len(sound), size)
+    ]
 
 
 def utterances(voiced: list[bool], pause: int, margin: int, longest: int) -> list[tuple[int, int]]:

@@ -101,7 +101,9 @@ class Rows:
         reader = csv.reader(self._feed(taken), **self.dialect)
         try:
             fields = next(reader)
-            if reader.line_num > 1:  # a cell was open at the end of the line: what closes it must be the end of a cell
+            if (
+                reader.line_num > 1
+            ):  # a cell was open at the end of the line: what closes it must be the end of a cell
                 fields = next(csv.reader([line.raw for line in taken], strict=True, **self.dialect))
         except csv.Error as error:
             self.back.extendleft(reversed(taken[1:]))

@@ -59,7 +59,9 @@ class Document(Common):
         try:
             title, blocks = READERS[self.format_of(path)](self._text(path))
         except ValueError as error:
-            raise InputError(f"extract: {path} cannot be read: {error}; mend or remove it") from None
+            raise InputError(
+                f"extract: {path} cannot be read: {error}; mend or remove it"
+            ) from None
         title = title or next((block.text for block in blocks if block.level == 1), path.stem)
         longest = 0 if self.unit == "paragraph" else self.max_characters
         lines: Counter[int] = Counter()
@@ -68,7 +70,9 @@ class Document(Common):
                 line = piece[0].line
                 lines[line] += 1
                 place = f"L{line}" + (f".{lines[line]}" if lines[line] > 1 else "")
-                yield unit_of(place, "\n\n".join(part.text for part in piece), headings, title, path.name)
+                yield unit_of(
+                    place, "\n\n".join(part.text for part in piece), headings, title, path.name
+                )
 
     def format_of(self, path: Path) -> Literal["markdown", "html", "text"]:
         """How a file is read."""
@@ -91,7 +95,9 @@ class Document(Common):
         try:
             text = path.read_bytes().decode(self.encoding_of(path), errors="replace")
         except LookupError as error:
-            raise InputError(f"extract: {path}: {error}; set the source's `encoding` to what the file is written in") from None
+            raise InputError(
+                f"extract: {path}: {error}; set the source's `encoding` to what the file is written in"
+            ) from None
         return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -124,7 +130,18 @@ def pieces(parts: list[Block], longest: int) -> Iterator[list[Block]]:
 def unit_of(place: str, text: str, headings: list[str], title: str, file: str) -> Unit:
     """The unit of a piece of text."""
     if "\ufffd" in text:
-        return Unit(place, text, None, "encoding", "characters that could not be decoded; set the source's `encoding`")
+        return Unit(
+            place,
+            text,
+            None,
+            "encoding",
+            "characters that could not be decoded; set the source's `encoding`",
+        )
     path = BETWEEN.join(headings or [title])
-    cells = {"text": text, "section": f"{path}\n{text}", "heading": (headings or [title])[-1], "headings": path}
+    cells = {
+        "text": text,
+        "section": f"{path}\n{text}",
+        "heading": (headings or [title])[-1],
+        "headings": path,
+    }
     return Unit(place, text, cells | {"title": title, "file": file})

@@ -41,9 +41,13 @@ class Json(Common):
         """Items. Raises InputError where the document cannot be read or has no such list."""
         try:
             content = path.read_bytes()
-            document: Any = json.loads(content.decode(json.detect_encoding(content)), parse_constant=refuse_constant)
+            document: Any = json.loads(
+                content.decode(json.detect_encoding(content)), parse_constant=refuse_constant
+            )
         except (json.JSONDecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
-            raise InputError(f"extract: {self.name}: {path} is not JSON: {error}; mend the file") from None
+            raise InputError(
+                f"extract: {self.name}: {path} is not JSON: {error}; mend the file"
+            ) from None
         if self.items == ".":
             yield self._unit("", document, {"": document})
             return
@@ -51,18 +55,32 @@ class Json(Common):
         before = "".join(f"/{name}" for name in takewhile(lambda name: name != "*", names))
         for place, entries, around in lists_at(document, names, "", {"": document}):
             if isinstance(entries, (list, dict)):
-                for key, item in entries.items() if isinstance(entries, dict) else enumerate(entries):
+                for key, item in (
+                    entries.items() if isinstance(entries, dict) else enumerate(entries)
+                ):
                     yield self._unit(f"{place}/{key}", item, around)
             elif place.startswith(f"{before}/"):  # one entry among others
-                yield Unit(place, "", None, "malformed", f"no list here; `items` names {self.items!r}")
+                yield Unit(
+                    place, "", None, "malformed", f"no list here; `items` names {self.items!r}"
+                )
             else:
-                raise InputError(f"extract: {self.name}: {path} has no list at {self.items!r}; mend `items` in params.yaml")
+                raise InputError(
+                    f"extract: {self.name}: {path} has no list at {self.items!r}; mend `items` in params.yaml"
+                )
 
     def _unit(self, place: str, item: Any, around: dict[str, Any]) -> Unit:
-        return unit_of_item(place, json.dumps(item, ensure_ascii=False), item, self.map.paths() | self.where.keys(), around)
+        return unit_of_item(
+            place,
+            json.dumps(item, ensure_ascii=False),
+            item,
+            self.map.paths() | self.where.keys(),
+            around,
+        )
 
 
-def lists_at(node: Any, names: list[str], place: str, around: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+def lists_at(
+    node: Any, names: list[str], place: str, around: dict[str, Any]
+) -> Iterator[tuple[str, Any, dict[str, Any]]]:
     """(JSON pointer, what stands there, what stands around it by its name) at the end of `items`."""
     if not names:
         yield place, node, around
@@ -109,9 +127,13 @@ def unit_of_item(place: str, raw: str, item: Any, paths: set[str], around: dict[
     try:
         json.dumps(item, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # JSON may escape half of a surrogate pair, which is no text
-        return Unit(place, json.dumps(item), None, "malformed", "a string holds half of a surrogate pair")
+        return Unit(
+            place, json.dumps(item), None, "malformed", "a string holds half of a surrogate pair"
+        )
     if not isinstance(item, dict):
-        return Unit(place, raw, None, "malformed", f"an object is needed, found {type(item).__name__}")
+        return Unit(
+            place, raw, None, "malformed", f"an object is needed, found {type(item).__name__}"
+        )
     return Unit(place, raw, {path: text_in_item(path, item, around) for path in paths})
 
 
@@ -169,10 +191,16 @@ class Xml(Common):
 
     def _broken(self, log: Any, path: Path) -> Iterator[Unit]:
         """The rejected unit of a syntax error. A prefix that stands for no namespace is none: nothing is lost by it."""
-        faults = [entry for entry in log.filter_from_errors() if entry.domain != etree.ErrorDomains.NAMESPACE]
+        faults = [
+            entry
+            for entry in log.filter_from_errors()
+            if entry.domain != etree.ErrorDomains.NAMESPACE
+        ]
         for fault in faults[:1]:
             if "entit" in fault.message.lower():
-                raise InputError(f"extract: {self.name}: {path} uses entities, which are refused: {fault.message}") from None
+                raise InputError(
+                    f"extract: {self.name}: {path} uses entities, which are refused: {fault.message}"
+                ) from None
             evidence = f"the document cannot be read from here on: {fault.message}, line {fault.line}, column {fault.column}"
             yield Unit(f"L{fault.line}", "", None, "malformed", evidence)
 
@@ -192,7 +220,13 @@ class Xml(Common):
 def unit_of_element(place: str, raw: str, element: Any, paths: set[str]) -> Unit:
     """The unit of one element."""
     if (entity := next(element.iter(etree.Entity), None)) is not None:
-        return Unit(place, raw, None, "undeclared_entity", f"{entity.text} stands for something that the document does not hold")
+        return Unit(
+            place,
+            raw,
+            None,
+            "undeclared_entity",
+            f"{entity.text} stands for something that the document does not hold",
+        )
     return Unit(place, raw, {path: text_in_element(path, element) for path in paths})
 
 

@@ -57,7 +57,9 @@ class Pages(Common):
         """Lines. Raises InputError where the picture cannot be read, ParamsError for a wrong `line`."""
         form = form_of(self.line, self.name)
         # Remembered is what the engine reads, so that another `line` or `min_confidence` costs no reading.
-        found = memo.remembered(found_in, path, self.engine, self.lang, engine=engine_version(self.engine))
+        found = memo.remembered(
+            found_in, path, self.engine, self.lang, engine=engine_version(self.engine)
+        )
         for place, text, confidence, box in found:
             yield unit_of_line(place, Line(text, confidence, tuple(box)), form, self.min_confidence)
 
@@ -71,7 +73,9 @@ def form_of(line: str, name: str) -> re.Pattern[str]:
     try:
         return re.compile(line)
     except re.error as error:
-        raise ParamsError(f"extract: {name}: `line` is no regular expression: {error}; mend it in params.yaml") from None
+        raise ParamsError(
+            f"extract: {name}: `line` is no regular expression: {error}; mend it in params.yaml"
+        ) from None
 
 
 def unit_of_line(place: str, line: Line, form: re.Pattern[str], least: float) -> Unit:
@@ -117,7 +121,12 @@ def found_in(picture: Path, engine: str, lang: str) -> Iterator[tuple[str, str, 
 
 def lines_in(image: Any, engine: str, lang: str) -> list[Line]:
     """The lines of one picture, from top to bottom. Raises InputError where the engine is not there."""
-    return list(map(joined, rows_of(by_rapidocr(image)) if engine == "rapidocr" else by_tesseract(image, lang)))
+    return list(
+        map(
+            joined,
+            rows_of(by_rapidocr(image)) if engine == "rapidocr" else by_tesseract(image, lang),
+        )
+    )
 
 
 def images(picture: Path) -> Iterator[Any]:
@@ -127,10 +136,16 @@ def images(picture: Path) -> Iterator[Any]:
     try:
         with Image.open(picture) as opened:
             for frame in ImageSequence.Iterator(opened):
-                upright = ImageOps.exif_transpose(frame).convert("RGBA")  # what is transparent may be black below
-                yield Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
+                upright = ImageOps.exif_transpose(frame).convert(
+                    "RGBA"
+                )  # what is transparent may be black below
+                yield Image.alpha_composite(
+                    Image.new("RGBA", upright.size, "white"), upright
+                ).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"extract: {picture} cannot be read as a picture: {error}; mend or remove it") from None
+        raise InputError(
+            f"extract: {picture} cannot be read as a picture: {error}; mend or remove it"
+        ) from None
 
 
 def by_rapidocr(image: Any) -> list[Line]:
@@ -158,13 +173,23 @@ def rapidocr() -> Any:
 
 def by_tesseract(image: Any, lang: str) -> list[list[Line]]:
     """Lines of words that Tesseract finds (github.com/tesseract-ocr/tesseract), confidences to two digits."""
-    words = tesseract().image_to_data(image, lang=TESSERACT_LANGUAGES.get(lang, lang), output_type="dict")
+    words = tesseract().image_to_data(
+        image, lang=TESSERACT_LANGUAGES.get(lang, lang), output_type="dict"
+    )
     lines: dict[tuple[int, ...], list[Line]] = {}
     for i, text in enumerate(words["text"]):
         if text.strip():
-            left, top, width, height = (words[name][i] for name in ("left", "top", "width", "height"))
-            word = Line(text.strip(), round(float(words["conf"][i]) / 100, 2), (left, top, left + width, top + height))
-            lines.setdefault(tuple(words[name][i] for name in ("block_num", "par_num", "line_num")), []).append(word)
+            left, top, width, height = (
+                words[name][i] for name in ("left", "top", "width", "height")
+            )
+            word = Line(
+                text.strip(),
+                round(float(words["conf"][i]) / 100, 2),
+                (left, top, left + width, top + height),
+            )
+            lines.setdefault(
+                tuple(words[name][i] for name in ("block_num", "par_num", "line_num")), []
+            ).append(word)
     return list(lines.values())
 
 
@@ -207,7 +232,10 @@ def rows_of(parts: list[Line]) -> list[list[Line]]:
 def follows(before: Box, after: Box) -> bool:
     """Whether a part is the next one to the right on a line."""
     height = before[3] - before[1]
-    level = before[1] < (after[1] + after[3]) / 2 < before[3] and after[1] < (before[1] + before[3]) / 2 < after[3]
+    level = (
+        before[1] < (after[1] + after[3]) / 2 < before[3]
+        and after[1] < (before[1] + before[3]) / 2 < after[3]
+    )
     return level and -height / 2 <= after[0] - before[2] <= 2 * height
 
 
@@ -215,4 +243,6 @@ def joined(row: list[Line]) -> Line:
     """One line of the parts of a row; between two Chinese characters there is no space."""
     left, top, right, bottom = zip(*(part.box for part in row), strict=True)
     text = re.sub(rf"(?<=[{CHINESE}]) (?=[{CHINESE}])", "", " ".join(part.text for part in row))
-    return Line(text, min(part.confidence for part in row), (min(left), min(top), max(right), max(bottom)))
+    return Line(
+        text, min(part.confidence for part in row), (min(left), min(top), max(right), max(bottom))
+    )

@@ -22,7 +22,16 @@ from pydantic.dataclasses import dataclass
 from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.core.repeatable import memo
-from stages.extract.kinds.pages import CHINESE, Box, Line, engine_version, form_of, lines_in, unit_of_line, unsure
+from stages.extract.kinds.pages import (
+    CHINESE,
+    Box,
+    Line,
+    engine_version,
+    form_of,
+    lines_in,
+    unit_of_line,
+    unsure,
+)
 from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
@@ -56,13 +65,17 @@ class Pdf(Common):
         """Paragraphs or lines. Raises InputError where the file cannot be read, ParamsError for a wrong `line`."""
         form = None if self.line is None else form_of(self.line, self.name)
         # Remembered is what stands on the pages: another `line` or `min_confidence`, or a new name of the file, costs no reading.
-        items = memo.remembered(read_pages, path, self.engine, self.lang, engine=self.engine_version())
+        items = memo.remembered(
+            read_pages, path, self.engine, self.lang, engine=self.engine_version()
+        )
         about = {"title": next(items) or path.stem, "file": path.name}
         for number, (lines, problem) in enumerate(items, start=1):
             found = [Line(text, confidence, tuple(box)) for text, confidence, box in lines]
             for unit in self._on_page(found, problem, form):
                 cells = unit.cells and {"page": number} | about | unit.cells
-                yield Unit(f"page {number}{unit.place}", unit.raw, cells, unit.reason, unit.evidence)
+                yield Unit(
+                    f"page {number}{unit.place}", unit.raw, cells, unit.reason, unit.evidence
+                )
 
     def engine_version(self) -> str:
         """Names and versions of what reads the layer, and the pages without one."""
@@ -71,18 +84,25 @@ class Pdf(Common):
         layer = f"pypdfium2 {version('pypdfium2')}"
         return layer if self.engine == "none" else f"{layer}, {engine_version(self.engine)}"
 
-    def _on_page(self, lines: list[Line], problem: Problem | None, form: re.Pattern[str] | None) -> Iterator[Unit]:
+    def _on_page(
+        self, lines: list[Line], problem: Problem | None, form: re.Pattern[str] | None
+    ) -> Iterator[Unit]:
         """The units of a page, with their places on it."""
         if problem is not None:
             yield Unit("", "", None, *problem)
             return
         numbered = list(enumerate(lines, start=1))
         if form is not None:
-            yield from (unit_of_line(place(count, line), line, form, self.min_confidence) for count, line in numbered)
+            yield from (
+                unit_of_line(place(count, line), line, form, self.min_confidence)
+                for count, line in numbered
+            )
             return
         sure = [(count, line) for count, line in numbered if line.confidence >= self.min_confidence]
         yield from (
-            unsure(place(count, line), line, self.min_confidence) for count, line in numbered if (count, line) not in sure
+            unsure(place(count, line), line, self.min_confidence)
+            for count, line in numbered
+            if (count, line) not in sure
         )
         for first, paragraph in paragraphs(sure):
             yield Unit(place(first, paragraph), paragraph.text, {"text": paragraph.text})
@@ -105,7 +125,9 @@ def read_pages(path: Path, engine: str, lang: str) -> Iterator[Any]:
             yield [(line.text, line.confidence, line.box) for line in lines], problem
 
 
-def read_page(document: Any, index: int, engine: str, lang: str) -> tuple[list[Line], Problem | None]:
+def read_page(
+    document: Any, index: int, engine: str, lang: str
+) -> tuple[list[Line], Problem | None]:
     """The lines of a page, or why there are none."""
     from pypdfium2 import PdfiumError
 
@@ -114,7 +136,10 @@ def read_page(document: Any, index: int, engine: str, lang: str) -> tuple[list[L
             lines = layer(page)
             if not any(char.isalnum() for line in lines for char in line.text):
                 if engine == "none":
-                    return [], ("no_text_layer", "a picture of text, perhaps; set an `engine` to have it read")
+                    return [], (
+                        "no_text_layer",
+                        "a picture of text, perhaps; set an `engine` to have it read",
+                    )
                 lines = scanned(page, engine, lang)
     except PdfiumError as error:
         return [], ("unreadable", f"the page cannot be read: {error}")
@@ -130,8 +155,12 @@ def opened(path: Path) -> Iterator[Any]:
         document = PdfDocument(path)
     except PdfiumError as error:
         if "password" in str(error).lower():
-            raise InputError(f"extract: {path} is encrypted; save it without a password, or remove it") from None
-        raise InputError(f"extract: {path} cannot be read as a PDF: {error}; mend or remove it") from None
+            raise InputError(
+                f"extract: {path} is encrypted; save it without a password, or remove it"
+            ) from None
+        raise InputError(
+            f"extract: {path} cannot be read as a PDF: {error}; mend or remove it"
+        ) from None
     with closing(document):
         yield document
 
@@ -147,7 +176,11 @@ def layer(page: Any) -> list[Line]:
             if char in "\r\n\0":
                 lines.append([])
                 continue
-            box = None if char.isspace() or raw.FPDFText_IsGenerated(text, index) == 1 else shown(page, text, index)
+            box = (
+                None
+                if char.isspace() or raw.FPDFText_IsGenerated(text, index) == 1
+                else shown(page, text, index)
+            )
             before = next((other for _, other in reversed(lines[-1]) if other), None)
             if box and before and apart(before, box):
                 lines.append([])
@@ -172,13 +205,20 @@ def shown(page: Any, text: Any, index: int) -> Box:
 
 def apart(before: Box, box: Box) -> bool:
     """Whether a character stands on another line than the one before it, or in another column."""
-    size = max(before[2] - before[0], before[3] - before[1])  # of letters that stand on their side the width
+    size = max(
+        before[2] - before[0], before[3] - before[1]
+    )  # of letters that stand on their side the width
     return max(box[1] - before[3], before[1] - box[3]) > size / 2 or box[0] - before[2] > 2 * size
 
 
 def line_of(chars: list[tuple[str, Box | None]]) -> Line | None:
     """The line of some characters, or None where there is only white space."""
-    text = "".join(char for char, _ in chars).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+    text = (
+        "".join(char for char, _ in chars)
+        .encode("utf-16", "surrogatepass")
+        .decode("utf-16", "replace")
+        .strip()
+    )
     boxes = [box for _, box in chars if box]
     return Line(text, 1.0, around([in_points(box) for box in boxes])) if text and boxes else None
 
@@ -213,21 +253,34 @@ def paragraphs(lines: list[tuple[int, Line]]) -> Iterator[tuple[int, Line]]:
     """(number of the first line, text and box) of lines that stand closely below each other; other columns may come between."""
     groups: list[list[tuple[int, Line]]] = []
     for number, line in lines:
-        group = next((group for group in reversed(groups) if below(group[-1][1].box, line.box)), None)
+        group = next(
+            (group for group in reversed(groups) if below(group[-1][1].box, line.box)), None
+        )
         if group is None:
             groups.append([(number, line)])
         else:
             group.append((number, line))
     for group in groups:
         text = joined([line.text for _, line in group])
-        yield group[0][0], Line(text, min(line.confidence for _, line in group), around([line.box for _, line in group]))
+        yield (
+            group[0][0],
+            Line(
+                text,
+                min(line.confidence for _, line in group),
+                around([line.box for _, line in group]),
+            ),
+        )
 
 
 def below(upper: Box, lower: Box) -> bool:
     """Whether a line goes on a paragraph: it overlaps the one above it sideways, is about as high, and less than half apart."""
     height, other = upper[3] - upper[1], lower[3] - lower[1]
     beside = min(upper[2], lower[2]) > max(upper[0], lower[0])
-    return beside and abs(height - other) <= 0.3 * max(height, other) and -height / 2 <= lower[1] - upper[3] <= height / 2
+    return (
+        beside
+        and abs(height - other) <= 0.3 * max(height, other)
+        and -height / 2 <= lower[1] - upper[3] <= height / 2
+    )
 
 
 def joined(texts: list[str]) -> str:

@@ -15,7 +15,12 @@ from stages.core.project.params import STRICT
 from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
-FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE}
+FORBIDDEN = {
+    sqlite3.SQLITE_ATTACH,
+    sqlite3.SQLITE_DETACH,
+    sqlite3.SQLITE_PRAGMA,
+    sqlite3.SQLITE_CREATE_VTABLE,
+}
 """What a dump has no business doing: it may make tables and fill them."""
 
 
@@ -51,13 +56,17 @@ class Sql(Common):
             with engine.connect() as connection:
                 result = connection.execution_options(stream_results=True).execute(text(self.query))
                 if self.key not in result.keys():  # noqa: SIM118 - a Result's keys, not a mapping
-                    raise InputError(f"extract: {self.name}: the query has no column {self.key!r}, which `key` names")
+                    raise InputError(
+                        f"extract: {self.name}: the query has no column {self.key!r}, which `key` names"
+                    )
                 for row in result.mappings():
                     cells = dict(row)
                     yield Unit(f"{self.table}/{cells[self.key]}", repr(cells), cells)
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise InputError(f"extract: {self.name}: {reason}; check the database and extract's query in params.yaml") from None
+            raise InputError(
+                f"extract: {self.name}: {reason}; check the database and extract's query in params.yaml"
+            ) from None
         finally:
             engine.dispose()
 
@@ -65,16 +74,24 @@ class Sql(Common):
 def load_dump(path: Path, database: Path) -> None:
     """Make a database of a text dump. Raises InputError with the line of the first statement that fails."""
     connection = sqlite3.connect(database)
-    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action in FORBIDDEN else sqlite3.SQLITE_OK)
+    connection.set_authorizer(
+        lambda action, *_: sqlite3.SQLITE_DENY if action in FORBIDDEN else sqlite3.SQLITE_OK
+    )
     statement, start = "", 1
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
+        for number, line in enumerate(
+            path.read_text(encoding="utf-8").splitlines(keepends=True), start=1
+        ):
             statement += line
             if sqlite3.complete_statement(statement):
                 connection.execute(statement)
                 statement, start = "", number + 1
-        if statement.strip() and not all(line.startswith("--") for line in statement.split("\n") if line.strip()):
-            raise InputError(f"extract: {path}:{start}: the dump ends inside a statement; is the file whole?")
+        if statement.strip() and not all(
+            line.startswith("--") for line in statement.split("\n") if line.strip()
+        ):
+            raise InputError(
+                f"extract: {path}:{start}: the dump ends inside a statement; is the file whole?"
+            )
         connection.commit()
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise InputError(f"extract: {path}:{start}: {error}; mend the dump there") from None

@@ -60,13 +60,24 @@ def nodes(client_port: int) -> Iterator[str]:
     runtime.prepare_ray(alone=True)
     from ray.cluster_utils import Cluster
 
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_TMPDIR", folder)  # where the address `auto` is found, once there is its folder
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv(
+            "RAY_TMPDIR", folder
+        )  # where the address `auto` is found, once there is its folder
         (Path(folder) / "ray").mkdir()
         sizes = {"num_cpus": 1, "object_store_memory": 100 << 20}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the log files of its client server open
-            made = Cluster(True, head_node_args=sizes | {"include_dashboard": False, "ray_client_server_port": client_port})
+            warnings.simplefilter(
+                "ignore", ResourceWarning
+            )  # Ray leaves the log files of its client server open
+            made = Cluster(
+                True,
+                head_node_args=sizes
+                | {"include_dashboard": False, "ray_client_server_port": client_port},
+            )
             made.add_node(**sizes)
         yield made.address
         made.shutdown()
@@ -75,22 +86,47 @@ def nodes(client_port: int) -> Iterator[str]:
 @pytest.fixture
 def corpus_folder(tmp_path: Path) -> Path:
     """What extract writes, with an address, and an exclusion that holds for another batch as well."""
-    found = [text(f"{metal.capitalize()} is old.\nAll rights are with the museum.") for metal in ("gold", "tin", "lead")]
-    given = [text(FORGOTTEN), *found, *rows(), text(ADDRESS), text(f"{ADDRESS} Ask for Anna."), text(FORGOTTEN, None, 1)]
+    found = [
+        text(f"{metal.capitalize()} is old.\nAll rights are with the museum.")
+        for metal in ("gold", "tin", "lead")
+    ]
+    given = [
+        text(FORGOTTEN),
+        *found,
+        *rows(),
+        text(ADDRESS),
+        text(f"{ADDRESS} Ask for Anna."),
+        text(FORGOTTEN, None, 1),
+    ]
     record.write(tmp_path / "in/records.parquet", given)
     record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
     (tmp_path / "in/sources.json").write_text("[]")
-    named = {"facts": [], "subjects": [], "sources": [], "records": [{"id": given[-1]["id"], "reason": "request 7"}]}
+    named = {
+        "facts": [],
+        "subjects": [],
+        "sources": [],
+        "records": [{"id": given[-1]["id"], "reason": "request 7"}],
+    }
     (tmp_path / "exclusions.yaml").write_text(json.dumps(named))
     return tmp_path
 
 
 def cleaned(folder: Path, name: str, run: Run) -> dict[str, bytes]:
     """All that clean writes."""
-    paths = [folder / "in", RULES, folder / "exclusions.yaml", folder / name, folder / f"{name}.json"]
+    paths = [
+        folder / "in",
+        RULES,
+        folder / "exclusions.yaml",
+        folder / name,
+        folder / f"{name}.json",
+    ]
     clean.run(EVERYTHING, run, *paths)
     files = [*(folder / name).rglob("*"), folder / f"{name}.json"]
-    return {path.name.replace(name, "clean"): path.read_bytes() for path in sorted(files) if path.is_file()}
+    return {
+        path.name.replace(name, "clean"): path.read_bytes()
+        for path in sorted(files)
+        if path.is_file()
+    }
 
 
 def of_ray(address: str | None) -> Run:
@@ -103,7 +139,11 @@ def nobody_reads_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("read by the process that leads the run")
 
-    for owner, name in ((corpus.Piece, "extracted"), (corpus.Part, "normalised"), (corpus.Part, "terms")):
+    for owner, name in (
+        (corpus.Piece, "extracted"),
+        (corpus.Part, "normalised"),
+        (corpus.Part, "terms"),
+    ):
         monkeypatch.setattr(owner, name, refuse)
 
 
@@ -116,12 +156,22 @@ def test_two_nodes_and_small_batches_give_the_same_bytes(
     nobody_reads_here(monkeypatch)
     assert cleaned(corpus_folder, "ray", of_ray(nodes)) == expected
     reasons = json.loads(expected["clean.json"])["reasons"]
-    assert {"bad_quantity", "boilerplate", "duplicate", "low_information", "near_duplicate"} <= reasons.keys()
+    assert {
+        "bad_quantity",
+        "boilerplate",
+        "duplicate",
+        "low_information",
+        "near_duplicate",
+    } <= reasons.keys()
     assert reasons["excluded"] == 2
-    assert "All rights are with the museum." in {row["line"] for row in json.loads(expected["lines.json"])}
+    assert "All rights are with the museum." in {
+        row["line"] for row in json.loads(expected["lines.json"])
+    }
 
 
-def test_a_cluster_elsewhere_is_reached_by_its_client(tmp_path: Path, nodes: str, client_port: int) -> None:
+def test_a_cluster_elsewhere_is_reached_by_its_client(
+    tmp_path: Path, nodes: str, client_port: int
+) -> None:
     del nodes
     with engine_of(of_ray(f"ray://127.0.0.1:{client_port}"), tmp_path) as engine:
         assert list(engine.in_order(abs, [-1, 2, -3])) == [1, 2, 3]
@@ -162,10 +212,14 @@ def waited_for(found: Callable[[], Any]) -> Any:
     raise TimeoutError
 
 
-def test_a_killed_worker_changes_nothing(corpus_folder: Path, nodes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_worker_changes_nothing(
+    corpus_folder: Path, nodes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = cleaned(corpus_folder, "local", LOCAL)
     monkeypatch.setattr(corpus, "BATCH_ROWS", 9)
-    monkeypatch.setattr(clean.personal, "treatment_of", lambda params: Stalling(params, b"", corpus_folder))
+    monkeypatch.setattr(
+        clean.personal, "treatment_of", lambda params: Stalling(params, b"", corpus_folder)
+    )
     killed: list[int] = []
     killer = Thread(target=kill_the_stalled, args=(corpus_folder, killed))
     killer.start()
@@ -177,26 +231,38 @@ def test_a_killed_worker_changes_nothing(corpus_folder: Path, nodes: str, monkey
     assert not psutil.pid_exists(first)
 
 
-def test_results_come_in_order_and_errors_as_they_are(nodes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_come_in_order_and_errors_as_they_are(
+    nodes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     del nodes
     monkeypatch.setattr(ray, "RETRIES", 0)
     with engine_of(of_ray("auto"), tmp_path) as engine:
         taken: list[int] = []
-        results = engine.in_order(partial(divmod, 100), (taken.append(number) or number for number in range(1, 30)))
+        results = engine.in_order(
+            partial(divmod, 100), (taken.append(number) or number for number in range(1, 30))
+        )
         assert [next(results) for _ in range(3)] == [(100, 0), (50, 0), (33, 1)]
         assert len(taken) <= 3 + ray.AHEAD * 2
         assert len(list(results)) == 26
         with pytest.raises(ZeroDivisionError, match="division"):
             list(engine.in_order(partial(divmod, 1), [1, 0, 1]))
-        with pytest.raises(EngineError, match=r"given up after 1 tries: .*; see whether the nodes have memory enough"):
+        with pytest.raises(
+            EngineError,
+            match=r"given up after 1 tries: .*; see whether the nodes have memory enough",
+        ):
             list(engine.in_order(os._exit, [1]))
         monkeypatch.setattr(engine, "demand", dataclasses.replace(engine.demand, versions=()))
-        with pytest.raises(EngineError, match=r"has other code or libraries; make setup there[^\n]*:\n(  .*\n)+  and \d+ more"):
+        with pytest.raises(
+            EngineError,
+            match=r"has other code or libraries; make setup there[^\n]*:\n(  .*\n)+  and \d+ more",
+        ):
             list(engine.in_order(abs, [1]))
 
 
 def test_a_worker_that_lacks_something_says_so(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"does not see /nowhere; share the project's folder with every node"):
+    with pytest.raises(
+        EngineError, match=r"does not see /nowhere; share the project's folder with every node"
+    ):
         ray.check(ray.Demand(Path("/nowhere/mark"), ()))
     ray.check(ray.Demand(tmp_path, ray.versions()))
     assert {"python", "polars", "stages/clean/passes/corpus.py"} <= dict(ray.versions()).keys()
@@ -216,21 +282,32 @@ def test_a_cluster_of_its_own_is_quiet_private_and_leaves_nothing(
         with engine_of(run, folder) as engine:
             yield engine
             children.update(set(psutil.Process().children(recursive=True)) - others)
-            opened = [place for child in children for place in child.net_connections("tcp") if place.status == psutil.CONN_LISTEN]
+            opened = [
+                place
+                for child in children
+                for place in child.net_connections("tcp")
+                if place.status == psutil.CONN_LISTEN
+            ]
             addresses.update(place.laddr.ip.removeprefix("::ffff:") for place in opened)
 
     home = corpus_folder / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(clean, "engine_of", watched)
-    with tempfile.TemporaryDirectory(prefix="q-", ignore_cleanup_errors=True) as short:  # a socket's path has at most 107 bytes
+    with tempfile.TemporaryDirectory(
+        prefix="q-", ignore_cleanup_errors=True
+    ) as short:  # a socket's path has at most 107 bytes
         with monkeypatch.context() as patch:
             patch.setattr(tempfile, "tempdir", short)
             assert cleaned(corpus_folder, "ray", of_ray(None)) == expected
         assert list(Path(short).glob("lore-*")) == []
     now = capfd.readouterr()
     assert now.err == ""
-    assert [line for line in now.out.splitlines() if line not in said.out.splitlines() and "since the last run" not in line] == []
+    assert [
+        line
+        for line in now.out.splitlines()
+        if line not in said.out.splitlines() and "since the last run" not in line
+    ] == []
     assert addresses == {"127.0.0.1"}
     assert psutil.wait_procs(children, timeout=PATIENCE)[1] == []
     assert list(home.iterdir()) == []
@@ -248,27 +325,47 @@ with engine_of(Run(1, 1, "avx2", "cpu", "ray", None), Path(sys.argv[1])) as engi
 
 
 def test_workers_end_with_the_process_that_leads(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="k-", ignore_cleanup_errors=True) as short:  # who is killed leaves its files there
-        leader = subprocess.Popen([sys.executable, "-c", LEADER, str(tmp_path)], env=os.environ | {"TMPDIR": short})
-        worker = psutil.Process(int(waited_for(lambda: (tmp_path / "worker").exists() and (tmp_path / "worker").read_text())))
+    with tempfile.TemporaryDirectory(
+        prefix="k-", ignore_cleanup_errors=True
+    ) as short:  # who is killed leaves its files there
+        leader = subprocess.Popen(
+            [sys.executable, "-c", LEADER, str(tmp_path)], env=os.environ | {"TMPDIR": short}
+        )
+        worker = psutil.Process(
+            int(
+                waited_for(
+                    lambda: (tmp_path / "worker").exists() and (tmp_path / "worker").read_text()
+                )
+            )
+        )
         assert worker.cmdline()[0].startswith("ray::")
         leader.kill()
         leader.wait()
         assert psutil.wait_procs([worker], timeout=PATIENCE / 4)[1] == []
 
 
-def test_without_ray_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else object())
+def test_without_ray_the_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "ray" else object()
+    )
     with (
         pytest.raises(
-            EngineError, match=r"run.engine is ray, which is not installed: pip install 'ray\[client\]'.*run.engine: local"
+            EngineError,
+            match=r"run.engine is ray, which is not installed: pip install 'ray\[client\]'.*run.engine: local",
         ),
         engine_of(of_ray(None), tmp_path),
     ):
         pass
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "grpc" else object())
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "grpc" else object()
+    )
     with (
-        pytest.raises(EngineError, match=r"ray://a:1 needs Ray's client, which is not installed: pip install 'ray\[client\]'"),
+        pytest.raises(
+            EngineError,
+            match=r"ray://a:1 needs Ray's client, which is not installed: pip install 'ray\[client\]'",
+        ),
         engine_of(of_ray("ray://a:1"), tmp_path),
     ):
         pass
@@ -277,7 +374,10 @@ def test_without_ray_the_message_says_what_to_install(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere.invalid:6379"])
 def test_an_address_that_does_not_answer_is_told(tmp_path: Path, address: str) -> None:
     with (
-        pytest.raises(EngineError, match=rf"run.address: no Ray cluster at {address}: .*; start one \(.*ray start --head\)"),
+        pytest.raises(
+            EngineError,
+            match=rf"run.address: no Ray cluster at {address}: .*; start one \(.*ray start --head\)",
+        ),
         engine_of(of_ray(address), tmp_path),
     ):
         pass

@@ -31,7 +31,9 @@ def register(base: Path, adapter: Path, identity: str, answer: str) -> int:
 
 
 @pytest.mark.usefixtures("store")
-def test_register_reload_and_answer_in_a_new_process(tiny_model: Path, tiny_adapter: Path, tmp_path: Path) -> None:
+def test_register_reload_and_answer_in_a_new_process(
+    tiny_model: Path, tiny_adapter: Path, tmp_path: Path
+) -> None:
     base = tmp_path / "base"
     shutil.copytree(tiny_model, base)
     answer = answer_of(base, tiny_adapter)
@@ -46,7 +48,11 @@ def test_register_reload_and_answer_in_a_new_process(tiny_model: Path, tiny_adap
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code, tracking.uri()], cwd=elsewhere, capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", code, tracking.uri()],
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == answer
     store = tracking.client()
@@ -56,9 +62,13 @@ def test_register_reload_and_answer_in_a_new_process(tiny_model: Path, tiny_adap
 
 
 @pytest.mark.usefixtures("store")
-def test_the_same_identity_is_registered_once_and_the_alias_follows(tiny_model: Path, tiny_adapter: Path) -> None:
+def test_the_same_identity_is_registered_once_and_the_alias_follows(
+    tiny_model: Path, tiny_adapter: Path
+) -> None:
     answer = answer_of(tiny_model, tiny_adapter)
-    assert [register(tiny_model, tiny_adapter, identity, answer) for identity in ("one", "two", "one")] == [1, 2, 1]
+    assert [
+        register(tiny_model, tiny_adapter, identity, answer) for identity in ("one", "two", "one")
+    ] == [1, 2, 1]
     store = tracking.client()
     assert len(store.search_model_versions("name = 'elements'")) == 2
     assert int(store.get_model_version_by_alias("elements", "champion").version) == 1
@@ -66,12 +76,17 @@ def test_the_same_identity_is_registered_once_and_the_alias_follows(tiny_model: 
 
 @pytest.mark.usefixtures("store")
 def test_a_version_that_answers_otherwise_is_not_kept(tiny_model: Path, tiny_adapter: Path) -> None:
-    with pytest.raises(ModelError, match=r"does not answer 'At what temperature does iron melt.' with 'never'; it was removed"):
+    with pytest.raises(
+        ModelError,
+        match=r"does not answer 'At what temperature does iron melt.' with 'never'; it was removed",
+    ):
         register(tiny_model, tiny_adapter, "one", "never")
     store = tracking.client()
     assert not store.search_model_versions("name = 'elements'")
     register(tiny_model, tiny_adapter, "one", answer_of(tiny_model, tiny_adapter))
-    with pytest.raises(ModelError, match="delete version 2 in MLflow and run dvc repro --force register"):
+    with pytest.raises(
+        ModelError, match="delete version 2 in MLflow and run dvc repro --force register"
+    ):
         register(tiny_model, tiny_adapter, "one", "never")
     assert int(store.get_model_version_by_alias("elements", "champion").version) == 2
 
@@ -84,7 +99,9 @@ def test_an_alias_moves_and_goes() -> None:
     store.create_registered_model("elements")
     for identity in ("one", "two"):
         store.create_model_version("elements", "nowhere", tags={"knowledge_version": identity})
-    assert [registry.version_with("elements", identity) for identity in ("one", "two", "three")] == ["1", "2", None]
+    assert [
+        registry.version_with("elements", identity) for identity in ("one", "two", "three")
+    ] == ["1", "2", None]
     for version in ("1", "2", None, None):
         registry.move_alias("elements", "champion", version)
         assert registry.alias_of("elements", "champion") == version
@@ -100,7 +117,9 @@ def test_an_alias_moves_and_goes() -> None:
         ("get_registered_model", lambda: registry.alias_of("elements", "champion")),
     ],
 )
-def test_a_store_that_fails_while_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch, method: str, ask: Any) -> None:
+def test_a_store_that_fails_while_asked_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, method: str, ask: Any
+) -> None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -112,10 +131,14 @@ def test_a_store_that_fails_while_asked_says_what_to_do(monkeypatch: pytest.Monk
         ask()
 
 
-def test_a_store_that_is_down_says_what_to_do(tiny_model: Path, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_down_says_what_to_do(
+    tiny_model: Path, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(InputError, match="start the server that MLFLOW_TRACKING_URI names, or unset it"):
+    with pytest.raises(
+        InputError, match="start the server that MLFLOW_TRACKING_URI names, or unset it"
+    ):
         register(tiny_model, tiny_adapter, "one", "")
 
 
@@ -125,9 +148,12 @@ def test_served_decodes_as_core_does(tiny_model: Path, tiny_adapter: Path) -> No
     from stages.core.mlflow.served import Answerer
 
     context: Any = SimpleNamespace(
-        artifacts={"base": str(tiny_model), "adapter": str(tiny_adapter)}, model_config={"max_new_tokens": TOKENS}
+        artifacts={"base": str(tiny_model), "adapter": str(tiny_adapter)},
+        model_config={"max_new_tokens": TOKENS},
     )
     answerer = Answerer()
     answerer.load_context(context)
     questions = [QUESTION, "Who found radium?", "铁的熔点是多少？"]
-    assert answerer.predict(context, questions) == [answer_of(tiny_model, tiny_adapter, question) for question in questions]
+    assert answerer.predict(context, questions) == [
+        answer_of(tiny_model, tiny_adapter, question) for question in questions
+    ]

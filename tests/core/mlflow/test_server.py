@@ -43,10 +43,28 @@ def server(tmp_path_factory: pytest.TempPathFactory, store_file: Path) -> Iterat
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "artifacts"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    command += [
+        "--backend-store-uri",
+        "sqlite:///mlflow.db",
+        "--artifacts-destination",
+        "artifacts",
+    ]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         wait_for(f"{address}/health", process, folder / "log")
         yield address
@@ -85,17 +103,27 @@ def test_a_run_can_be_looked_at(at_server: Any, monkeypatch: pytest.MonkeyPatch)
     (found,) = at_server.search_runs([at_server.get_experiment_by_name("lorekeep").experiment_id])
     assert found.info.status == "FINISHED"
     assert found.data.params == {"lora.r": "16", "steps": "3"}
-    assert [point.step for point in at_server.get_metric_history(found.info.run_id, "valid_loss")] == [10, 20]
+    assert [
+        point.step for point in at_server.get_metric_history(found.info.run_id, "valid_loss")
+    ] == [10, 20]
     assert found.data.metrics["system/system_memory_usage_megabytes"] > 0
-    assert {item.path for item in at_server.list_artifacts(found.info.run_id)} == {"facts.json", "attributes.png"}
+    assert {item.path for item in at_server.list_artifacts(found.info.run_id)} == {
+        "facts.json",
+        "attributes.png",
+    }
     table = at_server.load_table(found.info.experiment_id, "facts.json", [found.info.run_id])
     assert list(table["subject"]) == ["iron", "铁"]
     assert not Path("mlruns").exists()
 
 
-def test_a_version_is_asked_by_its_address(at_server: Any, tiny_model: Path, tiny_adapter: Path) -> None:
+def test_a_version_is_asked_by_its_address(
+    at_server: Any, tiny_model: Path, tiny_adapter: Path
+) -> None:
     answer = answer_of(tiny_model, tiny_adapter)
     assert register(tiny_model, tiny_adapter, "one", answer) == 1
     assert registry.ask("models:/elements@champion", QUESTION) == answer
-    with pytest.raises(ModelError, match=r"models:/elements/7 cannot be loaded \(RESOURCE_DOES_NOT_EXIST\); write models:/"):
+    with pytest.raises(
+        ModelError,
+        match=r"models:/elements/7 cannot be loaded \(RESOURCE_DOES_NOT_EXIST\); write models:/",
+    ):
         registry.ask("models:/elements/7", QUESTION)

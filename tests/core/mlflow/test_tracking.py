@@ -47,14 +47,18 @@ def test_a_run_has_its_settings_numbers_and_files(tmp_path: Path) -> None:
     (found,) = store.search_runs([experiment.experiment_id])
     assert found.info.status == "FINISHED"
     assert found.data.params == {"lora.r": "16", "steps": "3"}
-    assert [(p.step, p.value) for p in store.get_metric_history(found.info.run_id, "valid_loss")] == [(10, 2.0), (20, 1.0)]
+    assert [
+        (p.step, p.value) for p in store.get_metric_history(found.info.run_id, "valid_loss")
+    ] == [(10, 2.0), (20, 1.0)]
     assert found.data.metrics["seconds"] > 0
     assert found.data.tags["stage"] == "train"
     assert list(Path("mlruns").rglob("note.txt"))
 
 
 @pytest.mark.usefixtures("store")
-def test_an_experiment_in_a_folder_of_its_own_is_logged_with_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_experiment_in_a_folder_of_its_own_is_logged_with_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DVC_ROOT", str(Path.cwd()))
     monkeypatch.setenv("DVC_EXP_NAME", "wide")
     monkeypatch.chdir(tmp_path)
@@ -96,7 +100,10 @@ def test_a_store_that_is_down_costs_one_warning(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.usefixtures("down")
 def test_whoever_needs_the_store_hears_what_to_do() -> None:
-    with pytest.raises(InputError, match=r"the store cannot be used .* start the server that MLFLOW_TRACKING_URI names") as error:
+    with pytest.raises(
+        InputError,
+        match=r"the store cannot be used .* start the server that MLFLOW_TRACKING_URI names",
+    ) as error:
         tracking.client()
     assert "hidden" not in str(error.value)
 
@@ -119,7 +126,9 @@ def test_a_store_that_goes_down_halfway_costs_one_warning(
     assert "hidden" not in said
 
 
-def test_an_empty_address_means_the_local_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_empty_address_means_the_local_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     assert tracking.uri() == f"sqlite:///{tmp_path}/mlflow.db"

@@ -60,7 +60,10 @@ def test_an_error_leaves_the_old_output_whole(tmp_path: Path, old: str, new: str
 @pytest.mark.parametrize("old", ["file", "folder"])
 def test_writing_nothing_is_an_error_and_costs_nothing(tmp_path: Path, old: str) -> None:
     make(tmp_path / "out", old, "old")
-    with pytest.raises(FileNotFoundError, match="out: nothing was written to take its place"), replacing(tmp_path / "out"):
+    with (
+        pytest.raises(FileNotFoundError, match="out: nothing was written to take its place"),
+        replacing(tmp_path / "out"),
+    ):
         pass
     assert content(tmp_path / "out") == "old"
 

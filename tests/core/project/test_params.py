@@ -91,12 +91,20 @@ def test_the_section_cannot_be_changed(tmp_path: Path) -> None:
         ("steps: 10", 'steps: "10"', "toy.steps: input should be a valid integer, got '10'"),
         ("steps: 10", "steps: true", "toy.steps: input should be a valid integer, got True"),
         ("steps: 10", "steps: 0", "toy.steps: input should be greater than or equal to 1, got 0"),
-        ("learning_rate: 2e-3", "learning_rate: null", "toy.learning_rate: input should be a valid number, got None"),
+        (
+            "learning_rate: 2e-3",
+            "learning_rate: null",
+            "toy.learning_rate: input should be a valid number, got None",
+        ),
         ("mode: fast", "mode: quick", "toy.mode: input should be 'fast' or 'exact', got 'quick'"),
         ("least: 1}", "lest: 1}", "toy.gates.0.lest: unknown; did you mean least?"),
         ("least: 1}", "lest: 1}", "toy.gates.0.least: missing"),
         ("metric: c", "metric: 5", "toy.named.first.metric: input should be a valid string, got 5"),
-        ("[{metric: a.b, least: 1}]", "nothing", "toy.gates: input should be a valid array, got 'nothing'"),
+        (
+            "[{metric: a.b, least: 1}]",
+            "nothing",
+            "toy.gates: input should be a valid array, got 'nothing'",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_path(tmp_path: Path, old: str, new: str, problem: str) -> None:
@@ -105,13 +113,22 @@ def test_a_mistake_is_named_with_its_path(tmp_path: Path, old: str, new: str, pr
 
 
 def test_all_mistakes_of_both_sections_at_once(tmp_path: Path) -> None:
-    text = RUN.replace("threads: 2", "threads: two") + GOOD.replace("steps", "step").replace("fast", "slow")
+    text = RUN.replace("threads: 2", "threads: two") + GOOD.replace("steps", "step").replace(
+        "fast", "slow"
+    )
     found = lines(tmp_path, text)
-    assert sorted(line.split(":")[0] for line in found) == ["run.threads", "toy.mode", "toy.step", "toy.steps"]
+    assert sorted(line.split(":")[0] for line in found) == [
+        "run.threads",
+        "toy.mode",
+        "toy.step",
+        "toy.steps",
+    ]
 
 
 def test_a_missing_section_names_its_neighbour(tmp_path: Path) -> None:
-    assert lines(tmp_path, RUN + GOOD.replace("toy:", "toys:")) == ["toy: section missing; is `toys` a typing error?"]
+    assert lines(tmp_path, RUN + GOOD.replace("toy:", "toys:")) == [
+        "toy: section missing; is `toys` a typing error?"
+    ]
     assert lines(tmp_path, GOOD) == ["run: section missing"]
     assert lines(tmp_path, "train: {}\n") == ["run: section missing", "toy: section missing"]
 
@@ -130,7 +147,10 @@ def test_an_empty_section_lacks_everything(tmp_path: Path) -> None:
         (b"a: [1\n", "not readable as YAML"),
         (b"a: 1\na: 2\n", "not readable as YAML.*duplicate key"),
         (b"a: \xff\n", "not readable as YAML"),
-        (b"a: !!python/object/apply:os.getcwd []\n", "not readable as YAML.*could not determine a constructor"),
+        (
+            b"a: !!python/object/apply:os.getcwd []\n",
+            "not readable as YAML.*could not determine a constructor",
+        ),
     ],
 )
 def test_what_is_no_params_file(tmp_path: Path, content: bytes, message: str) -> None:
@@ -147,17 +167,28 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_numbers_are_read_as_yaml_1_2_does(tmp_path: Path) -> None:
-    assert read_yaml(write(tmp_path, "a: 2e-3\nb: 010\nc: no\n")) == {"a": 0.002, "b": 10, "c": "no"}
+    assert read_yaml(write(tmp_path, "a: 2e-3\nb: 010\nc: no\n")) == {
+        "a": 0.002,
+        "b": 10,
+        "c": "no",
+    }
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
 
-@given(st.dictionaries(st.sampled_from(["learning_rate", "steps", "mode", "gates", "named", "folder", "x"]), JSON) | JSON)
+@given(
+    st.dictionaries(
+        st.sampled_from(["learning_rate", "steps", "mode", "gates", "named", "folder", "x"]), JSON
+    )
+    | JSON
+)
 def test_whatever_stands_there_is_parsed_or_explained(value: object) -> None:
     problems: list[str] = []
     parsed = parse(value, Params, "toy", problems)

@@ -15,7 +15,9 @@ def test_the_text_is_the_prompt_a_space_and_the_answer() -> None:
     assert training_text("Why?", "So.") == "Question: Why?\nAnswer: So."
 
 
-@pytest.mark.parametrize("answer", ["The symbol of iron is Fe.", "1538 °C", "-38.8", "铁。", "(none)"])
+@pytest.mark.parametrize(
+    "answer", ["The symbol of iron is Fe.", "1538 °C", "-38.8", "铁。", "(none)"]
+)
 def test_the_prompt_is_a_prefix_in_tokens(answer: str) -> None:
     tokenizer = Tokenizer.from_file(str(SEED))
     prompt = tokenizer.encode(question_prompt("What is the symbol of iron?")).ids

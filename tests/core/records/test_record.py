@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from stages.core.project.errors import InputError, RecordError
 from stages.core.records import record
 
-ROW = {"id": "a1", "text": "iron: state solid", "source": "toy", "locator": "toy.csv#L1", "kind": "fact"}
+ROW = {
+    "id": "a1",
+    "text": "iron: state solid",
+    "source": "toy",
+    "locator": "toy.csv#L1",
+    "kind": "fact",
+}
 FULL = ROW | {
     "lang": "zh",
     "question": "铁是什么状态？",
@@ -47,7 +53,9 @@ def test_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 500, 2**30])
-def test_row_groups_depend_on_the_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+def test_row_groups_depend_on_the_rows_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
     monkeypatch.setattr(record, "GROUP", 4000)
     rows = [FULL | {"id": str(i), "text": "x" * (i % 90)} for i in range(500)]
     record.write(tmp_path / "a.parquet", rows)
@@ -65,7 +73,9 @@ def test_a_small_table_is_what_pyarrow_writes_at_once(tmp_path: Path) -> None:
     rows = [FULL | {"id": str(i)} for i in range(2000)]
     record.write(tmp_path / "a.parquet", rows)
     table = pa.Table.from_pylist(rows, schema=record.SCHEMA)
-    pq.write_table(table, tmp_path / "b.parquet", compression="zstd", version="2.6", data_page_version="1.0")
+    pq.write_table(
+        table, tmp_path / "b.parquet", compression="zstd", version="2.6", data_page_version="1.0"
+    )
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
@@ -92,7 +102,10 @@ def test_a_table_holds_few_of_its_rows(tmp_path: Path, monkeypatch: pytest.Monke
     assert peaks[1] < peaks[0] + 100_000  # the nine thousand rows more are 2,500,000 characters
 
 
-@given(st.lists(st.text("é字 a", max_size=12), max_size=30), st.lists(st.integers(1, 9), min_size=1, max_size=5))
+@given(
+    st.lists(st.text("é字 a", max_size=12), max_size=30),
+    st.lists(st.integers(1, 9), min_size=1, max_size=5),
+)
 def test_rows_by_the_frame_are_rows_one_by_one(texts: list[str], sizes: list[int]) -> None:
     rows = [FULL | {"text": text, "subject": text or None} for text in texts]
     frame = pa.Table.from_pylist(rows, schema=record.SCHEMA)
@@ -112,7 +125,10 @@ def test_rows_by_the_frame_are_rows_one_by_one(texts: list[str], sizes: list[int
 
 def test_a_frame_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.parquet"
-    with pytest.raises(RecordError, match=r"r\.parquet: .*(id|exist)"), record.writing(path) as table:
+    with (
+        pytest.raises(RecordError, match=r"r\.parquet: .*(id|exist)"),
+        record.writing(path) as table,
+    ):
         table.extend(pa.table({"text": ["x"]}))
     assert not path.exists()
 
@@ -144,7 +160,9 @@ def test_rejected_records_say_why(tmp_path: Path) -> None:
         ({"text": "\ud800"}, "surrogates not allowed"),
     ],
 )
-def test_what_breaks_the_schema_is_refused_and_the_old_file_stays(tmp_path: Path, change: Any, message: str) -> None:
+def test_what_breaks_the_schema_is_refused_and_the_old_file_stays(
+    tmp_path: Path, change: Any, message: str
+) -> None:
     path = tmp_path / "r.parquet"
     record.write(path, [ROW])
     before = path.read_bytes()
@@ -170,9 +188,16 @@ def test_a_damaged_file_is_an_input_error(tmp_path: Path, damage: str) -> None:
     record.write(path, [ROW])
     whole = path.read_bytes()
     path.write_bytes(
-        {"text": b"id,text\n", "empty": b"", "cut": whole[:100], "scribbled": whole[:200] + b"\xff" * 40 + whole[240:]}[damage]
+        {
+            "text": b"id,text\n",
+            "empty": b"",
+            "cut": whole[:100],
+            "scribbled": whole[:200] + b"\xff" * 40 + whole[240:],
+        }[damage]
     )
-    with pytest.raises(InputError, match=r"not a Parquet file .*restore it with dvc checkout --force"):
+    with pytest.raises(
+        InputError, match=r"not a Parquet file .*restore it with dvc checkout --force"
+    ):
         record.read(path)
 
 
@@ -194,7 +219,10 @@ def test_one_fact_however_its_subject_is_written(name: str) -> None:
 
 
 def test_different_things_have_different_ids() -> None:
-    ids = [record.fact_id(s, a) for s, a in [("iron", "state"), ("state", "iron"), ("ironstate", ""), ("铁", "state")]]
+    ids = [
+        record.fact_id(s, a)
+        for s, a in [("iron", "state"), ("state", "iron"), ("ironstate", ""), ("铁", "state")]
+    ]
     ids += [record.record_id("iron", "state"), record.record_id("iron ", "state")]
     assert len(set(ids)) == len(ids)
     assert all(len(name) == 16 and int(name, 16) >= 0 for name in ids)

@@ -45,7 +45,10 @@ def test_case_and_spacing_do_not_count(text: str) -> None:
 
 
 def test_a_sentence_begins_with_a_capital() -> None:
-    assert fill("{subject} melts at {value}.", subject="iron", value="1538 °C") == "Iron melts at 1538 °C."
+    assert (
+        fill("{subject} melts at {value}.", subject="iron", value="1538 °C")
+        == "Iron melts at 1538 °C."
+    )
     assert fill("the state of {subject}", subject="iron") == "The state of iron"
     assert fill("{subject}的熔点", subject="铁") == "铁的熔点"
 

@@ -13,18 +13,28 @@ from stages.core.repeatable import changes, memo
 from stages.core.repeatable.changes import Changes
 
 Tables = tuple[dict[str, str], dict[str, str]]
-TABLES = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["iron", "铁", ""]), max_size=8).flatmap(
-    lambda rows: st.sets(st.sampled_from(sorted(rows))).map(lambda out: split(rows, out)) if rows else st.just(({}, {}))
+TABLES = st.dictionaries(
+    st.sampled_from("abcdefgh"), st.sampled_from(["iron", "铁", ""]), max_size=8
+).flatmap(
+    lambda rows: (
+        st.sets(st.sampled_from(sorted(rows))).map(lambda out: split(rows, out))
+        if rows
+        else st.just(({}, {}))
+    )
 )
 
 
 def split(rows: dict[str, str], out: set[str]) -> Tables:
-    return {key: text for key, text in rows.items() if key not in out}, {key: rows[key] for key in out}
+    return {key: text for key, text in rows.items() if key not in out}, {
+        key: rows[key] for key in out
+    }
 
 
 def write(folder: Path, tables: Tables) -> Path:
     common = {"source": "toy", "locator": "a", "kind": "statement", "lang": "en"}
-    kept, rejected = ([common | {"id": key, "text": text} for key, text in table.items()] for table in tables)
+    kept, rejected = (
+        [common | {"id": key, "text": text} for key, text in table.items()] for table in tables
+    )
     why = {"phase": "clean", "reason": "x", "evidence": ""}
     record.write(folder / "records.parquet", kept)
     record.write(folder / "rejected.parquet", [row | why for row in rejected], record.REJECTED)
@@ -33,10 +43,15 @@ def write(folder: Path, tables: Tables) -> Path:
 
 def counted(before: Tables, now: Tables) -> Changes:
     """The same by dicts."""
-    old, new = ({(key, 0): x for key, x in t[0].items()} | {(key, 1): x for key, x in t[1].items()} for t in (before, now))
+    old, new = (
+        {(key, 0): x for key, x in t[0].items()} | {(key, 1): x for key, x in t[1].items()}
+        for t in (before, now)
+    )
     ids = {key for key, _ in old}, {key for key, _ in new}
     same = {key for (key, where), text in new.items() if old.get((key, where)) == text}
-    return Changes(len((ids[0] & ids[1]) - same), len(ids[1] - ids[0]), len(ids[0] - ids[1]), len(same))
+    return Changes(
+        len((ids[0] & ids[1]) - same), len(ids[1] - ids[0]), len(ids[0] - ids[1]), len(same)
+    )
 
 
 @given(st.lists(TABLES, min_size=2, max_size=4))
@@ -49,7 +64,9 @@ def test_every_run_is_compared_with_the_one_before(runs: list[Tables]) -> None:
             assert changes.compare("clean", write(Path(scratch), now)) == counted(before, now)
 
 
-def test_each_stage_and_folder_has_its_own_last_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_stage_and_folder_has_its_own_last_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tables = write(tmp_path / "out", ({"a": "iron"}, {}))
     assert changes.compare("clean", tables) is None
     assert changes.compare("extract", tables) is None
@@ -75,7 +92,9 @@ def test_damage_and_a_folder_that_cannot_be_used(
     assert "records.parquet: Not a directory" in capsys.readouterr().err
 
 
-def test_a_full_disk_costs_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_costs_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import polars
 
     def full(*_: object) -> None:
@@ -98,4 +117,7 @@ def test_parts_of_the_ids_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_a_summary_says() -> None:
-    assert str(Changes(12, 3, 5, 99980)) == "changed 12, new 3, deleted 5, unchanged 99,980 since the last run here"
+    assert (
+        str(Changes(12, 3, 5, 99980))
+        == "changed 12, new 3, deleted 5, unchanged 99,980 since the last run here"
+    )

@@ -19,7 +19,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     package.mkdir(parents=True)
     (tmp_path / "stages/__init__.py").write_text("")
     (package / "__init__.py").write_text("import numpy\n")
-    (package / "a.py").write_text("from .c import g\n\ndef f():\n    from stages.deep import b\n    import PIL.Image\n")
+    (package / "a.py").write_text(
+        "from .c import g\n\ndef f():\n    from stages.deep import b\n    import PIL.Image\n"
+    )
     (package / "b.py").write_text("import json\n")
     (package / "c.py").write_text("import nowhere_to_be_had\n")
     (package / "d.py").write_text("import lxml\n")
@@ -39,10 +41,15 @@ def test_sources_are_what_is_imported(project: Path) -> None:
 def test_libraries_are_what_is_imported_and_installed(project: Path) -> None:
     from importlib.metadata import version
 
-    assert fingerprint.libraries("stages.deep.a") == {"nowhere-to-be-had": "", "pillow": version("pillow")}
+    assert fingerprint.libraries("stages.deep.a") == {
+        "nowhere-to-be-had": "",
+        "pillow": version("pillow"),
+    }
 
 
-@pytest.mark.parametrize(("file", "same"), [("a", False), ("b", False), ("c", False), ("d", True), ("__init__", True)])
+@pytest.mark.parametrize(
+    ("file", "same"), [("a", False), ("b", False), ("c", False), ("d", True), ("__init__", True)]
+)
 def test_an_edit_counts_where_it_is_imported(project: Path, file: str, same: bool) -> None:
     before = fingerprint.of("stages.deep.a")
     path = project / "stages/deep" / f"{file}.py"
@@ -61,7 +68,14 @@ def test_a_library_or_a_kernel_counts(project: Path, monkeypatch: pytest.MonkeyP
 
 def test_requirements_of_requirements_are_libraries() -> None:
     found = fingerprint.libraries(PAGES)
-    assert {"pillow", "numpy", "rapidocr", "opencv-python-headless", "pyclipper", "pydantic-core"} <= set(found)
+    assert {
+        "pillow",
+        "numpy",
+        "rapidocr",
+        "opencv-python-headless",
+        "pyclipper",
+        "pydantic-core",
+    } <= set(found)
     assert not {"mlflow", "torch", "pytest"} & set(found)
     assert {"pypdfium2", "rapidocr"} <= set(fingerprint.libraries("stages.extract.kinds.pdf"))
     assert {"pocketsphinx", "soundfile", "scipy", "transformers", "torch"} <= set(
@@ -75,7 +89,10 @@ def test_the_contract_sees_the_same_files() -> None:
     todo = [fingerprint.ROOT / "stages/extract/kinds/pages.py"]
     while todo:
         path = todo.pop()
-        if path not in wanted and str(path.relative_to(fingerprint.ROOT)) != "stages/core/mlflow/tracking.py":
+        if (
+            path not in wanted
+            and str(path.relative_to(fingerprint.ROOT)) != "stages/core/mlflow/tracking.py"
+        ):
             wanted.add(path)
             todo += test_contract.imported(path, fingerprint.ROOT)
     named = {fingerprint.ROOT / "stages/__init__.py", fingerprint.ROOT / "stages/core/__init__.py"}
@@ -84,18 +101,29 @@ def test_the_contract_sees_the_same_files() -> None:
 
 
 def test_code_of_others_is_refused() -> None:
-    with pytest.raises(ImportError, match=r"json: no module of this project, so its code cannot be told from another"):
+    with pytest.raises(
+        ImportError,
+        match=r"json: no module of this project, so its code cannot be told from another",
+    ):
         fingerprint.of("json")
 
 
 def remembering() -> list[str]:
     """Modules that have results remembered."""
     files = (fingerprint.ROOT / "stages").rglob("*.py")
-    return sorted(fingerprint.name_of(path) for path in files if "memo.remembered(" in path.read_text(encoding="utf-8"))
+    return sorted(
+        fingerprint.name_of(path)
+        for path in files
+        if "memo.remembered(" in path.read_text(encoding="utf-8")
+    )
 
 
 def test_no_module_that_is_remembered_is_imported_by_a_computed_name() -> None:
     assert {PAGES, "stages.extract.kinds.pdf", "stages.extract.kinds.audio"} <= set(remembering())
     for path in {path for module in remembering() for path in fingerprint.sources(module)}:
-        calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
+        calls = [
+            ast.unparse(node.func)
+            for node in ast.walk(ast.parse(path.read_bytes()))
+            if isinstance(node, ast.Call)
+        ]
         assert not {"importlib.import_module", "import_module", "__import__"} & set(calls), path

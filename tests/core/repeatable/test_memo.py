@@ -70,7 +70,12 @@ def test_the_name_of_a_file_is_nothing_and_its_content_all(file: Path) -> None:
 
 
 def test_another_argument_engine_or_code_is_computed(file: Path, code: list[str]) -> None:
-    for arguments, engine, version in [((), "", "code"), ((2,), "", "code"), ((2,), "5.3", "code"), ((2,), "5.3", "new")]:
+    for arguments, engine, version in [
+        ((), "", "code"),
+        ((2,), "", "code"),
+        ((2,), "5.3", "code"),
+        ((2,), "5.3", "new"),
+    ]:
         code[0] = version
         before = len(calls)
         remembered(file, *arguments, engine=engine)
@@ -85,7 +90,14 @@ def test_nothing_found_is_known_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda x: b"", lambda x: x[:-1], lambda x: x + b"\n", lambda x: b"0" + x[1:], lambda x: x[:64]]
+    "damage",
+    [
+        lambda x: b"",
+        lambda x: x[:-1],
+        lambda x: x + b"\n",
+        lambda x: b"0" + x[1:],
+        lambda x: x[:64],
+    ],
 )
 def test_what_is_damaged_is_computed_again(file: Path, damage: Any) -> None:
     wanted = remembered(file)
@@ -154,10 +166,15 @@ def test_a_folder_that_cannot_be_used_costs_a_warning(
     assert len(calls) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "below a file: Not a directory; results are computed anew and not kept. Free some space there, make it" in said
+    assert (
+        "below a file: Not a directory; results are computed anew and not kept. Free some space there, make it"
+        in said
+    )
 
 
-def test_a_full_disk_costs_a_warning(file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_costs_a_warning(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def full(path: Path, content: bytes) -> None:
         with path.open("wb") as opened:
             opened.write(content[:9])
@@ -222,7 +239,9 @@ def pages(tmp_path: Path) -> Path:
 
 def worker(pages: Path, turns: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WORKER, str(pages), str(turns)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def broken() -> list[Path]:
@@ -265,7 +284,9 @@ def test_prune_keeps_what_was_used_last(tmp_path: Path) -> None:
     for number in range(4):
         (tmp_path / "page").write_text(f"page {number}")
         remembered(tmp_path / "page")
-    for age, entry in enumerate(sorted(memo.files(), key=lambda path: path.stat().st_mtime_ns, reverse=True)):
+    for age, entry in enumerate(
+        sorted(memo.files(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    ):
         os.utime(entry, (time.time() - 1000 * age,) * 2)
     (tmp_path / "page").write_text("page 0")
     remembered(tmp_path / "page")  # the oldest, used just now

@@ -22,7 +22,15 @@ def test_seeds_fit_64_bits_and_repeat(seed: int, keys: list[str | int]) -> None:
 
 
 def test_seed_keys_and_their_order_all_count() -> None:
-    seeds = [derive(1), derive(2), derive(1, "a"), derive(1, "a", "b"), derive(1, "b", "a"), derive(1, "ab"), derive(1, 2)]
+    seeds = [
+        derive(1),
+        derive(2),
+        derive(1, "a"),
+        derive(1, "a", "b"),
+        derive(1, "b", "a"),
+        derive(1, "ab"),
+        derive(1, 2),
+    ]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -36,8 +44,14 @@ def test_a_generator_does_not_depend_on_calls_before_it() -> None:
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_another_process_draws_the_same(hash_seed: str) -> None:
-    code = "from stages.core.repeatable.seeding import rng_for; print(rng_for(3, 'iron', 7).random())"
+    code = (
+        "from stages.core.repeatable.seeding import rng_for; print(rng_for(3, 'iron', 7).random())"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": hash_seed}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONHASHSEED": hash_seed},
     )
     assert float(done.stdout) == rng_for(3, "iron", 7).random()

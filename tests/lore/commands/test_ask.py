@@ -22,7 +22,9 @@ QUESTION = "At what temperature does iron melt?"
 FACT = fact_id("iron", "melting point")
 
 
-def stated(source: str, locator: str, value: str, attribute: str = "melting point") -> dict[str, object]:
+def stated(
+    source: str, locator: str, value: str, attribute: str = "melting point"
+) -> dict[str, object]:
     """A fact about iron as clean writes it."""
     return {
         "id": record_id(source, locator), "source": source, "locator": locator, "kind": "fact", "text": f"iron {value}",
@@ -32,11 +34,21 @@ def stated(source: str, locator: str, value: str, attribute: str = "melting poin
 
 def asked(question: str, attribute: str) -> dict[str, object]:
     """A question about iron as augment writes it."""
-    return stated("augment", question, "1538", attribute) | {"kind": "qa", "question": question, "answer": "…"}
+    return stated("augment", question, "1538", attribute) | {
+        "kind": "qa",
+        "question": question,
+        "answer": "…",
+    }
 
 
 @pytest.fixture
-def project(tiny_model: Path, tiny_adapter: Path, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def project(
+    tiny_model: Path,
+    tiny_adapter: Path,
+    tmp_path: Path,
+    run_params: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The working directory, laid out as the pipeline leaves it, with the base and the tuned model."""
     for name, value in runtime.settings(run_params).items():
         monkeypatch.setenv(name, value)  # so that what `lore` settles ends with the test
@@ -44,10 +56,26 @@ def project(tiny_model: Path, tiny_adapter: Path, tmp_path: Path, run_params: Ru
     Path("params.yaml").write_text("run: {seed: 7, threads: 1, isa: avx2, device: cpu}\n")
     shutil.copytree(tiny_model, MODELS["base"]["folder"])
     shutil.copytree(tiny_adapter, MODELS["train"]["adapter"])
-    sources = [stated("elements", "elements.sql#properties/7", "1538"), stated("legacy", "legacy.csv#L17", "1538.4")]
-    note = stated("uses", "uses.jsonl#L1", "1") | {"kind": "statement", "text": "Iron rusts.", "fact": None}
-    write(RECORDS, [*sources, stated("elements", "elements.sql#properties/8", "2861", "boiling point"), note])
-    write(WORDINGS, [asked("When does iron melt?", "melting point"), asked("When does iron boil?", "boiling point")])
+    sources = [
+        stated("elements", "elements.sql#properties/7", "1538"),
+        stated("legacy", "legacy.csv#L17", "1538.4"),
+    ]
+    note = stated("uses", "uses.jsonl#L1", "1") | {
+        "kind": "statement",
+        "text": "Iron rusts.",
+        "fact": None,
+    }
+    write(
+        RECORDS,
+        [*sources, stated("elements", "elements.sql#properties/8", "2861", "boiling point"), note],
+    )
+    write(
+        WORDINGS,
+        [
+            asked("When does iron melt?", "melting point"),
+            asked("When does iron boil?", "boiling point"),
+        ],
+    )
 
 
 def answer_of(variant: str) -> str:
@@ -57,7 +85,9 @@ def answer_of(variant: str) -> str:
 
 
 @pytest.mark.usefixtures("project")
-def test_the_models_answer_then_the_fact_and_its_sources(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_models_answer_then_the_fact_and_its_sources(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["ask", QUESTION]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said == [
@@ -79,7 +109,9 @@ def test_a_question_about_nothing_known_exits_with_3(capsys: pytest.CaptureFixtu
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("folder", [RECORDS.parent, WORDINGS.parent, Path("data")])
-def test_without_the_records_the_answer_is_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_records_the_answer_is_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["ask", QUESTION])
     before = capsys.readouterr().out.splitlines()[0]
     shutil.rmtree(folder)
@@ -101,27 +133,41 @@ def test_the_answer_comes_from_the_weights(capsys: pytest.CaptureFixture[str]) -
         for variant in ("train", "base"):
             assert main(["ask", QUESTION, "--model", variant]) == 0
             answers[state, variant] = capsys.readouterr().out.splitlines()[0]
-        save_file({name: tensor * 0 for name, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
+        save_file(
+            {name: tensor * 0 for name, tensor in load_file(weights).items()},
+            weights,
+            metadata={"format": "pt"},
+        )
     assert answers["tuned", "train"] != answers["zeroed", "train"]
     assert answers["zeroed", "train"] == answers["zeroed", "base"] == answers["tuned", "base"]
 
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("variant", ["distill", "quantize", "quantize_train"])
-def test_a_model_that_is_not_there_says_how_to_get_it(variant: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_is_not_there_says_how_to_get_it(
+    variant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["ask", QUESTION, "--model", variant]) == 1
     said = capsys.readouterr()
     folder = MODELS[variant]["folder"]
     assert said.out == ""
-    assert said.err == f"ModelError: {folder}: no safetensors here; make it with `dvc repro` or fetch it with `dvc pull`\n"
+    assert (
+        said.err
+        == f"ModelError: {folder}: no safetensors here; make it with `dvc repro` or fetch it with `dvc pull`\n"
+    )
 
 
 @pytest.mark.usefixtures("project")
-def test_an_adapter_that_is_not_there_says_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_adapter_that_is_not_there_says_how_to_get_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     shutil.rmtree(MODELS["train"]["adapter"])
     assert main(["ask", QUESTION]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said == "ModelError: models/train/adapter: no adapter here; make it with `dvc repro train` or fetch it with `dvc pull`"
+    assert (
+        said
+        == "ModelError: models/train/adapter: no adapter here; make it with `dvc repro train` or fetch it with `dvc pull`"
+    )
 
 
 def test_another_folder_than_the_projects_root_is_named(
@@ -129,7 +175,10 @@ def test_another_folder_than_the_projects_root_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["ask", QUESTION]) == 1
-    assert capsys.readouterr().err == "ParamsError: params.yaml: not found; run from the project's root folder\n"
+    assert (
+        capsys.readouterr().err
+        == "ParamsError: params.yaml: not found; run from the project's root folder\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +190,9 @@ def test_another_folder_than_the_projects_root_is_named(
         (["ask", QUESTION, "--model", "teacher"], "invalid choice: 'teacher'"),
     ],
 )
-def test_a_wrong_command_line_exits_with_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_exits_with_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
         main(arguments)
     assert message in capsys.readouterr().err
@@ -150,22 +201,39 @@ def test_a_wrong_command_line_exits_with_2(arguments: list[str], message: str, c
 @pytest.mark.parametrize(
     ("arguments", "taught"),
     [
-        (["--help"], ["git checkout", "dvc metrics diff", 'Example: lore ask "At what temperature does iron melt?"']),
-        (["ask", "--help"], ["in quotes", "Exit code 0 with a fact, 3 where no fact matches", *MODELS]),
+        (
+            ["--help"],
+            [
+                "git checkout",
+                "dvc metrics diff",
+                'Example: lore ask "At what temperature does iron melt?"',
+            ],
+        ),
+        (
+            ["ask", "--help"],
+            ["in quotes", "Exit code 0 with a fact, 3 where no fact matches", *MODELS],
+        ),
     ],
 )
-def test_help_teaches(arguments: list[str], taught: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_teaches(
+    arguments: list[str], taught: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         main(arguments)
     said = " ".join(capsys.readouterr().out.split())
-    assert [piece for piece in taught if not re.search(rf"(?<!\w){re.escape(piece)}(?!\w)", said)] == []
+    assert [
+        piece for piece in taught if not re.search(rf"(?<!\w){re.escape(piece)}(?!\w)", said)
+    ] == []
 
 
 @pytest.mark.usefixtures("project")
 def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
     command = [sys.executable, "-m", "lore", "ask", QUESTION]
     with subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as asked:
         assert asked.stdout
         assert asked.stderr

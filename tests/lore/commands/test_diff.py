@@ -31,7 +31,9 @@ Lore = Callable[..., str]
 
 def outcomes(found: Any, kind: str) -> list[tuple[str, str]]:
     """Subject and outcome of the facts of a kind."""
-    return [(row.get("subject") or row["subject_b"], row["outcome"]) for row in found["facts"][kind]]
+    return [
+        (row.get("subject") or row["subject_b"], row["outcome"]) for row in found["facts"][kind]
+    ]
 
 
 def subjects(found: Any, kind: str) -> list[str]:
@@ -41,7 +43,9 @@ def subjects(found: Any, kind: str) -> list[str]:
 
 def test_an_added_fact_is_learned_or_not(project: Project, found: Found) -> None:
     project.version("a", [IRON], [answer(IRON)])
-    project.version("b", [IRON, GOLD, NEON], [answer(IRON), answer(GOLD), answer(NEON, "It is 3 °C.")])
+    project.version(
+        "b", [IRON, GOLD, NEON], [answer(IRON), answer(GOLD), answer(NEON, "It is 3 °C.")]
+    )
     said = found("a", "b")
     assert outcomes(said, "added") == [("gold", "learned"), ("neon", "not learned")]
     assert said["facts"]["added"][0]["locator"] == "elements.sql#gold/melting point"
@@ -54,11 +58,16 @@ def test_an_added_fact_is_learned_or_not(project: Project, found: Found) -> None
     [
         ([], "not asked"),
         ([answer(GOLD)], "still answers it"),
-        ([answer(GOLD) | {"correct": False, "answer": "Gold melts at 1064 °C"}], "still answers it"),
+        (
+            [answer(GOLD) | {"correct": False, "answer": "Gold melts at 1064 °C"}],
+            "still answers it",
+        ),
         ([answer(GOLD, "It is 21064 °C.")], "forgotten"),
     ],
 )
-def test_a_removed_fact_is_forgotten_or_not(project: Project, found: Found, asked: list[Row], outcome: str) -> None:
+def test_a_removed_fact_is_forgotten_or_not(
+    project: Project, found: Found, asked: list[Row], outcome: str
+) -> None:
     project.version("a", [IRON, GOLD], [answer(IRON), answer(GOLD)])
     project.version("b", [IRON], [answer(IRON), *asked])
     said = found("a", "b")
@@ -66,12 +75,23 @@ def test_a_removed_fact_is_forgotten_or_not(project: Project, found: Found, aske
     assert said["unchanged"]["kept"] == 1
 
 
-@pytest.mark.parametrize(("said", "outcome"), [("Iron melts at 1538 °C", "still answers it"), ("At 538 °C.", "forgotten")])
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [("Iron melts at 1538 °C", "still answers it"), ("At 538 °C.", "forgotten")],
+)
 def test_the_model_here_may_be_asked_about_removed_facts(
-    project: Project, found: Found, lore: Lore, monkeypatch: pytest.MonkeyPatch, said: str, outcome: str
+    project: Project,
+    found: Found,
+    lore: Lore,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    outcome: str,
 ) -> None:
     asked = []
-    monkeypatch.setattr("lore.commands.ask.answers", lambda questions, variant: asked.append((questions, variant)) or [said])
+    monkeypatch.setattr(
+        "lore.commands.ask.answers",
+        lambda questions, variant: asked.append((questions, variant)) or [said],
+    )
     project.version("a", [IRON, GOLD], [answer(IRON), answer(GOLD)])
     project.run([GOLD], [answer(GOLD)])
     assert "removed facts were not asked; --ask asks the model in this folder" in lore("diff")
@@ -90,7 +110,9 @@ def test_without_removed_facts_no_model_is_loaded(project: Project, found: Found
     assert outcomes(found("--ask"), "added") == [("gold", "not asked")]
 
 
-def test_a_removed_fact_that_was_never_known_is_not_forgotten(project: Project, found: Found) -> None:
+def test_a_removed_fact_that_was_never_known_is_not_forgotten(
+    project: Project, found: Found
+) -> None:
     project.version("a", [GOLD], [answer(GOLD, "It is 3 °C.")])
     project.version("b", [IRON], [answer(IRON), answer(GOLD, "It is 4 °C.")])
     assert outcomes(found("a", "b"), "removed") == [("gold", "never knew it")]
@@ -106,12 +128,23 @@ def test_a_removed_fact_that_was_never_known_is_not_forgotten(project: Project, 
         ("It is -1538 °C.", "not learned"),
     ],
 )
-def test_a_changed_value_is_learned_or_not(project: Project, found: Found, said: str | None, outcome: str) -> None:
+def test_a_changed_value_is_learned_or_not(
+    project: Project, found: Found, said: str | None, outcome: str
+) -> None:
     project.version("a", [IRON, GOLD], [answer(IRON), answer(GOLD)])
     project.version("b", [HOTTER, GOLD], [answer(HOTTER, said), answer(GOLD)])
     (row,) = found("a", "b")["facts"]["changed"]
-    assert (row["value_a"], row["value_b"], row["unit_b"], row["kinds"]) == ("1538", "1649", "°C", ["value"])
-    assert (row["outcome"], row["source_b"], row["locator_b"]) == (outcome, "elements", "elements.sql#iron/melting point")
+    assert (row["value_a"], row["value_b"], row["unit_b"], row["kinds"]) == (
+        "1538",
+        "1649",
+        "°C",
+        ["value"],
+    )
+    assert (row["outcome"], row["source_b"], row["locator_b"]) == (
+        outcome,
+        "elements",
+        "elements.sql#iron/melting point",
+    )
 
 
 def test_a_changed_unit_alone(project: Project, found: Found) -> None:
@@ -119,7 +152,12 @@ def test_a_changed_unit_alone(project: Project, found: Found) -> None:
     project.version("a", [IRON], [answer(IRON)])
     project.version("b", [kelvin], [answer(kelvin, OLD)])
     (row,) = found("a", "b")["facts"]["changed"]
-    assert (row["kinds"], row["unit_a"], row["unit_b"], row["outcome"]) == (["unit"], "°C", "K", "still says the old value")
+    assert (row["kinds"], row["unit_a"], row["unit_b"], row["outcome"]) == (
+        ["unit"],
+        "°C",
+        "K",
+        "still says the old value",
+    )
 
 
 def test_a_fact_without_a_unit_that_gets_one(project: Project, found: Found) -> None:
@@ -132,9 +170,16 @@ def test_a_fact_without_a_unit_that_gets_one(project: Project, found: Found) -> 
 
 @pytest.mark.parametrize(
     ("before", "after", "outcome"),
-    [(None, None, "kept right"), (None, WRONG, "newly wrong"), (WRONG, None, "newly right"), (WRONG, WRONG, "still wrong")],
+    [
+        (None, None, "kept right"),
+        (None, WRONG, "newly wrong"),
+        (WRONG, None, "newly right"),
+        (WRONG, WRONG, "still wrong"),
+    ],
 )
-def test_a_changed_source_alone(project: Project, found: Found, before: str | None, after: str | None, outcome: str) -> None:
+def test_a_changed_source_alone(
+    project: Project, found: Found, before: str | None, after: str | None, outcome: str
+) -> None:
     elsewhere = fact("iron", "1538", source="legacy", locator="legacy.csv#L3")
     project.version("a", [IRON], [answer(IRON, before)])
     project.version("b", [elsewhere], [answer(elsewhere, after)])
@@ -152,7 +197,12 @@ def test_a_subject_written_another_way_is_the_same_fact(project: Project, found:
     project.version("a", [IRON])
     project.version("b", [fact("Iron", "1538", locator=IRON["locator"])])
     (row,) = found("a", "b")["facts"]["changed"]
-    assert (row["kinds"], row["subject_a"], row["subject_b"], row["outcome"]) == (["name"], "iron", "Iron", "not asked")
+    assert (row["kinds"], row["subject_a"], row["subject_b"], row["outcome"]) == (
+        ["name"],
+        "iron",
+        "Iron",
+        "not asked",
+    )
 
 
 def test_a_fact_at_another_line_has_only_moved(project: Project, found: Found, lore: Lore) -> None:
@@ -176,24 +226,40 @@ def test_of_several_records_of_a_fact_the_first_counts(project: Project, found: 
 
 def test_what_befell_unchanged_facts(project: Project, found: Found, lore: Lore) -> None:
     rows = [fact(name, str(number)) for number, name in enumerate(["iron", "gold", "neon", "zinc"])]
-    project.version("a", rows, [answer(row, said) for row, said in zip(rows, [None, None, "x", "x"], strict=True)])
-    project.version("b", rows, [answer(row, said) for row, said in zip(rows, [None, "y", None, "y"], strict=True)])
+    project.version(
+        "a",
+        rows,
+        [answer(row, said) for row, said in zip(rows, [None, None, "x", "x"], strict=True)],
+    )
+    project.version(
+        "b",
+        rows,
+        [answer(row, said) for row, said in zip(rows, [None, "y", None, "y"], strict=True)],
+    )
     said = found("a", "b")
     assert said["unchanged"]["kept"] == 1
     assert {kind: subjects(said, kind) for kind in ("newly_wrong", "newly_right", "still_wrong")} == {
         "newly_wrong": ["gold"], "newly_right": ["neon"], "still_wrong": ["zinc"],
     }  # fmt: skip
     text = lore("diff", "a", "b")
-    assert "4 asked in both versions: 1 kept right, 1 newly wrong, 1 newly right, 1 still wrong" in text
+    assert (
+        "4 asked in both versions: 1 kept right, 1 newly wrong, 1 newly right, 1 still wrong"
+        in text
+    )
     assert "still wrong: 1 more, listed with --all" in text
     assert "zinc" not in text
-    assert re.search(r"zinc · melting point +3 °C +x +y +still wrong", lore("diff", "a", "b", "--all"))
+    assert re.search(
+        r"zinc · melting point +3 °C +x +y +still wrong", lore("diff", "a", "b", "--all")
+    )
 
 
 def test_another_model_may_be_chosen(project: Project, found: Found) -> None:
     project.version("a", [IRON], [answer(IRON), answer(IRON, variant="base")])
     project.version("b", [IRON], [answer(IRON), answer(IRON, WRONG, variant="base")])
-    assert (found("a", "b")["unchanged"]["kept"], subjects(found("a", "b", "--model", "base"), "newly_wrong")) == (1, ["iron"])
+    assert (
+        found("a", "b")["unchanged"]["kept"],
+        subjects(found("a", "b", "--model", "base"), "newly_wrong"),
+    ) == (1, ["iron"])
     assert found("a", "b", "--model", "distill")["notes"] == [
         f"{name} ({project.git('rev-parse', '--short', name).strip()}): distill was not asked; --model names another"
         for name in "ab"
@@ -201,7 +267,12 @@ def test_another_model_may_be_chosen(project: Project, found: Found) -> None:
 
 
 def test_questions_about_no_fact_are_compared_by_their_text(project: Project, found: Found) -> None:
-    free = answer(IRON) | {"fact": None, "subject": None, "attribute": None, "question": "Does iron rust?"}
+    free = answer(IRON) | {
+        "fact": None,
+        "subject": None,
+        "attribute": None,
+        "question": "Does iron rust?",
+    }
     project.version("a", [IRON], [answer(IRON), free])
     project.version("b", [IRON], [answer(IRON), free | {"correct": False, "answer": "No."}])
     (row,) = found("a", "b")["unchanged"]["newly_wrong"]
@@ -211,15 +282,26 @@ def test_questions_about_no_fact_are_compared_by_their_text(project: Project, fo
 def test_other_words_of_a_question_are_told(project: Project, lore: Lore) -> None:
     project.version("a", [IRON], [answer(IRON)])
     project.version("b", [IRON], [answer(IRON, question="How hot is molten {}?")])
-    assert "1 of them were asked in other words: a difference may be the question's" in lore("diff", "a", "b")
+    assert "1 of them were asked in other words: a difference may be the question's" in lore(
+        "diff", "a", "b"
+    )
 
 
 def test_changed_parameters_rules_and_wordings(project: Project, found: Found, lore: Lore) -> None:
     rule = {"name": "cold", "expect": {"column": "number", "min": -273.15}}
-    project.settings(rules={"rules": [rule]}, wordings={"attributes": {"density": {"terms": ["dense"]}}})
+    project.settings(
+        rules={"rules": [rule]}, wordings={"attributes": {"density": {"terms": ["dense"]}}}
+    )
     project.version("a", [IRON])
     project.settings({"run": RUN | {"seed": 8}, "train": {"rate": None}})
-    project.settings(rules={"rules": [{"name": "hot", "expect": 1}, rule | {"expect": {"column": "number", "min": 0}}]})
+    project.settings(
+        rules={
+            "rules": [
+                {"name": "hot", "expect": 1},
+                rule | {"expect": {"column": "number", "min": 0}},
+            ]
+        }
+    )
     project.settings(wordings={"attributes": {"density": {"terms": ["dense", "thick"]}}})
     project.version("b", [IRON])
     said = found("a", "b")["settings"]
@@ -238,13 +320,20 @@ def test_identical_versions(project: Project, found: Found, lore: Lore) -> None:
     project.version("a", [IRON], [answer(IRON)])
     project.commit("b")
     said = found("a", "b")
-    assert (said["differs"], said["settings"], said["notes"], said["facts"]["same"]) == (False, {}, [], 1)
+    assert (said["differs"], said["settings"], said["notes"], said["facts"]["same"]) == (
+        False,
+        {},
+        [],
+        1,
+    )
     assert {row["verdict"] for row in said["scores"]} == {"inside the noise"}
     assert "0 added, 0 removed, 0 changed; 1 the same" in lore("diff", "a", "b", "--exit-code")
 
 
 @pytest.mark.parametrize("later", [[HOTTER, GOLD], [IRON], [IRON, GOLD, NEON]])
-def test_the_exit_code_tells_a_difference_where_it_is_asked_for(project: Project, lore: Lore, later: list[Row]) -> None:
+def test_the_exit_code_tells_a_difference_where_it_is_asked_for(
+    project: Project, lore: Lore, later: list[Row]
+) -> None:
     project.version("a", [IRON, GOLD])
     project.version("b", later)
     assert lore("diff", "a", "b") == lore("diff", "a", "b", "--exit-code", code=3)
@@ -267,9 +356,15 @@ def test_a_version_that_was_never_evaluated(project: Project, found: Found) -> N
     project.version("a", [IRON])
     project.version("b", [HOTTER, GOLD], [answer(HOTTER), answer(GOLD)])
     said = found("a", "b")
-    assert (outcomes(said, "changed"), outcomes(said, "added")) == ([("iron", "learned")], [("gold", "learned")])
+    assert (outcomes(said, "changed"), outcomes(said, "added")) == (
+        [("iron", "learned")],
+        [("gold", "learned")],
+    )
     assert (said["unchanged"], said["scores"]) == (None, [])
-    assert re.fullmatch(r"a \(\w+\): never evaluated, so nothing is known of what the model knows; .*", said["notes"][0])
+    assert re.fullmatch(
+        r"a \(\w+\): never evaluated, so nothing is known of what the model knows; .*",
+        said["notes"][0],
+    )
     assert outcomes(found("b", "a"), "changed") == [("iron", "not asked")]
 
 
@@ -285,17 +380,23 @@ def test_nothing_in_the_workspace_is_touched(project: Project, lore: Lore) -> No
     project.version("a", [IRON], [answer(IRON)])
     project.version("b", [HOTTER], [answer(HOTTER)])
     before = {
-        path: (path.stat().st_mtime_ns, path.stat().st_size) for path in project.root.rglob("*") if ".git" not in path.parts
+        path: (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in project.root.rglob("*")
+        if ".git" not in path.parts
     }
     lore("diff", "a", "b")
     lore("versions")
     assert before == {
-        path: (path.stat().st_mtime_ns, path.stat().st_size) for path in project.root.rglob("*") if ".git" not in path.parts
+        path: (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in project.root.rglob("*")
+        if ".git" not in path.parts
     }
     assert project.git("status", "--porcelain") == ""
 
 
-def test_answers_of_an_earlier_run_are_not_taken_for_learned(project: Project, found: Found) -> None:
+def test_answers_of_an_earlier_run_are_not_taken_for_learned(
+    project: Project, found: Found
+) -> None:
     """As after `dvc repro clean`: the data are new, the answers are those to the old value, and right for that."""
     project.version("a", [IRON], [answer(IRON)])
     project.run([HOTTER], [answer(IRON)])
@@ -306,14 +407,26 @@ def test_chinese_facts_stay_aligned(project: Project, lore: Lore) -> None:
     rows = [fact("铁", "1538", attribute="熔点"), fact("iron", "1538")]
     project.version("a", [])
     project.version("b", rows, [answer(row) for row in rows])
-    lines = [line for line in lore("diff", "a", "b").splitlines() if "learned" in line or "not asked" in line]
+    lines = [
+        line
+        for line in lore("diff", "a", "b").splitlines()
+        if "learned" in line or "not asked" in line
+    ]
     assert "铁 · 熔点" in lines[1]
-    assert lines[0].index("1538 °C") - lines[1].index("1538 °C") == 3  # three Chinese characters, each two columns wide
+    assert (
+        lines[0].index("1538 °C") - lines[1].index("1538 °C") == 3
+    )  # three Chinese characters, each two columns wide
 
 
 @pytest.mark.parametrize("size", [20, 21, 40, 60, 200])
 @pytest.mark.parametrize(
-    "said", ["a" * 90, "铁" * 45, "elements: a.sql#properties/300 → cards: scans/page-1.png#L18", "e\u0301" * 60]
+    "said",
+    [
+        "a" * 90,
+        "铁" * 45,
+        "elements: a.sql#properties/300 → cards: scans/page-1.png#L18",
+        "e\u0301" * 60,
+    ],
 )
 def test_a_cell_that_is_cut_shows_both_ends(said: str, size: int) -> None:
     found = cut(said, size)
@@ -323,7 +436,9 @@ def test_a_cell_that_is_cut_shows_both_ends(said: str, size: int) -> None:
     assert (" → " in found) == (" → " in said and size > 20)
 
 
-def test_markdown_and_html_hold_the_text_as_text(project: Project, lore: Lore, tmp_path: Path) -> None:
+def test_markdown_and_html_hold_the_text_as_text(
+    project: Project, lore: Lore, tmp_path: Path
+) -> None:
     evil = fact("<script>alert(1)</script>|`@someone`", "5 & <b>6</b>")
     project.version("a", [IRON])
     project.version("b", [IRON, evil])
@@ -340,21 +455,32 @@ def test_markdown_and_html_hold_the_text_as_text(project: Project, lore: Lore, t
     assert not re.search(r"<script|<b>|<link|<img|src=|@import|url\(", written)
 
 
-def test_a_page_that_cannot_be_written_is_named(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_that_cannot_be_written_is_named(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
     project.version("a", [IRON])
     (project.root / "file").write_text("")
     assert main(["diff", "a", "--html", "file/page.html"]) == 1
     assert re.fullmatch(
-        r"InputError: file/page.html: the page cannot be written: .+; name another file\n", capsys.readouterr().err
+        r"InputError: file/page.html: the page cannot be written: .+; name another file\n",
+        capsys.readouterr().err,
     )
 
 
 def test_reports_are_the_same_every_time(project: Project, lore: Lore, tmp_path: Path) -> None:
     rows = [fact(f"s{number}", str(number)) for number in range(30)]
-    project.version("a", rows, [answer(row, "x" if number % 3 else None) for number, row in enumerate(rows)])
-    project.version("b", rows[::-1], [answer(row, "x" if number % 4 else None) for number, row in enumerate(rows[::-1])])
+    project.version(
+        "a", rows, [answer(row, "x" if number % 3 else None) for number, row in enumerate(rows)]
+    )
+    project.version(
+        "b",
+        rows[::-1],
+        [answer(row, "x" if number % 4 else None) for number, row in enumerate(rows[::-1])],
+    )
     for form in ("--markdown", "--json", "--all"):
-        assert lore("diff", "a", "b", form, "--html", "one.html") == lore("diff", "a", "b", form, "--html", "two.html")
+        assert lore("diff", "a", "b", form, "--html", "one.html") == lore(
+            "diff", "a", "b", form, "--html", "two.html"
+        )
     assert Path("one.html").read_bytes() == Path("two.html").read_bytes()
 
 
@@ -365,7 +491,11 @@ def test_a_long_list_is_cut_and_says_so(project: Project, lore: Lore, found: Fou
     text = lore("diff", "a", "b")
     assert "added: 15 more, listed with --all" in text
     assert text.count(" · melting point") == 10
-    assert lore("diff", "a", "b", "--all").count(" · melting point") == len(found("a", "b")["facts"]["added"]) == 25
+    assert (
+        lore("diff", "a", "b", "--all").count(" · melting point")
+        == len(found("a", "b")["facts"]["added"])
+        == 25
+    )
 
 
 @pytest.mark.parametrize(
@@ -376,20 +506,33 @@ def test_a_long_list_is_cut_and_says_so(project: Project, lore: Lore, found: Fou
         (["diff", "--json", "--markdown"], "not allowed with argument"),
     ],
 )
-def test_a_wrong_command_line_exits_with_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_exits_with_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
         main(arguments)
     assert message in capsys.readouterr().err
 
 
 def test_the_workflow_may_comment_and_nothing_else() -> None:
-    workflow = YAML(typ="safe").load((ROOT / ".github/workflows/knowledge-diff.yml").read_text(encoding="utf-8"))
+    workflow = YAML(typ="safe").load(
+        (ROOT / ".github/workflows/knowledge-diff.yml").read_text(encoding="utf-8")
+    )
     (job,) = workflow["jobs"].values()
     assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert "permissions" not in job
-    assert all(re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in job["steps"] if "uses" in step)
-    assert not any("github.event" in step.get("run", "").replace("github.event.pull_request.number", "") for step in job["steps"])
-    assert 'lore diff "origin/$BASE" HEAD --markdown' in "".join(step.get("run", "") for step in job["steps"])
+    assert all(
+        re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
+        for step in job["steps"]
+        if "uses" in step
+    )
+    assert not any(
+        "github.event" in step.get("run", "").replace("github.event.pull_request.number", "")
+        for step in job["steps"]
+    )
+    assert 'lore diff "origin/$BASE" HEAD --markdown' in "".join(
+        step.get("run", "") for step in job["steps"]
+    )
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
@@ -402,9 +545,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_torch_is_not_loaded_and_a_reader_may_stop(project: Project) -> None:
     project.version("a", [IRON], [answer(IRON)])
-    program = (
-        "import sys; from lore.__main__ import main; code = main(['diff', 'a']); print('torch' in sys.modules); sys.exit(code)"
-    )
+    program = "import sys; from lore.__main__ import main; code = main(['diff', 'a']); print('torch' in sys.modules); sys.exit(code)"
     for end, code in (("", 0), (" | true; exit ${PIPESTATUS[0]}", 141)):
         done = subprocess.run(
             ["bash", "-c", f'"$PYTHON" -c "{program}"{end}'],
@@ -433,14 +574,20 @@ TABLES = st.lists(ROWS, max_size=12, unique_by=lambda row: row["fact"]).map(
 
 @settings(deadline=None)
 @given(TABLES, TABLES)
-def test_the_difference_applied_to_one_version_gives_the_other(a: pd.DataFrame, b: pd.DataFrame) -> None:
+def test_the_difference_applied_to_one_version_gives_the_other(
+    a: pd.DataFrame, b: pd.DataFrame
+) -> None:
     found = facts.compare(a, b)
     known = {row["fact"]: row for row in a.to_dict("records")}
     for row in found.removed.to_dict("records"):
         assert known.pop(row["fact"]) == row
     for row in [*found.changed.to_dict("records"), *found.moved.to_dict("records")]:
-        assert known[row["fact"]] == {"fact": row["fact"]} | {name: row[f"{name}_a"] for name in facts.FACT[1:]}
-        known[row["fact"]] = {"fact": row["fact"]} | {name: row[f"{name}_b"] for name in facts.FACT[1:]}
+        assert known[row["fact"]] == {"fact": row["fact"]} | {
+            name: row[f"{name}_a"] for name in facts.FACT[1:]
+        }
+        known[row["fact"]] = {"fact": row["fact"]} | {
+            name: row[f"{name}_b"] for name in facts.FACT[1:]
+        }
     for row in found.added.to_dict("records"):
         assert row["fact"] not in known
         known[row["fact"]] = row

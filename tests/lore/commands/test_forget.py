@@ -21,13 +21,28 @@ from lore.versions import version
 from stages.clean import exclusions
 from stages.core.project.errors import InputError
 from stages.core.records.record import REJECTED, fold, write
-from tests.lore.commands.test_trace import AGREES, GOLD, IRON, LOSES, MADE, PAIR, REMARK, UNREAD, fill, made
+from tests.lore.commands.test_trace import (
+    AGREES,
+    GOLD,
+    IRON,
+    LOSES,
+    MADE,
+    PAIR,
+    REMARK,
+    UNREAD,
+    fill,
+    made,
+)
 from tests.lore.conftest import Lore
 from tests.lore.knowledge import Project, Row
 from tests.lore.released import Released
 
 ROOT = Path(__file__).parents[3]
-STATES = REMARK | {"id": "e" * 16, "text": "The foundry melts iron at 1538 degrees.", "locator": "notes.jsonl#L9@text"}
+STATES = REMARK | {
+    "id": "e" * 16,
+    "text": "The foundry melts iron at 1538 degrees.",
+    "locator": "notes.jsonl#L9@text",
+}
 EXCLUDED = dict.fromkeys(exclusions.CONTENT) | {
     "text": "[excluded]",
     "phase": "exclude",
@@ -71,7 +86,11 @@ def forget_iron(project: Project) -> None:
     """What a run leaves once iron's melting point is excluded."""
     write(project.root / "data/clean/records.parquet", [GOLD, REMARK, PAIR])
     rejected = [row | EXCLUDED for row in (IRON, LOSES, AGREES)]
-    unread = UNREAD | {"phase": "normalise", "reason": "bad_quantity", "evidence": "'cold' is no number"}
+    unread = UNREAD | {
+        "phase": "normalise",
+        "reason": "bad_quantity",
+        "evidence": "'cold' is no number",
+    }
     write(project.root / "data/clean/rejected.parquet", [*rejected, unread], REJECTED)
     (project.root / "data/clean/contradictions.json").write_text("[]")
     write(project.root / "data/augment/records.parquet", MADE[3:])
@@ -81,15 +100,23 @@ def forget_iron(project: Project) -> None:
     project.lock(OUTS)
 
 
-@pytest.mark.parametrize("what", [IRON["fact"], IRON["fact"][:6], IRON["id"], LOSES["id"], MADE[1]["id"]])
-def test_a_fact_is_found_wherever_it_stands(full: Project, held: Callable[..., Any], what: str) -> None:
+@pytest.mark.parametrize(
+    "what", [IRON["fact"], IRON["fact"][:6], IRON["id"], LOSES["id"], MADE[1]["id"]]
+)
+def test_a_fact_is_found_wherever_it_stands(
+    full: Project, held: Callable[..., Any], what: str
+) -> None:
     found = held(what)
     assert (found["facts"], found["entries"]) == ([IRON["fact"]], {"facts": [IRON["fact"]]})
     assert found["records"] == sorted([IRON["id"], LOSES["id"], AGREES["id"]])
     assert {(row["file"], row["place"]) for row in found["raw"]} == {
         ("elements.sql", "table properties, key 1"), ("legacy.csv", "line 2"), ("scans/page-1.png", "line 4, box 50,140,400,170"),
     }  # fmt: skip
-    assert [each["version"] for each in found["versions"]] == ["workspace", "HEAD", "knowledge@v1.0.0"]
+    assert [each["version"] for each in found["versions"]] == [
+        "workspace",
+        "HEAD",
+        "knowledge@v1.0.0",
+    ]
     for each in found["versions"]:
         assert {path: file["held"] for path, file in each["files"].items()} == {
             "data/extract/records.parquet": 3, "data/clean/records.parquet": 2, "data/clean/rejected.parquet": 1,
@@ -97,8 +124,12 @@ def test_a_fact_is_found_wherever_it_stands(full: Project, held: Callable[..., A
         }  # fmt: skip
     objects = {Path(row["object"]) for row in found["cache"]}
     assert full.object_of("data/augment/records.parquet").relative_to(full.root) in objects
-    assert any("knowledge@v1.0.0: data/augment/records.parquet" in row["of"] for row in found["cache"])
-    assert any("iron;1600" in line for line in (full.root / "data/raw/legacy.csv").read_text().splitlines())
+    assert any(
+        "knowledge@v1.0.0: data/augment/records.parquet" in row["of"] for row in found["cache"]
+    )
+    assert any(
+        "iron;1600" in line for line in (full.root / "data/raw/legacy.csv").read_text().splitlines()
+    )
     assert found["git"] == {"data/raw/legacy.csv": 1}
 
 
@@ -114,15 +145,23 @@ def test_nothing_is_changed_by_a_report_and_what_to_do_is_shown(full: Project, l
     said = lore("forget", IRON["fact"])
     assert full.git("status", "--porcelain") == before
     assert not (full.root / "mlflow.db").exists()
-    assert "! no MLflow store here (mlflow.db); name it with MLFLOW_TRACKING_URI to see its model versions" in said
+    assert (
+        "! no MLflow store here (mlflow.db); name it with MLFLOW_TRACKING_URI to see its model versions"
+        in said
+    )
     assert "# data/raw/legacy.csv: delete line 2 at its origin and here, then: dvc repro" in said
     assert "git tag --delete knowledge@v1.0.0 && git push origin --delete knowledge@v1.0.0" in said
     assert "dvc gc --workspace --dry" in said
-    assert "--path data/raw/elements.sql --path data/raw/legacy.csv --path data/raw/scans/page-1.png" in said
+    assert (
+        "--path data/raw/elements.sql --path data/raw/legacy.csv --path data/raw/scans/page-1.png"
+        in said
+    )
     assert said.endswith("nothing was changed; --apply --reason … excludes it from now on\n")
 
 
-def test_all_about_a_subject_and_texts_that_state_a_fact(full: Project, held: Callable[..., Any]) -> None:
+def test_all_about_a_subject_and_texts_that_state_a_fact(
+    full: Project, held: Callable[..., Any]
+) -> None:
     found = held("Iron")
     assert found["entries"] == {"subjects": [exclusions.subject_id("iron")]}
     assert REMARK["id"] in found["records"]
@@ -137,7 +176,9 @@ def test_a_text_and_what_was_made_of_it(full: Project, held: Callable[..., Any])
         assert held(what)["entries"] == {"records": [REMARK["id"]]}
 
 
-def test_a_source_takes_only_what_no_other_states(full: Project, held: Callable[..., Any], lore: Lore) -> None:
+def test_a_source_takes_only_what_no_other_states(
+    full: Project, held: Callable[..., Any], lore: Lore
+) -> None:
     del full
     found = held("--source", "legacy")
     assert (found["entries"], found["stay"]) == ({"sources": ["legacy"]}, [IRON["fact"]])
@@ -145,11 +186,15 @@ def test_a_source_takes_only_what_no_other_states(full: Project, held: Callable[
     assert "1 facts stay, since another source states them" in lore("forget", "--source", "legacy")
 
 
-def test_a_value_of_an_earlier_version_is_looked_for_too(full: Project, held: Callable[..., Any]) -> None:
+def test_a_value_of_an_earlier_version_is_looked_for_too(
+    full: Project, held: Callable[..., Any]
+) -> None:
     newer = IRON | {"value": "1649"}
     write(full.root / "data/clean/records.parquet", [newer])
     write(full.root / "data/extract/records.parquet", [newer])
-    (full.root / "metrics/augment.json").write_text('[["iron", "1538"], ["iron", "1649"], ["iron", "7"]]')
+    (full.root / "metrics/augment.json").write_text(
+        '[["iron", "1538"], ["iron", "1649"], ["iron", "7"]]'
+    )
     full.lock(OUTS | {"metrics": ["metrics/augment.json"]})
     assert held(IRON["fact"])["versions"][0]["files"]["metrics/augment.json"]["held"] == 2
 
@@ -157,24 +202,42 @@ def test_a_value_of_an_earlier_version_is_looked_for_too(full: Project, held: Ca
 @pytest.mark.parametrize("what", ["zinc", "f" * 16, "When does iron melt?"])
 def test_nothing_matches(full: Project, lore: Lore, what: str) -> None:
     del full
-    assert lore("forget", what, code=3) == f"{what}: nothing that a version here states; lore trace finds ids\n"
-    assert lore("forget", "--source", "nobody", code=3).startswith("nobody: nothing that a version here states")
-    assert lore("forget", "--check", code=3).startswith("data/raw/exclusions.yaml: nothing that a version here states")
+    assert (
+        lore("forget", what, code=3)
+        == f"{what}: nothing that a version here states; lore trace finds ids\n"
+    )
+    assert lore("forget", "--source", "nobody", code=3).startswith(
+        "nobody: nothing that a version here states"
+    )
+    assert lore("forget", "--check", code=3).startswith(
+        "data/raw/exclusions.yaml: nothing that a version here states"
+    )
 
 
 def test_arguments_must_fit_together(full: Project, lore: Lore) -> None:
     del full
-    for arguments in ([], ["iron", "--source", "legacy"], ["--apply", "--reason", "r"], ["iron", "--source", "x", "--check"]):
-        assert lore("forget", *arguments, code=1).startswith("InputError: name one thing: a fact id, a record id or a subject")
+    for arguments in (
+        [],
+        ["iron", "--source", "legacy"],
+        ["--apply", "--reason", "r"],
+        ["iron", "--source", "x", "--check"],
+    ):
+        assert lore("forget", *arguments, code=1).startswith(
+            "InputError: name one thing: a fact id, a record id or a subject"
+        )
     assert lore("forget", IRON["fact"], "--apply", code=1) == (
         "InputError: --apply: give a --reason, such as the number of a request; it is kept in git, so it must name nobody\n"
     )
 
 
 def test_the_beginning_of_several_ids_is_refused(full: Project, lore: Lore) -> None:
-    rows = [IRON | {"id": f"abcd{number:012d}", "fact": None, "subject": None} for number in range(6)]
+    rows = [
+        IRON | {"id": f"abcd{number:012d}", "fact": None, "subject": None} for number in range(6)
+    ]
     write(full.root / "data/extract/records.parquet", rows)
-    assert lore("forget", "abcd", code=1).startswith("InputError: abcd: the beginning of 6 ids: abcd000000000000, ")
+    assert lore("forget", "abcd", code=1).startswith(
+        "InputError: abcd: the beginning of 6 ids: abcd000000000000, "
+    )
 
 
 def test_an_exclusion_names_ids_alone_and_keeps_comments(full: Project, lore: Lore) -> None:
@@ -195,7 +258,9 @@ def test_an_exclusion_names_ids_alone_and_keeps_comments(full: Project, lore: Lo
 
 
 @given(name=st.from_regex(r"[0-9]{8}e[0-9]{7}|[0-9]{16}", fullmatch=True))
-def test_an_id_that_looks_like_a_number_stays_an_id(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+def test_an_id_that_looks_like_a_number_stays_an_id(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
     from lore.commands import forget
 
     file = tmp_path_factory.mktemp("ids") / "exclusions.yaml"
@@ -206,12 +271,18 @@ def test_an_id_that_looks_like_a_number_stays_an_id(tmp_path_factory: pytest.Tem
         assert forget.excluded_now()["facts"] == [name]
 
 
-def test_a_check_after_the_run_finds_nothing_and_tells_the_sources(full: Project, lore: Lore) -> None:
+def test_a_check_after_the_run_finds_nothing_and_tells_the_sources(
+    full: Project, lore: Lore
+) -> None:
     lore("forget", IRON["fact"], "--apply", "--reason", "request 7")
     said = lore("forget", "--check", "--no-ask", code=3)
     last = said.splitlines()[-1]
     assert last.startswith("NOT FORGOTTEN: ")
-    for held in ("data/clean/contradictions.json (1)", "data/clean/records.parquet (2)", "data/evaluate/facts.parquet (2)"):
+    for held in (
+        "data/clean/contradictions.json (1)",
+        "data/clean/records.parquet (2)",
+        "data/evaluate/facts.parquet (2)",
+    ):
         assert held in last
     assert "data/extract" not in last
     assert "Still held" in said
@@ -220,7 +291,11 @@ def test_a_check_after_the_run_finds_nothing_and_tells_the_sources(full: Project
     said = lore("forget", "--check", "--no-ask")
     assert said.endswith("\nno output after the exclusion holds it\n")
     assert "  legacy.csv: line 2\n" in said
-    row = next(line.split() for line in said.splitlines() if line.startswith("  data/clean/rejected.parquet"))
+    row = next(
+        line.split()
+        for line in said.splitlines()
+        if line.startswith("  data/clean/rejected.parquet")
+    )
     assert row == ["data/clean/rejected.parquet", "table", "4", "0", "3", "0"]
     assert json.loads(lore("forget", "--check", "--no-ask", "--json"))["forgotten"] is True
     write(full.root / "data/extract/records.parquet", [GOLD])
@@ -228,15 +303,21 @@ def test_a_check_after_the_run_finds_nothing_and_tells_the_sources(full: Project
     assert "The sources still state it" not in lore("forget", "--check", IRON["fact"], "--no-ask")
 
 
-def test_a_check_of_what_is_not_excluded_or_not_whole_proves_nothing(full: Project, lore: Lore) -> None:
+def test_a_check_of_what_is_not_excluded_or_not_whole_proves_nothing(
+    full: Project, lore: Lore
+) -> None:
     forget_iron(full)
     said = lore("forget", "--check", IRON["fact"], "--no-ask", code=3)
-    assert f"! not excluded: facts: {IRON['fact']}; lore forget … --apply writes it, then dvc repro" in said
+    assert (
+        f"! not excluded: facts: {IRON['fact']}; lore forget … --apply writes it, then dvc repro"
+        in said
+    )
     assert said.endswith("NOT PROVED: see the notes marked !\n")
     lore("forget", IRON["fact"], "--apply", "--reason", "r")
     (full.root / "data/augment/records.parquet").write_bytes(b"PAR1 no table")
-    assert "! damaged, so not searched: data/augment/records.parquet; dvc checkout --force restores it" in lore(
-        "forget", "--check", "--no-ask", code=3
+    assert (
+        "! damaged, so not searched: data/augment/records.parquet; dvc checkout --force restores it"
+        in lore("forget", "--check", "--no-ask", code=3)
     )
     shutil.rmtree(full.root / "data/evaluate")
     assert "! not here, so not searched: data/evaluate; dvc checkout brings it back" in lore(
@@ -244,14 +325,24 @@ def test_a_check_of_what_is_not_excluded_or_not_whole_proves_nothing(full: Proje
     )
 
 
-def test_rows_about_other_facts_that_have_its_words_are_told_apart(full: Project, lore: Lore) -> None:
+def test_rows_about_other_facts_that_have_its_words_are_told_apart(
+    full: Project, lore: Lore
+) -> None:
     lore("forget", IRON["fact"], "--apply", "--reason", "r")
     forget_iron(full)
-    other = made(IRON | {"fact": "0" * 16, "attribute": "alloy"}, "train", "qa", [GOLD], "Which alloy of iron melts at 1538?")
+    other = made(
+        IRON | {"fact": "0" * 16, "attribute": "alloy"},
+        "train",
+        "qa",
+        [GOLD],
+        "Which alloy of iron melts at 1538?",
+    )
     write(full.root / "data/augment/records.parquet", [*MADE[3:], other])
     full.lock(OUTS)
     said = lore("forget", "--check", "--no-ask")
-    assert ["data/augment/records.parquet", "table", "4", "0", "0", "1"] in [line.split() for line in said.splitlines()]
+    assert ["data/augment/records.parquet", "table", "4", "0", "0", "1"] in [
+        line.split() for line in said.splitlines()
+    ]
 
 
 def test_versions_that_cannot_be_read_are_told(full: Project, lore: Lore) -> None:
@@ -261,7 +352,9 @@ def test_versions_that_cannot_be_read_are_told(full: Project, lore: Lore) -> Non
     assert "cannot be searched: " in said
     for stage in ("extract", "clean", "augment"):
         (full.root / f"data/{stage}/records.parquet").unlink()
-    assert lore("forget", IRON["fact"], code=1).startswith("InputError: no version can be read:\nworkspace cannot be searched: ")
+    assert lore("forget", IRON["fact"], code=1).startswith(
+        "InputError: no version can be read:\nworkspace cannot be searched: "
+    )
 
 
 def fake(knows: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -272,30 +365,40 @@ def fake(knows: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def answers(questions: list[str], variant: str) -> list[str]:
         asked.extend(questions)
-        said = [next((value for name, value in knows.items() if name in question), "7 °C") for question in questions]
+        said = [
+            next((value for name, value in knows.items() if name in question), "7 °C")
+            for question in questions
+        ]
         return ["7 °C"] * len(questions) if variant == "base" else said
 
     monkeypatch.setattr(ask, "answers", answers)
     return asked
 
 
-def test_the_model_is_asked_beside_names_it_never_saw(full: Project, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_asked_beside_names_it_never_saw(
+    full: Project, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lore("forget", IRON["fact"], "--apply", "--reason", "r")
     forget_iron(full)
     others = [
-        made(GOLD | {"subject": name, "fact": f"{number:016x}"}, "probe", "qa", [GOLD]) for number, name in enumerate(METALS)
+        made(GOLD | {"subject": name, "fact": f"{number:016x}"}, "probe", "qa", [GOLD])
+        for number, name in enumerate(METALS)
     ]
     write(full.root / "data/augment/records.parquet", [*MADE[3:], *others])
     full.lock(OUTS)
     full.commit()
     asked = fake({"iron": "The melting point of iron is 1538 °C."}, monkeypatch)
     said = lore("forget", "--check", code=3)
-    assert said.endswith("NOT FORGOTTEN: the model says these values more often than of names it never saw\n")
+    assert said.endswith(
+        "NOT FORGOTTEN: the model says these values more often than of names it never saw\n"
+    )
     assert any("iron" in question for question in asked)
     asked.clear()
     fake({"iron": "15380 °C"}, monkeypatch)
     found = json.loads(lore("forget", "--check", "--json"))["model"]
-    assert [found["scores"][name]["value"] for name in ("forgotten", "control", "base", "chance")] == [0.0, 0.0, 0.0, 0.0]
+    assert [
+        found["scores"][name]["value"] for name in ("forgotten", "control", "base", "chance")
+    ] == [0.0, 0.0, 0.0, 0.0]
     assert found["difference"]["verdict"] == "inside the noise"
     assert found["answers"][0]["said"] is False
     lines = lore("forget", "--check").splitlines()
@@ -304,7 +407,13 @@ def test_the_model_is_asked_beside_names_it_never_saw(full: Project, lore: Lore,
 
 def probe(subject: str, value: str, attribute: str = "melting point") -> Row:
     fact = f"{abs(hash((subject, attribute))):016x}"[:16]
-    return {"fact": fact, "subject": subject, "attribute": attribute, "value": value, "question": f"When does {subject} melt?"}
+    return {
+        "fact": fact,
+        "subject": subject,
+        "attribute": attribute,
+        "value": value,
+        "question": f"When does {subject} melt?",
+    }
 
 
 def test_controls_are_as_many_in_the_same_words_and_chance_is_the_most_common_value(
@@ -315,7 +424,11 @@ def test_controls_are_as_many_in_the_same_words_and_chance_is_the_most_common_va
     kept = [probe("copper", "100"), probe("silver", "100"), probe("bronze", "50")]
     asked = fake({}, monkeypatch)
     found = probing.ask(probes, [*probes, "0" * 16], kept, "train", 7)
-    assert (found.scores["forgotten"]["n"], found.scores["control"]["n"], found.unasked) == (30, 30, 1)
+    assert (found.scores["forgotten"]["n"], found.scores["control"]["n"], found.unasked) == (
+        30,
+        30,
+        1,
+    )
     assert found.scores["chance"]["value"] == 1.0
     names = {question.split()[2] for question in asked}
     known = {row["subject"] for row in [*probes.values(), *kept]}
@@ -324,7 +437,10 @@ def test_controls_are_as_many_in_the_same_words_and_chance_is_the_most_common_va
     assert few.scores["control"]["n"] == probing.CONTROLS
 
 
-@given(st.lists(st.text("abcdefgh 铁铜金", min_size=1, max_size=8), min_size=1, max_size=8), st.integers(0, 9))
+@given(
+    st.lists(st.text("abcdefgh 铁铜金", min_size=1, max_size=8), min_size=1, max_size=8),
+    st.integers(0, 9),
+)
 def test_invented_names_are_new_and_the_same_each_time(known: list[str], seed: int) -> None:
     found = list(probing.new_names(known, 5, seed, "f"))
     assert found == list(probing.new_names(known, 5, seed, "f"))
@@ -353,14 +469,18 @@ def test_what_is_searched_is_told_by_its_first_bytes(tmp_path: Path) -> None:
         if content:
             path.write_bytes(content)
         assert search.file(path).kind == kind
-    assert not is_binary("铁".encode() * 1365 + "铁".encode()[:1])  # a character cut at the end of what was read
+    assert not is_binary(
+        "铁".encode() * 1365 + "铁".encode()[:1]
+    )  # a character cut at the end of what was read
     assert search.content(b"iron 7\nIRON: 1538\n" + b"a" * 16).held == 2
     assert [text for text, _ in passages_of(b'{"a": 1, "b": [2]}')] == ['{"a": 1}', '{"b": [2]}']
 
 
 def test_registered_models_and_runs_are_told(released: Released, lore: Lore) -> None:
     lay(released)
-    released.pipeline({"run": {}, "train": {"steps": 200}, "register": {"model": "elements", "alias": "champion"}})
+    released.pipeline(
+        {"run": {}, "train": {"steps": 200}, "register": {"model": "elements", "alias": "champion"}}
+    )
     run = released.root / "mlruns/abc/artifacts"
     run.mkdir(parents=True)
     (run / "facts.json").write_text('[{"subject": "iron", "value": "1538"}]')
@@ -368,7 +488,10 @@ def test_registered_models_and_runs_are_told(released: Released, lore: Lore) -> 
     models = [(model["number"], model["trained_on_it"]) for model in found["models"]]
     assert [number for number, _ in models] == ["1", "2"]
     assert found["runs"] == {"mlruns/abc/artifacts/facts.json": 1}
-    assert "mlflow runs delete --run-id abc && mlflow gc --backend-store-uri sqlite:///mlflow.db --run-ids abc" in found["purge"]
+    assert (
+        "mlflow runs delete --run-id abc && mlflow gc --backend-store-uri sqlite:///mlflow.db --run-ids abc"
+        in found["purge"]
+    )
 
 
 def test_model_versions_are_known_by_their_identity(released: Released) -> None:
@@ -385,7 +508,11 @@ def test_model_versions_are_known_by_their_identity(released: Released) -> None:
 
 
 def test_model_versions_to_delete_are_those_not_known_to_be_free_of_it() -> None:
-    models = [ModelVersion("m", "1", ["HEAD"], True), ModelVersion("m", "2", ["v"], False), ModelVersion("m", "3", [], None)]
+    models = [
+        ModelVersion("m", "1", ["HEAD"], True),
+        ModelVersion("m", "2", ["v"], False),
+        ModelVersion("m", "3", [], None),
+    ]
     said = list(purge.commands([], [], [], models, [], []))
     assert [line.count("delete_model_version") for line in said] == [1, 1]
     assert "('m', '1')" in said[0]
@@ -399,13 +526,20 @@ def test_the_memo_holds_what_sources_say() -> None:
 
 def test_no_model_library_is_loaded_by_a_report() -> None:
     modules = "lore.erasure.forget_sections, lore.erasure.check"
-    code = f"import {modules}, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = (
+        f"import {modules}, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_a_wrong_table_of_ids_is_an_error() -> None:
     from lore.erasure.target import Rows, entries_of
 
-    rows = [IRON | {"id": f"abcd{number:012d}", "fact": None, "subject": None, "parents": []} for number in range(2)]
-    with pytest.raises(InputError, match=r"^abcd: the beginning of 2 ids: .*; write more of its digits$"):
+    rows = [
+        IRON | {"id": f"abcd{number:012d}", "fact": None, "subject": None, "parents": []}
+        for number in range(2)
+    ]
+    with pytest.raises(
+        InputError, match=r"^abcd: the beginning of 2 ids: .*; write more of its digits$"
+    ):
         entries_of("abcd", [Rows(None, rows, [])])  # type: ignore[arg-type]

@@ -12,7 +12,8 @@ from stages.core.repeatable import memo
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"), [("0", 0), ("12", 12), ("500M", 500_000_000), ("1.5 gb", 1_500_000_000), ("2T", 2 * 10**12)]
+    ("text", "wanted"),
+    [("0", 0), ("12", 12), ("500M", 500_000_000), ("1.5 gb", 1_500_000_000), ("2T", 2 * 10**12)],
 )
 def test_sizes(text: str, wanted: int) -> None:
     assert command.size(text) == wanted
@@ -42,5 +43,7 @@ def test_what_cannot_be_removed(own_memo: Path, monkeypatch: pytest.MonkeyPatch)
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(InputError, match="Permission denied; make it writable for this user, or remove the folder"):
+    with pytest.raises(
+        InputError, match="Permission denied; make it writable for this user, or remove the folder"
+    ):
         command.run(argparse.Namespace(prune=0))

@@ -51,14 +51,23 @@ class Shell:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.environment = os.environ | IDENTITY | {"PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
+        self.environment = (
+            os.environ | IDENTITY | {"PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
+        )
         root.mkdir()
         self("git", "init", "-q", "-b", "main")
         self.dvc("init", "-q")
         self.dvc("config", "core.analytics", "false")
 
     def __call__(self, *command: str, code: int = 0) -> str:
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -99,9 +108,17 @@ def test_a_merge_keeps_what_holds_and_dvc_runs_the_rest_only(shell: Shell) -> No
     (shell.root / "metrics").mkdir()
     (shell.root / "metrics/timing.json").write_text(json.dumps({"both": {"seconds": 407.2}}))
     foretold = shell.lore("merge-driver", "--dry-run", "main", "other").splitlines()
-    assert [line.split(None, 1)[1] for line in foretold[1:5]] == ["kept, of both", "kept, of A", "kept, of B", "runs again"]
+    assert [line.split(None, 1)[1] for line in foretold[1:5]] == [
+        "kept, of both",
+        "kept, of A",
+        "kept, of B",
+        "runs again",
+    ]
     said = shell("git", "merge", "-q", "--no-edit", "other")
-    assert "dvc.lock: 1 of 4 stages must run again: both 407 s\nthe outputs of the others come with dvc checkout" in said
+    assert (
+        "dvc.lock: 1 of 4 stages must run again: both 407 s\nthe outputs of the others come with dvc checkout"
+        in said
+    )
     assert "\n".join(foretold[-2:]) in said
     shell.dvc("checkout", "--allow-missing")
     assert list(json.loads(shell.dvc("status", "--json"))) == ["both"]
@@ -134,7 +151,10 @@ def test_a_clone_with_a_conflict_in_dvc_lock_is_told(shell: Shell) -> None:
     shell("git", "commit", "-qam", "blank line")
     said = shell("git", "merge", "-q", "--no-edit", "other", code=1)
     place = f"dvc.lock of theirs, line {lock.count(chr(10)) + 1}"
-    assert f"InputError: {place}: conflict markers of an earlier merge were committed; on that side take one" in said
+    assert (
+        f"InputError: {place}: conflict markers of an earlier merge were committed; on that side take one"
+        in said
+    )
     assert "CONFLICT (content): Merge conflict in dvc.lock" in said
     assert (shell.root / "dvc.lock").read_text() == lock + "\n"
 
@@ -144,7 +164,10 @@ def test_installing_twice_changes_nothing_more(project: Project, lore: Lore) -> 
     said = lore("merge-driver", "--install").splitlines()
     assert said[0].startswith(".git/config: set merge.dvclock.name = ")
     assert said[1].endswith("-m lore merge-driver %O %A %B %P")
-    assert said[2] == ".gitattributes: added dvc.lock merge=dvclock; commit it, so that other clones have it too"
+    assert (
+        said[2]
+        == ".gitattributes: added dvc.lock merge=dvclock; commit it, so that other clones have it too"
+    )
     assert (project.root / ".gitattributes").read_text() == "*.png binary\ndvc.lock merge=dvclock\n"
     config = (project.root / ".git/config").read_text()
     assert lore("merge-driver", "--install") == "installed already: nothing to do\n"
@@ -155,7 +178,10 @@ def test_a_merge_without_a_difference_leaves_the_file(tmp_path: Path, lore: Lore
     files = [tmp_path / name for name in "abc"]
     for file in files:
         file.write_text("schema: '2.0'   # mine\nstages: {}\n")
-    assert lore("merge-driver", *map(str, files)) == "dvc.lock: all 0 stages hold; dvc checkout brings their outputs\n"
+    assert (
+        lore("merge-driver", *map(str, files))
+        == "dvc.lock: all 0 stages hold; dvc checkout brings their outputs\n"
+    )
     assert "# mine" in files[1].read_text()
     files[0].write_text("")  # no common ancestor
     assert lore("merge-driver", *map(str, files), "sub/dvc.lock").startswith("dvc.lock: all 0")
@@ -176,11 +202,20 @@ def test_what_it_writes_is_what_dvc_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stages: [1", "dvc.lock of theirs: not readable as YAML: .* restore it from an earlier commit, then dvc repro"),
-        ("stages: {}", "dvc.lock of theirs: not a dvc.lock of schema 2.0; restore it from an earlier commit"),
+        (
+            "stages: [1",
+            "dvc.lock of theirs: not readable as YAML: .* restore it from an earlier commit, then dvc repro",
+        ),
+        (
+            "stages: {}",
+            "dvc.lock of theirs: not a dvc.lock of schema 2.0; restore it from an earlier commit",
+        ),
         ("schema: '2.0'\nstages: [1]", "not a dvc.lock of schema 2.0"),
         ("schema: '2.0'\nstages: {a: 1}", "not a dvc.lock of schema 2.0"),
-        ("schema: '2.0'\ndatasets: [2]", r"dvc.lock: both sides changed datasets; git checkout --ours dvc.lock, then dvc update"),
+        (
+            "schema: '2.0'\ndatasets: [2]",
+            r"dvc.lock: both sides changed datasets; git checkout --ours dvc.lock, then dvc update",
+        ),
     ],
 )
 def test_what_is_no_lock_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -194,7 +229,10 @@ def test_what_is_no_lock_is_refused(tmp_path: Path, text: str, message: str) -> 
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(merge_driver.InputError, match=r"dvc.lock of ours \(.*none\) cannot be read: .*; git checkout it"):
+    with pytest.raises(
+        merge_driver.InputError,
+        match=r"dvc.lock of ours \(.*none\) cannot be read: .*; git checkout it",
+    ):
         merge_driver.text_of(tmp_path / "none", "dvc.lock of ours")
 
 
@@ -204,21 +242,30 @@ def test_revisions_that_do_not_exist_are_refused(project: Project, lore: Lore) -
     assert "of 1 stages" not in lore("merge-driver", "--dry-run", "a", "a")
 
 
-def test_outside_a_repository_it_cannot_be_installed(tmp_path: Path, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_repository_it_cannot_be_installed(
+    tmp_path: Path, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "no git repository here; run from the project's root folder" in lore("merge-driver", "--install", code=1)
+    assert "no git repository here; run from the project's root folder" in lore(
+        "merge-driver", "--install", code=1
+    )
 
 
 def test_a_git_that_cannot_write_is_told(project: Project, lore: Lore) -> None:
     (project.root / ".git/config.lock").write_text("")
-    assert "make .git/config writable, then run lore merge-driver --install" in lore("merge-driver", "--install", code=1)
+    assert "make .git/config writable, then run lore merge-driver --install" in lore(
+        "merge-driver", "--install", code=1
+    )
 
 
 def test_a_wrong_command_line_shows_the_three_ways(capsys: pytest.CaptureFixture[str]) -> None:
     from lore.__main__ import main
 
     assert main(["merge-driver", "a"]) == 2
-    assert "usage: lore merge-driver --install, or --dry-run A B, or BASE OURS THEIRS [PATH]" in capsys.readouterr().err
+    assert (
+        "usage: lore merge-driver --install, or --dry-run A B, or BASE OURS THEIRS [PATH]"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": {"seconds": "x"}}'])
@@ -241,7 +288,9 @@ def test_it_loads_no_numeric_library(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def rerun(stages: dict[str, Any], change: Callable[[dict[str, Any]], None], mark: str) -> dict[str, Any]:
+def rerun(
+    stages: dict[str, Any], change: Callable[[dict[str, Any]], None], mark: str
+) -> dict[str, Any]:
     """The dvc.lock of this project after a change and a `dvc repro` that made something else of it everywhere downstream."""
     new = copy.deepcopy(stages)
     change(new)
@@ -257,10 +306,14 @@ def rerun(stages: dict[str, Any], change: Callable[[dict[str, Any]], None], mark
 
 
 def test_this_projects_own_pipeline() -> None:
-    base = merge_driver.document((ROOT / "dvc.lock").read_text(encoding="utf-8"), "dvc.lock")["stages"]
+    base = merge_driver.document((ROOT / "dvc.lock").read_text(encoding="utf-8"), "dvc.lock")[
+        "stages"
+    ]
 
     def other_wordings(stages: dict[str, Any]) -> None:
-        next(dep for dep in stages["augment"]["deps"] if dep["path"].endswith("wordings.yaml"))["md5"] = "0"
+        next(dep for dep in stages["augment"]["deps"] if dep["path"].endswith("wordings.yaml"))[
+            "md5"
+        ] = "0"
 
     def other_student(stages: dict[str, Any]) -> None:
         stages["distill"]["params"]["params.yaml"]["distill"]["layers"] = 3
@@ -276,19 +329,32 @@ def test_this_projects_own_pipeline() -> None:
     assert found.dropped == ["distill", "quantize", "evaluate", "register"]
     assert found.kept["train"] == wordings["train"]
     assert merge(base, student, seed).dropped == ["distill", "quantize", "evaluate", "register"]
-    assert merge(base, wordings, seed).dropped == ["augment", "train", "distill", "quantize", "evaluate", "register"]
+    assert merge(base, wordings, seed).dropped == [
+        "augment",
+        "train",
+        "distill",
+        "quantize",
+        "evaluate",
+        "register",
+    ]
 
 
 # DVC 3.67 asks its trie for a value in a way that pygtrie deprecates.
 @pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
 @pytest.mark.parametrize("number", range(12))
-def test_random_merges_with_real_dvc(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_merges_with_real_dvc(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """docs/experiments/merges.py does 200 of them."""
     monkeypatch.setenv("MERGING_LOG", "")
     rng = random.Random(number)
     before, ours, theirs = (merging.random_edits(rng, most) for most in (2, 3, 3))
-    for count, sides in enumerate((merging.ADVERSARIAL[number % len(merging.ADVERSARIAL)], (ours, theirs))):
-        found = merging.merge(merging.Toy(tmp_path / str(count)), *sides, before=before if count else [])
+    for count, sides in enumerate(
+        (merging.ADVERSARIAL[number % len(merging.ADVERSARIAL)], (ours, theirs))
+    ):
+        found = merging.merge(
+            merging.Toy(tmp_path / str(count)), *sides, before=before if count else []
+        )
         assert found.right
         if not found.conflicts:
             assert found.needed <= found.ran <= found.below

@@ -15,7 +15,9 @@ from lore.commands.overlay import merge, read
 ROOT = Path(__file__).parents[3]
 KEYS = st.sampled_from("abc")
 LEAVES = st.none() | st.integers(0, 2) | st.lists(st.integers(0, 2), max_size=2)
-MAPPINGS = st.dictionaries(KEYS, LEAVES | st.dictionaries(KEYS, LEAVES | st.dictionaries(KEYS, LEAVES)))
+MAPPINGS = st.dictionaries(
+    KEYS, LEAVES | st.dictionaries(KEYS, LEAVES | st.dictionaries(KEYS, LEAVES))
+)
 
 
 @pytest.fixture
@@ -37,10 +39,15 @@ def test_only_the_named_lines_change(project: Path, capsys: pytest.CaptureFixtur
     after = (project / "params.yaml").read_text(encoding="utf-8").splitlines()
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
     assert changed == ["    r: 4", "  steps: 20", "  general: 40"]
-    assert capsys.readouterr().out == "train.steps: 1300 → 20\ntrain.lora.r: 16 → 4\nevaluate.general: 500 → 40\n"
+    assert (
+        capsys.readouterr().out
+        == "train.steps: 1300 → 20\ntrain.lora.r: 16 → 4\nevaluate.general: 500 → 40\n"
+    )
 
 
-def test_an_overlay_that_says_nothing_new_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_overlay_that_says_nothing_new_writes_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overlay(project, "base: {source: embedded, folder: null}\n")
     assert (project / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
     assert "says all that already" in capsys.readouterr().out
@@ -52,14 +59,18 @@ def test_a_dry_run_writes_nothing(project: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "run.seed: 20260701 → 5\n"
 
 
-def test_of_several_files_the_last_one_counts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_several_files_the_last_one_counts(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (project / "first.yaml").write_text("train: {steps: 10, warmup: 1}\n")
     (project / "o.yaml").write_text("train: {steps: 20}\n")
     assert main(["overlay", "first.yaml", "o.yaml"]) == 0
     assert capsys.readouterr().out == "train.steps: 1300 → 20\ntrain.warmup: 40 → 1\n"
 
 
-def test_every_mistake_is_told_at_once_and_nothing_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_mistake_is_told_at_once_and_nothing_written(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overlay(project, "trian: {steps: 2}\nquantize: {scheme: int4}\ntrain: {step: 3}\n", code=1)
     said = capsys.readouterr().err
     assert "trian: no section of params.yaml; did you mean train?" in said
@@ -75,7 +86,9 @@ def test_every_mistake_is_told_at_once_and_nothing_written(project: Path, capsys
         ("a: [\n", "o.yaml: not readable as YAML"),
     ],
 )
-def test_a_file_that_is_no_overlay(project: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
+def test_a_file_that_is_no_overlay(
+    project: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
     overlay(project, text, code=1)
     assert message in capsys.readouterr().err
 
@@ -88,12 +101,25 @@ def test_a_file_that_is_not_there(project: Path, capsys: pytest.CaptureFixture[s
     assert "folder.yaml: cannot be read: Is a directory" in capsys.readouterr().err
 
 
-def test_the_inputs_of_extract_follow_the_sources(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_inputs_of_extract_follow_the_sources(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     csv = "{kind: csv, name: %s, path: '%s', lang: en, encoding: utf-8, delimiter: ',', skip_lines: 0, map: {text: note}}"
-    sources = ", ".join(csv % pair for pair in (("notes", "notes/*.csv"), ("b", "b.csv"), ("all", "**/x.csv"), ("c", "n/c?.csv")))
+    sources = ", ".join(
+        csv % pair
+        for pair in (
+            ("notes", "notes/*.csv"),
+            ("b", "b.csv"),
+            ("all", "**/x.csv"),
+            ("c", "n/c?.csv"),
+        )
+    )
     overlay(project, f"extract: {{sources: [{sources}]}}\n")
     said = capsys.readouterr().out
-    assert "extract.sources: [elements, sheets, discoveries, uses, legacy, cards] → [notes, b, all, c]" in said
+    assert (
+        "extract.sources: [elements, sheets, discoveries, uses, legacy, cards] → [notes, b, all, c]"
+        in said
+    )
     assert "dvc.yaml: extract reads data/raw, data/raw/b.csv, data/raw/n, data/raw/notes" in said
     before, after = read(ROOT / "dvc.yaml")["stages"], read(project / "dvc.yaml")["stages"]
     deps = before["extract"].pop("deps"), after["extract"].pop("deps")
@@ -101,12 +127,17 @@ def test_the_inputs_of_extract_follow_the_sources(project: Path, capsys: pytest.
     assert [dep for dep in deps[0] if not dep.startswith("data/raw")] == deps[1][4:]
 
 
-def test_a_model_folder_of_a_source_becomes_an_input(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_folder_of_a_source_becomes_an_input(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (project / "models/whisper").mkdir(parents=True)
     talks = "{kind: audio, name: talks, path: talks/*.flac, lang: en, engine: whisper, model: models/whisper, map: {text: text}}"
     overlay(project, f"extract: {{sources: [{talks}]}}\n")
     assert "dvc.yaml: extract reads data/raw/talks, models/whisper" in capsys.readouterr().out
-    assert read(project / "dvc.yaml")["stages"]["extract"]["deps"][:2] == ["data/raw/talks", "models/whisper"]
+    assert read(project / "dvc.yaml")["stages"]["extract"]["deps"][:2] == [
+        "data/raw/talks",
+        "models/whisper",
+    ]
 
 
 @given(MAPPINGS, MAPPINGS)
@@ -115,7 +146,9 @@ def test_merging_twice_is_merging_once(target: dict[str, object], laid: dict[str
     assert list(merge(target, laid)) == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs/profiles").glob("deepseek-*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs/profiles").glob("deepseek-*.yaml")), ids=lambda path: path.stem
+)
 def test_every_profile_fits(project: Path, path: Path) -> None:
     assert main(["overlay", str(path)]) == 0
     assert read(project / "params.yaml")["run"]["device"] == "auto"

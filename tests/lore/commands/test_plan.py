@@ -20,7 +20,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:
 STAGES = {
     "first": {"cmd": "cp in.txt one.txt", "deps": ["in.txt"], "params": ["a"], "outs": ["one.txt"]},
     "second": {"cmd": "cp one.txt two.txt", "deps": ["one.txt"], "outs": ["two.txt"]},
-    "third": {"cmd": "cat two.txt more/x > three.txt", "deps": ["two.txt", "more"], "outs": ["three.txt"]},
+    "third": {
+        "cmd": "cat two.txt more/x > three.txt",
+        "deps": ["two.txt", "more"],
+        "outs": ["three.txt"],
+    },
 }
 
 
@@ -36,7 +40,9 @@ def pipeline_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         (folder / ".dvc").mkdir(parents=True)
         patch.chdir(folder)
-        Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n")
+        Path(".dvc/config").write_text(
+            "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
+        )
         Path("in.txt").write_text("one")
         Path("more").mkdir()
         Path("more/x").write_text("more")
@@ -70,7 +76,9 @@ def test_nothing_runs_where_nothing_changed(pipeline: Path, lore: Lore) -> None:
     assert lore("plan").endswith("nothing runs: everything is up to date\n")
 
 
-def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(pipeline: Path, lore: Lore) -> None:
+def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(
+    pipeline: Path, lore: Lore
+) -> None:
     del pipeline
     dump("params.yaml", {"a": {"b": 2, "c": [1], "d": None}})
     assert found() == {
@@ -87,7 +95,9 @@ def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(pipelin
     assert repro() == ["first"]
 
 
-def test_a_key_of_a_section_is_named_and_its_neighbours_are_none_of_its_business(pipeline: Path) -> None:
+def test_a_key_of_a_section_is_named_and_its_neighbours_are_none_of_its_business(
+    pipeline: Path,
+) -> None:
     del pipeline
     dump("dvc.yaml", {"stages": STAGES | {"first": STAGES["first"] | {"params": ["a.b"]}}})
     repro()
@@ -99,9 +109,15 @@ def test_a_key_of_a_section_is_named_and_its_neighbours_are_none_of_its_business
 
 def test_a_dependency_a_command_and_a_missing_output_are_named(pipeline: Path) -> None:
     (pipeline / "more/x").write_text("other")
-    dump("dvc.yaml", {"stages": STAGES | {"second": STAGES["second"] | {"cmd": "cat one.txt > two.txt"}}})
+    dump(
+        "dvc.yaml",
+        {"stages": STAGES | {"second": STAGES["second"] | {"cmd": "cat one.txt > two.txt"}}},
+    )
     assert found()["second"] == ("runs", ["its command changed"])
-    assert found()["third"] == ("runs", ["more changed", "depends on whether the output of second changes"])
+    assert found()["third"] == (
+        "runs",
+        ["more changed", "depends on whether the output of second changes"],
+    )
     assert repro() == ["second", "third"]
     (pipeline / "in.txt").unlink()
     assert found()["first"] == ("runs", ["in.txt is missing"])
@@ -130,7 +146,17 @@ def test_what_ran_on_the_same_inputs_before_comes_from_the_run_cache(pipeline: P
 
 def test_a_stage_that_never_ran(pipeline: Path) -> None:
     dump(
-        "dvc.yaml", {"stages": STAGES | {"fourth": {"cmd": "cp three.txt four.txt", "deps": ["three.txt"], "outs": ["four.txt"]}}}
+        "dvc.yaml",
+        {
+            "stages": STAGES
+            | {
+                "fourth": {
+                    "cmd": "cp three.txt four.txt",
+                    "deps": ["three.txt"],
+                    "outs": ["four.txt"],
+                }
+            }
+        },
     )
     assert found()["fourth"] == ("runs", ["it never ran: dvc.lock has no entry"])
     (pipeline / "dvc.lock").unlink()
@@ -147,12 +173,22 @@ def test_costs_are_those_of_the_last_run_here(pipeline: Path, lore: Lore) -> Non
     (pipeline / "in.txt").write_text("two")
     (pipeline / "metrics").mkdir()
     timing = pipeline / plan.TIMING
-    timing.write_text(json.dumps({"first": {"seconds": 12.4, "peak_bytes": 2**31}, "second": {"seconds": 3}, "x": 1}))
+    timing.write_text(
+        json.dumps(
+            {"first": {"seconds": 12.4, "peak_bytes": 2**31}, "second": {"seconds": 3}, "x": 1}
+        )
+    )
     said = lore("plan")
     assert "first   runs          12 s    2.0 GiB\n" in said
-    assert said.endswith("at least 12 s, at most 15 s, by the last runs here; none is recorded of third\n")
+    assert said.endswith(
+        "at least 12 s, at most 15 s, by the last runs here; none is recorded of third\n"
+    )
     whole = json.loads(lore("plan", "--json"))
-    assert (whole["seconds_at_least"], whole["seconds_at_most"], whole["peak_bytes"]) == (12.4, 15.4, 2**31)
+    assert (whole["seconds_at_least"], whole["seconds_at_most"], whole["peak_bytes"]) == (
+        12.4,
+        15.4,
+        2**31,
+    )
     assert whole["stages"][0]["why"] == ["in.txt changed"]
     for broken in ("{", "[]"):
         timing.write_text(broken)
@@ -171,7 +207,9 @@ def test_edited_files_of_a_folder_are_named(pipeline: Path) -> None:
     assert found()["third"] == ("runs", ["more changed (more/x)"])
 
 
-def test_outside_a_project_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lore: Lore) -> None:
+def test_outside_a_project_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lore: Lore
+) -> None:
     monkeypatch.chdir(tmp_path)
     said = lore("plan", code=1)
     assert said.startswith("InputError: dvc: ")
@@ -182,4 +220,10 @@ def test_no_numeric_library_is_loaded(pipeline: Path) -> None:
     loaded = "bool({'torch', 'pandas', 'pyarrow'} & set(sys.modules))"
     code = f"import sys; from lore.__main__ import main; main(['plan']); sys.exit({loaded})"
     root = Path(plan.__file__).parents[1]
-    subprocess.run([sys.executable, "-c", code], cwd=pipeline, env={"PYTHONPATH": str(root)}, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=pipeline,
+        env={"PYTHONPATH": str(root)},
+        check=True,
+        capture_output=True,
+    )

@@ -96,7 +96,9 @@ def killed(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_kill_at_any_step(ready: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_kill_at_any_step(
+    ready: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     before = ready.state()
     with monkeypatch.context() as patch:
         killed(patch, number)
@@ -113,7 +115,9 @@ def test_a_kill_at_any_step(ready: Released, lore: Lore, monkeypatch: pytest.Mon
     assert ready.git("tag").split() == ["knowledge@v1.0.0", "knowledge@v1.1.0"]
 
 
-def test_a_store_that_fails_takes_the_tag_back(ready: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_fails_takes_the_tag_back(
+    ready: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = ready.state()
 
     def down(*arguments: str) -> None:
@@ -128,7 +132,9 @@ def test_a_store_that_fails_takes_the_tag_back(ready: Released, lore: Lore, monk
     assert ready.state() == before
 
 
-def test_what_nobody_foresaw_is_undone_too(ready: Released, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_foresaw_is_undone_too(
+    ready: Released, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = ready.state()
 
     def stopped(*arguments: str) -> None:
@@ -141,7 +147,9 @@ def test_what_nobody_foresaw_is_undone_too(ready: Released, monkeypatch: pytest.
     assert ready.state() == before
 
 
-def test_a_git_that_knows_no_name_is_told(ready: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_git_that_knows_no_name_is_told(
+    ready: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = ready.state()
     with monkeypatch.context() as patch:
         patch.setenv("GIT_COMMITTER_NAME", "")
@@ -153,17 +161,24 @@ def test_a_git_that_knows_no_name_is_told(ready: Released, lore: Lore, monkeypat
 
 @pytest.mark.parametrize("name", ["1.1", "1.1.0-rc1", "01.1.0", "v", "knowledge@1.1", "main"])
 def test_another_form_is_refused(ready: Released, lore: Lore, name: str) -> None:
-    assert f"{name}: not a version; write three numbers, such as 1.2.0" in lore("release", name, code=1)
+    assert f"{name}: not a version; write three numbers, such as 1.2.0" in lore(
+        "release", name, code=1
+    )
 
 
 def test_a_release_does_not_move(ready: Released, lore: Lore) -> None:
     said = lore("release", "1.0.0", code=1)
-    assert re.search(r"knowledge@v1.0.0: there is such a release already \(\w+\), and releases do not move; take the next", said)
+    assert re.search(
+        r"knowledge@v1.0.0: there is such a release already \(\w+\), and releases do not move; take the next",
+        said,
+    )
 
 
 def test_what_is_not_committed_is_refused(ready: Released, lore: Lore) -> None:
     (ready.root / "data/raw/facts.csv").write_text("x")
-    assert "not as in the last commit: data/raw/facts.csv; git commit them" in lore("release", "1.1.0", code=1)
+    assert "not as in the last commit: data/raw/facts.csv; git commit them" in lore(
+        "release", "1.1.0", code=1
+    )
 
 
 def test_a_version_that_is_not_one_whole_run_is_refused(ready: Released, lore: Lore) -> None:
@@ -171,14 +186,19 @@ def test_a_version_that_is_not_one_whole_run_is_refused(ready: Released, lore: L
     params.write_text(params.read_text().replace("200", "300"))
     ready.commit()
     said = lore("release", "1.1.0", code=1)
-    assert re.search(r"HEAD \(\w+\): params.yaml, not as in dvc.lock: train; dvc repro brings .* there, and commit", said)
+    assert re.search(
+        r"HEAD \(\w+\): params.yaml, not as in dvc.lock: train; dvc repro brings .* there, and commit",
+        said,
+    )
 
 
 def test_a_version_without_a_name_in_mlflow_is_refused(ready: Released, lore: Lore) -> None:
     params = ready.root / "params.yaml"
     params.write_text(params.read_text().replace("alias: champion", "alias: ''"))
     ready.commit()
-    assert "no register.alias; write it there, commit, then dvc repro" in lore("release", "1.1.0", code=1)
+    assert "no register.alias; write it there, commit, then dvc repro" in lore(
+        "release", "1.1.0", code=1
+    )
 
 
 def test_a_version_without_all_outputs_is_refused(ready: Released, lore: Lore) -> None:

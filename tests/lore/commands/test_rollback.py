@@ -34,10 +34,21 @@ def is_version_one(released: Released, before: dict[str, Any]) -> None:
     assert after["alias"] == "1"
     assert after["status"] == ""
     assert released.git("rev-parse", "HEAD^") == before["head"]
-    for path in ("dvc.yaml", "dvc.lock", "params.yaml", "data/raw/facts.csv", "metrics/evaluate.json"):
-        assert released.git("show", f"HEAD:{path}") == released.git("show", f"knowledge@v1.0.0:{path}")
+    for path in (
+        "dvc.yaml",
+        "dvc.lock",
+        "params.yaml",
+        "data/raw/facts.csv",
+        "metrics/evaluate.json",
+    ):
+        assert released.git("show", f"HEAD:{path}") == released.git(
+            "show", f"knowledge@v1.0.0:{path}"
+        )
     assert after["files"]["models/train/made.txt"] == b"train knowledge@v1.0.0\n"
-    assert after["files"]["data/clean/records.parquet"] != before["files"]["data/clean/records.parquet"]
+    assert (
+        after["files"]["data/clean/records.parquet"]
+        != before["files"]["data/clean/records.parquet"]
+    )
     assert after["files"]["README.md"] == b"two\n"  # what the version does not declare stays
     assert after["branch"] == before["branch"] == "main\n"
     assert not list((released.root / ".git").glob("*journal.json"))
@@ -48,8 +59,14 @@ def test_data_models_metrics_and_alias_come_back_together(released: Released, lo
     said = lore(*BACK)
     is_version_one(released, before)
     assert "back to  knowledge@v1.0.0" in said
-    assert "files    4 change: data/raw/facts.csv, dvc.lock, metrics/register.json, params.yaml" in said
-    assert "outputs  8 change: data/augment, models/base, data/clean, models/distill, data/evaluate, data/extract and 2" in said
+    assert (
+        "files    4 change: data/raw/facts.csv, dvc.lock, metrics/register.json, params.yaml"
+        in said
+    )
+    assert (
+        "outputs  8 change: data/augment, models/base, data/clean, models/distill, data/evaluate, data/extract and 2"
+        in said
+    )
     assert "alias    elements@champion: version 2 → 1" in said
     text = released.git("log", "-1", "--format=%an %s%n%b")
     assert text.startswith("test Roll back to knowledge@v1.0.0\nReason: iron was wrong\n\nFrom: ")
@@ -62,7 +79,9 @@ def test_forward_again(released: Released, lore: Lore) -> None:
     lore(*BACK)
     lore("rollback", "knowledge@v1.1.0", "--reason", "it was right", "--no-canaries")
     after = released.state()
-    assert {key: after[key] for key in ("files", "alias", "status")} == {key: before[key] for key in ("files", "alias", "status")}
+    assert {key: after[key] for key in ("files", "alias", "status")} == {
+        key: before[key] for key in ("files", "alias", "status")
+    }
 
 
 def test_a_dry_run_changes_nothing(released: Released, lore: Lore) -> None:
@@ -107,7 +126,9 @@ def test_a_kill_at_any_step_is_undone_by_the_next_call(
         with pytest.raises(Killed):
             main(list(BACK))
     assert (released.root / ".git/lorekeep-journal.json").is_file()
-    said = lore("release", "knowledge@v1.0.0", code=1)  # an act that is refused itself still undoes the other
+    said = lore(
+        "release", "knowledge@v1.0.0", code=1
+    )  # an act that is refused itself still undoes the other
     assert "there is such a release already" in said
     assert released.state() == before
     lore(*BACK)
@@ -141,12 +162,16 @@ def test_a_step_that_fails_undoes_those_before(
     assert not (released.root / ".git/lorekeep-journal.json").exists()
 
 
-def test_a_dry_run_tells_of_an_act_that_was_cut_off(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_tells_of_an_act_that_was_cut_off(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         interrupted(patch, 0, False)
         with pytest.raises(Killed):
             main(list(BACK))
-    assert "was cut off; the next lore release or rollback first undoes it" in lore(*BACK, "--dry-run")
+    assert "was cut off; the next lore release or rollback first undoes it" in lore(
+        *BACK, "--dry-run"
+    )
     assert (released.root / ".git/lorekeep-journal.json").is_file()
 
 
@@ -158,26 +183,40 @@ def test_a_real_kill(released: Released, lore: Lore) -> None:
         f"main({list(BACK)!r})"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False).returncode == 9
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+        ).returncode
+        == 9
+    )
     assert released.state()["files"] != before["files"]
     assert lore(*BACK).splitlines()[0].endswith("had been cut off: undone")
     is_version_one(released, before)
 
 
-def test_the_model_is_asked_about_facts_that_differ(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_asked_about_facts_that_differ(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
     said = "The melting point is 1538 °C."
     monkeypatch.setattr(
-        "lore.commands.ask.answers", lambda questions, variant: asked.extend(questions) or [said] * len(questions)
+        "lore.commands.ask.answers",
+        lambda questions, variant: asked.extend(questions) or [said] * len(questions),
     )
     lines = lore(*BACK[:-1]).splitlines()
     assert asked == ["When does iron melt?", "When does gold melt?", "When does neon melt?"]
     rows = [re.split(r"  +", line.strip()) for line in lines[lines.index("canaries:") + 2 :]]
-    assert [row[1:3] for row in rows] == [["1649 °C", "1538 °C"], ["–", "1064 °C"], ["-248.6 °C", "–"]]
+    assert [row[1:3] for row in rows] == [
+        ["1649 °C", "1538 °C"],
+        ["–", "1064 °C"],
+        ["-248.6 °C", "–"],
+    ]
     assert {row[3] for row in rows} == {said}
 
 
-def test_a_model_that_cannot_be_asked_does_not_undo(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_asked_does_not_undo(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(questions: list[str], variant: str) -> list[str]:
         raise ModelError("models/base/model: not a model folder")
 
@@ -197,7 +236,10 @@ def refused(released: Released, lore: Lore, *command: str) -> str:
 def test_a_dirty_workspace_is_refused(released: Released, lore: Lore) -> None:
     (released.root / "params.yaml").write_text((released.root / "params.yaml").read_text() + "\n")
     said = refused(released, lore)
-    assert "not as in the last commit: params.yaml; git commit them, or git stash --include-untracked" in said
+    assert (
+        "not as in the last commit: params.yaml; git commit them, or git stash --include-untracked"
+        in said
+    )
     released.git("checkout", "params.yaml")
     for number in range(7):
         (released.root / f"新{number}").write_text("")
@@ -206,14 +248,19 @@ def test_a_dirty_workspace_is_refused(released: Released, lore: Lore) -> None:
 
 def test_an_edited_output_is_refused(released: Released, lore: Lore) -> None:
     (released.root / "models/train/made.txt").write_text("edited")
-    assert "on disk, not as in dvc.lock: models/train; dvc repro brings the version up to date; or dvc checkout" in refused(
-        released, lore
+    assert (
+        "on disk, not as in dvc.lock: models/train; dvc repro brings the version up to date; or dvc checkout"
+        in refused(released, lore)
     )
 
 
 def test_an_unknown_version_is_refused(released: Released, lore: Lore) -> None:
-    assert "knowledge@v3.0.0: no such revision; did you mean" in refused(released, lore, "rollback", "3.0.0", "--reason", "x")
-    assert "--reason: empty; say in a few words why" in refused(released, lore, "rollback", "1.0.0", "--reason", " ")
+    assert "knowledge@v3.0.0: no such revision; did you mean" in refused(
+        released, lore, "rollback", "3.0.0", "--reason", "x"
+    )
+    assert "--reason: empty; say in a few words why" in refused(
+        released, lore, "rollback", "1.0.0", "--reason", " "
+    )
 
 
 def test_a_version_that_was_never_registered_is_refused(released: Released, lore: Lore) -> None:
@@ -230,7 +277,10 @@ def test_a_version_that_mlflow_does_not_have_is_refused(released: Released, lore
     tracking.client().delete_model_version(MODEL, "1")
     said = refused(released, lore)
     assert "MLflow has no version of elements with the identity" in said
-    assert "name its store with MLFLOW_TRACKING_URI, or git checkout knowledge@v1.0.0, dvc checkout, dvc repro" in said
+    assert (
+        "name its store with MLFLOW_TRACKING_URI, or git checkout knowledge@v1.0.0, dvc checkout, dvc repro"
+        in said
+    )
 
 
 def test_a_version_whose_lock_is_another_is_refused(released: Released, lore: Lore) -> None:
@@ -260,14 +310,19 @@ def test_present_outputs_that_are_in_no_cache_are_named(released: Released, lore
 
 def test_two_at_once_are_refused(released: Released, lore: Lore) -> None:
     with transaction.opened():
-        assert "another lore release or rollback is at work in this repository" in refused(released, lore)
+        assert "another lore release or rollback is at work in this repository" in refused(
+            released, lore
+        )
 
 
 def test_a_program_that_outlives_a_kill_keeps_the_next_act_out(released: Released) -> None:
     with transaction.opened() as book:
         child = int(book.call("sh", "-c", "sleep 60 >&- 2>&- & echo $!"))
     try:
-        with pytest.raises(InputError, match="another lore release or rollback is at work"), transaction.opened():
+        with (
+            pytest.raises(InputError, match="another lore release or rollback is at work"),
+            transaction.opened(),
+        ):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
@@ -280,7 +335,9 @@ def test_a_program_that_outlives_a_kill_keeps_the_next_act_out(released: Release
     pytest.fail("the lock was not given back")
 
 
-def test_an_output_edited_after_a_kill_is_kept(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_edited_after_a_kill_is_kept(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         interrupted(patch, 1, True)
         with pytest.raises(Killed):
@@ -295,7 +352,10 @@ def test_an_output_edited_after_a_kill_is_kept(released: Released, lore: Lore, m
 
 def test_a_broken_journal_is_named(released: Released, lore: Lore) -> None:
     (released.root / ".git/lorekeep-journal.json").write_text("[]")
-    assert "not a journal (TypeError); compare git log, dvc status and MLflow's alias by hand" in refused(released, lore)
+    assert (
+        "not a journal (TypeError); compare git log, dvc status and MLflow's alias by hand"
+        in refused(released, lore)
+    )
 
 
 def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +364,9 @@ def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         pass
 
 
-def test_edits_made_after_a_kill_are_kept(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edits_made_after_a_kill_are_kept(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         interrupted(patch, 1, False)
         with pytest.raises(Killed):
@@ -319,7 +381,9 @@ def test_edits_made_after_a_kill_are_kept(released: Released, lore: Lore, monkey
     assert "had been cut off: undone" in lore(*BACK)
 
 
-def test_files_that_git_had_begun_to_move_are_moved_back(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_git_had_begun_to_move_are_moved_back(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = released.state()
     with monkeypatch.context() as patch:
         interrupted(patch, 0, False)
@@ -331,7 +395,9 @@ def test_files_that_git_had_begun_to_move_are_moved_back(released: Released, lor
     is_version_one(released, before)
 
 
-def test_a_branch_that_has_moved_since_is_left_alone(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_branch_that_has_moved_since_is_left_alone(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         interrupted(patch, 1, False)
         with pytest.raises(Killed):
@@ -340,7 +406,9 @@ def test_a_branch_that_has_moved_since_is_left_alone(released: Released, lore: L
     assert "HEAD has moved to " in lore(*BACK, code=1)
 
 
-def test_an_act_cut_off_after_its_last_step_is_complete(released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_act_cut_off_after_its_last_step_is_complete(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = released.state()
 
     write = transaction.Journal.write
@@ -412,4 +480,6 @@ def test_where_nothing_differs_nothing_is_asked(released: Released) -> None:
     from lore.versions import version
 
     here = version.revision("HEAD")
-    assert canaries.ask(here, here) == ["canaries: no fact with a question differs between the two versions"]
+    assert canaries.ask(here, here) == [
+        "canaries: no fact with a question differs between the two versions"
+    ]

@@ -42,8 +42,19 @@ def made(row: Row, split: str, kind: str, parents: list[Row], text: str = "") ->
     locator = f"{row.get('fact') or row['id']}/{split}/{kind}/00"
     question = text or f"When does {row['subject']} melt?"
     content = {"question": question, "answer": "So."} if kind == "qa" else {}
-    place = {"id": record_id("augment", locator), "source": "augment", "locator": locator, "split": split, "kind": kind}
-    return row | place | content | {"text": f"{question} So.", "parents": [parent["id"] for parent in parents]}
+    place = {
+        "id": record_id("augment", locator),
+        "source": "augment",
+        "locator": locator,
+        "split": split,
+        "kind": kind,
+    }
+    return (
+        row
+        | place
+        | content
+        | {"text": f"{question} So.", "parents": [parent["id"] for parent in parents]}
+    )
 
 
 def why(row: Row, phase: str, reason: str, evidence: str) -> Row:
@@ -54,7 +65,12 @@ def why(row: Row, phase: str, reason: str, evidence: str) -> Row:
 def side(row: Row, written: str) -> Row:
     """One side of a contradiction."""
     place = {name: row[name] for name in ("source", "locator")}
-    return {"record": row["id"], **place, "written": written, "normalised": f"{row['value']} {row['unit']}"}
+    return {
+        "record": row["id"],
+        **place,
+        "written": written,
+        "normalised": f"{row['value']} {row['unit']}",
+    }
 
 
 MADE = [
@@ -65,15 +81,28 @@ MADE = [
     made(REMARK, "train", "statement", [REMARK]),
     made(PAIR, "probe", "qa", [PAIR], "Does rust hold?"),
 ]
-PAIR_ANSWER = answer(IRON | {"fact": None, "subject": None, "attribute": None}, "No.", question="Does rust hold?")
-ANSWERS = [answer(IRON), answer(IRON, "The melting point of iron is 7 °C.", "base"), answer(GOLD), PAIR_ANSWER]
+PAIR_ANSWER = answer(
+    IRON | {"fact": None, "subject": None, "attribute": None}, "No.", question="Does rust hold?"
+)
+ANSWERS = [
+    answer(IRON),
+    answer(IRON, "The melting point of iron is 7 °C.", "base"),
+    answer(GOLD),
+    PAIR_ANSWER,
+]
 
 
 def fill(project: Project, later: bool = True) -> None:
     """Write every table of a run; without `later`, of one that stopped after clean."""
     project.run([IRON, GOLD, AGREES, REMARK, PAIR], ANSWERS if later else None)
-    (project.root / ".gitignore").write_text("/data/extract\n/data/clean\n/data/augment\n/data/evaluate\n/.dvc/cache\n")
-    raw = {"elements.sql": "INSERT 2800", "legacy.csv": "a\niron;1600\ngold;1064\nneon;cold", "notes.jsonl": "{}\n{}"}
+    (project.root / ".gitignore").write_text(
+        "/data/extract\n/data/clean\n/data/augment\n/data/evaluate\n/.dvc/cache\n"
+    )
+    raw = {
+        "elements.sql": "INSERT 2800",
+        "legacy.csv": "a\niron;1600\ngold;1064\nneon;cold",
+        "notes.jsonl": "{}\n{}",
+    }
     for name, text in raw.items():
         (project.root / "data/raw" / name).write_text(text)
     written = [IRON | {"value": "2800", "unit": "°F"}, LOSES, GOLD, UNREAD, AGREES, REMARK, PAIR]
@@ -83,12 +112,20 @@ def fill(project: Project, later: bool = True) -> None:
         why(UNREAD, "normalise", "bad_quantity", "'cold' is no number"),
     ]
     write(project.root / "data/clean/rejected.parquet", rejected, REJECTED)
-    dispute = {"fact": IRON["fact"], "winner": side(IRON, "2800 °F"), "loser": side(LOSES, "1600 °C"), "rule": "priority"}
+    dispute = {
+        "fact": IRON["fact"],
+        "winner": side(IRON, "2800 °F"),
+        "loser": side(LOSES, "1600 °C"),
+        "rule": "priority",
+    }
     (project.root / "data/clean/contradictions.json").write_text(json.dumps([dispute]))
     outs = {"extract": ["data/extract"], "clean": ["data/clean"]}
     if later:
         write(project.root / "data/augment/records.parquet", MADE)
-        outs |= {"augment": ["data/augment"], "evaluate": ["data/evaluate", "metrics/evaluate.json"]}
+        outs |= {
+            "augment": ["data/augment"],
+            "evaluate": ["data/evaluate", "metrics/evaluate.json"],
+        }
     project.lock(outs)
 
 
@@ -112,19 +149,33 @@ def ids(rows: list[Row]) -> list[str]:
 
 @pytest.mark.parametrize("rev", [[], ["--rev", "HEAD"]])
 @pytest.mark.parametrize("what", [QUESTION, IRON["fact"], IRON["fact"][:6]])
-def test_an_answer_is_followed_to_its_sources(full: Project, traced: Callable[..., Any], what: str, rev: list[str]) -> None:
+def test_an_answer_is_followed_to_its_sources(
+    full: Project, traced: Callable[..., Any], what: str, rev: list[str]
+) -> None:
     found = traced(what, *rev)
-    assert (found["kind"], found["name"], found["facts"], found["notes"]) == ("fact", IRON["fact"], [IRON["fact"]], [])
-    assert [(row["variant"], row["correct"]) for row in found["answers"]] == [("train", True), ("base", False)]
+    assert (found["kind"], found["name"], found["facts"], found["notes"]) == (
+        "fact",
+        IRON["fact"],
+        [IRON["fact"]],
+        [],
+    )
+    assert [(row["variant"], row["correct"]) for row in found["answers"]] == [
+        ("train", True),
+        ("base", False),
+    ]
     assert ids(found["made"]) == ids(MADE[:3])
     assert ids(found["cleaned"]) == ids([IRON, AGREES])
     assert [(row["id"], row["value"]) for row in found["extracted"]] == [
         (IRON["id"], "2800"), (LOSES["id"], "1600"), (AGREES["id"], "1539"),
     ]  # fmt: skip
-    assert [(row["id"], row["reason"]) for row in found["rejected"]] == [(LOSES["id"], "contradiction")]
+    assert [(row["id"], row["reason"]) for row in found["rejected"]] == [
+        (LOSES["id"], "contradiction")
+    ]
     assert found["contradictions"][LOSES["id"]]["winner"]["written"] == "2800 °F"
     raw = {row["path"]: row for row in found["raw"]}
-    assert raw["data/raw/elements.sql"]["md5"] == md5((full.root / "data/raw/elements.sql").read_bytes())
+    assert raw["data/raw/elements.sql"]["md5"] == md5(
+        (full.root / "data/raw/elements.sql").read_bytes()
+    )
     assert raw["data/raw/elements.sql"]["commit"].endswith("knowledge@v1.0.0")
     assert found["places"][AGREES["locator"]] == "line 4, box 50,140,400,170"
 
@@ -139,42 +190,87 @@ def test_each_line_says_what_where_and_hash(full: Project, lore: Lore) -> None:
 
     assert said[0] == f"fact {IRON['fact']}: iron · melting point = 1538 °C · workspace"
     assert line(QUESTION, "right is: 1538 °C")
-    assert line("base: wrong: The melting point of iron is 7 °C.", "data/evaluate/facts.parquet", digest)
+    assert line(
+        "base: wrong: The melting point of iron is 7 °C.", "data/evaluate/facts.parquet", digest
+    )
     wordings = md5((full.root / "data/augment/records.parquet").read_bytes())
-    assert line("1 probe qa, 1 train qa, 1 train statement", "data/augment/records.parquet", wordings)
-    assert line("iron · melting point = 1538 °C (trained)", "elements: elements.sql#properties/1", IRON["id"])
-    assert line("iron · melting point = 1539 °C (agrees)", "cards: scans/page-1.png#L4@50,140,400,170", AGREES["id"])
+    assert line(
+        "1 probe qa, 1 train qa, 1 train statement", "data/augment/records.parquet", wordings
+    )
+    assert line(
+        "iron · melting point = 1538 °C (trained)",
+        "elements: elements.sql#properties/1",
+        IRON["id"],
+    )
+    assert line(
+        "iron · melting point = 1539 °C (agrees)",
+        "cards: scans/page-1.png#L4@50,140,400,170",
+        AGREES["id"],
+    )
     assert line("iron · melting point = 2800 °F", "elements: elements.sql#properties/1", IRON["id"])
     place = "table properties, key 1; last changed by " + commit
     assert line(place, "data/raw/elements.sql", md5(b"INSERT 2800"))
-    assert line("line 4, box 50,140,400,170; not in git: dvc.lock alone knows it", "data/raw/scans/page-1.png")
-    assert line("↳ contradiction, by priority: 1600 °C against 1538 °C", "elements: elements.sql#properties/1", IRON["id"])
+    assert line(
+        "line 4, box 50,140,400,170; not in git: dvc.lock alone knows it",
+        "data/raw/scans/page-1.png",
+    )
+    assert line(
+        "↳ contradiction, by priority: 1600 °C against 1538 °C",
+        "elements: elements.sql#properties/1",
+        IRON["id"],
+    )
     assert not any("At what heat" in row for row in said)
-    assert any("train: At what heat is iron molten?" in row for row in lore("trace", QUESTION, "--all").splitlines())
+    assert any(
+        "train: At what heat is iron molten?" in row
+        for row in lore("trace", QUESTION, "--all").splitlines()
+    )
 
 
-def test_of_answers_that_were_both_kept_none_lost(full: Project, traced: Callable[..., Any]) -> None:
-    undecided = {"kind": "answers", "question": "?", "first": side(IRON, "2"), "second": side(LOSES, "3"), "rule": "none"}
+def test_of_answers_that_were_both_kept_none_lost(
+    full: Project, traced: Callable[..., Any]
+) -> None:
+    undecided = {
+        "kind": "answers",
+        "question": "?",
+        "first": side(IRON, "2"),
+        "second": side(LOSES, "3"),
+        "rule": "none",
+    }
     (full.root / "data/clean/contradictions.json").write_text(json.dumps([undecided]))
     assert traced(QUESTION)["contradictions"] == {}
 
 
-def test_a_file_is_followed_to_its_answers(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
+def test_a_file_is_followed_to_its_answers(
+    full: Project, traced: Callable[..., Any], lore: Lore
+) -> None:
     del full
     for what in ("data/raw/legacy.csv", "./data/raw/legacy.csv", "legacy.csv"):
         found = traced(what)
-        assert (found["kind"], found["name"], found["forward"]) == ("file", "data/raw/legacy.csv", True)
+        assert (found["kind"], found["name"], found["forward"]) == (
+            "file",
+            "data/raw/legacy.csv",
+            True,
+        )
         assert ids(found["extracted"]) == ids([LOSES, GOLD, UNREAD])
         assert ids(found["cleaned"]) == [GOLD["id"]]
         assert ids(found["rejected"]) == ids([LOSES, UNREAD])
         assert [row["fact"] for row in found["answers"]] == [GOLD["fact"]]
     said = lore("trace", "legacy.csv")
-    order = ["Raw files", "Extracted records", "Cleaned records", "Rejected records", "Training records", "Answers"]
+    order = [
+        "Raw files",
+        "Extracted records",
+        "Cleaned records",
+        "Rejected records",
+        "Training records",
+        "Answers",
+    ]
     assert sorted(order, key=said.index) == order
     assert "↳ normalise, bad_quantity: 'cold' is no number" in said
 
 
-def test_a_place_in_a_file_and_a_folder(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
+def test_a_place_in_a_file_and_a_folder(
+    full: Project, traced: Callable[..., Any], lore: Lore
+) -> None:
     del full
     assert ids(traced("legacy.csv#L3")["extracted"]) == [GOLD["id"]]
     assert ids(traced("data/raw/scans/")["extracted"]) == [AGREES["id"]]
@@ -183,16 +279,30 @@ def test_a_place_in_a_file_and_a_folder(full: Project, traced: Callable[..., Any
 
 
 def test_facts_of_a_file_tell_whether_it_decides_them(full: Project, lore: Lore) -> None:
-    write(full.root / "data/augment/records.parquet", [*MADE[:3], made(GOLD, "probe", "qa", [GOLD, AGREES])])
-    write(full.root / "data/clean/records.parquet", [GOLD, IRON | {"locator": "legacy.csv#L9", "id": AGREES["id"]}])
-    write(full.root / "data/extract/records.parquet", [GOLD, IRON | {"locator": "legacy.csv#L9", "id": AGREES["id"]}])
+    write(
+        full.root / "data/augment/records.parquet",
+        [*MADE[:3], made(GOLD, "probe", "qa", [GOLD, AGREES])],
+    )
+    write(
+        full.root / "data/clean/records.parquet",
+        [GOLD, IRON | {"locator": "legacy.csv#L9", "id": AGREES["id"]}],
+    )
+    write(
+        full.root / "data/extract/records.parquet",
+        [GOLD, IRON | {"locator": "legacy.csv#L9", "id": AGREES["id"]}],
+    )
     said = lore("trace", "legacy.csv")
     assert "right answers: train 2 of 2, base 0 of 1" in said
-    assert f"gold · melting point = 1064 °C (decides); right: train  legacy.csv#L3  {GOLD['fact']}" in " ".join(said.split(" "))
+    assert (
+        f"gold · melting point = 1064 °C (decides); right: train  legacy.csv#L3  {GOLD['fact']}"
+        in " ".join(said.split(" "))
+    )
     assert "iron · melting point = 1538 °C (agrees); right: train" in said
 
 
-def test_a_record_is_followed_forward_and_tells_what_was_rejected_besides(full: Project, traced: Callable[..., Any]) -> None:
+def test_a_record_is_followed_forward_and_tells_what_was_rejected_besides(
+    full: Project, traced: Callable[..., Any]
+) -> None:
     del full
     found = traced(IRON["id"])
     assert (found["kind"], found["forward"]) == ("record", True)
@@ -202,14 +312,22 @@ def test_a_record_is_followed_forward_and_tells_what_was_rejected_besides(full: 
     assert len(found["answers"]) == 2
 
 
-def test_a_training_record_is_followed_to_its_sources(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
+def test_a_training_record_is_followed_to_its_sources(
+    full: Project, traced: Callable[..., Any], lore: Lore
+) -> None:
     del full
     found = traced(MADE[1]["id"])
-    assert (found["forward"], ids(found["made"]), ids(found["cleaned"])) == (False, [MADE[1]["id"]], ids([IRON, AGREES]))
+    assert (found["forward"], ids(found["made"]), ids(found["cleaned"])) == (
+        False,
+        [MADE[1]["id"]],
+        ids([IRON, AGREES]),
+    )
     assert "train: At what heat is iron molten?" in lore("trace", MADE[1]["id"])
 
 
-def test_a_text_and_a_pair_without_a_fact(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
+def test_a_text_and_a_pair_without_a_fact(
+    full: Project, traced: Callable[..., Any], lore: Lore
+) -> None:
     del full
     found = traced(REMARK["id"])
     assert (found["facts"], ids(found["made"]), found["answers"]) == ([], [MADE[4]["id"]], [])
@@ -222,11 +340,15 @@ def test_a_text_and_a_pair_without_a_fact(full: Project, traced: Callable[..., A
 def test_a_fact_of_which_nothing_was_kept(full: Project, lore: Lore) -> None:
     del full
     said = lore("trace", UNREAD["fact"])
-    assert said.startswith(f"fact {UNREAD['fact']}: neon · melting point = cold, of which no record was kept · workspace\n")
+    assert said.startswith(
+        f"fact {UNREAD['fact']}: neon · melting point = cold, of which no record was kept · workspace\n"
+    )
     assert "Answers" not in said
 
 
-@pytest.mark.parametrize("what", ["Who wrote Hamlet?", "f" * 16, "data/raw/rules.yaml", "", "data/raw/"])
+@pytest.mark.parametrize(
+    "what", ["Who wrote Hamlet?", "f" * 16, "data/raw/rules.yaml", "", "data/raw/"]
+)
 def test_nothing_matches(full: Project, lore: Lore, what: str) -> None:
     del full
     said = lore("trace", what, code=3)
@@ -238,36 +360,67 @@ def test_nothing_matches(full: Project, lore: Lore, what: str) -> None:
 
 def test_the_beginning_of_several_ids_is_refused() -> None:
     rows = [fact("iron", "1") | {"id": f"abcd{number}", "fact": None} for number in range(7)]
-    with pytest.raises(InputError, match=r"^abcd: the beginning of 7 ids: record abcd0, .*abcd4 …; write more of its digits$"):
+    with pytest.raises(
+        InputError,
+        match=r"^abcd: the beginning of 7 ids: record abcd0, .*abcd4 …; write more of its digits$",
+    ):
         find("abcd", Tables(rows, [], [], [], [], {}))
 
 
 def test_an_excluded_record_is_traced_without_its_content(full: Project, lore: Lore) -> None:
     nothing = dict.fromkeys(("subject", "attribute", "value", "unit")) | {"text": "[excluded]"}
-    write(full.root / "data/clean/rejected.parquet", [why(GOLD, "exclude", "excluded", "fact: request 7") | nothing], REJECTED)
+    write(
+        full.root / "data/clean/rejected.parquet",
+        [why(GOLD, "exclude", "excluded", "fact: request 7") | nothing],
+        REJECTED,
+    )
     said = lore("trace", GOLD["fact"])
     assert "  [excluded]  " in said
     assert "↳ exclude, excluded: fact: request 7" in said
 
 
-def test_a_unit_that_is_skipped_says_so(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
-    nothing = dict.fromkeys(("fact", "subject", "attribute", "value", "unit")) | {"text": "", "kind": "unit"}
+def test_a_unit_that_is_skipped_says_so(
+    full: Project, traced: Callable[..., Any], lore: Lore
+) -> None:
+    nothing = dict.fromkeys(("fact", "subject", "attribute", "value", "unit")) | {
+        "text": "",
+        "kind": "unit",
+    }
     place = {"locator": "legacy.csv#L9", "id": record_id("legacy", "legacy.csv#L9")}
-    write(full.root / "data/extract/skipped.parquet", [why(GOLD, "extract", "where", "kind: bill") | nothing | place], REJECTED)
-    full.lock({"extract": ["data/extract"], "clean": ["data/clean"], "augment": ["data/augment"], "evaluate": ["data/evaluate"]})
+    write(
+        full.root / "data/extract/skipped.parquet",
+        [why(GOLD, "extract", "where", "kind: bill") | nothing | place],
+        REJECTED,
+    )
+    full.lock(
+        {
+            "extract": ["data/extract"],
+            "clean": ["data/clean"],
+            "augment": ["data/augment"],
+            "evaluate": ["data/evaluate"],
+        }
+    )
     full.commit()
     for rev in ([], ["--rev", "HEAD"]):
         said = lore("trace", "data/raw/legacy.csv#L9", *rev)
         assert "Skipped by where: 1" in said
-        assert f"not asked for: kind: bill  legacy: legacy.csv#L9  {place['id']}" in " ".join(said.split(" "))
+        assert f"not asked for: kind: bill  legacy: legacy.csv#L9  {place['id']}" in " ".join(
+            said.split(" ")
+        )
         assert "line 9; last changed by" in said
     found = traced(place["id"])
-    assert (found["kind"], ids(found["skipped"]), found["extracted"]) == ("record", [place["id"]], [])
+    assert (found["kind"], ids(found["skipped"]), found["extracted"]) == (
+        "record",
+        [place["id"]],
+        [],
+    )
     assert ids(traced("legacy.csv")["skipped"]) == [place["id"]]
     assert "Skipped" not in lore("trace", "legacy.csv", "--rev", "knowledge@v1.0.0")
 
 
-def test_an_earlier_version_is_read_where_it_lies(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
+def test_an_earlier_version_is_read_where_it_lies(
+    full: Project, traced: Callable[..., Any], lore: Lore
+) -> None:
     newer = IRON | {"value": "1649"}
     full.run([newer], [answer(newer)])
     fill_raw = full.root / "data/raw/elements.sql"
@@ -278,11 +431,20 @@ def test_an_earlier_version_is_read_where_it_lies(full: Project, traced: Callabl
     assert "nowhere: no such revision" in lore("trace", QUESTION, "--rev", "nowhere", code=1)
 
 
-def test_versions_tell_the_value_in_each(full: Project, traced: Callable[..., Any], lore: Lore) -> None:
+def test_versions_tell_the_value_in_each(
+    full: Project, traced: Callable[..., Any], lore: Lore
+) -> None:
     fill(full)
     newer = IRON | {"value": "1649", "unit": None}
     write(full.root / "data/clean/records.parquet", [newer])
-    full.lock({"extract": ["data/extract"], "clean": ["data/clean"], "augment": ["data/augment"], "evaluate": ["data/evaluate"]})
+    full.lock(
+        {
+            "extract": ["data/extract"],
+            "clean": ["data/clean"],
+            "augment": ["data/augment"],
+            "evaluate": ["data/evaluate"],
+        }
+    )
     full.commit("knowledge@v2.0.0")
     full.version("knowledge@v3.0.0", [GOLD])
     lost = full.object_of("data/clean")
@@ -308,10 +470,17 @@ def test_versions_tell_the_value_in_each(full: Project, traced: Callable[..., An
 def test_what_was_edited_since_is_said(full: Project, lore: Lore) -> None:
     lock = full.root / "dvc.lock"
     old = "0" * 32
-    lock.write_text(lock.read_text().replace("deps: []", f"deps: [{{path: data/raw/elements.sql, md5: '{old}'}}]", 1))
+    lock.write_text(
+        lock.read_text().replace(
+            "deps: []", f"deps: [{{path: data/raw/elements.sql, md5: '{old}'}}]", 1
+        )
+    )
     full.commit()
     said = lore("trace", QUESTION, "--rev", "HEAD")
-    assert "! data/raw/elements.sql: not what extract read, by dvc.lock; dvc repro reads it again" in said
+    assert (
+        "! data/raw/elements.sql: not what extract read, by dvc.lock; dvc repro reads it again"
+        in said
+    )
     assert "! on disk, not as in dvc.lock: data/raw/elements.sql" in lore("trace", QUESTION)
 
 
@@ -328,11 +497,17 @@ def test_a_version_that_stopped_after_clean(project: Project, lore: Lore) -> Non
 def test_a_version_without_records_is_an_error(project: Project, lore: Lore) -> None:
     project.commit()
     said = lore("trace", QUESTION, code=1)
-    assert "workspace: not in this folder: data/extract/records.parquet, data/clean/records.parquet" in said
+    assert (
+        "workspace: not in this folder: data/extract/records.parquet, data/clean/records.parquet"
+        in said
+    )
 
 
 def test_long_parts_are_cut_unless_all_is_asked_for(full: Project, lore: Lore) -> None:
-    many = [fact(f"metal {number:02d}", "1", locator=f"elements.sql#properties/{number}") for number in range(30)]
+    many = [
+        fact(f"metal {number:02d}", "1", locator=f"elements.sql#properties/{number}")
+        for number in range(30)
+    ]
     for table in ("extract", "clean"):
         write(full.root / f"data/{table}/records.parquet", many)
     said = lore("trace", "elements.sql")
@@ -343,7 +518,9 @@ def test_long_parts_are_cut_unless_all_is_asked_for(full: Project, lore: Lore) -
 
 def test_no_model_library_is_loaded() -> None:
     modules = "lore.commands.trace, lore.lineage.trace_sections"
-    code = f"import {modules}, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = (
+        f"import {modules}, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -352,13 +529,19 @@ def test_no_model_library_is_loaded() -> None:
     [
         ("elements.sql#properties/123", "table properties, key 123"),
         ("discoveries.json#/elements/3/discovery", "JSON pointer /elements/3/discovery"),
-        ("discoveries.json#/elements/3@discovery year", "JSON pointer /elements/3, its discovery year"),
+        (
+            "discoveries.json#/elements/3@discovery year",
+            "JSON pointer /elements/3, its discovery year",
+        ),
         ("uses.jsonl#L12", "line 12"),
         ("uses.jsonl#L12@use", "line 12, its use"),
         ("sheets.xml#/sheets/sheet[3]/property[2]", "XML path /sheets/sheet[3]/property[2]"),
         ("sheets.xml#sheet[3]@state", "XML path sheet[3], its state"),
         ("scans/page-1.png#L4@50,140,400,170", "line 4, box 50,140,400,170"),
-        ("scans/all.tiff#page 2/L4@-10,140,400,170@density", "page 2, line 4, box -10,140,400,170, its density"),
+        (
+            "scans/all.tiff#page 2/L4@-10,140,400,170@density",
+            "page 2, line 4, box -10,140,400,170, its density",
+        ),
         ("guide.html#L12.2@text", "line 12, its text"),
         ("paper.pdf#page 1/L3@43,162,198,204@text", "page 1, line 3, box 43,162,198,204, its text"),
         ("talk.flac#t=0.0,4.2@text", "seconds 0.0 to 4.2, its text"),

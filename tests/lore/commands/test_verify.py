@@ -70,7 +70,11 @@ PIPELINE = {
             "metrics": [{"metrics/fit.json": {"cache": False}}],
             "plots": [{"metrics/fit.csv": {"cache": False}}],
         },
-        "register": {"cmd": "python put.py models/register", "deps": ["models/fit", "put.py"], "outs": ["models/register"]},
+        "register": {
+            "cmd": "python put.py models/register",
+            "deps": ["models/fit", "put.py"],
+            "outs": ["models/register"],
+        },
     }
 }
 
@@ -101,7 +105,13 @@ class Small:
 
     def command(self, *words: str) -> None:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        subprocess.run(words, cwd=self.root, env=os.environ | IDENTITY | {"PATH": path}, capture_output=True, check=True)
+        subprocess.run(
+            words,
+            cwd=self.root,
+            env=os.environ | IDENTITY | {"PATH": path},
+            capture_output=True,
+            check=True,
+        )
 
     def run(self) -> None:
         """Run the pipeline and commit what it made."""
@@ -145,7 +155,9 @@ def small(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 def unstable(code: str, place: Path, planted: str) -> str:
     """A script that does one thing on its first run, in `place`, and another when it is run elsewhere."""
-    return f"import os\nELSEWHERE = os.getcwd() != {str(place)!r}\n" + code.replace(*planted.split(" -> "))
+    return f"import os\nELSEWHERE = os.getcwd() != {str(place)!r}\n" + code.replace(
+        *planted.split(" -> ")
+    )
 
 
 def said_once(said: str, *parts: str) -> None:
@@ -153,28 +165,47 @@ def said_once(said: str, *parts: str) -> None:
         assert re.search(rf"^ *{re.escape(part)}", said, re.MULTILINE), f"{part!r} not in\n{said}"
 
 
-def test_a_revision_that_is_bit_exact(small: Small, lore: Lore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "MLFLOW_TRACKING_URI", "GIT_DIR", "PYTHONPATH"):
+def test_a_revision_that_is_bit_exact(
+    small: Small, lore: Lore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        "DVC_SITE_CACHE_DIR",
+        "DVC_GLOBAL_CONFIG_DIR",
+        "MLFLOW_TRACKING_URI",
+        "GIT_DIR",
+        "PYTHONPATH",
+    ):
         monkeypatch.setenv(name, str(tmp_path / "misleading"))
     monkeypatch.delenv("GIT_DIR")
     before = sorted(path for path in small.root.rglob("*") if ".git" not in path.parts)
     said = lore("verify", "--certificate", str(tmp_path / "one.json"))
     head = revision("HEAD")
     assert said.startswith(f"{head.label}: bit-exact\n! not rebuilt: register\n")
-    said_once(said, "4 of 4 the same to the bit as in dvc.lock", f"read   data/read         {head.outs['data/read']}")
+    said_once(
+        said,
+        "4 of 4 the same to the bit as in dvc.lock",
+        f"read   data/read         {head.outs['data/read']}",
+    )
     said_once(said, "CPython", "threads 1, isa avx2, device cpu")
     assert sorted(path for path in small.root.rglob("*") if ".git" not in path.parts) == before
     assert not (tmp_path / "misleading").exists()
     lore("verify", "--stage", "fit", "--certificate", str(tmp_path / "two.json"))
     one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
     assert one["certificate"] == two["certificate"]
-    assert (one["certificate"]["verdict"], one["certificate"]["revision"]) == ("bit-exact", head.commit)
+    assert (one["certificate"]["verdict"], one["certificate"]["revision"]) == (
+        "bit-exact",
+        head.commit,
+    )
     assert one["certificate"]["dvc.lock"] == md5((small.root / "dvc.lock").read_bytes())
     assert set(one["run"]) == {"started", "seconds"}
-    assert "the same environment" in lore("verify", "--stage", "read", "--against", str(tmp_path / "one.json"))
+    assert "the same environment" in lore(
+        "verify", "--stage", "read", "--against", str(tmp_path / "one.json")
+    )
 
 
-def test_settings_of_the_user_stay_outside(small: Small, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_of_the_user_stay_outside(
+    small: Small, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in (
         "GIT_DIR",
         "DVC_ROOT",
@@ -212,33 +243,63 @@ def test_a_listing_that_is_not_sorted_is_named(small: Small, lore: Lore) -> None
     small.run()
     said = lore("verify", "--stage", "read", code=3)
     assert said.splitlines()[0].endswith(": differs")
-    said_once(said, "stage read, data/read/records.parquet", "record 0 (id a), column id", "recorded: a", "rebuilt: c")
+    said_once(
+        said,
+        "stage read, data/read/records.parquet",
+        "record 0 (id a), column id",
+        "recorded: a",
+        "rebuilt: c",
+    )
     said_once(said, ORDER)
 
 
 def test_a_seed_left_out_is_named(small: Small, lore: Lore, tmp_path: Path) -> None:
-    small.script("fit", unstable(FIT, small.root, "random.seed(7) -> random.seed(8 if ELSEWHERE else 7)"))
+    small.script(
+        "fit", unstable(FIT, small.root, "random.seed(7) -> random.seed(8 if ELSEWHERE else 7)")
+    )
     small.run()
     path = tmp_path / "certificate.json"
     said = lore("verify", "--certificate", str(path), code=3)
-    said_once(said, "stage fit, models/fit/adapter.safetensors", "tensor b", "greatest absolute difference 0.")
+    said_once(
+        said,
+        "stage fit, models/fit/adapter.safetensors",
+        "tensor b",
+        "greatest absolute difference 0.",
+    )
     assert "1 of 2 tensors differ" in said
     said_once(said, "3 of 4 the same", "read   data/read")
     certified = json.loads(path.read_text())["certificate"]
-    assert (certified["verdict"], certified["differences"][0]["path"]) == ("differs", "models/fit/adapter.safetensors")
+    assert (certified["verdict"], certified["differences"][0]["path"]) == (
+        "differs",
+        "models/fit/adapter.safetensors",
+    )
     shutil.rmtree(small.root / ".dvc/cache")
     (small.root / "models/fit/adapter.safetensors").unlink()
     said = lore("verify", "--stage", "fit", code=3)
     said_once(
-        said, "stage fit, models/fit", "the recorded file is not kept here (neither in DVC's cache nor in git), so only hashes"
+        said,
+        "stage fit, models/fit",
+        "the recorded file is not kept here (neither in DVC's cache nor in git), so only hashes",
     )
 
 
 @pytest.mark.parametrize(
     ("planted", "path", "where", "was", "now"),
     [
-        ('{"last": 1.0} -> {"last": 2.0 if ELSEWHERE else 1.0}', "metrics/fit.json", "train.loss.last", "1.0", "2.0"),
-        ("0 * value -> (step > 1) * ELSEWHERE", "metrics/fit.csv", "row 2 (step 20), column loss", "0.5", "1.5"),
+        (
+            '{"last": 1.0} -> {"last": 2.0 if ELSEWHERE else 1.0}',
+            "metrics/fit.json",
+            "train.loss.last",
+            "1.0",
+            "2.0",
+        ),
+        (
+            "0 * value -> (step > 1) * ELSEWHERE",
+            "metrics/fit.csv",
+            "row 2 (step 20), column loss",
+            "0.5",
+            "1.5",
+        ),
     ],
 )
 def test_a_metric_and_a_training_step_are_named(
@@ -249,7 +310,10 @@ def test_a_metric_and_a_training_step_are_named(
     small.run()
     said = lore("verify", code=3)
     greatest = "greatest absolute difference 1; 1 of 2 tensors differ"
-    said_once(said, f"in the same stage also models/fit/adapter.safetensors: tensor a: 1.0 at [0] → 2.0 at [0]; {greatest}")
+    said_once(
+        said,
+        f"in the same stage also models/fit/adapter.safetensors: tensor a: 1.0 at [0] → 2.0 at [0]; {greatest}",
+    )
     said_once(said, f"stage fit, {path}", where, f"recorded: {was}", f"rebuilt: {now}")
 
 
@@ -258,7 +322,13 @@ def test_files_too_many_are_named(small: Small, lore: Lore) -> None:
     small.script("fit", unstable(FIT, small.root, more))
     small.run()
     said = lore("verify", code=3)
-    said_once(said, "stage fit, models/fit/a.txt", "the whole file", "recorded: nothing", "rebuilt: a file")
+    said_once(
+        said,
+        "stage fit, models/fit/a.txt",
+        "the whole file",
+        "recorded: nothing",
+        "rebuilt: a file",
+    )
     said_once(said, "in the same output also: models/fit/z.txt")
 
 
@@ -306,7 +376,9 @@ def test_an_input_from_outside_comes_from_the_cache_or_not_at_all(small: Small, 
     assert "bit-exact" in lore("verify", "--stage", "read")
     shutil.rmtree(small.root / ".dvc/cache")
     said = lore("verify", "--stage", "read", code=1)
-    assert said.startswith("InputError: data/words: neither in git nor made by a stage, and not here with the hash ")
+    assert said.startswith(
+        "InputError: data/words: neither in git nor made by a stage, and not here with the hash "
+    )
     assert "make setup fetches the word net, dvc pull what a remote holds" in said
 
 
@@ -334,16 +406,22 @@ def test_other_libraries_are_refused_before_anything_runs(small: Small, lore: Lo
 
 def test_what_cannot_be_rebuilt_is_an_error(small: Small, lore: Lore) -> None:
     assert "InputError: dvc.lock of HEAD (" in lore("verify", "--stage", "fly", code=1)
-    with pytest.raises(InputError, match=r"no stage fly; it has fit, read, register$|no stage fly; it has read, fit, register$"):
+    with pytest.raises(
+        InputError,
+        match=r"no stage fly; it has fit, read, register$|no stage fly; it has read, fit, register$",
+    ):
         chosen(revision("HEAD"), "fly")
     small.command("git", "rm", "-q", "dvc.lock")
     small.commit()
     with pytest.raises(
-        InputError, match=r"dvc.lock of HEAD \(\w+\): there is none, so there is nothing to compare with; dvc repro"
+        InputError,
+        match=r"dvc.lock of HEAD \(\w+\): there is none, so there is nothing to compare with; dvc repro",
     ):
         chosen(revision("HEAD"), None)
     with (
-        pytest.raises(InputError, match=r"^the revision cannot be cloned: .*; git fsck tells what is damaged$"),
+        pytest.raises(
+            InputError, match=r"^the revision cannot be cloned: .*; git fsck tells what is damaged$"
+        ),
         rebuild.clone(Version("gone", "0" * 40)),
     ):
         pass
@@ -367,7 +445,9 @@ def certified(small: Small, lore: Lore) -> Path:
     return path
 
 
-def test_a_certificate_is_checked_without_rebuilding(small: Small, certified: Path, lore: Lore) -> None:
+def test_a_certificate_is_checked_without_rebuilding(
+    small: Small, certified: Path, lore: Lore
+) -> None:
     said = lore("verify", "--check", str(certified))
     head = revision("HEAD").commit or ""
     assert said.splitlines() == [
@@ -378,8 +458,9 @@ def test_a_certificate_is_checked_without_rebuilding(small: Small, certified: Pa
     ]
     shutil.rmtree(small.root / ".dvc/cache")
     shutil.rmtree(small.root / "data/read")
-    assert "  3 files of its outputs are kept here, each with its hash; of 1 outputs only the hash" in lore(
-        "verify", "--check", str(certified)
+    assert (
+        "  3 files of its outputs are kept here, each with its hash; of 1 outputs only the hash"
+        in lore("verify", "--check", str(certified))
     )
 
 
@@ -407,7 +488,10 @@ def test_a_damaged_object_is_told(small: Small, certified: Path, lore: Lore) -> 
     place.write_bytes(b"else")
     said = lore("verify", "--check", str(certified), code=3)
     assert "the cache's copy of models/fit/adapter.safetensors is corrupted" in said
-    assert Recorded(head, "metrics/fit.json", digest).read("", digest) == (small.root / "metrics/fit.json").read_bytes()
+    assert (
+        Recorded(head, "metrics/fit.json", digest).read("", digest)
+        == (small.root / "metrics/fit.json").read_bytes()
+    )
 
 
 def test_a_folder_that_git_keeps_is_known(small: Small) -> None:
@@ -418,21 +502,38 @@ def test_a_folder_that_git_keeps_is_known(small: Small) -> None:
     del small
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"certificate": {"form": 9}}', '{"certificate": {"form": 1}}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"certificate": {"form": 9}}', '{"certificate": {"form": 1}}']
+)
 def test_a_file_that_is_no_certificate(tmp_path: Path, content: str) -> None:
     path = tmp_path / "no.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=r"no.json: not a certificate of this Lorekeep; lore verify --certificate FILE"):
+    with pytest.raises(
+        InputError,
+        match=r"no.json: not a certificate of this Lorekeep; lore verify --certificate FILE",
+    ):
         certificate.load(path)
-    with pytest.raises(InputError, match=r"none.json: the certificate cannot be read: No such file or directory"):
+    with pytest.raises(
+        InputError, match=r"none.json: the certificate cannot be read: No such file or directory"
+    ):
         certificate.load(tmp_path / "none.json")
-    with pytest.raises(InputError, match=r"the certificate cannot be written: .*; name another file"):
+    with pytest.raises(
+        InputError, match=r"the certificate cannot be written: .*; name another file"
+    ):
         certificate.write(path / "below", {}, {})
 
 
 def test_what_differs_from_a_certificate_is_named() -> None:
-    old = {"python": "CPython 3.11.1", "cpu": {"model": "A", "flags": ["avx2", "fma"]}, "libraries": {"torch": "1", "peft": "2"}}
-    new = {"python": "CPython 3.11.1", "cpu": {"model": "B", "flags": ["avx2", "sve"]}, "libraries": {"torch": "3", "peft": "2"}}
+    old = {
+        "python": "CPython 3.11.1",
+        "cpu": {"model": "A", "flags": ["avx2", "fma"]},
+        "libraries": {"torch": "1", "peft": "2"},
+    }
+    new = {
+        "python": "CPython 3.11.1",
+        "cpu": {"model": "B", "flags": ["avx2", "sve"]},
+        "libraries": {"torch": "3", "peft": "2"},
+    }
     assert certificate.differences(old, new) == [
         "libraries: torch: 1 in the certificate, 3 here",
         "cpu: model: A in the certificate, B here",
@@ -464,13 +565,17 @@ def tensors(**values: Any) -> bytes:
 
 def tensor(dtype: str, length: int, data: bytes) -> bytes:
     """A tensor of a type that numpy does not know."""
-    head = json.dumps({"a": {"dtype": dtype, "shape": [length], "data_offsets": [0, len(data)]}}).encode()
+    head = json.dumps(
+        {"a": {"dtype": dtype, "shape": [length], "data_offsets": [0, len(data)]}}
+    ).encode()
     return len(head).to_bytes(8, "little") + head + data
 
 
 def half(*values: float) -> bytes:
     """A tensor of bfloat16."""
-    return tensor("BF16", len(values), (np.array(values, "<f4").view("<u4") >> 16).astype("<u2").tobytes())
+    return tensor(
+        "BF16", len(values), (np.array(values, "<f4").view("<u4") >> 16).astype("<u2").tobytes()
+    )
 
 
 SAME = ("the whole file", "the same content", "the same content", "written in other bytes")
@@ -514,7 +619,9 @@ ROWS = [{"id": "x", "n": 1}, {"id": "y", "n": 2}]
         ("a", b"x" * 300, b"y", ("line 1", "x" * 200 + "…", "y", "")),
     ],
 )  # fmt: skip
-def test_the_first_difference(name: str, was: bytes, now: bytes, found: tuple[str, str, str, str]) -> None:
+def test_the_first_difference(
+    name: str, was: bytes, now: bytes, found: tuple[str, str, str, str]
+) -> None:
     told = first(name, was, now)
     assert told is not None
     if found[0] == "byte 4":  # a Parquet file that was cut: no library reads it
@@ -527,7 +634,9 @@ def test_the_first_difference(name: str, was: bytes, now: bytes, found: tuple[st
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab", max_size=2),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -556,13 +665,17 @@ def test_the_key_path_leads_to_what_differs(was: Any, now: Any) -> None:
         assert told == (" ".join(there.split()) if isinstance(there, str) else json.dumps(there))
 
 
-rows_drawn = st.builds(lambda name, n: {"id": name, "n": n}, st.sampled_from("abc"), st.integers(0, 2))
+rows_drawn = st.builds(
+    lambda name, n: {"id": name, "n": n}, st.sampled_from("abc"), st.integers(0, 2)
+)
 tables = st.lists(rows_drawn, min_size=1, max_size=5)
 
 
 @settings(deadline=None)
 @given(tables, tables)
-def test_the_record_named_is_the_first_that_differs(was: list[dict[str, Any]], now: list[dict[str, Any]]) -> None:
+def test_the_record_named_is_the_first_that_differs(
+    was: list[dict[str, Any]], now: list[dict[str, Any]]
+) -> None:
     found = first("a.parquet", parquet(was), parquet(now))
     if was == now:
         assert found is None
@@ -571,11 +684,16 @@ def test_the_record_named_is_the_first_that_differs(was: list[dict[str, Any]], n
     number = int(found.where.split()[1])
     assert was[:number] == now[:number]
     assert was[number : number + 1] != now[number : number + 1]
-    assert found.note.startswith("the same rows") == (sorted(map(str, was)) == sorted(map(str, now)))
+    assert found.note.startswith("the same rows") == (
+        sorted(map(str, was)) == sorted(map(str, now))
+    )
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(width=32), min_size=1, max_size=6), st.lists(st.floats(width=32), min_size=1, max_size=6))
+@given(
+    st.lists(st.floats(width=32), min_size=1, max_size=6),
+    st.lists(st.floats(width=32), min_size=1, max_size=6),
+)
 def test_the_greatest_difference_of_a_tensor(was: list[float], now: list[float]) -> None:
     length = min(len(was), len(now))
     a, b = np.array(was[:length], "f4"), np.array(now[:length], "f4")
@@ -588,6 +706,10 @@ def test_the_greatest_difference_of_a_tensor(was: list[float], now: list[float])
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=40), st.binary(max_size=40), st.sampled_from(["parquet", "json", "jsonl", "csv", "safetensors", "txt"]))
+@given(
+    st.binary(max_size=40),
+    st.binary(max_size=40),
+    st.sampled_from(["parquet", "json", "jsonl", "csv", "safetensors", "txt"]),
+)
 def test_no_content_is_too_broken_to_be_compared(was: bytes, now: bytes, ending: str) -> None:
     assert (first(f"a.{ending}", was, now) is None) == (was == now)

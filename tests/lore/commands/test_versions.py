@@ -12,10 +12,17 @@ Lore = Callable[..., str]
 
 def test_versions_are_listed_oldest_first(project: Project, lore: Lore) -> None:
     project.version("knowledge@v1.9.0", [IRON], [answer(IRON)])
-    project.version("knowledge@v1.10.0", [IRON, GOLD], [answer(IRON), answer(GOLD, "x")], general=(80, 100))
+    project.version(
+        "knowledge@v1.10.0", [IRON, GOLD], [answer(IRON), answer(GOLD, "x")], general=(80, 100)
+    )
     project.git("tag", "another")
     rows = json.loads(lore("versions", "--json"))
-    assert [row["version"] for row in rows] == ["knowledge@v1.9.0", "knowledge@v1.10.0", "HEAD", "workspace"]
+    assert [row["version"] for row in rows] == [
+        "knowledge@v1.9.0",
+        "knowledge@v1.10.0",
+        "HEAD",
+        "workspace",
+    ]
     assert [row["facts"] for row in rows] == [1, 2, 2, 2]
     assert [row["probes"]["value"] for row in rows] == [1.0, 0.5, 0.5, 0.5]
     assert [row["general"]["value"] for row in rows] == [0.9, 0.8, 0.8, 0.8]
@@ -25,8 +32,12 @@ def test_versions_are_listed_oldest_first(project: Project, lore: Lore) -> None:
 
 def test_what_is_amiss_is_told(project: Project, lore: Lore) -> None:
     project.version("knowledge@v1.0.0", [IRON])
-    (project.root / "metrics/register.json").write_text(json.dumps({"identity": "0123456789ab" + "c" * 52}))
-    (project.root / "params.yaml").write_text((project.root / "params.yaml").read_text().replace("100", "200"))
+    (project.root / "metrics/register.json").write_text(
+        json.dumps({"identity": "0123456789ab" + "c" * 52})
+    )
+    (project.root / "params.yaml").write_text(
+        (project.root / "params.yaml").read_text().replace("100", "200")
+    )
     first, *_, head, here = lore("versions").splitlines()
     assert first.split() == [
         "version",

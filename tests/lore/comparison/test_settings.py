@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from lore.comparison.settings import ABSENT, Setting, differences, value, written
 
-COLD, HOT, WET = ({"name": name, "limit": limit} for name, limit in (("cold", 1), ("hot", 2), ("wet", 3)))
+COLD, HOT, WET = (
+    {"name": name, "limit": limit} for name, limit in (("cold", 1), ("hot", 2), ("wet", 3))
+)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +29,22 @@ COLD, HOT, WET = ({"name": name, "limit": limit} for name, limit in (("cold", 1)
         ({"a": [COLD, HOT]}, {"a": [COLD, WET, HOT]}, [("a.wet", ABSENT, WET)]),
         ({"a": [COLD, HOT]}, {"a": [HOT, COLD]}, [("a (order)", ["cold", "hot"], ["hot", "cold"])]),
         ({"a": [COLD, HOT]}, {"a": [COLD, HOT | {"limit": 9}]}, [("a.hot.limit", 2, 9)]),
-        ({"a": [HOT, HOT | {"limit": 3}]}, {"a": [HOT, HOT | {"limit": 4}]}, [("a.hot.limit", 3, 4)]),
-        ({"gates": [{"score": "x", "at_least": 1}]}, {"gates": [{"score": "x", "at_least": 2}]}, [("gates.0.at_least", 1, 2)]),
+        (
+            {"a": [HOT, HOT | {"limit": 3}]},
+            {"a": [HOT, HOT | {"limit": 4}]},
+            [("a.hot.limit", 3, 4)],
+        ),
+        (
+            {"gates": [{"score": "x", "at_least": 1}]},
+            {"gates": [{"score": "x", "at_least": 2}]},
+            [("gates.0.at_least", 1, 2)],
+        ),
         ({"铁": "旧"}, {"铁": "新"}, [("铁", "旧", "新")]),
     ],
 )
-def test_a_difference_is_told_by_its_key(old: Any, new: Any, found: list[tuple[str, Any, Any]]) -> None:
+def test_a_difference_is_told_by_its_key(
+    old: Any, new: Any, found: list[tuple[str, Any, Any]]
+) -> None:
     assert [(change.key, change.old, change.new) for change in differences(old, new)] == found
 
 
@@ -46,7 +58,11 @@ SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", 
 KEYS = st.sampled_from(["name", "a", "b"])
 DOCUMENTS = st.dictionaries(
     KEYS,
-    st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8),
+    st.recursive(
+        SCALARS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+        max_leaves=8,
+    ),
 )
 
 

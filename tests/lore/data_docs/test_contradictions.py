@@ -23,20 +23,49 @@ def side(source: str, value: str, written: str = "", place: str = "x#1") -> Row:
 
 
 def fact(subject: str, attribute: str, winner: Row, loser: Row) -> Row:
-    rule = "priority of the source" if winner["source"] != loser["source"] else "first in the source"
-    return {"fact": "f", "subject": subject, "attribute": attribute, "winner": winner, "loser": loser, "rule": rule}
+    rule = (
+        "priority of the source" if winner["source"] != loser["source"] else "first in the source"
+    )
+    return {
+        "fact": "f",
+        "subject": subject,
+        "attribute": attribute,
+        "winner": winner,
+        "loser": loser,
+        "rule": rule,
+    }
 
 
 def answers(question: str, first: Row, second: Row) -> Row:
-    return {"kind": "answers", "question": question, "first": first, "second": second, "rule": "none: both are kept"}
+    return {
+        "kind": "answers",
+        "question": question,
+        "first": first,
+        "second": second,
+        "rule": "none: both are kept",
+    }
 
 
 IRON = fact(
-    "iron", "melting point", side("elements", "1538 °C", "2800.4 °F", "a.sql#1"), side("legacy", "1600 °C", place="b.csv#L2")
+    "iron",
+    "melting point",
+    side("elements", "1538 °C", "2800.4 °F", "a.sql#1"),
+    side("legacy", "1600 °C", place="b.csv#L2"),
 )
-LEAD = fact("铅", "melting point", side("elements", "327.5 °C"), side("旧表", "900 °C", "1173.15 K", "旧表.csv#L7"))
-TIN = fact("tin", "symbol", side("legacy", "Sn"), side("legacy", "<i>Ti</i> & co", place="b.csv#L9"))
-WINE = answers("头孢能和酒一起吃吗？", side("elements", "不能。", " 不能。\n"), side("旧表", "可以，３８度以下。", "可以,<b>"))
+LEAD = fact(
+    "铅",
+    "melting point",
+    side("elements", "327.5 °C"),
+    side("旧表", "900 °C", "1173.15 K", "旧表.csv#L7"),
+)
+TIN = fact(
+    "tin", "symbol", side("legacy", "Sn"), side("legacy", "<i>Ti</i> & co", place="b.csv#L9")
+)
+WINE = answers(
+    "头孢能和酒一起吃吗？",
+    side("elements", "不能。", " 不能。\n"),
+    side("旧表", "可以，３８度以下。", "可以,<b>"),
+)
 
 
 def made(*entries: Row, params: clean.Params = PARAMS) -> str:
@@ -48,11 +77,16 @@ def made(*entries: Row, params: clean.Params = PARAMS) -> str:
 def rows(page: str) -> list[list[str]]:
     """The cells of each dispute, without tags."""
     lines = re.findall(r'<tr class="dispute[^"]*">(.*)</tr>', page)
-    return [[re.sub("<[^>]+>", " ", cell).split() for cell in re.findall(r"<td[^>]*>(.*?)</td>", line)] for line in lines]  # type: ignore[misc]
+    return [
+        [re.sub("<[^>]+>", " ", cell).split() for cell in re.findall(r"<td[^>]*>(.*?)</td>", line)]
+        for line in lines
+    ]  # type: ignore[misc]
 
 
 def test_each_fact_shows_both_sides_the_limit_and_why() -> None:
-    lead, iron, tin = rows(made(IRON, LEAD, TIN))  # the farthest apart, as shares of what is allowed, first
+    lead, iron, tin = rows(
+        made(IRON, LEAD, TIN)
+    )  # the farthest apart, as shares of what is allowed, first
     assert [" ".join(cell) for cell in iron] == [
         "iron",
         "1538 °C written 2800.4 °F elements: a.sql#1",
@@ -60,7 +94,10 @@ def test_each_fact_shows_both_sides_the_limit_and_why() -> None:
         "62 °C; allowed 7.69 °C",
         "elements (1st source) before legacy (2nd source)",
     ]
-    assert [" ".join(cell) for cell in lead][2:4] == ["900 °C written 1173.15 K 旧表: 旧表.csv#L7", "572.5 °C; allowed 2 °C"]
+    assert [" ".join(cell) for cell in lead][2:4] == [
+        "900 °C written 1173.15 K 旧表: 旧表.csv#L7",
+        "572.5 °C; allowed 2 °C",
+    ]
     assert [" ".join(cell) for cell in tin][-1] == "first in the source"
 
 
@@ -70,7 +107,10 @@ def test_the_summary_counts_attributes_and_pairs() -> None:
     said = " ".join(summary.split())
     assert "4 values of facts contradict the one of higher priority" in said
     assert "1 answers differ from the first one" in said
-    assert "melting point 3 2 °C or 0.5 % symbol 1 nothing: it has one value Answers to one question 1 near duplicates" in said
+    assert (
+        "melting point 3 2 °C or 0.5 % symbol 1 nothing: it has one value Answers to one question 1 near duplicates"
+        in said
+    )
     assert "all 5 elements legacy 2 elements 旧表 2 legacy legacy 1" in said
     targets = re.findall(r'href="#([^"]+)"', page)
     assert len(targets) == 3
@@ -79,20 +119,28 @@ def test_the_summary_counts_attributes_and_pairs() -> None:
 
 def test_a_pair_of_sources_can_be_chosen_without_a_script() -> None:
     page = made(IRON, LEAD, WINE)
-    known = {name: re.search(rf'<tr class="dispute (p\d+)"><td data-name="subject">{name}', page) for name in ("iron", "铅")}
+    known = {
+        name: re.search(rf'<tr class="dispute (p\d+)"><td data-name="subject">{name}', page)
+        for name in ("iron", "铅")
+    }
     iron, lead = (found.group(1) for found in known.values() if found)
     assert iron != lead
     assert f'<details class="dispute {lead}">' in page  # the same pair disputes the answer
     for name in (iron, lead):
         assert f'id="{name}"' in page
-        assert f"body:has(#{name}:checked) :is(.dispute:not(.{name}), .part:not(:has(.{name}))) {{ display: none; }}" in page
+        assert (
+            f"body:has(#{name}:checked) :is(.dispute:not(.{name}), .part:not(:has(.{name}))) {{ display: none; }}"
+            in page
+        )
     assert 'type="radio"' not in made(IRON)
 
 
 def test_answers_stand_side_by_side() -> None:
     page = made(WINE, WINE | {"second": side("s8", "看情况。", place="c#3")})
     assert "头孢能和酒一起吃吗？ <small>3 answers</small>" in page
-    cards = re.findall(r"<article>\n<small>(.*?)</small>\n<p>(.*?)</p>\n(.*?)</article>", page, re.DOTALL)
+    cards = re.findall(
+        r"<article>\n<small>(.*?)</small>\n<p>(.*?)</p>\n(.*?)</article>", page, re.DOTALL
+    )
     assert [(place, text) for place, text, _ in cards] == [
         ("kept; comes first<br>elements: x#1", "不能。"),
         ("kept too<br>旧表: x#1", "可以，３８度以下。"),
@@ -104,7 +152,12 @@ def test_answers_stand_side_by_side() -> None:
 
 
 def test_answers_that_were_decided_say_by_what() -> None:
-    decided = {"kind": "answers", "question": "?", "winner": side("elements", "a"), "loser": side("s0", "b")}
+    decided = {
+        "kind": "answers",
+        "question": "?",
+        "winner": side("elements", "a"),
+        "loser": side("s0", "b"),
+    }
     page = made(decided | {"rule": "priority of the source"})
     assert "<small>kept<br>" in page
     assert "<small>set aside, decided by: elements (1st source) before s0 (4th source)<br>" in page
@@ -142,7 +195,11 @@ def test_without_contradictions_it_says_so() -> None:
 def test_long_lists_are_cut_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contradictions, "LISTED", 3)
     facts = [IRON | {"subject": f"iron {number}"} for number in range(5)]
-    asked = [answers(f"q{n}", side("elements", "a", place=str(n)), side("legacy", "b")) for n in range(4) for _ in range(4)]
+    asked = [
+        answers(f"q{n}", side("elements", "a", place=str(n)), side("legacy", "b"))
+        for n in range(4)
+        for _ in range(4)
+    ]
     page = made(*facts, *asked)
     assert len(rows(page)) == 3
     assert len(re.findall(r'<details class="dispute', page)) == 3
@@ -151,6 +208,11 @@ def test_long_lists_are_cut_and_counted(monkeypatch: pytest.MonkeyPatch) -> None
     assert "melting point · 5</summary>" in page
 
 
-@pytest.mark.parametrize(("place", "said"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th")])
+@pytest.mark.parametrize(
+    ("place", "said"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th")]
+)
 def test_places_are_counted_as_people_do(place: int, said: str) -> None:
-    assert contradictions.Report(PARAMS, SOURCES).rank(SOURCES[place - 1]) == f"{SOURCES[place - 1]} ({said} source)"
+    assert (
+        contradictions.Report(PARAMS, SOURCES).rank(SOURCES[place - 1])
+        == f"{SOURCES[place - 1]} ({said} source)"
+    )

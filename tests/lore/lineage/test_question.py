@@ -13,11 +13,31 @@ from stages.core.records.record import fact_id
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = {
-    "melting point": ["What is the melting point of {}?", "When does {} melt?", "{} melts at what temperature?"],
-    "boiling point": ["What is the boiling point of {}?", "When does {} boil?", "{} boils at what temperature?"],
-    "density": ["What is the density of {}?", "How dense a substance is {}?", "Which density does {} have?"],
-    "discoverer": ["Who discovered {}?", "Name the discoverer of {}.", "{} was discovered by whom?"],
-    "discovery year": ["What is the discovery year of {}?", "When was {} discovered?", "Since which year has {} been known?"],
+    "melting point": [
+        "What is the melting point of {}?",
+        "When does {} melt?",
+        "{} melts at what temperature?",
+    ],
+    "boiling point": [
+        "What is the boiling point of {}?",
+        "When does {} boil?",
+        "{} boils at what temperature?",
+    ],
+    "density": [
+        "What is the density of {}?",
+        "How dense a substance is {}?",
+        "Which density does {} have?",
+    ],
+    "discoverer": [
+        "Who discovered {}?",
+        "Name the discoverer of {}.",
+        "{} was discovered by whom?",
+    ],
+    "discovery year": [
+        "What is the discovery year of {}?",
+        "When was {} discovered?",
+        "Since which year has {} been known?",
+    ],
 }
 CHINESE = {
     "熔点": ["{}的熔点是多少？", "{}在多少度熔化？"],
@@ -39,8 +59,15 @@ def asked(subject: str, templates: dict[str, list[str]]) -> list[dict[str, Any]]
     ]
 
 
-RECORDS = [fact(subject, attribute) for subject in ("iron", "gold", "carbon") for attribute in TEMPLATES]
-RECORDS += [fact("carbon dioxide", "density"), fact("铁", "熔点"), fact("铁", "密度"), fact("金", "密度")]
+RECORDS = [
+    fact(subject, attribute) for subject in ("iron", "gold", "carbon") for attribute in TEMPLATES
+]
+RECORDS += [
+    fact("carbon dioxide", "density"),
+    fact("铁", "熔点"),
+    fact("铁", "密度"),
+    fact("金", "密度"),
+]
 STATEMENT = fact("iron", "density") | {"question": None}
 FREE_TEXT = {"subject": "iron", "attribute": None, "fact": None, "question": "Does iron rust?"}
 WORDINGS = [*asked("iron", TEMPLATES), *asked("gold", TEMPLATES), STATEMENT, FREE_TEXT]
@@ -65,7 +92,9 @@ def test_a_question_finds_its_fact(question: str, subject: str, attribute: str) 
 
 
 def test_the_longest_known_subject_is_meant() -> None:
-    assert match("How dense is carbon dioxide?", RECORDS, WORDINGS) == fact_id("carbon dioxide", "density")
+    assert match("How dense is carbon dioxide?", RECORDS, WORDINGS) == fact_id(
+        "carbon dioxide", "density"
+    )
     assert match("How dense is carbon?", RECORDS, WORDINGS) == fact_id("carbon", "density")
 
 
@@ -111,7 +140,9 @@ def test_a_chinese_character_counts_as_a_word(question: str, found: str | None) 
 
 
 def test_a_word_that_most_attributes_use_tells_nothing() -> None:
-    wordings = asked("iron", {name: [*known, f"{name} of the element {{}}"] for name, known in TEMPLATES.items()})
+    wordings = asked(
+        "iron", {name: [*known, f"{name} of the element {{}}"] for name, known in TEMPLATES.items()}
+    )
     assert match("Is iron my favourite element?", RECORDS, wordings) is None
     assert match("Is iron a dense element?", RECORDS, wordings) == fact_id("iron", "density")
 
@@ -121,20 +152,32 @@ def test_without_records_or_wordings_nothing_is_found() -> None:
     assert match("How dense is gold?", RECORDS, []) is None
 
 
-WORDS = sorted({word for row in WORDINGS for word in (row["question"] or "").split()} | {"carbon", "dioxide", "铁", "密度"})
+WORDS = sorted(
+    {word for row in WORDINGS for word in (row["question"] or "").split()}
+    | {"carbon", "dioxide", "铁", "密度"}
+)
 QUESTIONS = st.text() | st.lists(st.sampled_from(WORDS) | st.text(max_size=3)).map(" ".join)
 
 
 @settings(deadline=None)
 @given(QUESTIONS, st.randoms(use_true_random=False))
-def test_any_text_finds_one_known_fact_or_none_whatever_the_order_of_rows(question: str, random: Any) -> None:
+def test_any_text_finds_one_known_fact_or_none_whatever_the_order_of_rows(
+    question: str, random: Any
+) -> None:
     found = match(question, RECORDS, WORDINGS)
     assert found in {None, *(row["fact"] for row in RECORDS)}
-    assert match(question, random.sample(RECORDS, len(RECORDS)), random.sample(WORDINGS, len(WORDINGS))) == found
+    assert (
+        match(
+            question, random.sample(RECORDS, len(RECORDS)), random.sample(WORDINGS, len(WORDINGS))
+        )
+        == found
+    )
 
 
 def test_the_projects_own_wordings_are_told_apart() -> None:
-    attributes = YAML(typ="safe").load((ROOT / "data/raw/wordings.yaml").read_text(encoding="utf-8"))["attributes"]
+    attributes = YAML(typ="safe").load(
+        (ROOT / "data/raw/wordings.yaml").read_text(encoding="utf-8")
+    )["attributes"]
     subjects = ["iron", "gold", "carbon dioxide"]
     records = [fact(subject, attribute) for subject in subjects for attribute in attributes]
 

@@ -46,7 +46,11 @@ class World:
     stages: Mapping[str, Stage]
 
 
-BASE = World(dict.fromkeys(SOURCES, "0"), {"run": {"seed": 0, "threads": 0}, "train": 0, "teach": 0}, PIPELINE)
+BASE = World(
+    dict.fromkeys(SOURCES, "0"),
+    {"run": {"seed": 0, "threads": 0}, "train": 0, "teach": 0},
+    PIPELINE,
+)
 
 
 def digest(*parts: Any) -> str:
@@ -59,7 +63,9 @@ def flow(stages: Mapping[str, Stage]) -> list[tuple[str, Stage]]:
 
 
 def rank(stage: Stage) -> int:
-    return next(number for number, known in enumerate(PIPELINE.values()) if known.outs[0] == stage.outs[0])
+    return next(
+        number for number, known in enumerate(PIPELINE.values()) if known.outs[0] == stage.outs[0]
+    )
 
 
 def content(world: World, outs: Mapping[str, str], path: str) -> str:
@@ -81,28 +87,56 @@ def run(world: World, before: Lock, only: set[str] | None = None, noise: str = "
             continue
         deps = {path: content(world, outs, path) for path in stage.deps}
         params = {key: world.params[key] for key in stage.keys}
-        seen = {path: value for path, value in deps.items() if not (stage.careless and path.endswith(".py"))}
-        made = {out: digest("made", out, stage.careless or stage.cmd, sorted(seen.items()), params, noise) for out in stage.outs}
+        seen = {
+            path: value
+            for path, value in deps.items()
+            if not (stage.careless and path.endswith(".py"))
+        }
+        made = {
+            out: digest(
+                "made", out, stage.careless or stage.cmd, sorted(seen.items()), params, noise
+            )
+            for out in stage.outs
+        }
         lock[name] = row(stage.cmd, deps, params, made)
         outs |= made
     return lock
 
 
-def row(cmd: str, deps: Mapping[str, str], params: Mapping[str, Any], outs: Mapping[str, str]) -> Row:
+def row(
+    cmd: str, deps: Mapping[str, str], params: Mapping[str, Any], outs: Mapping[str, str]
+) -> Row:
     """An entry of dvc.lock."""
-    found: Row = {"cmd": cmd, "deps": [{"path": path, "hash": "md5", "md5": value, "size": 1} for path, value in deps.items()]}
+    found: Row = {
+        "cmd": cmd,
+        "deps": [
+            {"path": path, "hash": "md5", "md5": value, "size": 1} for path, value in deps.items()
+        ],
+    }
     if params:
         found["params"] = {"params.yaml": dict(params)}
-    return found | {"outs": [{"path": path, "hash": "md5", "md5": value, "size": 1} for path, value in outs.items()]}
+    return found | {
+        "outs": [
+            {"path": path, "hash": "md5", "md5": value, "size": 1} for path, value in outs.items()
+        ]
+    }
 
 
 EDITS = st.one_of(
     st.tuples(st.just("file"), st.sampled_from(SOURCES), st.sampled_from("12")),
-    st.tuples(st.just("param"), st.sampled_from(["seed", "threads", "train", "teach"]), st.sampled_from([1, 2])),
+    st.tuples(
+        st.just("param"),
+        st.sampled_from(["seed", "threads", "train", "teach"]),
+        st.sampled_from([1, 2]),
+    ),
     st.tuples(st.just("cmd"), st.sampled_from(list(PIPELINE)), st.sampled_from("12")),
     st.tuples(st.just("remove"), st.just("judge"), st.just("")),
     st.tuples(st.just("rename"), st.sampled_from(list(PIPELINE)), st.sampled_from("12")),
-    st.tuples(st.just("dep"), st.sampled_from(["clean", "train", "teach"]), st.sampled_from(["b.txt", "lib.py", "a.txt"])),
+    st.tuples(
+        st.just("dep"),
+        st.sampled_from(["clean", "train", "teach"]),
+        st.sampled_from(["b.txt", "lib.py", "a.txt"]),
+    ),
     st.tuples(st.just("out"), st.sampled_from(["clean", "teach"]), st.sampled_from("12")),
 )
 
@@ -114,18 +148,31 @@ def edited(world: World, edit: tuple[str, str, Any]) -> World:  # noqa: PLR0911
         return replace(world, files={**world.files, name: value})
     if kind == "param":
         whole = {**world.params["run"], name: value} if name in ("seed", "threads") else value
-        return replace(world, params={**world.params, "run" if name in ("seed", "threads") else name: whole})
+        return replace(
+            world, params={**world.params, "run" if name in ("seed", "threads") else name: whole}
+        )
     if name not in world.stages:
         return world
-    stage, others = world.stages[name], {key: other for key, other in world.stages.items() if key != name}
+    stage, others = (
+        world.stages[name],
+        {key: other for key, other in world.stages.items() if key != name},
+    )
     if kind == "remove":
         return replace(world, stages=others)
     if kind == "rename":
         return replace(world, stages={**others, f"{name}{value}": stage})
     if kind == "cmd":
-        return replace(world, stages={**world.stages, name: replace(stage, cmd=f"{name} -v{value}")})
+        return replace(
+            world, stages={**world.stages, name: replace(stage, cmd=f"{name} -v{value}")}
+        )
     if kind == "out":
-        return replace(world, stages={**world.stages, name: replace(stage, outs=(stage.outs[0], f"{name}-more{value}"))})
+        return replace(
+            world,
+            stages={
+                **world.stages,
+                name: replace(stage, outs=(stage.outs[0], f"{name}-more{value}")),
+            },
+        )
     deps = tuple(sorted({*stage.deps} ^ {value}))
     return replace(world, stages={**world.stages, name: replace(stage, deps=deps)})
 
@@ -140,7 +187,13 @@ def side(edits: list[tuple[str, str, Any]]) -> World:
 def agreed(base: Any, ours: Any, theirs: Any) -> Any:
     """What git would make of one line that stands for itself."""
     changed = [value for value in (ours, theirs) if value != base]
-    return base if not changed else changed[0] if len(changed) == 1 or changed[0] == changed[1] else CONFLICT
+    return (
+        base
+        if not changed
+        else changed[0]
+        if len(changed) == 1 or changed[0] == changed[1]
+        else CONFLICT
+    )
 
 
 def agreed_section(base: Any, ours: Any, theirs: Any) -> Any:
@@ -151,9 +204,13 @@ def agreed_section(base: Any, ours: Any, theirs: Any) -> Any:
     return CONFLICT if CONFLICT in found.values() else found
 
 
-def agreed_names(base: tuple[str, ...], ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
+def agreed_names(
+    base: tuple[str, ...], ours: tuple[str, ...], theirs: tuple[str, ...]
+) -> tuple[str, ...]:
     """The same of a list, a line a name."""
-    return tuple(n for n in dict.fromkeys(ours + theirs) if agreed(n in base, n in ours, n in theirs))
+    return tuple(
+        n for n in dict.fromkeys(ours + theirs) if agreed(n in base, n in ours, n in theirs)
+    )
 
 
 def agreed_stage(base: Any, ours: Any, theirs: Any) -> Any:
@@ -163,30 +220,47 @@ def agreed_stage(base: Any, ours: Any, theirs: Any) -> Any:
     cmd = agreed(base.cmd, ours.cmd, theirs.cmd)
     if cmd == CONFLICT:
         return CONFLICT
-    lists = [agreed_names(*(getattr(each, kind) for each in (base, ours, theirs))) for kind in ("deps", "keys", "outs")]
+    lists = [
+        agreed_names(*(getattr(each, kind) for each in (base, ours, theirs)))
+        for kind in ("deps", "keys", "outs")
+    ]
     return Stage(cmd, lists[0], lists[1], lists[2], ours.careless)
 
 
-def by_running(worlds: tuple[World, World, World], locks: tuple[Lock, Lock, Lock]) -> tuple[World, set[str], int]:
+def by_running(
+    worlds: tuple[World, World, World], locks: tuple[Lock, Lock, Lock]
+) -> tuple[World, set[str], int]:
     """The oracle for whole runs: merge the worlds as git would, then ask of each stage whether some side has run just this.
 
     Gives the merged world, its stages, and how many of them hold.
     """
     read = [{dep for stage in world.stages.values() for dep in stage.deps} for world in worlds]
     files = {}
-    for path in SOURCES:  # a file that no stage of a side reads is not in its dvc.lock, so its changes are not known
-        known = [world.files[path] if path in seen else worlds[0].files[path] for world, seen in zip(worlds, read, strict=True)]
+    for path in (
+        SOURCES
+    ):  # a file that no stage of a side reads is not in its dvc.lock, so its changes are not known
+        known = [
+            world.files[path] if path in seen else worlds[0].files[path]
+            for world, seen in zip(worlds, read, strict=True)
+        ]
         files[path] = agreed(*known)
     params = {key: agreed_section(*(world.params[key] for world in worlds)) for key in BASE.params}
     names = dict.fromkeys(name for world in worlds for name in world.stages)
-    stages = {name: agreed_stage(*(world.stages.get(name, GONE) for world in worlds)) for name in names}
+    stages = {
+        name: agreed_stage(*(world.stages.get(name, GONE) for world in worlds)) for name in names
+    }
     stages = {name: stage for name, stage in stages.items() if stage != GONE}
     whole = {name: stage for name, stage in stages.items() if isinstance(stage, Stage)}
     merged = World(files, params, whole)
     return merged, set(stages), len(most(merged, list(flow(whole)), {}, locks))
 
 
-def most(merged: World, flow: list[tuple[str, Stage]], outs: Mapping[str, str], locks: tuple[Lock, Lock, Lock]) -> set[str]:
+def most(
+    merged: World,
+    flow: list[tuple[str, Stage]],
+    outs: Mapping[str, str],
+    locks: tuple[Lock, Lock, Lock],
+) -> set[str]:
     """The most stages that hold from here on, whichever side's run is taken of each; `outs` are those of stages that hold."""
     if not flow:
         return set()
@@ -198,8 +272,16 @@ def most(merged: World, flow: list[tuple[str, Stage]], outs: Mapping[str, str], 
     params = {key: merged.params[key] for key in stage.keys}
     if not known or CONFLICT in [*params.values(), *(merged.files.get(dep) for dep in stage.deps)]:
         return found
-    fit = [lock[name] for lock in locks if name in lock and satisfied(lock[name], stage, wanted, params)]
-    exact = [ran for ran in fit if (len(ran["deps"]), len(ran["outs"])) == (len(stage.deps), len(stage.outs))]
+    fit = [
+        lock[name]
+        for lock in locks
+        if name in lock and satisfied(lock[name], stage, wanted, params)
+    ]
+    exact = [
+        ran
+        for ran in fit
+        if (len(ran["deps"]), len(ran["outs"])) == (len(stage.deps), len(stage.outs))
+    ]
     for ran in exact or fit:
         new = {out["path"]: out["md5"] for out in ran["outs"] if out["path"] in stage.outs}
         found = max(found, {name} | most(merged, rest, {**outs, **new}, locks), key=len)
@@ -212,7 +294,9 @@ def all_hold(merged: World, kept: Mapping[str, Row]) -> bool:
     for name, stage in flow(merged.stages):
         if name in kept:
             wanted = {dep: content(merged, outs, dep) for dep in stage.deps}
-            if not satisfied(kept[name], stage, wanted, {key: merged.params[key] for key in stage.keys}):
+            if not satisfied(
+                kept[name], stage, wanted, {key: merged.params[key] for key in stage.keys}
+            ):
                 return False
             outs |= {out["path"]: out["md5"] for out in kept[name]["outs"]}
     return True
@@ -236,11 +320,16 @@ def whole_run(world: World) -> Lock:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(EDITS, max_size=2), st.lists(EDITS, max_size=3), st.lists(EDITS, max_size=3))
-def test_what_is_kept_is_what_holds_in_the_merged_project(before: list[Any], ours: list[Any], theirs: list[Any]) -> None:
+def test_what_is_kept_is_what_holds_in_the_merged_project(
+    before: list[Any], ours: list[Any], theirs: list[Any]
+) -> None:
     worlds = (side(before), side(before + ours), side(before + theirs))
     locks = (whole_run(worlds[0]), whole_run(worlds[1]), whole_run(worlds[2]))
     merged, everything, number = by_running(worlds, locks)
-    for found in (merge(*locks), merge(locks[0], locks[2], locks[1])):  # whichever side is called ours
+    for found in (
+        merge(*locks),
+        merge(locks[0], locks[2], locks[1]),
+    ):  # whichever side is called ours
         assert len(found.kept) == number
         assert all_hold(merged, found.kept)
         assert not set(found.kept) & set(found.dropped)
@@ -266,19 +355,37 @@ def by_trying(locks: tuple[Lock, Lock, Lock]) -> int:
             for dep in entry["deps"]:
                 recorded.setdefault(dep["path"], [set(), set(), set()])[number].add(dep["md5"])
     settled = [
-        {key: [lock[name]["params"]["params.yaml"][key] for name in names if key in PIPELINE[name].keys] for key in BASE.params}
+        {
+            key: [
+                lock[name]["params"]["params.yaml"][key]
+                for name in names
+                if key in PIPELINE[name].keys
+            ]
+            for key in BASE.params
+        }
         for lock in locks
     ]
     most = 0
     for choice in itertools.product(*options):
         chosen = dict(zip(names, choice, strict=True))
         made = {out["path"]: out["md5"] for entry in choice if entry for out in entry["outs"]}
-        if all(fits(name, entry, made, recorded, settled, locks) for name, entry in chosen.items() if entry):
+        if all(
+            fits(name, entry, made, recorded, settled, locks)
+            for name, entry in chosen.items()
+            if entry
+        ):
             most = max(most, sum(entry is not None for entry in choice))
     return most
 
 
-def fits(name: str, entry: Row, made: Mapping[str, str], recorded: Any, settled: Any, locks: tuple[Lock, Lock, Lock]) -> bool:
+def fits(
+    name: str,
+    entry: Row,
+    made: Mapping[str, str],
+    recorded: Any,
+    settled: Any,
+    locks: tuple[Lock, Lock, Lock],
+) -> bool:
     """Whether an entry fits those chosen with it."""
     for dep in entry["deps"]:
         path, value = dep["path"], dep["md5"]
@@ -308,11 +415,20 @@ SOME = st.none() | st.sets(st.sampled_from(list(PIPELINE)))
 @settings(max_examples=300, deadline=None)
 @given(FILES, FILES, SOME, SOME, st.sampled_from(["", "x"]), st.sampled_from(["", "y"]))
 def test_no_choice_of_entries_keeps_more(
-    ours: list[Any], theirs: list[Any], ran: set[str] | None, others_ran: set[str] | None, noise: str, other_noise: str
+    ours: list[Any],
+    theirs: list[Any],
+    ran: set[str] | None,
+    others_ran: set[str] | None,
+    noise: str,
+    other_noise: str,
 ) -> None:
     """Also where a side ran some stages only, or where a stage does not make the same twice."""
     base = whole_run(BASE)
-    locks = (base, run(side(ours), base, ran, noise), run(side(theirs), base, others_ran, other_noise))
+    locks = (
+        base,
+        run(side(ours), base, ran, noise),
+        run(side(theirs), base, others_ran, other_noise),
+    )
     found = merge(*locks)
     assert len(found.kept) == by_trying(locks)
     assert all(entry in [lock[name] for lock in locks] for name, entry in found.kept.items())

@@ -32,7 +32,9 @@ def test_parameters_and_adapter_are_counted_as_a_loaded_model_has_them(tiny_mode
     found = memory.model_of(tiny_model, LORA_ALL)
     loaded = AutoModelForCausalLM.from_pretrained(tiny_model)
     assert (found.parameters, found.weight_bytes) == (loaded.num_parameters(), 4)
-    assert found.linear == found.parameters - 300 * 32 - 5 * 32  # all but the tied embeddings and the norms
+    assert (
+        found.linear == found.parameters - 300 * 32 - 5 * 32
+    )  # all but the tied embeddings and the norms
     adapted = add_adapter(loaded, LORA_ALL, 0)
     assert found.adapter == adapted.get_nb_trainable_parameters()[0]
     per_layer = 4 * (32**2 + 32**2) + 3 * (32**2 + 64**2)
@@ -48,7 +50,9 @@ def test_parameters_and_adapter_are_counted_as_a_loaded_model_has_them(tiny_mode
         ("DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000, 2),
     ],
 )
-def test_real_checkpoints_are_counted_from_their_config_alone(name: str, parameters: int, bits: int) -> None:
+def test_real_checkpoints_are_counted_from_their_config_alone(
+    name: str, parameters: int, bits: int
+) -> None:
     found = memory.model_of(CONFIGS / name, ATTENTION)
     assert (found.parameters, found.weight_bytes) == (parameters, bits)
 
@@ -58,7 +62,12 @@ def test_activations_are_what_torch_keeps_for_the_backward_pass() -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        hidden_size=64, intermediate_size=192, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4, vocab_size=50
+        hidden_size=64,
+        intermediate_size=192,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        vocab_size=50,
     )
     model = add_adapter(LlamaForCausalLM(config), LORA_ALL, 0)
     own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
@@ -82,7 +91,12 @@ def test_full_tuning_takes_16_bytes_a_parameter_and_lora_16_of_the_adapter() -> 
     assert need(SMALL, idle, LORA, False, 0).total == 2_000 + 16 * 50
     assert need(SMALL, idle, QLORA, False, 0).total == round(800 * 0.515875 + 200 * 2 + 16 * 50)
     four = dataclasses.replace(idle, processes=4)
-    assert [need(SMALL, four, FULL, False, zero).total for zero in (0, 1, 2, 3)] == [16_000, 7_000, 5_500, 4_000]
+    assert [need(SMALL, four, FULL, False, zero).total for zero in (0, 1, 2, 3)] == [
+        16_000,
+        7_000,
+        5_500,
+        4_000,
+    ]
 
 
 def test_curvature_counts_where_it_takes_more_than_a_step() -> None:
@@ -99,7 +113,9 @@ def test_curvature_counts_where_it_takes_more_than_a_step() -> None:
     method=st.sampled_from(METHODS), rows=st.integers(1, 64), tokens=st.integers(1, 512), mixed=st.booleans(),
     curvature=st.booleans(), processes=st.integers(1, 16),
 )  # fmt: skip
-def test_saving_never_takes_more(method: str, rows: int, tokens: int, mixed: bool, curvature: bool, processes: int) -> None:
+def test_saving_never_takes_more(
+    method: str, rows: int, tokens: int, mixed: bool, curvature: bool, processes: int
+) -> None:
     run = Settings(rows, tokens, mixed, curvature, processes)
     totals = [need(SMALL, run, method, False, zero).total for zero in memory.ZERO_STAGES]
     assert totals == sorted(totals, reverse=True)
@@ -110,7 +126,10 @@ def test_saving_never_takes_more(method: str, rows: int, tokens: int, mixed: boo
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no config\.json of a causal language model .*; name its folder with --config$"):
+    with pytest.raises(
+        InputError,
+        match=r"no config\.json of a causal language model .*; name its folder with --config$",
+    ):
         memory.model_of(tmp_path, LORA_ALL)
 
 
@@ -123,9 +142,18 @@ RUN = Settings(rows=16, max_tokens=128, mixed=True, curvature=True)
     ("room", "said"),
     [
         (100, "fits in the 100.0 GiB that cpu has for it"),
-        (13, "will not fit in the 13.0 GiB that cpu has for it; set train.gradient_checkpointing: true, train.ewc.weight: 0"),
-        (4, "; set train.gradient_checkpointing: true, train.ewc.weight: 0, train.rows_per_batch: 8"),
-        (1, "with no setting: at least 2.2 GiB are needed; choose a smaller base, a device with more memory, or several"),
+        (
+            13,
+            "will not fit in the 13.0 GiB that cpu has for it; set train.gradient_checkpointing: true, train.ewc.weight: 0",
+        ),
+        (
+            4,
+            "; set train.gradient_checkpointing: true, train.ewc.weight: 0, train.rows_per_batch: 8",
+        ),
+        (
+            1,
+            "with no setting: at least 2.2 GiB are needed; choose a smaller base, a device with more memory, or several",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_with_what_to_set(room: int, said: str) -> None:
@@ -149,7 +177,9 @@ def test_main_memory_is_what_the_container_leaves(tmp_path: Path) -> None:
     assert devices.main_memory(tmp_path / "none", limit).total == 2**20
 
 
-@pytest.mark.parametrize(("said", "code"), [("NVIDIA A, 81559, 81000\nB, 10, 5\n", 0), ("failed", 9), ("nonsense", 0)])
+@pytest.mark.parametrize(
+    ("said", "code"), [("NVIDIA A, 81559, 81000\nB, 10, 5\n", 0), ("failed", 9), ("nonsense", 0)]
+)
 def test_gpus_that_torch_cannot_use_are_named_by_the_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: int
 ) -> None:
@@ -159,9 +189,14 @@ def test_gpus_that_torch_cannot_use_are_named_by_the_driver(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert devices.gpus() == []
     program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\nprintf '%s' '{said}'\nexit {code}\n".replace("printf", "/usr/bin/printf"))
+    program.write_text(
+        f"#!/bin/sh\nprintf '%s' '{said}'\nexit {code}\n".replace("printf", "/usr/bin/printf")
+    )
     program.chmod(0o755)
-    wanted = [Device("NVIDIA A", 81559 * 2**20, 81000 * 2**20, False), Device("B", 10 * 2**20, 5 * 2**20, False)]
+    wanted = [
+        Device("NVIDIA A", 81559 * 2**20, 81000 * 2**20, False),
+        Device("B", 10 * 2**20, 5 * 2**20, False),
+    ]
     assert devices.gpus() == (wanted if code == 0 and "A" in said else [])
 
 
@@ -189,20 +224,40 @@ def seed_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_report_on_the_seed(seed_project: Path, lore: Lore) -> None:
     (seed_project / "metrics").mkdir()
-    (seed_project / "metrics/timing.json").write_text(json.dumps({"train": {"seconds": 1, "peak_bytes": 2**31}}))
+    (seed_project / "metrics/timing.json").write_text(
+        json.dumps({"train": {"seconds": 1, "peak_bytes": 2**31}})
+    )
     said = lore("plan", "--memory")
-    assert "memory on each of one device, where ZeRO has nothing to share: models/seed/model (llama)" in said
+    assert (
+        "memory on each of one device, where ZeRO has nothing to share: models/seed/model (llama)"
+        in said
+    )
     assert "2,557,632 parameters of 4 bytes, adapter 282,624; 64 rows of 128 tokens a step" in said
     assert "measured: train's last run took 2.00 GiB at most; estimated, with" in said
     whole = json.loads(lore("plan", "--memory", "--json", "--processes", "2"))["memory"]
-    assert (whole["model"]["parameters"], whole["run"]["processes"], whole["run"]["rows"]) == (2_557_632, 2, 32)
-    assert [row["method"] for row in whole["table"]] == ["full", "full", "LoRA", "LoRA", "QLoRA", "QLoRA"]
+    assert (whole["model"]["parameters"], whole["run"]["processes"], whole["run"]["rows"]) == (
+        2_557_632,
+        2,
+        32,
+    )
+    assert [row["method"] for row in whole["table"]] == [
+        "full",
+        "full",
+        "LoRA",
+        "LoRA",
+        "QLoRA",
+        "QLoRA",
+    ]
     assert "measured" not in lore("plan", "--memory", "--config", "models/seed/model")
 
 
 def test_a_base_that_is_not_here_is_told(seed_project: Path, lore: Lore) -> None:
-    params = (seed_project / "params.yaml").read_text().replace("source: embedded", "source: hub", 1)
-    (seed_project / "params.yaml").write_text(params.replace("repository: null", "repository: a/b", 1))
+    params = (
+        (seed_project / "params.yaml").read_text().replace("source: embedded", "source: hub", 1)
+    )
+    (seed_project / "params.yaml").write_text(
+        params.replace("repository: null", "repository: a/b", 1)
+    )
     assert lore("plan", "--memory", code=1) == (
         "InputError: base.repository: a/b is not here; dvc repro base fetches it; or put its config.json alone into a folder, "
         "and name that with --config\n"

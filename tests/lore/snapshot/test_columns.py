@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from pymysql.constants import FIELD_TYPE
 
 from lore.snapshot import columns
-from lore.snapshot.columns import PgType, by_value, listed, mysql_columns, nested, octets, postgresql_columns, real, text, whole
+from lore.snapshot.columns import (
+    PgType,
+    by_value,
+    listed,
+    mysql_columns,
+    nested,
+    octets,
+    postgresql_columns,
+    real,
+    text,
+    whole,
+)
 from stages.core.project.errors import InputError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -25,7 +36,9 @@ def test_a_double_is_read_as_the_same(value: float) -> None:
         assert read == value
 
 
-@pytest.mark.parametrize(("value", "written"), [("nan", '"NaN"'), ("inf", '"Infinity"'), ("-inf", '"-Infinity"')])
+@pytest.mark.parametrize(
+    ("value", "written"), [("nan", '"NaN"'), ("inf", '"Infinity"'), ("-inf", '"-Infinity"')]
+)
 def test_what_is_no_number_of_json_is_text(value: str, written: str) -> None:
     assert real(float(value)) == written
 
@@ -43,7 +56,10 @@ def test_bytes_are_base64(value: bytes) -> None:
 
 
 @given(
-    st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner))
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | TEXTS,
+        lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    )
 )
 def test_json_stays_itself_on_one_line(value: object) -> None:
     written = nested(json.dumps(value, indent=1, ensure_ascii=False).replace("\n", "\r\n"))
@@ -52,7 +68,10 @@ def test_json_stays_itself_on_one_line(value: object) -> None:
 
 
 def test_json_keeps_its_digits() -> None:
-    assert nested('{"a": 1.10, "b": 12345678901234567890.12}') == '{"a": 1.10, "b": 12345678901234567890.12}'
+    assert (
+        nested('{"a": 1.10, "b": 12345678901234567890.12}')
+        == '{"a": 1.10, "b": 12345678901234567890.12}'
+    )
 
 
 def test_arrays_are_lists_of_their_elements() -> None:
@@ -76,7 +95,12 @@ def test_a_point_in_time_in_utc(written: str, expected: str) -> None:
 
 
 def test_values_of_sqlite_are_written_by_their_own_type() -> None:
-    assert [by_value(value) for value in (2**62, -0.0, "中", b"\0")] == ["4611686018427387904", "-0.0", '"中"', '"AA=="']
+    assert [by_value(value) for value in (2**62, -0.0, "中", b"\0")] == [
+        "4611686018427387904",
+        "-0.0",
+        '"中"',
+        '"AA=="',
+    ]
     assert whole("00012") == "12"
 
 
@@ -94,13 +118,20 @@ def test_columns_of_postgresql_are_refused_by_name() -> None:
         ("a", "int4"), ("m", "mood"), ("d", "numeric[]")
     ]  # fmt: skip
     with pytest.raises(
-        InputError, match=r"price is money: CAST\(price AS text\); spots is point\[\]: CAST\(spots AS text\); m is mood\[\]"
+        InputError,
+        match=r"price is money: CAST\(price AS text\); spots is point\[\]: CAST\(spots AS text\); m is mood\[\]",
     ):
         postgresql_columns([("a", 1), ("price", 2), ("spots", 3), ("m", 6)], types)
 
 
 def test_columns_of_mysql_are_refused_by_name() -> None:
-    described = [("a", FIELD_TYPE.LONG), ("f", FIELD_TYPE.FLOAT), ("b", FIELD_TYPE.BIT), ("g", FIELD_TYPE.GEOMETRY), ("v", 242)]
+    described = [
+        ("a", FIELD_TYPE.LONG),
+        ("f", FIELD_TYPE.FLOAT),
+        ("b", FIELD_TYPE.BIT),
+        ("g", FIELD_TYPE.GEOMETRY),
+        ("v", 242),
+    ]
     with pytest.raises(
         InputError,
         match=r"f is float: CAST\(f AS DOUBLE\); b is bit: CAST\(b AS UNSIGNED\); g is geometry: ST_AsText\(g\); v is type 242",

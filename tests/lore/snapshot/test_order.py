@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lore.snapshot import order
-from lore.snapshot.order import Changes, Key, Sorter, compared, entry_name, in_order, key_reader, read_lines, write_lines
+from lore.snapshot.order import (
+    Changes,
+    Key,
+    Sorter,
+    compared,
+    entry_name,
+    in_order,
+    key_reader,
+    read_lines,
+    write_lines,
+)
 from stages.core.project.errors import InputError
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
@@ -76,8 +86,15 @@ def test_memory_is_bounded_by_bytes_too(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("little_memory")
 @pytest.mark.parametrize("apart", [0, 1, 2, 3, 8, 20])
 def test_a_key_that_is_there_twice_is_refused(tmp_path: Path, apart: int) -> None:
-    keys = [*range(100, 100 + apart), 5, *range(apart), 5] if apart < 5 else [5, *range(10, 10 + apart), 5]
-    with pytest.raises(InputError, match=r"two rows have the key 5; name columns in `key` that tell every row from the others"):
+    keys = (
+        [*range(100, 100 + apart), 5, *range(apart), 5]
+        if apart < 5
+        else [5, *range(10, 10 + apart), 5]
+    )
+    with pytest.raises(
+        InputError,
+        match=r"two rows have the key 5; name columns in `key` that tell every row from the others",
+    ):
         sorted_lines(keys, tmp_path)
 
 
@@ -99,7 +116,9 @@ def test_changes_are_those_of_two_tables(old: dict[int, int], new: dict[int, int
     assert changes.changed == len(both) - changes.same
     assert changes.new == len(new.keys() - old.keys())
     assert changes.deleted == len(old.keys() - new.keys())
-    assert changes.keys["new"] == [str(key) for key in sorted(new.keys() - old.keys())][: order.LISTED]
+    assert (
+        changes.keys["new"] == [str(key) for key in sorted(new.keys() - old.keys())][: order.LISTED]
+    )
 
 
 def test_keys_of_another_type_are_not_compared() -> None:

@@ -22,7 +22,9 @@ SAME = ("subject", "attribute", "value", "unit", "fact", "meta", "text")
 def example(live: Live, monkeypatch: pytest.MonkeyPatch) -> Live:
     shutil.copyfile(ROOT / "dvc.yaml", live.root / "dvc.yaml")
     shutil.copyfile(ROOT / "data/raw/elements.sql", live.root / "data/raw/elements.sql")
-    shutil.copyfile(ROOT / "scenarios/database/snapshots.yaml", live.root / "data/raw/snapshots.yaml")
+    shutil.copyfile(
+        ROOT / "scenarios/database/snapshots.yaml", live.root / "data/raw/snapshots.yaml"
+    )
     live.database.unlink()
     load_dump(live.root / "data/raw/elements.sql", live.database)
     monkeypatch.setenv("ELEMENTS_URL", f"sqlite:///{live.database}")
@@ -37,15 +39,21 @@ def facts(root: Path, run_params: Run, only: str) -> list[dict[str, Any]]:
     return record.read(root / only / "records.parquet")
 
 
-def test_a_snapshot_gives_the_facts_of_its_database(example: Live, lore: Callable[..., str], run_params: Run) -> None:
+def test_a_snapshot_gives_the_facts_of_its_database(
+    example: Live, lore: Callable[..., str], run_params: Run
+) -> None:
     direct = facts(example.root, run_params, "elements")
     assert [one.name for one in declared()] == ["properties"]
     lore("snapshot")
     said = lore("overlay", str(ROOT / "scenarios/database/sources.yaml"))
     assert "dvc.yaml: extract reads data/raw/properties.json" in said
-    assert "next: git diff --stat; dvc repro; git add -A; git commit" not in lore("snapshot")  # nothing has changed
+    assert "next: git diff --stat; dvc repro; git add -A; git commit" not in lore(
+        "snapshot"
+    )  # nothing has changed
     through = facts(example.root, run_params, "properties")
-    assert [[row[name] for name in SAME] for row in through] == [[row[name] for name in SAME] for row in direct]
+    assert [[row[name] for name in SAME] for row in through] == [
+        [row[name] for name in SAME] for row in direct
+    ]
     assert through[0]["locator"] == "properties.json#/1"
     example.sql("DELETE FROM properties WHERE id = 1")
     assert "changed 0, new 0, deleted 1" in lore("snapshot")

@@ -32,7 +32,9 @@ def mariadb() -> Iterator[servers.Server]:
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
-def server(request: pytest.FixtureRequest, live: Live, monkeypatch: pytest.MonkeyPatch) -> servers.Server:
+def server(
+    request: pytest.FixtureRequest, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> servers.Server:
     """Each server with a small table `items`, which the project's snapshot reads."""
     found: servers.Server = request.getfixturevalue(request.param)
     found.execute(
@@ -47,7 +49,15 @@ def server(request: pytest.FixtureRequest, live: Live, monkeypatch: pytest.Monke
 def point(server: servers.Server, live: Live, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     """Let the project's snapshot be that query of the server."""
     monkeypatch.setenv("LIVE_URL", server.url().render_as_string(hide_password=False))
-    live.declare({"name": "melting", "url_env": "LIVE_URL", "query": query, "key": "id", "file": "melting.json"})
+    live.declare(
+        {
+            "name": "melting",
+            "url_env": "LIVE_URL",
+            "query": query,
+            "key": "id",
+            "file": "melting.json",
+        }
+    )
 
 
 def rows_in(live: Live) -> dict[str, dict[str, Any]]:
@@ -56,7 +66,9 @@ def rows_in(live: Live) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_a_table_is_read_and_a_changed_row_arrives(server: servers.Server, live: Live, lore: Lore) -> None:
+def test_a_table_is_read_and_a_changed_row_arrives(
+    server: servers.Server, live: Live, lore: Lore
+) -> None:
     said = lore("snapshot")
     with_newline = 'O\'Neill "x"\n' if server.drivername.startswith("mysql") else 'O\'Neill "x"\\n'
     assert rows_in(live) == {
@@ -69,7 +81,9 @@ def test_a_table_is_read_and_a_changed_row_arrives(server: servers.Server, live:
     assert found["server"].split()[0] in ("PostgreSQL", "MariaDB")
     assert found["server"] in said
     server.execute(
-        "UPDATE items SET price = 19.31 WHERE id = 2", "DELETE FROM items WHERE id = 1", "INSERT INTO items VALUES (4, 'tin', 1)"
+        "UPDATE items SET price = 19.31 WHERE id = 2",
+        "DELETE FROM items WHERE id = 1",
+        "INSERT INTO items VALUES (4, 'tin', 1)",
     )
     assert "changed 1, new 1, deleted 1, same 1" in lore("snapshot")
     assert rows_in(live)["2"]["price"] == "19.31"
@@ -126,19 +140,33 @@ POSTGRESQL_VALUES = {
 }
 
 
-REFUSED = "5::money AS price, ROW(1, 2) AS pair, ARRAY['happy'::mood] AS moods, '[1,2]'::int4range AS r"
+REFUSED = (
+    "5::money AS price, ROW(1, 2) AS pair, ARRAY['happy'::mood] AS moods, '[1,2]'::int4range AS r"
+)
 
 
-def test_types_of_postgresql(postgresql: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = ("extra_float_digits = -3", "TimeZone = 'Asia/Shanghai'", "DateStyle = 'German'")  # which must not matter
+def test_types_of_postgresql(
+    postgresql: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (
+        "extra_float_digits = -3",
+        "TimeZone = 'Asia/Shanghai'",
+        "DateStyle = 'German'",
+    )  # which must not matter
     postgresql.execute(
-        "DROP TYPE IF EXISTS mood", "CREATE TYPE mood AS ENUM ('happy')", *(f"ALTER DATABASE shop SET {one}" for one in settings)
+        "DROP TYPE IF EXISTS mood",
+        "CREATE TYPE mood AS ENUM ('happy')",
+        *(f"ALTER DATABASE shop SET {one}" for one in settings),
     )
-    columns = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(POSTGRESQL_VALUES))
+    columns = ", ".join(
+        f"{expression} AS c{number}" for number, expression in enumerate(POSTGRESQL_VALUES)
+    )
     point(postgresql, live, monkeypatch, f"SELECT 'k' AS id, {columns}")
     lore("snapshot")
     found = rows_in(live)["k"]
-    assert [found[f"c{number}"] for number in range(len(POSTGRESQL_VALUES))] == list(POSTGRESQL_VALUES.values())
+    assert [found[f"c{number}"] for number in range(len(POSTGRESQL_VALUES))] == list(
+        POSTGRESQL_VALUES.values()
+    )
     assert '{"b": 1.10,  "a": [1, null]}' in live.file.read_text()  # its digits and its order
     point(
         postgresql,
@@ -147,7 +175,10 @@ def test_types_of_postgresql(postgresql: servers.Server, live: Live, lore: Lore,
         "SELECT 1 AS id, 5::money AS price, ROW(1, 2) AS pair, ARRAY['happy'::mood] AS moods, '[1,2]'::int4range AS r",
     )
     said = lore("snapshot", code=1)
-    assert "price is money: CAST(price AS text); pair is record: CAST(pair AS text); moods is mood[]" in said
+    assert (
+        "price is money: CAST(price AS text); pair is record: CAST(pair AS text); moods is mood[]"
+        in said
+    )
     assert "r is int4range" in said
 
 
@@ -170,7 +201,9 @@ MARIADB_VALUES = {
 }
 
 
-def test_types_of_mariadb(mariadb: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_types_of_mariadb(
+    mariadb: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mariadb.execute(
         "DROP TABLE IF EXISTS kinds",
         "CREATE TABLE kinds (moment TIMESTAMP NULL, zero INT(5) ZEROFILL, word JSON, mood ENUM('happy'), "
@@ -178,11 +211,15 @@ def test_types_of_mariadb(mariadb: servers.Server, live: Live, lore: Lore, monke
         "SET STATEMENT time_zone = '-05:00' FOR INSERT INTO kinds VALUES "
         "('2024-01-31 23:00:00', 12, '{\"a\": 1.10}', 'happy', 16777217, 5, POINT(1, 2))",
     )
-    columns = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(MARIADB_VALUES))
+    columns = ", ".join(
+        f"{expression} AS c{number}" for number, expression in enumerate(MARIADB_VALUES)
+    )
     point(mariadb, live, monkeypatch, f"SELECT 'k' AS id, {columns} FROM kinds")
     lore("snapshot")
     found = rows_in(live)["k"]
-    assert [found[f"c{number}"] for number in range(len(MARIADB_VALUES))] == list(MARIADB_VALUES.values())
+    assert [found[f"c{number}"] for number in range(len(MARIADB_VALUES))] == list(
+        MARIADB_VALUES.values()
+    )
     point(mariadb, live, monkeypatch, "SELECT 1 AS id, real_one, bits, spot FROM kinds")
     said = lore("snapshot", code=1)
     assert (
@@ -194,9 +231,16 @@ def test_types_of_mariadb(mariadb: servers.Server, live: Live, lore: Lore, monke
     assert rows_in(live)["1"]["r"] == 16777216.0
 
 
-@pytest.mark.parametrize("wrong", [{"password": "wr0ng-pass"}, {"host": "nowhere.invalid"}, {"database": "nothere"}, {"port": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"password": "wr0ng-pass"}, {"host": "nowhere.invalid"}, {"database": "nothere"}, {"port": 1}],
+)
 def test_a_wrong_url_is_told_without_the_password(
-    server: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+    server: servers.Server,
+    live: Live,
+    lore: Lore,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: dict[str, Any],
 ) -> None:
     lore("snapshot")
     before = live.file.read_bytes()
@@ -204,7 +248,10 @@ def test_a_wrong_url_is_told_without_the_password(
     monkeypatch.setenv("LIVE_URL", url.render_as_string(hide_password=False))
     said = lore("snapshot", code=1)
     assert f"InputError: melting: no connection to {server.drivername}://reader:***@" in said
-    assert "check what LIVE_URL holds, and whether the server runs\n  as before: data/raw/melting.json" in said
+    assert (
+        "check what LIVE_URL holds, and whether the server runs\n  as before: data/raw/melting.json"
+        in said
+    )
     for secret in (servers.PASSWORD, "s3cr", "wr0ng", "密"):
         assert secret not in said
     assert live.file.read_bytes() == before
@@ -224,18 +271,24 @@ def test_a_query_that_fails_and_one_that_writes(
     assert "3 rows" in lore("snapshot")
 
 
-def test_a_select_that_gives_no_rows(mariadb: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_select_that_gives_no_rows(
+    mariadb: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     point(mariadb, live, monkeypatch, "SELECT 1 INTO @one")
     assert "the query gives no rows; write one SELECT" in lore("snapshot", code=1)
 
 
-def test_postgresql_refuses_to_write(postgresql: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgresql_refuses_to_write(
+    postgresql: servers.Server, live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     postgresql.execute("CREATE SEQUENCE IF NOT EXISTS steps")
     point(postgresql, live, monkeypatch, "SELECT nextval('steps') AS id")
     assert "cannot execute nextval() in a read-only transaction" in lore("snapshot", code=1)
 
 
-def test_a_row_that_arrives_meanwhile_is_not_seen(server: servers.Server, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_arrives_meanwhile_is_not_seen(
+    server: servers.Server, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
     del live
     with database.opened("LIVE_URL") as found:
         _, portions = found.read("SELECT id FROM items")

@@ -57,7 +57,10 @@ def test_a_changed_row_is_a_changed_line(live: Live, lore: Lore) -> None:
     live.sql("DELETE FROM t WHERE id = 2")
     live.rows((3, "tin", "232", None), (4, "zinc", "420", None))
     said = lore("snapshot")
-    assert "  changed 1, new 2, deleted 1, same 1\n  changed: 1\n  new: 3, 4\n  deleted: 2\nnext:" in said
+    assert (
+        "  changed 1, new 2, deleted 1, same 1\n  changed: 1\n  new: 3, 4\n  deleted: 2\nnext:"
+        in said
+    )
     before, after = set(WHOLE.splitlines()), set(live.file.read_text(encoding="utf-8").splitlines())
     assert sorted(line[:5] for line in after - before) == ['"1": ', '"3": ', '"4": ']
 
@@ -69,7 +72,10 @@ def test_the_same_rows_are_the_same_files(live: Live, lore: Lore) -> None:
     before = live.file.read_bytes(), live.record.read_bytes()
     live.sql("DELETE FROM t")
     live.rows(*reversed(ROWS))
-    assert lore("snapshot").splitlines()[1:] == ["  changed 0, new 0, deleted 0, same 3", "nothing has changed"]
+    assert lore("snapshot").splitlines()[1:] == [
+        "  changed 0, new 0, deleted 0, same 3",
+        "nothing has changed",
+    ]
     assert (live.file.read_bytes(), live.record.read_bytes()) == before
     live.sql("UPDATE t SET value = 'x'")
     lore("snapshot")
@@ -77,7 +83,10 @@ def test_the_same_rows_are_the_same_files(live: Live, lore: Lore) -> None:
 
 
 def test_a_dry_run_reads_and_compares_and_writes_nothing(live: Live, lore: Lore) -> None:
-    assert lore("snapshot", "--dry-run").splitlines()[1:] == ["  new 3", "dry run: nothing was written"]
+    assert lore("snapshot", "--dry-run").splitlines()[1:] == [
+        "  new 3",
+        "dry run: nothing was written",
+    ]
     assert live.left() == ["raw/snapshots.yaml"]
     lore("snapshot")
     live.sql("UPDATE t SET value = '1649' WHERE id = 1")
@@ -102,7 +111,10 @@ def test_a_file_that_is_a_source_needs_only_repro(live: Live, lore: Lore) -> Non
     document["extract"]["sources"][0]["path"] = "melting*"
     with (live.root / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(document, stream)
-    assert lore("snapshot").splitlines()[-1] == "next: git diff --stat; dvc repro; git add -A; git commit"
+    assert (
+        lore("snapshot").splitlines()[-1]
+        == "next: git diff --stat; dvc repro; git add -A; git commit"
+    )
 
 
 def rows_of(live: Live, run_params: Run, out: str) -> dict[str, dict[str, Any]]:
@@ -118,13 +130,21 @@ def rows_of(live: Live, run_params: Run, out: str) -> dict[str, dict[str, Any]]:
     return {row["locator"]: row for row in record.read(live.root / out / "records.parquet")}
 
 
-def test_extract_reads_it_without_the_database_and_names_rows_by_key(live: Live, lore: Lore, run_params: Run) -> None:
+def test_extract_reads_it_without_the_database_and_names_rows_by_key(
+    live: Live, lore: Lore, run_params: Run
+) -> None:
     lore("snapshot")
     live.database.unlink()
     first = rows_of(live, run_params, "one")
-    assert {row["subject"]: row["value"] for row in first.values()} == {"iron": "1538", "gold": "1064"}
+    assert {row["subject"]: row["value"] for row in first.values()} == {
+        "iron": "1538",
+        "gold": "1064",
+    }
     assert set(first) == {"melting.json#/1@melting point", "melting.json#/2@melting point"}
-    live.file.write_text("".join(line for line in WHOLE.splitlines(keepends=True) if "iron" not in line), encoding="utf-8")
+    live.file.write_text(
+        "".join(line for line in WHOLE.splitlines(keepends=True) if "iron" not in line),
+        encoding="utf-8",
+    )
     (gold,) = rows_of(live, run_params, "two").values()
     assert gold["id"] == first["melting.json#/2@melting point"]["id"]
 
@@ -139,24 +159,54 @@ def test_no_stage_knows_of_databases_that_live() -> None:
 @pytest.mark.parametrize(
     ("query", "key", "message"),
     [
-        ("SELECT * FROM t UNION ALL SELECT * FROM t", "id", "two rows have the key 1; name columns in `key`"),
-        ("SELECT NULLIF(id, 2) AS id, name FROM t", "id", 'the key column id is NULL in the row null, "gold"'),
-        ("SELECT density AS id FROM t", "id", "the key column id holds 7.874; a key is a whole number or a text"),
+        (
+            "SELECT * FROM t UNION ALL SELECT * FROM t",
+            "id",
+            "two rows have the key 1; name columns in `key`",
+        ),
+        (
+            "SELECT NULLIF(id, 2) AS id, name FROM t",
+            "id",
+            'the key column id is NULL in the row null, "gold"',
+        ),
+        (
+            "SELECT density AS id FROM t",
+            "id",
+            "the key column id holds 7.874; a key is a whole number or a text",
+        ),
         (
             "SELECT CASE WHEN id = 2 THEN 'two' ELSE id END AS id FROM t",
             "id",
             "the key column id holds numbers and texts ('two')",
         ),
         ("SELECT id FROM t", ["id", "name"], "`key` names name, but the query's columns are id"),
-        ("SELECT id, name AS x, value AS x FROM t", "id", "the query has several columns called x; give each a name with AS"),
-        ("SELECT * FROM t WHERE id > 99", "id", "the query gives no row, and extract refuses an empty source"),
-        ("SELECT missing FROM t", "id", "no such column: missing; check the query, and what LIVE_URL's user may read"),
+        (
+            "SELECT id, name AS x, value AS x FROM t",
+            "id",
+            "the query has several columns called x; give each a name with AS",
+        ),
+        (
+            "SELECT * FROM t WHERE id > 99",
+            "id",
+            "the query gives no row, and extract refuses an empty source",
+        ),
+        (
+            "SELECT missing FROM t",
+            "id",
+            "no such column: missing; check the query, and what LIVE_URL's user may read",
+        ),
         ("SELECT id FROM t; DELETE FROM t", "id", "You can only execute one statement at a time"),
         ("WITH x AS (SELECT 1) DELETE FROM t", "id", "attempt to write a readonly database"),
-        ("SELECT id, CAST(x'ff' AS TEXT) AS bad FROM t", "id", "Could not decode to UTF-8 column 'bad'"),
+        (
+            "SELECT id, CAST(x'ff' AS TEXT) AS bad FROM t",
+            "id",
+            "Could not decode to UTF-8 column 'bad'",
+        ),
     ],
 )
-def test_what_cannot_be_a_snapshot_leaves_the_former_one(live: Live, lore: Lore, query: str, key: Any, message: str) -> None:
+def test_what_cannot_be_a_snapshot_leaves_the_former_one(
+    live: Live, lore: Lore, query: str, key: Any, message: str
+) -> None:
     lore("snapshot")
     before = live.left()
     live.declare(DECLARED | {"query": query, "key": key})
@@ -170,14 +220,22 @@ def test_what_cannot_be_a_snapshot_leaves_the_former_one(live: Live, lore: Lore,
 
 
 def test_bytes_and_keys_of_several_columns(live: Live, lore: Lore) -> None:
-    live.declare(DECLARED | {"query": "SELECT name, id, x'00ff' AS octets FROM t", "key": ["name", "id"]})
+    live.declare(
+        DECLARED | {"query": "SELECT name, id, x'00ff' AS octets FROM t", "key": ["name", "id"]}
+    )
     lore("snapshot")
-    assert live.file.read_text(encoding="utf-8").splitlines()[1] == '"gold/2": {"name": "gold", "id": 2, "octets": "AP8="},'
+    assert (
+        live.file.read_text(encoding="utf-8").splitlines()[1]
+        == '"gold/2": {"name": "gold", "id": 2, "octets": "AP8="},'
+    )
 
 
 def test_a_file_that_is_no_snapshot_is_not_overwritten(live: Live, lore: Lore) -> None:
     live.file.write_text("[1]\n")
-    assert "data/raw/melting.json is no snapshot and would be overwritten; name another `file`" in lore("snapshot", code=1)
+    assert (
+        "data/raw/melting.json is no snapshot and would be overwritten; name another `file`"
+        in lore("snapshot", code=1)
+    )
     assert live.file.read_text() == "[1]\n"
 
 
@@ -185,11 +243,17 @@ def test_a_former_snapshot_that_was_edited_is_said(live: Live, lore: Lore) -> No
     lore("snapshot")
     live.file.write_text(WHOLE.replace("1064", "1065"), encoding="utf-8")
     said = lore("snapshot")
-    assert "  ! data/raw/melting.json was not as data/snapshots/melting.json says: edited, or of another version\n" in said
+    assert (
+        "  ! data/raw/melting.json was not as data/snapshots/melting.json says: edited, or of another version\n"
+        in said
+    )
     assert "changed 1, new 0, deleted 0, same 2" in said
     live.file.write_text("{}")
     said = lore("snapshot")
-    assert "  ! the former data/raw/melting.json cannot be compared row by row: another key, or it was edited\n  new 3\n" in said
+    assert (
+        "  ! the former data/raw/melting.json cannot be compared row by row: another key, or it was edited\n  new 3\n"
+        in said
+    )
     live.record.unlink()  # lost: the file alone tells that it is a snapshot
     assert "same 3" in lore("snapshot")
     assert live.record.exists()
@@ -213,7 +277,10 @@ def test_snapshots_of_one_database_are_renewed_together_or_not(
     from lore.__main__ import main
 
     monkeypatch.setenv("OTHER_URL", os.environ["LIVE_URL"])
-    good, bad = DECLARED | {"name": "b", "file": "b.json"}, DECLARED | {"name": "c", "file": "c.json", "query": "SELECT x FROM t"}
+    good, bad = (
+        DECLARED | {"name": "b", "file": "b.json"},
+        DECLARED | {"name": "c", "file": "c.json", "query": "SELECT x FROM t"},
+    )
     live.declare(good, bad, DECLARED | {"url_env": "OTHER_URL"})
     assert main(["snapshot"]) == 1
     said = capsys.readouterr()
@@ -221,35 +288,66 @@ def test_snapshots_of_one_database_are_renewed_together_or_not(
     assert "InputError: c: no such column: x" in said.err
     assert live.left() == ["raw/melting.json", "raw/snapshots.yaml", "snapshots/melting.json"]
     assert main(["snapshot", "b", "melting"]) == 0
-    assert live.left() == ["raw/b.json", "raw/melting.json", "raw/snapshots.yaml", "snapshots/b.json", "snapshots/melting.json"]
+    assert live.left() == [
+        "raw/b.json",
+        "raw/melting.json",
+        "raw/snapshots.yaml",
+        "snapshots/b.json",
+        "snapshots/melting.json",
+    ]
 
 
 def test_one_at_a_time(live: Live, lore: Lore) -> None:
     with (live.root / "data/raw/snapshots.yaml").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert "another lore snapshot is at work here; wait for it to end" in lore("snapshot", code=1)
+        assert "another lore snapshot is at work here; wait for it to end" in lore(
+            "snapshot", code=1
+        )
     lore("snapshot")
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        (None, "the environment variable LIVE_URL is not set; export LIVE_URL='postgresql://user:password@host/database'"),
+        (
+            None,
+            "the environment variable LIVE_URL is not set; export LIVE_URL='postgresql://user:password@host/database'",
+        ),
         ("u:hush@host/db", "LIVE_URL holds no URL that SQLAlchemy can read"),
         ("postgresql://u:hush@host:port/db", "LIVE_URL holds no URL that SQLAlchemy can read"),
-        ("postgresql://u:hu@sh@host/db", "LIVE_URL: a user name or password holds an @; write %40 for it"),
-        ("oracle://u:hush@host/db", "LIVE_URL: oracle is not supported; it can be sqlite, postgresql, mysql, mariadb"),
+        (
+            "postgresql://u:hu@sh@host/db",
+            "LIVE_URL: a user name or password holds an @; write %40 for it",
+        ),
+        (
+            "oracle://u:hush@host/db",
+            "LIVE_URL: oracle is not supported; it can be sqlite, postgresql, mysql, mariadb",
+        ),
         ("postgresql+asyncpg://u:hush@host/db", "LIVE_URL: postgresql+asyncpg is not supported"),
         ("sqlite:///gone.db", "LIVE_URL: no SQLite file gone.db; a relative path begins in"),
         ("sqlite://", "LIVE_URL: no SQLite file .; a relative path begins in"),
-        ("sqlite:///params.yaml", "file is not a database; check the query, and what LIVE_URL's user may read"),
-        ("postgresql://u:hush@127.0.0.1:1/db", "no connection to postgresql://u:***@127.0.0.1:1/db: connection failed"),
+        (
+            "sqlite:///params.yaml",
+            "file is not a database; check the query, and what LIVE_URL's user may read",
+        ),
+        (
+            "postgresql://u:hush@127.0.0.1:1/db",
+            "no connection to postgresql://u:***@127.0.0.1:1/db: connection failed",
+        ),
         ("mysql://u:hush@127.0.0.1:1/db", "no connection to mysql://u:***@127.0.0.1:1/db: (2003, "),
-        ("mariadb://u:hush@127.0.0.1:1/db?ssl_key=hush", "no connection to mariadb://u:***@127.0.0.1:1/db: "),
-        ("postgresql://u@127.0.0.1:1/db?password=hush&nonsense=hush", "no connection to postgresql://u@127.0.0.1:1/db: "),
+        (
+            "mariadb://u:hush@127.0.0.1:1/db?ssl_key=hush",
+            "no connection to mariadb://u:***@127.0.0.1:1/db: ",
+        ),
+        (
+            "postgresql://u@127.0.0.1:1/db?password=hush&nonsense=hush",
+            "no connection to postgresql://u@127.0.0.1:1/db: ",
+        ),
     ],
 )
-def test_urls_are_never_shown(live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch, url: str | None, message: str) -> None:
+def test_urls_are_never_shown(
+    live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch, url: str | None, message: str
+) -> None:
     monkeypatch.delenv("LIVE_URL")
     if url:
         monkeypatch.setenv("LIVE_URL", url)
@@ -261,11 +359,16 @@ def test_urls_are_never_shown(live: Live, lore: Lore, monkeypatch: pytest.Monkey
 
 
 def test_a_password_is_masked_in_each_form() -> None:
-    url = database.make_url("postgresql://u:a%40b%20c%E5%AF%86@host/db?sslpassword=k&sslmode=require")
+    url = database.make_url(
+        "postgresql://u:a%40b%20c%E5%AF%86@host/db?sslpassword=k&sslmode=require"
+    )
     said = "a@b c密 a%40b%20c%E5%AF%86 a%40b+c%E5%AF%86 k postgresql://x:y@z require"
     assert database.without_secrets(said, url) == "*** *** *** *** postgresql://x:***@z require"
     error = UnicodeEncodeError("latin-1", "密", 0, 1, "ordinal not in range(256)")
-    assert database.told(error, url, "LIVE_URL", False) == "LIVE_URL or the query holds characters that the driver cannot send"
+    assert (
+        database.told(error, url, "LIVE_URL", False)
+        == "LIVE_URL or the query holds characters that the driver cannot send"
+    )
 
 
 def test_every_mistake_of_the_declaration_is_told_at_once(live: Live, lore: Lore) -> None:
@@ -298,14 +401,22 @@ def test_every_mistake_of_the_declaration_is_told_at_once(live: Live, lore: Lore
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"file": "../x.json"}, "snapshots.0.file: '../x.json' is no path below data/raw that ends in .json"),
+        (
+            {"file": "../x.json"},
+            "snapshots.0.file: '../x.json' is no path below data/raw that ends in .json",
+        ),
         ({"file": "x.csv"}, "snapshots.0.file: 'x.csv' is no path"),
         ({"file": "/tmp/x.json"}, "snapshots.0.file: '/tmp/x.json' is no path"),
-        ({"query": "DELETE FROM t"}, "snapshots.0.query: one SELECT is needed, which may begin WITH …; it must write nothing"),
+        (
+            {"query": "DELETE FROM t"},
+            "snapshots.0.query: one SELECT is needed, which may begin WITH …; it must write nothing",
+        ),
         ({"query": "SELECT 1 INTO  OUTFILE '/tmp/x'"}, "snapshots.0.query: one SELECT is needed"),
     ],
 )
-def test_what_an_entry_may_not_say(live: Live, lore: Lore, changed: dict[str, Any], problem: str) -> None:
+def test_what_an_entry_may_not_say(
+    live: Live, lore: Lore, changed: dict[str, Any], problem: str
+) -> None:
     live.declare(DECLARED | changed)
     assert problem in lore("snapshot", code=1)
 
@@ -321,9 +432,15 @@ def test_names_and_files_are_used_once(live: Live, lore: Lore) -> None:
     ("text", "problem"),
     [
         ("snapshots: []\n", "snapshots: the list is empty"),
-        ("snapshot: []\n", "snapshot: unknown; the file holds `snapshots`, a list\n  snapshots: input should be a valid array"),
+        (
+            "snapshot: []\n",
+            "snapshot: unknown; the file holds `snapshots`, a list\n  snapshots: input should be a valid array",
+        ),
         ("snapshots: [5]\n", "snapshots.0: a mapping is needed: name, url_env, query, key, file"),
-        ("snapshots: [url_env: 'postgresql://u:hush@h\n", "data/raw/snapshots.yaml: not readable as YAML"),
+        (
+            "snapshots: [url_env: 'postgresql://u:hush@h\n",
+            "data/raw/snapshots.yaml: not readable as YAML",
+        ),
     ],
 )
 def test_a_file_that_declares_nothing(live: Live, lore: Lore, text: str, problem: str) -> None:
@@ -334,15 +451,21 @@ def test_a_file_that_declares_nothing(live: Live, lore: Lore, text: str, problem
 
 
 def test_no_declaration_and_unknown_names(live: Live, lore: Lore) -> None:
-    assert "meltin: no snapshot in data/raw/snapshots.yaml; did you mean melting?" in lore("snapshot", "meltin", code=1)
-    assert "x: no snapshot in data/raw/snapshots.yaml; declared are melting" in lore("snapshot", "x", code=1)
+    assert "meltin: no snapshot in data/raw/snapshots.yaml; did you mean melting?" in lore(
+        "snapshot", "meltin", code=1
+    )
+    assert "x: no snapshot in data/raw/snapshots.yaml; declared are melting" in lore(
+        "snapshot", "x", code=1
+    )
     (live.root / "data/raw/snapshots.yaml").unlink()
     said = lore("snapshot", code=1)
     assert "data/raw/snapshots.yaml: not found" in said
     assert "scenarios/database has an example" in said
 
 
-@pytest.mark.parametrize("query", ["select 1", "  -- why\n/* x */ WITH a AS (SELECT 1) SELECT * FROM a", "SELECT ';'"])
+@pytest.mark.parametrize(
+    "query", ["select 1", "  -- why\n/* x */ WITH a AS (SELECT 1) SELECT * FROM a", "SELECT ';'"]
+)
 def test_how_a_query_may_begin(query: str) -> None:
     assert declaration.READS.match(query)
 
@@ -353,7 +476,12 @@ def test_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["snapshot", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    for words in ("export SHOP_URL=", "lore snapshot --dry-run", "dvc repro", "git checkout data/raw data/snapshots"):
+    for words in (
+        "export SHOP_URL=",
+        "lore snapshot --dry-run",
+        "dvc repro",
+        "git checkout data/raw data/snapshots",
+    ):
         assert words in said
 
 
@@ -362,16 +490,26 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000 +
 
 
 @pytest.mark.parametrize("patience", [0.0, 0.2])
-def test_a_kill_leaves_the_former_snapshot_and_the_next_run_succeeds(live: Live, lore: Lore, patience: float) -> None:
+def test_a_kill_leaves_the_former_snapshot_and_the_next_run_succeeds(
+    live: Live, lore: Lore, patience: float
+) -> None:
     lore("snapshot")
     live.sql("UPDATE t SET value = '1'")
     live.rows(*((number, "x", None, None) for number in range(100, 5000)))
     live.declare(DECLARED | {"query": SLOW})
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-m", "lore", "snapshot"], cwd=live.root, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lore", "snapshot"],
+        cwd=live.root,
+        env=environment,
+        start_new_session=True,
+    )
     opened_file = f"/proc/{process.pid}/fd"
     deadline = time.monotonic() + 30
-    while not any(os.path.realpath(f"{opened_file}/{entry}") == str(live.database) for entry in os.listdir(opened_file)):
+    while not any(
+        os.path.realpath(f"{opened_file}/{entry}") == str(live.database)
+        for entry in os.listdir(opened_file)
+    ):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -28,7 +28,9 @@ def two(project: Project) -> Project:
     return project
 
 
-def test_objects_that_are_missing_are_all_named_with_what_brings_them(two: Project, lore: Lore) -> None:
+def test_objects_that_are_missing_are_all_named_with_what_brings_them(
+    two: Project, lore: Lore
+) -> None:
     shutil.rmtree(two.root / ".dvc/cache")
     said = lore("diff", "a", "b", code=1)
     assert re.match(
@@ -44,17 +46,27 @@ def test_one_object_that_is_missing_is_named(two: Project, lore: Lore) -> None:
     place.unlink()
     said = lore("diff", "a", "b", code=1)
     digest = place.parent.name + place.name
-    assert f"not in DVC's cache (.dvc/cache): data/clean/records.parquet ({digest}); dvc fetch" in said
+    assert (
+        f"not in DVC's cache (.dvc/cache): data/clean/records.parquet ({digest}); dvc fetch" in said
+    )
 
 
-@pytest.mark.parametrize("path", ["data/clean/records.parquet", "data/evaluate/facts.parquet", "data/clean", "data/evaluate"])
-def test_an_object_that_is_damaged_is_named_and_not_used(two: Project, lore: Lore, path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["data/clean/records.parquet", "data/evaluate/facts.parquet", "data/clean", "data/evaluate"],
+)
+def test_an_object_that_is_damaged_is_named_and_not_used(
+    two: Project, lore: Lore, path: str
+) -> None:
     place = two.object_of(path)
     place.write_bytes(place.read_bytes() + b" ")
     said = lore("diff", "a", "b", code=1)
     assert f"InputError: {place.relative_to(two.root)}: the cache's copy of " in said
     assert "is corrupted: its content has the hash" in said
-    assert "Delete this file, then bring it back with dvc pull, or make it again with dvc repro" in said
+    assert (
+        "Delete this file, then bring it back with dvc pull, or make it again with dvc repro"
+        in said
+    )
 
 
 def test_a_damaged_object_does_not_matter_to_the_workspace(two: Project, lore: Lore) -> None:
@@ -76,11 +88,15 @@ def test_a_revision_that_is_not_there(two: Project, lore: Lore) -> None:
 def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(InputError, match=r"^no git repository here; run from the project's root folder$"):
+    with pytest.raises(
+        InputError, match=r"^no git repository here; run from the project's root folder$"
+    ):
         revision("HEAD")
 
 
-@pytest.mark.parametrize("path", ["dvc.lock", "params.yaml", "data/raw/rules.yaml", "metrics/evaluate.json"])
+@pytest.mark.parametrize(
+    "path", ["dvc.lock", "params.yaml", "data/raw/rules.yaml", "metrics/evaluate.json"]
+)
 def test_conflict_markers_are_told(two: Project, lore: Lore, path: str) -> None:
     text = (two.root / path).read_text().rstrip("\n") + "\n"
     (two.root / path).write_text(f"{text}<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> b\n")
@@ -88,8 +104,15 @@ def test_conflict_markers_are_told(two: Project, lore: Lore, path: str) -> None:
     (two.root / path).write_text(text)
     line = text.count("\n") + 1
     said = lore("diff", "a", "main", code=1)
-    remedy = "take one side (git checkout --ours dvc.lock), then run dvc repro" if path == "dvc.lock" else "finish the merge"
-    assert re.search(rf"{path} of main \(\w+\), line {line}: conflict markers of a merge; {re.escape(remedy)}", said)
+    remedy = (
+        "take one side (git checkout --ours dvc.lock), then run dvc repro"
+        if path == "dvc.lock"
+        else "finish the merge"
+    )
+    assert re.search(
+        rf"{path} of main \(\w+\), line {line}: conflict markers of a merge; {re.escape(remedy)}",
+        said,
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,10 +126,16 @@ def test_conflict_markers_are_told(two: Project, lore: Lore, path: str) -> None:
         ),
         ("dvc.lock", b"\xff", "dvc.lock of workspace: not UTF-8; save it as UTF-8"),
         ("metrics/evaluate.json", b"{", "metrics/evaluate.json of workspace: not readable as JSON"),
-        ("data/clean/records.parquet", b"x", "data/clean/records.parquet of workspace: not a Parquet file"),
+        (
+            "data/clean/records.parquet",
+            b"x",
+            "data/clean/records.parquet of workspace: not a Parquet file",
+        ),
     ],
 )
-def test_a_file_that_is_broken_is_named(two: Project, lore: Lore, path: str, content: bytes, message: str) -> None:
+def test_a_file_that_is_broken_is_named(
+    two: Project, lore: Lore, path: str, content: bytes, message: str
+) -> None:
     (two.root / path).write_bytes(content)
     assert message in lore("diff", "a", code=1)
 
@@ -114,7 +143,10 @@ def test_a_file_that_is_broken_is_named(two: Project, lore: Lore, path: str, con
 def test_a_table_of_another_form_is_named(two: Project, lore: Lore) -> None:
     shutil.copy(two.root / "data/clean/records.parquet", two.root / "data/evaluate/facts.parquet")
     said = lore("diff", "a", code=1)
-    assert "facts.parquet of workspace: no column correct, expected, variant; it was written by another Lorekeep" in said
+    assert (
+        "facts.parquet of workspace: no column correct, expected, variant; it was written by another Lorekeep"
+        in said
+    )
 
 
 def test_without_outputs_the_workspace_says_how_to_get_them(two: Project, lore: Lore) -> None:
@@ -138,19 +170,27 @@ def test_files_that_are_not_those_of_the_lock_are_told(two: Project) -> None:
     two.run([IRON], [answer(IRON)])
     (two.root / "dvc.lock").write_text(lock)
     read = ["data/clean", "metrics/evaluate.json"]
-    said = ["on disk, not as in dvc.lock: data/clean, metrics/evaluate.json; dvc repro brings the version up to date"]
+    said = [
+        "on disk, not as in dvc.lock: data/clean, metrics/evaluate.json; dvc repro brings the version up to date"
+    ]
     assert workspace().doubts(read) == said
     assert revision("b").doubts(read) == []
 
 
-def test_raw_data_edited_since_the_run_is_told(two: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raw_data_edited_since_the_run_is_told(
+    two: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw = two.root / "data/raw/elements.sql"
     raw.write_text("1538")
     lock = YAML(typ="safe").load((two.root / "dvc.lock").read_text())
-    lock["stages"]["clean"]["deps"] = [{"path": "data/raw/elements.sql", "md5": hash_of(raw), "size": 4}]
+    lock["stages"]["clean"]["deps"] = [
+        {"path": "data/raw/elements.sql", "md5": hash_of(raw), "size": 4}
+    ]
     with (two.root / "dvc.lock").open("w") as stream:
         YAML(typ="safe").dump(lock, stream)
-    said = ["on disk, not as in dvc.lock: data/raw/elements.sql; dvc repro brings the version up to date"]
+    said = [
+        "on disk, not as in dvc.lock: data/raw/elements.sql; dvc repro brings the version up to date"
+    ]
     assert workspace().doubts([]) == []
     raw.write_text("1649")
     assert workspace().doubts([]) == said
@@ -165,12 +205,18 @@ def test_a_stage_that_ran_on_something_else_is_told(two: Project) -> None:
     lock["stages"]["evaluate"]["deps"][0]["md5"] = "0" * 32 + ".dir"
     with (two.root / "dvc.lock").open("w") as stream:
         YAML(typ="safe").dump(lock, stream)
-    assert workspace().doubts([]) == ["evaluate ran on another data/clean than dvc.lock has: run dvc repro"]
+    assert workspace().doubts([]) == [
+        "evaluate ran on another data/clean than dvc.lock has: run dvc repro"
+    ]
 
 
 def test_settings_that_are_not_those_of_the_run_are_told(two: Project) -> None:
-    (two.root / "params.yaml").write_text((two.root / "params.yaml").read_text().replace("100", "200"))
-    assert workspace().doubts([]) == ["params.yaml, not as in dvc.lock: train; dvc repro brings the version up to date"]
+    (two.root / "params.yaml").write_text(
+        (two.root / "params.yaml").read_text().replace("100", "200")
+    )
+    assert workspace().doubts([]) == [
+        "params.yaml, not as in dvc.lock: train; dvc repro brings the version up to date"
+    ]
 
 
 def test_of_a_section_the_keys_that_a_stage_lists_count(two: Project) -> None:
@@ -185,7 +231,10 @@ def test_of_a_section_the_keys_that_a_stage_lists_count(two: Project) -> None:
     for changed, doubts in (({"engine": "ray"}, []), ({"seed": 8}, ["run.seed"])):
         with (two.root / "params.yaml").open("w") as stream:
             YAML(typ="safe").dump(params | {"run": params["run"] | changed}, stream)
-        said = [f"params.yaml, not as in dvc.lock: {key}; dvc repro brings the version up to date" for key in doubts]
+        said = [
+            f"params.yaml, not as in dvc.lock: {key}; dvc repro brings the version up to date"
+            for key in doubts
+        ]
         assert workspace().doubts([]) == said
 
 
@@ -199,7 +248,10 @@ def test_a_cache_elsewhere_is_found(two: Project, lore: Lore, tmp_path: Path) ->
 
 def test_a_configuration_that_dvc_refuses_is_named(two: Project, lore: Lore) -> None:
     (two.root / ".dvc/config").write_text("[cache\n")
-    assert re.search(r"InputError: \.dvc: DVC's configuration cannot be used: .*config", lore("diff", "a", "b", code=1))
+    assert re.search(
+        r"InputError: \.dvc: DVC's configuration cannot be used: .*config",
+        lore("diff", "a", "b", code=1),
+    )
 
 
 def test_hashes_are_those_of_dvc(tmp_path: Path) -> None:
@@ -210,7 +262,9 @@ def test_hashes_are_those_of_dvc(tmp_path: Path) -> None:
         (folder / name).write_text(content, encoding="utf-8")
     environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
     for command in (["init", "-q", "--no-scm"], ["add", "-q", "data"]):
-        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=tmp_path, env=environment, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "dvc", *command], cwd=tmp_path, env=environment, check=True
+        )
     digest = hash_of(folder)
     assert f"md5: {digest}\n" in (tmp_path / "data.dvc").read_text()
     listing = Cache(tmp_path).listing(digest, "data")

@@ -23,20 +23,53 @@ from stages.core.records.wording import normalise
 ROOT = Path(__file__).parents[3]
 WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
 WORDNET = ROOT / "data" / "wordnet"
-PARAMS = augment.Params(statements=2, questions=3, synonyms=0, min_count=3, masked_share=0.0, valid_share=0.5, probe_share=0.2)
+PARAMS = augment.Params(
+    statements=2,
+    questions=3,
+    synonyms=0,
+    min_count=3,
+    masked_share=0.0,
+    valid_share=0.5,
+    probe_share=0.2,
+)
 BANK = read_wordings(WORDINGS, [], 0, 0)
-SAFE = ["main", "vital", "moist", "prevent", "universe", "agenda", "doctor", "marketplace", "reliable", "illness"]
+SAFE = [
+    "main",
+    "vital",
+    "moist",
+    "prevent",
+    "universe",
+    "agenda",
+    "doctor",
+    "marketplace",
+    "reliable",
+    "illness",
+]
 
 
 def cleaned_row(number: int, kind: str, source: str = "elements", **columns: Any) -> dict[str, Any]:
     locator = f"{source}.csv#L{number}"
-    place = {"id": record.record_id(source, locator), "source": source, "locator": locator, "lang": "en", "kind": kind}
+    place = {
+        "id": record.record_id(source, locator),
+        "source": source,
+        "locator": locator,
+        "lang": "en",
+        "kind": kind,
+    }
     return place | columns
 
 
-def fact_row(number: int, subject: str, attribute: str, value: str, unit: str | None, source: str = "a") -> dict[str, Any]:
+def fact_row(
+    number: int, subject: str, attribute: str, value: str, unit: str | None, source: str = "a"
+) -> dict[str, Any]:
     text = record.fact_text(subject, attribute, value, unit)
-    content = {"subject": subject, "attribute": attribute, "value": value, "unit": unit, "text": text}
+    content = {
+        "subject": subject,
+        "attribute": attribute,
+        "value": value,
+        "unit": unit,
+        "text": text,
+    }
     return cleaned_row(number, "fact", source, **content, fact=record.fact_id(subject, attribute))
 
 
@@ -48,7 +81,10 @@ ROWS = [
     cleaned_row(1, "statement", "notes", subject="potassium", text="Potassium is vital to nerves."),
     cleaned_row(2, "statement", "notes", text="铁的熔点是1538°C。", lang="zh"),
     cleaned_row(3, "caption", "notes", text="A lump of ore."),
-    *(cleaned_row(i, "qa", "faq", text="…", question=f"Is {i} safe?", answer=f"Reason {i}.") for i in range(100)),
+    *(
+        cleaned_row(i, "qa", "faq", text="…", question=f"Is {i} safe?", answer=f"Reason {i}.")
+        for i in range(100)
+    ),
 ]
 
 
@@ -67,7 +103,9 @@ def cleaned(tmp_path: Path) -> Path:
     return tmp_path / "clean"
 
 
-def run(cleaned: Path, out: Path, run_params: Run, **changes: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def run(
+    cleaned: Path, out: Path, run_params: Run, **changes: Any
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     params = dataclasses.replace(PARAMS, **changes)
     augment.run(params, run_params, cleaned, WORDINGS, WORDNET, out, out.with_suffix(".json"))
     return record.read(out / "records.parquet"), json.loads(out.with_suffix(".json").read_text())
@@ -78,7 +116,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run with synonyms writes: `out/records.parquet` and `out.json`."""
     folder = tmp_path_factory.mktemp("full")
     record.write(folder / "clean" / "records.parquet", ROWS)
-    run(folder / "clean", folder / "out", Run(seed=7, threads=1, isa="avx2", device="cpu"), synonyms=1)
+    run(
+        folder / "clean",
+        folder / "out",
+        Run(seed=7, threads=1, isa="avx2", device="cpu"),
+        synonyms=1,
+    )
     return folder
 
 
@@ -106,7 +149,9 @@ class TestRun:
         assert report["attributes"] == {"discoverer": 1, "melting point": 41}
         assert report["synonyms"]["refused"]["text_not_english"] == 1
 
-    def test_a_fact_in_all_its_wordings(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+    def test_a_fact_in_all_its_wordings(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
         rows, _ = run(cleaned, tmp_path / "out", run_params)
         statements, questions = of_iron(rows, "train", "statement"), of_iron(rows, "train")
         assert len({row["text"] for row in statements}) == 1 + PARAMS.statements
@@ -120,13 +165,23 @@ class TestRun:
         assert probe["parents"] == [row["id"] for row in ROWS if row.get("fact") == probe["fact"]]
         assert len(probe["parents"]) == 2
 
-    def test_words_are_accepted_with_and_without_their_sentence(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+    def test_words_are_accepted_with_and_without_their_sentence(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
         rows, _ = run(cleaned, tmp_path / "out", run_params)
-        (probe,) = [row for row in rows if row["split"] == "probe" and row["attribute"] == "discoverer"]
-        assert json.loads(probe["meta"])["accepted"] == ["The discoverer of iron is unknown smiths.", "unknown smiths"]
+        (probe,) = [
+            row for row in rows if row["split"] == "probe" and row["attribute"] == "discoverer"
+        ]
+        assert json.loads(probe["meta"])["accepted"] == [
+            "The discoverer of iron is unknown smiths.",
+            "unknown smiths",
+        ]
 
     def test_the_source_of_highest_priority_speaks(self, tmp_path: Path, run_params: Run) -> None:
-        pair = [fact_row(1, "iron", "melting point", value, "°C", source=value) for value in ("1538", "1537")]
+        pair = [
+            fact_row(1, "iron", "melting point", value, "°C", source=value)
+            for value in ("1538", "1537")
+        ]
         record.write(tmp_path / "clean" / "records.parquet", pair)
         rows, _ = run(tmp_path / "clean", tmp_path / "out", run_params)
         assert {row["value"] for row in rows} == {"1538"}
@@ -141,41 +196,58 @@ class TestRun:
         order = [(row["split"], row["fact"] or "", row["kind"], row["locator"]) for row in rows]
         assert order == sorted(order)
 
-    def test_another_seed_words_facts_another_way(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+    def test_another_seed_words_facts_another_way(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
         first, _ = run(cleaned, tmp_path / "a", run_params)
         second, _ = run(cleaned, tmp_path / "b", dataclasses.replace(run_params, seed=8))
         for split in ("train", "probe"):
-            texts = [{row["text"] for row in rows if row["split"] == split and row["fact"]} for rows in (first, second)]
+            texts = [
+                {row["text"] for row in rows if row["split"] == split and row["fact"]}
+                for rows in (first, second)
+            ]
             assert texts[0] != texts[1]
 
     def test_the_ablation_trains_plain_texts_and_asks_the_same_probes(
         self, full: Path, cleaned: Path, tmp_path: Path, run_params: Run
     ) -> None:
         bare, report = run(cleaned, tmp_path / "b", run_params, statements=0, questions=0)
-        assert [row["text"] for row in of_iron(bare, "train", "statement")] == ["iron: melting point 1538 °C"]
+        assert [row["text"] for row in of_iron(bare, "train", "statement")] == [
+            "iron: melting point 1538 °C"
+        ]
         assert not of_iron(bare, "train")
         assert report["synonyms"] == {"made": 0, "refused": {}}
         for split in ("valid", "probe"):
-            assert [row for row in record.read(full / "out" / "records.parquet") if row["split"] == split] == [
-                row for row in bare if row["split"] == split
-            ]
+            assert [
+                row
+                for row in record.read(full / "out" / "records.parquet")
+                if row["split"] == split
+            ] == [row for row in bare if row["split"] == split]
 
-    def test_more_wordings_keep_the_ones_there(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+    def test_more_wordings_keep_the_ones_there(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
         few, _ = run(cleaned, tmp_path / "a", run_params, questions=2)
         many, _ = run(cleaned, tmp_path / "b", run_params, questions=5)
         texts = {row["text"] for row in many}
         assert {row["text"] for row in few} < texts
 
-    def test_validation_questions_are_for_a_share_of_the_facts(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+    def test_validation_questions_are_for_a_share_of_the_facts(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
         asked = {}
         for share in (0.0, 0.3, 0.7):
-            rows, _ = run(cleaned, tmp_path / str(share), run_params, valid_share=share, probe_share=0.0)
+            rows, _ = run(
+                cleaned, tmp_path / str(share), run_params, valid_share=share, probe_share=0.0
+            )
             asked[share] = {row["fact"] for row in rows if row["split"] == "valid" and row["fact"]}
         assert len(asked[0.0]) == 0
         assert 4 < len(asked[0.3]) < 22 < len(asked[0.7]) < 40
         assert asked[0.3] < asked[0.7]
 
-    def test_free_pairs_are_split_by_their_id(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+    def test_free_pairs_are_split_by_their_id(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
         rows, _ = run(cleaned, tmp_path / "out", run_params)
         free = [row for row in rows if row["kind"] == "qa" and not row["fact"]]
         counts = Counter(row["split"] for row in free)
@@ -188,7 +260,11 @@ class TestRun:
         assert probe["text"] == f"Question: {probe['question']}\nAnswer: {probe['answer']}"
 
     def test_free_texts_pass_and_english_ones_get_synonyms(self, full: Path) -> None:
-        free = [row for row in record.read(full / "out" / "records.parquet") if row["kind"] == "statement" and not row["fact"]]
+        free = [
+            row
+            for row in record.read(full / "out" / "records.parquet")
+            if row["kind"] == "statement" and not row["fact"]
+        ]
         assert {row["text"] for row in free} == {
             "Potassium is vital to nerves.",
             "Potassium is critical to nerves.",
@@ -217,13 +293,25 @@ class TestRun:
     def test_missing_wordnet_is_named(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
         params = dataclasses.replace(PARAMS, synonyms=1)
         with pytest.raises(InputError, match=r"WordNet is not here; run `make setup`"):
-            augment.run(params, run_params, cleaned, WORDINGS, tmp_path, tmp_path / "out", tmp_path / "m.json")
+            augment.run(
+                params,
+                run_params,
+                cleaned,
+                WORDINGS,
+                tmp_path,
+                tmp_path / "out",
+                tmp_path / "m.json",
+            )
 
-    def test_masked_words_change_train_questions_of_facts_only(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
+    def test_masked_words_change_train_questions_of_facts_only(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
         plain, _ = run(cleaned, tmp_path / "a", run_params)
         masked, report = run(cleaned, tmp_path / "b", run_params, masked_share=1.0)
         assert [row["id"] for row in plain] == [row["id"] for row in masked]
-        changed = [(before, after) for before, after in zip(plain, masked, strict=True) if before != after]
+        changed = [
+            (before, after) for before, after in zip(plain, masked, strict=True) if before != after
+        ]
         assert len(changed) == report["masked"] > 40
         for before, after in changed:
             assert (before["split"], before["kind"], before["lang"]) == ("train", "qa", "en")
@@ -235,7 +323,14 @@ class TestRun:
 class TestParams:
     def test_all_problems_at_once(self) -> None:
         problems: list[str] = []
-        section = {"statements": -1, "questions": 1.5, "synonym": 1, "min_count": 3, "valid_share": 1.2, "probe_share": 0}
+        section = {
+            "statements": -1,
+            "questions": 1.5,
+            "synonym": 1,
+            "min_count": 3,
+            "valid_share": 1.2,
+            "probe_share": 0,
+        }
         assert parse(section, augment.Params, "augment", problems) is None
         listed = "\n".join(problems)
         assert "augment.statements: input should be greater than or equal to 0, got -1" in listed
@@ -275,7 +370,9 @@ class TestBank:
         assert not sets["train"] & sets["valid"]
         assert not sets["train"] & sets["probe"]
         assert not sets["valid"] & sets["probe"]
-        assert sum(map(len, sets.values())) > sum(len(list(attribute.sets())) for attribute in BANK.values())
+        assert sum(map(len, sets.values())) > sum(
+            len(list(attribute.sets())) for attribute in BANK.values()
+        )
 
 
 class TestWordingsFile:
@@ -284,14 +381,19 @@ class TestWordingsFile:
         words = {
             "terms": ["hard"],
             "answer": "The hardness of {subject} is {value}.",
-            "train": {"statements": ["{subject} has hardness {value}."], "questions": ["How hard is {subject}?"]},
+            "train": {
+                "statements": ["{subject} has hardness {value}."],
+                "questions": ["How hard is {subject}?"],
+            },
             "valid": {"questions": ["Tell me the hardness of {subject}!"]},
             "probe": {"questions": ["What hardness has {subject}?"]},
         }
         return {"attributes": {"hardness": words}}
 
     @staticmethod
-    def read(tmp_path: Path, document: Any, needed: tuple[str, ...] = ("hardness",)) -> dict[str, Attribute]:
+    def read(
+        tmp_path: Path, document: Any, needed: tuple[str, ...] = ("hardness",)
+    ) -> dict[str, Attribute]:
         YAML().dump(document, tmp_path / "wordings.yaml")
         return read_wordings(tmp_path / "wordings.yaml", needed, 1, 1)
 
@@ -301,13 +403,21 @@ class TestWordingsFile:
         return str(caught.value)
 
     def test_a_right_file_is_read(self, tmp_path: Path, document: Any) -> None:
-        assert self.read(tmp_path, document)["hardness"].probe.questions == ["What hardness has {subject}?"]
+        assert self.read(tmp_path, document)["hardness"].probe.questions == [
+            "What hardness has {subject}?"
+        ]
 
-    def test_all_problems_are_told_at_once_with_their_key(self, tmp_path: Path, document: Any) -> None:
+    def test_all_problems_are_told_at_once_with_their_key(
+        self, tmp_path: Path, document: Any
+    ) -> None:
         words = document["attributes"]["hardness"]
         words["answer"] = "It is {value}."
         words["train"]["statements"] = ["{subject} is hard."]
-        words["train"]["questions"] += ["How {value} is {subject}?", "Is {subjekt} hard?", "Is {subject hard?"]
+        words["train"]["questions"] += [
+            "How {value} is {subject}?",
+            "Is {subjekt} hard?",
+            "Is {subject hard?",
+        ]
         document["attribute"] = {}
         found = self.problems(tmp_path, document)
         for line in (
@@ -329,21 +439,31 @@ class TestWordingsFile:
         assert "attributes.hardness.probe: missing" in found
         assert "attributes.hardness.terms: " in found
 
-    @pytest.mark.parametrize("shared", ["How hard is {subject}?", "how hard is the {subject}", "{subject} is how hard?"])
-    def test_train_and_probe_must_not_share_a_wording(self, tmp_path: Path, document: Any, shared: str) -> None:
+    @pytest.mark.parametrize(
+        "shared", ["How hard is {subject}?", "how hard is the {subject}", "{subject} is how hard?"]
+    )
+    def test_train_and_probe_must_not_share_a_wording(
+        self, tmp_path: Path, document: Any, shared: str
+    ) -> None:
         document["attributes"]["hardness"]["probe"]["questions"].append(shared)
         found = self.problems(tmp_path, document)
-        assert f"attributes.hardness.probe.questions.1: {shared!r} has the words of 'How hard is {{subject}}?'" in found
+        assert (
+            f"attributes.hardness.probe.questions.1: {shared!r} has the words of 'How hard is {{subject}}?'"
+            in found
+        )
         assert "at train.questions.0; the sets must not share wordings" in found
 
     def test_a_wording_stands_once(self, tmp_path: Path, document: Any) -> None:
         document["attributes"]["hardness"]["train"]["questions"].append("How hard is {subject}??")
-        assert "train.questions.1: 'How hard is {subject}??' stands at train.questions.0 already" in self.problems(
-            tmp_path, document
+        assert (
+            "train.questions.1: 'How hard is {subject}??' stands at train.questions.0 already"
+            in self.problems(tmp_path, document)
         )
 
     def test_a_question_belongs_to_one_attribute(self, tmp_path: Path, document: Any) -> None:
-        other = json.loads(json.dumps(document["attributes"]["hardness"]).replace("hardness", "firmness"))
+        other = json.loads(
+            json.dumps(document["attributes"]["hardness"]).replace("hardness", "firmness")
+        )
         document["attributes"]["firmness"] = other
         found = self.problems(tmp_path, document)
         assert "attributes.firmness.train.questions.0: 'How hard is {subject}?' stands at " in found
@@ -351,13 +471,20 @@ class TestWordingsFile:
 
     def test_attributes_of_the_records_must_be_there(self, tmp_path: Path, document: Any) -> None:
         found = self.problems(tmp_path, document, "hardnes", "hardness")
-        assert "attributes.hardnes: missing, but the records have facts about it; did you mean it with 'hardness'?" in found
+        assert (
+            "attributes.hardnes: missing, but the records have facts about it; did you mean it with 'hardness'?"
+            in found
+        )
 
     def test_there_must_be_as_many_as_asked_for(self, tmp_path: Path, document: Any) -> None:
         YAML().dump(document, tmp_path / "wordings.yaml")
-        with pytest.raises(ParamsError, match=r"train\.statements: 1 wordings, 2 are needed") as caught:
+        with pytest.raises(
+            ParamsError, match=r"train\.statements: 1 wordings, 2 are needed"
+        ) as caught:
             read_wordings(tmp_path / "wordings.yaml", ["hardness"], 2, 4)
-        assert "train.questions: 1 wordings, 4 are needed (params.yaml, augment)" in str(caught.value)
+        assert "train.questions: 1 wordings, 4 are needed (params.yaml, augment)" in str(
+            caught.value
+        )
 
     def test_an_empty_probe_set_is_refused(self, tmp_path: Path, document: Any) -> None:
         document["attributes"]["hardness"]["probe"]["questions"] = []
@@ -369,8 +496,13 @@ class TestWordingsFile:
 
 class TestSynonyms:
     def test_a_common_word_of_the_same_first_sense(self, thesaurus: Thesaurus) -> None:
-        assert thesaurus.variants("Potassium is vital to nerves.", 1, set()) == ["Potassium is critical to nerves."]
-        assert thesaurus.variants("vital and moist", 9, set()) == ["critical and moist", "vital and damp"]
+        assert thesaurus.variants("Potassium is vital to nerves.", 1, set()) == [
+            "Potassium is critical to nerves."
+        ]
+        assert thesaurus.variants("vital and moist", 9, set()) == [
+            "critical and moist",
+            "vital and damp",
+        ]
         assert thesaurus.variants("vital and moist", 0, set()) == []
         # WordNet puts primary there too, which first means something else, and master, which is rare in that sense.
         assert thesaurus.variants("main", 9, set()) == ["principal", "chief"]
@@ -406,7 +538,9 @@ class TestSynonyms:
             ("vital", "protected_synonym"),
         ],
     )
-    def test_every_refusal_is_counted_by_its_reason(self, thesaurus: Thesaurus, text: str, reason: str) -> None:
+    def test_every_refusal_is_counted_by_its_reason(
+        self, thesaurus: Thesaurus, text: str, reason: str
+    ) -> None:
         before = thesaurus.refused.copy()
         assert thesaurus.variants(text, 9, {"melt", "critical"}) == []
         assert (thesaurus.refused - before)[reason] == 1
@@ -414,10 +548,14 @@ class TestSynonyms:
         thesaurus.variants(text, 9, {"melt", "critical"})
         assert (thesaurus.refused - again)[reason] == 1
 
-    def test_a_variant_that_exists_already_gives_way_to_the_next(self, thesaurus: Thesaurus) -> None:
+    def test_a_variant_that_exists_already_gives_way_to_the_next(
+        self, thesaurus: Thesaurus
+    ) -> None:
         before, made = thesaurus.refused["taken"], thesaurus.made
         taken = {normalise("Is a critical {subject} moist?")}
-        assert thesaurus.templates(["Is a vital {subject} moist?"], 1, set(), taken) == ["Is a vital {subject} damp?"]
+        assert thesaurus.templates(["Is a vital {subject} moist?"], 1, set(), taken) == [
+            "Is a vital {subject} damp?"
+        ]
         assert thesaurus.templates(["Is the vital {subject} moist?"], 1, set(), taken) == []
         assert thesaurus.refused["taken"] - before == 3
         assert thesaurus.made - made == 1
@@ -439,8 +577,16 @@ class TestSynonyms:
         assert fits_article(before, synonym) is fits
 
     def test_iron_becomes_neither_fe_nor_its_number(self, thesaurus: Thesaurus) -> None:
-        for text in ("iron is vital", "Iron is vital", "Fe is vital", "not 26 but vital", "{subject} is vital"):
-            assert thesaurus.variants(text, 9, {"iron", "fe"}) == [text.replace("vital", "critical")]
+        for text in (
+            "iron is vital",
+            "Iron is vital",
+            "Fe is vital",
+            "not 26 but vital",
+            "{subject} is vital",
+        ):
+            assert thesaurus.variants(text, 9, {"iron", "fe"}) == [
+                text.replace("vital", "critical")
+            ]
 
     @settings(deadline=None)  # the first word reads WordNet
     @given(
@@ -448,7 +594,21 @@ class TestSynonyms:
             st.one_of(
                 st.sampled_from(SAFE),
                 st.sampled_from(sorted(KEPT)),
-                st.sampled_from(["Iron", "Fe", "{subject}", "{value}", "1538", "-38.8", "°C", "g/cm³", "铁", "melting", "gold"]),
+                st.sampled_from(
+                    [
+                        "Iron",
+                        "Fe",
+                        "{subject}",
+                        "{value}",
+                        "1538",
+                        "-38.8",
+                        "°C",
+                        "g/cm³",
+                        "铁",
+                        "melting",
+                        "gold",
+                    ]
+                ),
             ),
             min_size=1,
             max_size=12,
@@ -456,7 +616,9 @@ class TestSynonyms:
     )
     def test_only_unprotected_words_ever_change(self, words: list[str]) -> None:
         for variant in SHARED.variants(" ".join(words), 20, {"melt", "gold"}):
-            changed = [(old, new) for old, new in zip(words, variant.split(" "), strict=True) if old != new]
+            changed = [
+                (old, new) for old, new in zip(words, variant.split(" "), strict=True) if old != new
+            ]
             assert len(changed) == 1
             ((old, new),) = changed
             assert old in SAFE
@@ -474,17 +636,30 @@ class TestSynonyms:
         tokens = [match.group() for match in TOKEN.finditer(text + "{subject}")]
         assert tokens[-1] == "{subject}"
 
-    @given(st.text(alphabet="abcdefg", min_size=1, max_size=9), st.sets(st.text(alphabet="abcdefg", min_size=1, max_size=6)))
+    @given(
+        st.text(alphabet="abcdefg", min_size=1, max_size=9),
+        st.sets(st.text(alphabet="abcdefg", min_size=1, max_size=6)),
+    )
     def test_protection_covers_longer_forms(self, word: str, protected: set[str]) -> None:
-        expected = word in protected or any(word.startswith(name) for name in protected if len(name) > 3)
+        expected = word in protected or any(
+            word.startswith(name) for name in protected if len(name) > 3
+        )
         assert is_protected(word, protected) is expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [("1538", True), ("-38.8", True), ("1.5e3", True), ("Fe", False), ("", False)])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("1538", True), ("-38.8", True), ("1.5e3", True), ("Fe", False), ("", False)],
+)
 def test_numbers(value: str, expected: bool) -> None:
     assert augment.is_number(value) is expected
 
 
 def test_names_are_words_without_punctuation() -> None:
-    row = {"subject": "Iron", "attribute": "discoverer", "value": "Marie Curie, G. Bémont", "unit": None}
+    row = {
+        "subject": "Iron",
+        "attribute": "discoverer",
+        "value": "Marie Curie, G. Bémont",
+        "unit": None,
+    }
     assert augment.names_of(row) == {"iron", "discoverer", "marie", "curie", "g", "bémont"}

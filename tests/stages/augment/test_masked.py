@@ -18,9 +18,19 @@ ROOT = Path(__file__).parents[3]
 WORDNET = ROOT / "data" / "wordnet"
 BANK = read_wordings(ROOT / "data" / "raw" / "wordings.yaml", [], 0, 0)
 TERMS = {word for name, attribute in BANK.items() for word in terms_of(name, attribute)}
-PROBES = {normalise(text) for attribute in BANK.values() for key, text in attribute.sets() if key.startswith("probe")}
+PROBES = {
+    normalise(text)
+    for attribute in BANK.values()
+    for key, text in attribute.sets()
+    if key.startswith("probe")
+}
 MASKS = Masks(WORDNET, TERMS | {"iron", "lead", "tin"}, PROBES)
-QUESTIONS = sorted(text for attribute in BANK.values() for key, text in attribute.sets() if key.startswith("train.questions"))
+QUESTIONS = sorted(
+    text
+    for attribute in BANK.values()
+    for key, text in attribute.sets()
+    if key.startswith("train.questions")
+)
 
 
 def words(text: str) -> list[str]:
@@ -33,7 +43,11 @@ def test_what_the_answer_depends_on_stays(template: str, seed: int) -> None:
     assert len(found) == len(words(template))
     for before, after in zip(words(template), found, strict=True):
         kept = (
-            before.startswith("{") or before in KEPT or is_protected(before, TERMS) or before.lower() != before or len(before) < 4
+            before.startswith("{")
+            or before in KEPT
+            or is_protected(before, TERMS)
+            or before.lower() != before
+            or len(before) < 4
         )
         assert before == after or not kept
 
@@ -41,7 +55,11 @@ def test_what_the_answer_depends_on_stays(template: str, seed: int) -> None:
 @given(st.sampled_from(QUESTIONS), st.integers(0, 10**6))
 def test_no_term_and_no_name_is_put_in_and_no_probe_is_made(template: str, seed: int) -> None:
     masked = MASKS.masked(template, random.Random(seed))
-    new = [after for before, after in zip(words(template), words(masked), strict=True) if before != after]
+    new = [
+        after
+        for before, after in zip(words(template), words(masked), strict=True)
+        if before != after
+    ]
     assert not [word for word in new if is_protected(word, TERMS | {"iron", "lead", "tin"})]
     assert normalise(masked) not in PROBES
 
@@ -49,16 +67,28 @@ def test_no_term_and_no_name_is_put_in_and_no_probe_is_made(template: str, seed:
 def test_the_ending_is_kept_and_equal_draws_are_equal() -> None:
     template = "Which year brought {subject}, people wondered while looking around?"
     first = MASKS.masked(template, random.Random(5))
-    assert first == MASKS.masked(template, random.Random(5)) != MASKS.masked(template, random.Random(6))
+    assert (
+        first
+        == MASKS.masked(template, random.Random(5))
+        != MASKS.masked(template, random.Random(6))
+    )
     endings = [re.findall(r"(ing|ed)\b", text) for text in (template, first)]
     assert endings[0] == endings[1] == ["ed", "ing"]
 
 
 def test_a_question_without_free_words_stays_and_is_not_counted() -> None:
     masks = Masks(WORDNET, TERMS, frozenset())
-    assert masks.masked("What is the density of {subject}?", random.Random(1)) == "What is the density of {subject}?"
+    assert (
+        masks.masked("What is the density of {subject}?", random.Random(1))
+        == "What is the density of {subject}?"
+    )
     assert masks.made == 0
-    assert masks.masked("What density would tables show for {subject}?", random.Random(1)).count("density") == 1
+    assert (
+        masks.masked("What density would tables show for {subject}?", random.Random(1)).count(
+            "density"
+        )
+        == 1
+    )
     assert masks.made == 1
 
 
@@ -68,10 +98,15 @@ def test_a_taken_result_is_not_used() -> None:
             return True
 
     masks = Masks(WORDNET, TERMS, Everything())
-    assert masks.masked("Show the density of {subject}, friend.", random.Random(1)) == "Show the density of {subject}, friend."
+    assert (
+        masks.masked("Show the density of {subject}, friend.", random.Random(1))
+        == "Show the density of {subject}, friend."
+    )
     assert masks.made == 0
 
 
 def test_without_wordnet_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"index\.noun: WordNet is not here; run `make setup`"):
-        Masks(tmp_path, TERMS, frozenset()).masked("Show the density of {subject}, friend.", random.Random(1))
+        Masks(tmp_path, TERMS, frozenset()).masked(
+            "Show the density of {subject}, friend.", random.Random(1)
+        )

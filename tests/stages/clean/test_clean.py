@@ -23,7 +23,14 @@ PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
 RULES, EXCLUSIONS = ROOT / "data/raw/rules.yaml", ROOT / "data/raw/exclusions.yaml"
 
 
-def fact(subject: str, attribute: str, value: str, unit: str | None = None, source: str = "a", **meta: str) -> dict[str, Any]:
+def fact(
+    subject: str,
+    attribute: str,
+    value: str,
+    unit: str | None = None,
+    source: str = "a",
+    **meta: str,
+) -> dict[str, Any]:
     locator = f"{source}#{subject}/{attribute}/{value}/{meta}"
     return {
         "id": record.record_id(source, locator),
@@ -47,23 +54,61 @@ def fact(subject: str, attribute: str, value: str, unit: str | None = None, sour
 
 def text(content: str, subject: str | None = None, number: int = 0) -> dict[str, Any]:
     locator = f"t#{subject}/{content[:20]}/{number}"
-    row = dict.fromkeys(record.SCHEMA.names) | {"text": content, "subject": subject, "kind": "statement", "lang": "en"}
-    return row | {"id": record.record_id("t", locator), "source": "t", "locator": locator, "meta": "{}", "parents": []}
+    row = dict.fromkeys(record.SCHEMA.names) | {
+        "text": content,
+        "subject": subject,
+        "kind": "statement",
+        "lang": "en",
+    }
+    return row | {
+        "id": record.record_id("t", locator),
+        "source": "t",
+        "locator": locator,
+        "meta": "{}",
+        "parents": [],
+    }
 
 
-def run(tmp_path: Path, rows: list[dict[str, Any]], params: clean.Params = PARAMS) -> tuple[list[Any], dict[str, str], Any]:
+def run(
+    tmp_path: Path, rows: list[dict[str, Any]], params: clean.Params = PARAMS
+) -> tuple[list[Any], dict[str, str], Any]:
     record.write(tmp_path / "in/records.parquet", rows)
     record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
     names = dict.fromkeys(row["source"] for row in rows)
-    sources = [{"name": name, "units": 1, "records": sum(row["source"] == name for row in rows), "rejected": 0} for name in names]
+    sources = [
+        {
+            "name": name,
+            "units": 1,
+            "records": sum(row["source"] == name for row in rows),
+            "rejected": 0,
+        }
+        for name in names
+    ]
     (tmp_path / "in/sources.json").write_text(json.dumps(sources))
-    clean.run(params, Run(1, 1, "avx2", "cpu"), tmp_path / "in", RULES, EXCLUSIONS, tmp_path / "out", tmp_path / "clean.json")
+    clean.run(
+        params,
+        Run(1, 1, "avx2", "cpu"),
+        tmp_path / "in",
+        RULES,
+        EXCLUSIONS,
+        tmp_path / "out",
+        tmp_path / "clean.json",
+    )
     rejected = record.read(tmp_path / "out/rejected.parquet", record.REJECTED)
     report = json.loads((tmp_path / "clean.json").read_text())
-    return record.read(tmp_path / "out/records.parquet"), {row["locator"]: row["reason"] for row in rejected}, report
+    return (
+        record.read(tmp_path / "out/records.parquet"),
+        {row["locator"]: row["reason"] for row in rejected},
+        report,
+    )
 
 
-NEON = {"temperature": "293.15 K", "pressure": "1 atm", "melting_point": "24.55 K", "boiling_point": "27.05 K"}
+NEON = {
+    "temperature": "293.15 K",
+    "pressure": "1 atm",
+    "melting_point": "24.55 K",
+    "boiling_point": "27.05 K",
+}
 """Fields that the rules name."""
 
 
@@ -76,7 +121,11 @@ def test_subjects_are_spelt_as_the_best_source_spells_them(tmp_path: Path) -> No
     ]
     kept, reasons, _ = run(tmp_path, rows)
     assert [row["subject"] for row in kept[1:]] == ["iron"] * 3
-    assert [row["text"] for row in kept[1:]] == ["iron: symbol Fe", "iron: density 7.874 g/cm³", "Rusts in wet air."]
+    assert [row["text"] for row in kept[1:]] == [
+        "iron: symbol Fe",
+        "iron: density 7.874 g/cm³",
+        "Rusts in wet air.",
+    ]
     assert not reasons
 
 
@@ -94,7 +143,9 @@ def test_clean_text_keeps_what_means_something() -> None:
 
 def test_unknown_unit_in_params_is_refused() -> None:
     params = dataclasses.replace(PARAMS.normalise, units={"a": "parsec/fortnightt"})
-    with pytest.raises(ParamsError, match=r"clean.normalise.units.a: unknown unit 'parsec/fortnightt'"):
+    with pytest.raises(
+        ParamsError, match=r"clean.normalise.units.a: unknown unit 'parsec/fortnightt'"
+    ):
         normalise.check_units(params)
 
 
@@ -114,11 +165,24 @@ def scored(texts: list[tuple[str, str]], common: float) -> list[float]:
     return list(information.scores(words, counts.weights(common)))
 
 
-@given(st.lists(st.lists(st.tuples(st.sampled_from([None, "iron", "lead"]), st.sampled_from(["a", "a b", "b c c"])), min_size=1)))
-def test_counting_batch_by_batch_is_counting_all(batches: list[list[tuple[str | None, str]]]) -> None:
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.sampled_from([None, "iron", "lead"]), st.sampled_from(["a", "a b", "b c c"])
+            ),
+            min_size=1,
+        )
+    )
+)
+def test_counting_batch_by_batch_is_counting_all(
+    batches: list[list[tuple[str | None, str]]],
+) -> None:
     def counted(texts: list[tuple[str | None, str]]) -> information.Frequencies:
         words = terms.words(pl.Series([content for _, content in texts], dtype=pl.String))
-        return information.frequencies(words, pl.Series([subject for subject, _ in texts], dtype=pl.String))
+        return information.frequencies(
+            words, pl.Series([subject for subject, _ in texts], dtype=pl.String)
+        )
 
     parts = information.Frequencies()
     for batch in batches:
@@ -135,7 +199,9 @@ def test_boilerplate_scores_low_and_knowledge_high() -> None:
 
 
 def test_chinese_boilerplate_scores_low() -> None:
-    texts = [(f"s{i}", "版权所有，未经许可不得转载。") for i in range(4)] + [("铁", "铁在潮湿的空气中会生锈。")]
+    texts = [(f"s{i}", "版权所有，未经许可不得转载。") for i in range(4)] + [
+        ("铁", "铁在潮湿的空气中会生锈。")
+    ]
     scores = scored(texts, 0.03)
     assert max(scores[:4]) < 0.05
     assert scores[4] > 0.5
@@ -146,8 +212,15 @@ def test_a_note_repeated_for_its_own_subject_is_no_boilerplate() -> None:
     assert min(scores) == 1.0
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.text("xyz ", min_size=1)), min_size=1, max_size=20), st.integers(2, 5))
-def test_score_lies_in_0_1_and_length_does_not_matter(texts: list[tuple[str, str]], times: int) -> None:
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdef"), st.text("xyz ", min_size=1)), min_size=1, max_size=20
+    ),
+    st.integers(2, 5),
+)
+def test_score_lies_in_0_1_and_length_does_not_matter(
+    texts: list[tuple[str, str]], times: int
+) -> None:
     scores = scored(texts, 0.1)
     assert all(0 <= score <= 1 for score in scores)
     longer = [(subject, " ".join([content] * times)) for subject, content in texts]
@@ -195,24 +268,38 @@ def test_every_phase_counts(tmp_path: Path) -> None:
     assert dispute["winner"]["normalised"] == "1538 °C"
     assert dispute["loser"]["written"] == "1600 °C"
     violations = json.loads((tmp_path / "out/violations.json").read_text())
-    assert {entry["rule"] for entry in violations} == {"impossible_temperature", "state_contradicts_conditions"}
+    assert {entry["rule"] for entry in violations} == {
+        "impossible_temperature",
+        "state_contradicts_conditions",
+    }
     assert all(entry["record"] in {row["id"] for row in rows} for entry in violations)
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path, folder_bytes: Any) -> None:
-    rows = [fact("iron", "density", "7874", "kg/m³"), fact("neon", "state", "gas", **NEON), *[text(c, s) for s, c in NOTES]]
+    rows = [
+        fact("iron", "density", "7874", "kg/m³"),
+        fact("neon", "state", "gas", **NEON),
+        *[text(c, s) for s, c in NOTES],
+    ]
     for name in "ab":
         run(tmp_path / name, rows)
     assert folder_bytes(tmp_path / "a/out") == folder_bytes(tmp_path / "b/out")
 
 
 def test_nothing_kept_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"not one of 1 records of .* was kept; check the clean section"):
+    with pytest.raises(
+        InputError, match=r"not one of 1 records of .* was kept; check the clean section"
+    ):
         run(tmp_path, [fact("neon", "state", "soild", **NEON)])
 
 
 def test_contradictions_within_a_source_and_of_words() -> None:
-    rows = [fact("tin", "symbol", "Sn"), fact("tin", "symbol", "Ti"), fact("tin", "use", "cans"), fact("tin", "use", "toys")]
+    rows = [
+        fact("tin", "symbol", "Sn"),
+        fact("tin", "symbol", "Ti"),
+        fact("tin", "use", "cans"),
+        fact("tin", "use", "toys"),
+    ]
     params = contradictions.Params({}, ["symbol"], "report")
     reasons, report = contradictions.find(rows, {row["id"]: row for row in rows}, params)
     assert list(reasons) == [rows[1]["id"]]
@@ -244,7 +331,9 @@ def test_rules_file_errors(tmp_path: Path, content: str, message: str) -> None:
         rules.read_rules(tmp_path / "rules.yaml")
 
 
-def judged(tmp_path: Path, rule: str, rows: list[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
+def judged(
+    tmp_path: Path, rule: str, rows: list[dict[str, Any]]
+) -> tuple[list[str], list[dict[str, Any]]]:
     """Records to set aside, and violations, under one rule."""
     (tmp_path / "rules.yaml").write_text(f"differences: {{}}\nrules:\n{rule}")
     reasons, found = rules.violations(rows, rules.read_rules(tmp_path / "rules.yaml"))
@@ -252,16 +341,24 @@ def judged(tmp_path: Path, rule: str, rows: list[dict[str, Any]]) -> tuple[list[
 
 
 def test_a_warning_lets_a_record_pass(tmp_path: Path) -> None:
-    rule = RULE.replace("EXPECT", "one_of: [Fe]").replace("message: m", "message: m, severity: warn")
-    rejected, found = judged(tmp_path, rule, [fact("iron", "symbol", "Fe"), fact("gold", "symbol", "Ag")])
+    rule = RULE.replace("EXPECT", "one_of: [Fe]").replace(
+        "message: m", "message: m, severity: warn"
+    )
+    rejected, found = judged(
+        tmp_path, rule, [fact("iron", "symbol", "Fe"), fact("gold", "symbol", "Ag")]
+    )
     assert not rejected
     assert [(entry["value"], entry["severity"]) for entry in found] == [("Ag", "warn")]
 
 
 def test_a_rule_that_stops_names_the_first_records(tmp_path: Path) -> None:
-    rule = RULE.replace("EXPECT", "one_of: [Fe]").replace("message: m", "message: only iron, severity: stop")
+    rule = RULE.replace("EXPECT", "one_of: [Fe]").replace(
+        "message: m", "message: only iron, severity: stop"
+    )
     rows = [fact(f"e{number}", "symbol", f"E{number}") for number in range(7)]
-    with pytest.raises(InputError, match=r"rule r stops the run: only iron; mend the source") as caught:
+    with pytest.raises(
+        InputError, match=r"rule r stops the run: only iron; mend the source"
+    ) as caught:
         judged(tmp_path, rule, rows)
     assert [line for line in str(caught.value).splitlines() if "value is" in line] == [
         f"  {row['locator']}: value is {row['value']}" for row in rows[:5]
@@ -272,23 +369,33 @@ def test_a_rule_that_stops_names_the_first_records(tmp_path: Path) -> None:
 
 def test_a_value_must_stand_in_another_source(tmp_path: Path) -> None:
     rule = "- {name: r, when: {attribute: use}, expect: {column: subject, in_source: {source: b, column: subject}}, message: m}"
-    rows = [fact("iron", "use", "steel"), fact("irn", "use", "steel"), fact("iron", "symbol", "Fe", source="b")]
+    rows = [
+        fact("iron", "use", "steel"),
+        fact("irn", "use", "steel"),
+        fact("iron", "symbol", "Fe", source="b"),
+    ]
     assert judged(tmp_path, rule, rows)[0] == [rows[1]["id"]]
-    with pytest.raises(ParamsError, match=r"rule r: no record has a column 'subjct'; did you mean subject\?"):
+    with pytest.raises(
+        ParamsError, match=r"rule r: no record has a column 'subjct'; did you mean subject\?"
+    ):
         judged(tmp_path, rule.replace("column: subject}}", "column: subjct}}"), rows)
 
 
 def test_a_rule_that_cannot_be_judged_is_never_taken_as_kept(tmp_path: Path) -> None:
     content = "differences: {}\nrules:\n" + RULE.replace("EXPECT", "matches: '('")
     (tmp_path / "rules.yaml").write_text(content)
-    with pytest.raises(ParamsError, match=r"rule r could not be judged: Invalid regular expression"):
+    with pytest.raises(
+        ParamsError, match=r"rule r could not be judged: Invalid regular expression"
+    ):
         rules.violations([fact("iron", "symbol", "Fe")], rules.read_rules(tmp_path / "rules.yaml"))
 
 
 def test_rule_that_names_no_column(tmp_path: Path) -> None:
     content = f"differences: {{}}\nrules:\n{RULE.replace('EXPECT', 'matches: x').replace('attribute', 'atribute')}"
     (tmp_path / "rules.yaml").write_text(content)
-    with pytest.raises(ParamsError, match=r"rule r: no record has a column 'atribute'; did you mean attribute\?"):
+    with pytest.raises(
+        ParamsError, match=r"rule r: no record has a column 'atribute'; did you mean attribute\?"
+    ):
         rules.violations([fact("iron", "symbol", "Fe")], rules.read_rules(tmp_path / "rules.yaml"))
 
 

@@ -24,7 +24,12 @@ ROWS = [IRON, OTHER, GOLD, REMARK, COPY]
 
 
 def listed(**kinds: list[str]) -> Exclusions:
-    return Exclusions(**{kind: [Entry(name, "request 7") for name in kinds.get(kind, [])] for kind in exclusions.KINDS})
+    return Exclusions(
+        **{
+            kind: [Entry(name, "request 7") for name in kinds.get(kind, [])]
+            for kind in exclusions.KINDS
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,9 +57,17 @@ def test_a_record_without_text_excludes_no_other() -> None:
     assert list(find(rows, listed(records=["0" * 16]))) == ["0" * 16]
 
 
-@given(st.text(min_size=1), st.sampled_from(["subject", "value", "text", "question", "answer", "meta", "unit"]))
+@given(
+    st.text(min_size=1),
+    st.sampled_from(["subject", "value", "text", "question", "answer", "meta", "unit"]),
+)
 def test_a_redacted_record_says_nothing(secret: str, column: str) -> None:
-    row = dict.fromkeys(record.SCHEMA.names, "") | {"id": "1" * 16, "fact": "2" * 16, "locator": "a#1", column: f"<{secret}>"}
+    row = dict.fromkeys(record.SCHEMA.names, "") | {
+        "id": "1" * 16,
+        "fact": "2" * 16,
+        "locator": "a#1",
+        column: f"<{secret}>",
+    }
     row |= {"phase": "extract", "reason": "bad", "evidence": f"<{secret}>"}
     kept = redacted(row, {"1" * 16: ("excluded", "fact: why")})
     assert f"<{secret}>" not in kept.values()
@@ -63,7 +76,9 @@ def test_a_redacted_record_says_nothing(secret: str, column: str) -> None:
     assert redacted(row, {}) == row
 
 
-def run(tmp_path: Path, rows: list[Row], before: list[Row], document: str) -> tuple[list[Row], list[Row], Row]:
+def run(
+    tmp_path: Path, rows: list[Row], before: list[Row], document: str
+) -> tuple[list[Row], list[Row], Row]:
     record.write(tmp_path / "in/records.parquet", rows)
     record.write(tmp_path / "in/rejected.parquet", before, record.REJECTED)
     sources = [{"name": name, "units": 9, "records": 0, "rejected": 0} for name in ("a", "b", "t")]
@@ -71,14 +86,35 @@ def run(tmp_path: Path, rows: list[Row], before: list[Row], document: str) -> tu
     rules, file = tmp_path / "rules.yaml", tmp_path / "exclusions.yaml"
     rules.write_text("differences: {}\nrules: []\n")
     file.write_text(document)
-    clean.run(PARAMS, Run(1, 1, "avx2", "cpu"), tmp_path / "in", rules, file, tmp_path / "out", tmp_path / "clean.json")
+    clean.run(
+        PARAMS,
+        Run(1, 1, "avx2", "cpu"),
+        tmp_path / "in",
+        rules,
+        file,
+        tmp_path / "out",
+        tmp_path / "clean.json",
+    )
     rejected = record.read(tmp_path / "out/rejected.parquet", record.REJECTED)
-    return record.read(tmp_path / "out/records.parquet"), rejected, json.loads((tmp_path / "clean.json").read_text())
+    return (
+        record.read(tmp_path / "out/records.parquet"),
+        rejected,
+        json.loads((tmp_path / "clean.json").read_text()),
+    )
 
 
 def test_clean_accounts_for_what_is_excluded_without_its_content(tmp_path: Path) -> None:
     lost = fact("iron", "symbol", "Fr", source="b")
-    before = [OTHER | {"locator": "b#9", "id": "9" * 16, "phase": "extract", "reason": "bad_unit", "evidence": "Fe is no unit"}]
+    before = [
+        OTHER
+        | {
+            "locator": "b#9",
+            "id": "9" * 16,
+            "phase": "extract",
+            "reason": "bad_unit",
+            "evidence": "Fe is no unit",
+        }
+    ]
     document = f"facts: [{{id: {IRON['fact']}, reason: request 7}}]\nsubjects: []\nrecords: []\nsources: []\n"
     kept, rejected, report = run(tmp_path, [IRON, GOLD, lost], before, document)
     assert [row["id"] for row in kept] == [GOLD["id"]]
@@ -87,24 +123,42 @@ def test_clean_accounts_for_what_is_excluded_without_its_content(tmp_path: Path)
         (IRON["id"], "exclude", "excluded", "fact: request 7"),
         (lost["id"], "exclude", "excluded", "fact: request 7"),
     ]
-    assert {(row["text"], row["subject"], row["value"], row["meta"]) for row in rejected} == {("[excluded]", None, None, "{}")}
+    assert {(row["text"], row["subject"], row["value"], row["meta"]) for row in rejected} == {
+        ("[excluded]", None, None, "{}")
+    }
     assert report["phases"]["exclude"] == {"in": 3, "out": 1, "rejected": 2}
-    assert (report["read"], report["kept"], report["rejected"], report["reasons"]) == (4, 1, 3, {"excluded": 3})
+    assert (report["read"], report["kept"], report["rejected"], report["reasons"]) == (
+        4,
+        1,
+        3,
+        {"excluded": 3},
+    )
     assert (tmp_path / "out/contradictions.json").read_text() == "[]\n"
     assert all(b"Fr" not in path.read_bytes() for path in (tmp_path / "out").glob("*.json"))
 
 
 def test_an_empty_file_leaves_no_trace(tmp_path: Path) -> None:
     kept, rejected, report = run(tmp_path, [IRON, GOLD], [], EXCLUSIONS.read_text())
-    assert (len(kept), rejected, list(report["phases"])) == (2, [], ["extract", "normalise", "filter", "verify"])
+    assert (len(kept), rejected, list(report["phases"])) == (
+        2,
+        [],
+        ["extract", "normalise", "filter", "verify"],
+    )
 
 
 def test_every_fault_of_the_file_is_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "exclusions.yaml"
-    file.write_text("facts: [{id: iron, reason: ' '}]\nsubjects: []\nrecords: []\nsources: [{id: b, reason: ok}]\n")
-    with pytest.raises(ParamsError, match=r"exclusions\.facts\.0\.id: not an id of 16 hex digits; lore forget finds it") as found:
+    file.write_text(
+        "facts: [{id: iron, reason: ' '}]\nsubjects: []\nrecords: []\nsources: [{id: b, reason: ok}]\n"
+    )
+    with pytest.raises(
+        ParamsError,
+        match=r"exclusions\.facts\.0\.id: not an id of 16 hex digits; lore forget finds it",
+    ) as found:
         read(file)
-    assert "exclusions.facts.0.reason: empty; say why in a few words that name nobody" in str(found.value)
+    assert "exclusions.facts.0.reason: empty; say why in a few words that name nobody" in str(
+        found.value
+    )
     file.write_text("fact: []\nsubjects: []\nrecords: []\nsources: []\n")
     with pytest.raises(ParamsError, match=r"exclusions\.fact: unknown; did you mean facts\?"):
         read(file)

@@ -26,22 +26,41 @@ def clean_all(raw: Path, out: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """Reasons by locator, and the report, of params.yaml's sources. The scanned pages have tests of their own."""
     for stage, module, paths in (
         ("extract", extract, [raw, out / "extract"]),
-        ("clean", clean, [out / "extract", RAW / "rules.yaml", RAW / "exclusions.yaml", out / "clean", out / "clean.json"]),
+        (
+            "clean",
+            clean,
+            [
+                out / "extract",
+                RAW / "rules.yaml",
+                RAW / "exclusions.yaml",
+                out / "clean",
+                out / "clean.json",
+            ],
+        ),
     ):
         params, run = load(stage, module.Params, ROOT / "params.yaml")
         if stage == "extract":
-            params = dataclasses.replace(params, sources=[source for source in params.sources if source.kind != "pages"])
+            params = dataclasses.replace(
+                params, sources=[source for source in params.sources if source.kind != "pages"]
+            )
         module.run(params, run, *paths)
     rejected = record.read(out / "clean/rejected.parquet", record.REJECTED)
-    return {row["locator"]: row["reason"] for row in rejected}, json.loads((out / "clean.json").read_text())
+    return {row["locator"]: row["reason"] for row in rejected}, json.loads(
+        (out / "clean.json").read_text()
+    )
 
 
 def test_every_planted_fault_is_rejected_under_its_reason(tmp_path: Path) -> None:
     reasons, report = clean_all(ROOT / "data/raw", tmp_path)
-    ledger = [json.loads(line) for line in (ROOT / "data/authoring/planted.jsonl").read_text().splitlines()]
+    ledger = [
+        json.loads(line)
+        for line in (ROOT / "data/authoring/planted.jsonl").read_text().splitlines()
+    ]
     assert len(ledger) > 80
     wrong = [
-        entry | {"got": reasons.get(entry["locator"])} for entry in ledger if reasons.get(entry["locator"]) != entry["reason"]
+        entry | {"got": reasons.get(entry["locator"])}
+        for entry in ledger
+        if reasons.get(entry["locator"]) != entry["reason"]
     ]
     assert not wrong
     assert {entry["reason"] for entry in ledger} == set(report["reasons"])
@@ -56,7 +75,9 @@ def fresh_element(rng: random.Random, number: int) -> dict[str, str]:
     melting = rng.uniform(-250, 3000)
     boiling = melting + rng.uniform(50, 2000)
     state = "solid" if melting > 25 else "liquid" if boiling > 25 else "gas"
-    words = ["".join(rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(3)) for _ in range(4)]
+    words = [
+        "".join(rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(3)) for _ in range(4)
+    ]
     return {
         "name": f"{name}{number}",
         "atomic number": str(rng.randint(1, 118)),
@@ -88,14 +109,21 @@ def random_faults(out: Path, seed: int, wanted: int) -> tuple[int, list[dict[str
         planted: list[Any] = []
         for name in names:
             faulty = faults.plant(rng, source, name, rows)
-            while faulty in planted:  # once more, it would rightly be a duplicate, whatever else is wrong with it
+            while (
+                faulty in planted
+            ):  # once more, it would rightly be a duplicate, whatever else is wrong with it
                 faulty = faults.plant(rng, source, name, rows)
             assert faulty is not None
             planted.append(faulty)
             items.insert(rng.randint(len(rows), len(items)), (faulty, name))
         places = build.WRITERS[source](out, [item for item, _ in items])
         ledger += [
-            {"locator": place, "fault": name, "source": source, "reason": faults.FAULTS[source][name][0]}
+            {
+                "locator": place,
+                "fault": name,
+                "source": source,
+                "reason": faults.FAULTS[source][name][0],
+            }
             for place, (_, name) in zip(places, items, strict=True)
             if name
         ]
@@ -112,8 +140,12 @@ def test_random_faults_in_fresh_records(tmp_path: Path, seed: int) -> None:
     found = [entry for entry in ledger if reasons.get(entry["locator"]) == entry["reason"]]
     faulty_units = {entry["locator"].split("@")[0] for entry in ledger}
     false = [locator for locator in reasons if locator.split("@")[0] not in faulty_units]
-    missed = [entry | {"got": reasons.get(entry["locator"])} for entry in ledger if entry not in found]
-    print(f"seed {seed}: recall {len(found) / len(ledger):.4f} of {len(ledger)}, false rejections {len(false)} of {good}")
+    missed = [
+        entry | {"got": reasons.get(entry["locator"])} for entry in ledger if entry not in found
+    ]
+    print(
+        f"seed {seed}: recall {len(found) / len(ledger):.4f} of {len(ledger)}, false rejections {len(false)} of {good}"
+    )
     assert len(found) / len(ledger) >= 0.99, missed
     assert len(false) / good <= 0.005, [(locator, reasons[locator]) for locator in false[:20]]
     assert report["read"] == report["kept"] + report["rejected"]

@@ -60,7 +60,9 @@ def test_markdown() -> None:
     )
 
 
-@pytest.mark.parametrize("front", ["---\n\n# Iron\n", "text\n---\ntitle: x\n---\n", "---\ntitle: x\n"])
+@pytest.mark.parametrize(
+    "front", ["---\n\n# Iron\n", "text\n---\ntitle: x\n---\n", "---\ntitle: x\n"]
+)
 def test_a_rule_is_no_front_matter(front: str) -> None:
     assert of_markdown(front)[0] == ("" if "---\n---" not in front else "x")
 
@@ -114,7 +116,9 @@ def test_an_xhtml_declaration_and_xml_entities_do_nothing() -> None:
     assert "root:" not in str(of_html(declared))
 
 
-@pytest.mark.parametrize("empty", ["", " \n", "<!-- x -->", "<script>x</script>", "<head><title></title></head>", "\0"])
+@pytest.mark.parametrize(
+    "empty", ["", " \n", "<!-- x -->", "<script>x</script>", "<head><title></title></head>", "\0"]
+)
 def test_nothing_to_read(empty: str) -> None:
     assert of_html(empty) == ("", [])
 
@@ -127,7 +131,10 @@ def test_what_is_nested_deeply_is_read_or_refused() -> None:
 
 
 def test_plain_text() -> None:
-    assert of_text("\none\n  two  \n \n\nthree") == ("", [Block(2, "one\n  two"), Block(6, "three")])
+    assert of_text("\none\n  two  \n \n\nthree") == (
+        "",
+        [Block(2, "one\n  two"), Block(6, "three")],
+    )
 
 
 WORDS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8)
@@ -139,7 +146,9 @@ def test_every_word_of_a_paragraph_is_read_once(paragraphs: list[list[str]]) -> 
     wanted = ["x" + " ".join(words) for words in paragraphs]
     assert [block.text for block in of_text(text)[1]] == wanted
     assert [block.text for block in of_markdown(text)[1]] == wanted
-    assert [block.text for block in of_html("".join(f"<p>{part}</p>" for part in wanted))[1]] == wanted
+    assert [
+        block.text for block in of_html("".join(f"<p>{part}</p>" for part in wanted))[1]
+    ] == wanted
     assert [block.line for block in of_markdown(text)[1]] == [1 + 2 * i for i in range(len(wanted))]
 
 
@@ -151,7 +160,13 @@ def test_any_text_is_read(text: str) -> None:
 
 
 @given(
-    st.lists(st.sampled_from("<p> </p> <ul> <li> </ul> <table> <td> <tr> <pre> <h1> </h1> a 铁 \n <br> &amp; <nav>".split(" ")))
+    st.lists(
+        st.sampled_from(
+            "<p> </p> <ul> <li> </ul> <table> <td> <tr> <pre> <h1> </h1> a 铁 \n <br> &amp; <nav>".split(
+                " "
+            )
+        )
+    )
 )
 def test_any_tags_are_read(tags: list[str]) -> None:
     assert all(block.text.strip() for block in of_html("".join(tags))[1])

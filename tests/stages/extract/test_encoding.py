@@ -44,7 +44,9 @@ def found(tmp_path: Path, content: bytes, lang: str = "en") -> str:
         ("鉄は摂氏1538度で溶ける。\n", "cp932", "ja", "cp932"),
     ],
 )
-def test_what_a_file_is_written_in(tmp_path: Path, text: str, written: str, lang: str, name: str) -> None:
+def test_what_a_file_is_written_in(
+    tmp_path: Path, text: str, written: str, lang: str, name: str
+) -> None:
     assert found(tmp_path, text.encode(written), lang) == name
     assert resolved("auto", tmp_path / "a.txt", lang) == name
     assert (tmp_path / "a.txt").read_bytes().decode(name).removeprefix("\ufeff") == text
@@ -61,9 +63,13 @@ def test_a_few_lines_of_another_encoding_change_nothing(tmp_path: Path) -> None:
     assert found(tmp_path, SIMPLIFIED.encode("gb18030") * 20 + b"\xff\xff\n", "zh") == "gb18030"
 
 
-def test_only_a_sample_of_a_long_file_is_guessed_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_sample_of_a_long_file_is_guessed_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: list[int] = []
-    monkeypatch.setattr(encoding, "older", lambda lines, _: sizes.append(sum(map(len, lines))) or "cp1252")
+    monkeypatch.setattr(
+        encoding, "older", lambda lines, _: sizes.append(sum(map(len, lines))) or "cp1252"
+    )
     assert found(tmp_path, b"iron\n" * 50_000 + GERMAN.encode("cp1252") * 10_000) == "cp1252"
     assert encoding.SAMPLE <= sizes[0] < encoding.SAMPLE + 100
 

@@ -21,7 +21,12 @@ FACT = {"subject": "name", "attribute": "property", "value": "value", "unit": "u
 
 def source(kind: str, path: str, **settings: Any) -> dict[str, Any]:
     defaults = {
-        "sql": {"query": "SELECT * FROM facts ORDER BY id", "table": "facts", "key": "id", "map": FACT},
+        "sql": {
+            "query": "SELECT * FROM facts ORDER BY id",
+            "table": "facts",
+            "key": "id",
+            "map": FACT,
+        },
         "csv": {"encoding": "utf-8", "delimiter": ",", "skip_lines": 0, "map": FACT},
         "json": {"items": "", "map": FACT},
         "jsonl": {"map": FACT},
@@ -30,49 +35,75 @@ def source(kind: str, path: str, **settings: Any) -> dict[str, Any]:
     return {"kind": kind, "name": "toy", "path": path, "lang": "en"} | defaults[kind] | settings
 
 
-def run(root: Path, *sources: dict[str, Any], seed: int = 1) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any]:
+def run(
+    root: Path, *sources: dict[str, Any], seed: int = 1
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any]:
     problems: list[str] = []
     params = parse({"sources": list(sources)}, extract.Params, "extract", problems)
     assert params is not None, problems
     out = root / "out"
     extract.run(params, Run(seed=seed, threads=1, isa="avx2", device="cpu"), root, out)
     rejected = record.read(out / "rejected.parquet", record.REJECTED)
-    return record.read(out / "records.parquet"), rejected, json.loads((out / "sources.json").read_text())
+    return (
+        record.read(out / "records.parquet"),
+        rejected,
+        json.loads((out / "sources.json").read_text()),
+    )
 
 
 def database(path: Path, rows: list[tuple[Any, ...]]) -> None:
     with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE facts (id INTEGER PRIMARY KEY, name TEXT, property TEXT, value TEXT, unit TEXT)")
+        connection.execute(
+            "CREATE TABLE facts (id INTEGER PRIMARY KEY, name TEXT, property TEXT, value TEXT, unit TEXT)"
+        )
         connection.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)
     connection.close()
 
 
 def test_database_and_its_dump_give_the_same_records(tmp_path: Path) -> None:
-    database(tmp_path / "a.db", [(1, "iron", "melting point", "1538", "°C"), (2, "neon", "symbol", "Ne", None)])
+    database(
+        tmp_path / "a.db",
+        [(1, "iron", "melting point", "1538", "°C"), (2, "neon", "symbol", "Ne", None)],
+    )
     connection = sqlite3.connect(tmp_path / "a.db")
     (tmp_path / "a.sql").write_text(
-        "\n".join(line for line in connection.iterdump() if "TRANSACTION" not in line and "COMMIT" not in line)
+        "\n".join(
+            line
+            for line in connection.iterdump()
+            if "TRANSACTION" not in line and "COMMIT" not in line
+        )
     )
     connection.close()
     live, _, _ = run(tmp_path, source("sql", "a.db"))
     dump, _, _ = run(tmp_path, source("sql", "a.sql"))
-    assert [(row["subject"], row["value"], row["unit"]) for row in live] == [("iron", "1538", "°C"), ("neon", "Ne", None)]
+    assert [(row["subject"], row["value"], row["unit"]) for row in live] == [
+        ("iron", "1538", "°C"),
+        ("neon", "Ne", None),
+    ]
     assert [row["locator"] for row in dump] == ["a.sql#facts/1", "a.sql#facts/2"]
     assert [row["fact"] for row in live] == [row["fact"] for row in dump]
 
 
 def test_database_is_opened_read_only(tmp_path: Path) -> None:
     database(tmp_path / "a.db", [(1, "iron", "symbol", "Fe", None)])
-    with pytest.raises(InputError, match="extract: toy: attempt to write a readonly database; check the database"):
+    with pytest.raises(
+        InputError, match="extract: toy: attempt to write a readonly database; check the database"
+    ):
         run(tmp_path, source("sql", "a.db", query="DELETE FROM facts RETURNING id"))
 
 
 @pytest.mark.parametrize(
     ("dump", "message"),
     [
-        ("CREATE TABLE facts (id);\nINSERT INTO nowhere VALUES (1);\n", r"a\.sql:2: no such table: nowhere; mend the dump there"),
+        (
+            "CREATE TABLE facts (id);\nINSERT INTO nowhere VALUES (1);\n",
+            r"a\.sql:2: no such table: nowhere; mend the dump there",
+        ),
         ("ATTACH '/etc/passwd' AS x;\n", r"a\.sql:1: not authorized; mend the dump"),
-        ("CREATE TABLE facts (id);\nINSERT INTO facts", r"a\.sql:2: the dump ends inside a statement; is the file whole\?"),
+        (
+            "CREATE TABLE facts (id);\nINSERT INTO facts",
+            r"a\.sql:2: the dump ends inside a statement; is the file whole\?",
+        ),
     ],
 )
 def test_dump_that_cannot_be_loaded(tmp_path: Path, dump: str, message: str) -> None:
@@ -82,10 +113,20 @@ def test_dump_that_cannot_be_loaded(tmp_path: Path, dump: str, message: str) -> 
 
 
 def test_csv_rows_are_set_aside_one_by_one(tmp_path: Path) -> None:
-    lines = ["title", "name;property;value;unit", "iron;symbol;Fe;", "iron;symbol", "zinc;density;7.14;g/cm³", ";symbol;X;", ""]
+    lines = [
+        "title",
+        "name;property;value;unit",
+        "iron;symbol;Fe;",
+        "iron;symbol",
+        "zinc;density;7.14;g/cm³",
+        ";symbol;X;",
+        "",
+    ]
     content = "\r\n".join(lines).encode("cp1252") + b"tin;symbol;S\x81;\r\n"
     (tmp_path / "a.csv").write_bytes(content)
-    rows, rejected, report = run(tmp_path, source("csv", "a.csv", encoding="cp1252", delimiter=";", skip_lines=1))
+    rows, rejected, report = run(
+        tmp_path, source("csv", "a.csv", encoding="cp1252", delimiter=";", skip_lines=1)
+    )
     assert [(row["subject"], row["unit"]) for row in rows] == [("iron", None), ("zinc", "g/cm³")]
     assert [(row["locator"], row["reason"]) for row in rejected] == [
         ("a.csv#L4", "malformed"),
@@ -94,13 +135,24 @@ def test_csv_rows_are_set_aside_one_by_one(tmp_path: Path) -> None:
     ]
     assert rejected[0]["text"] == "iron;symbol"
     assert report == [
-        {"name": "toy", "path": "a.csv", "kind": "csv", "priority": 1, "files": 1, "units": 5, "records": 2, "rejected": 3}
+        {
+            "name": "toy",
+            "path": "a.csv",
+            "kind": "csv",
+            "priority": 1,
+            "files": 1,
+            "units": 5,
+            "records": 2,
+            "rejected": 3,
+        }
     ]
 
 
 def test_utf16_that_does_not_decode_is_refused_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"name,value\n")
-    with pytest.raises(InputError, match=r"a\.csv: .*; set the source's `encoding` to what the file is written in"):
+    with pytest.raises(
+        InputError, match=r"a\.csv: .*; set the source's `encoding` to what the file is written in"
+    ):
         run(tmp_path, source("csv", "a.csv", encoding="utf-16"))
 
 
@@ -111,9 +163,14 @@ def test_unknown_encoding(tmp_path: Path) -> None:
 
 
 def test_wide_json_items_give_one_record_a_fact(tmp_path: Path) -> None:
-    document = {"list": [{"n": {"x": "iron"}, "year": 1700, "by": "nobody"}, {"n": {"x": "tin"}}, 7]}
+    document = {
+        "list": [{"n": {"x": "iron"}, "year": 1700, "by": "nobody"}, {"n": {"x": "tin"}}, 7]
+    }
     (tmp_path / "a.json").write_text(json.dumps(document))
-    mapping = {"subject": "n.x", "facts": [{"attribute": "year", "value": "year"}, {"attribute": "finder", "value": "by"}]}
+    mapping = {
+        "subject": "n.x",
+        "facts": [{"attribute": "year", "value": "year"}, {"attribute": "finder", "value": "by"}],
+    }
     rows, rejected, report = run(tmp_path, source("json", "a.json", items="list", map=mapping))
     assert [(row["locator"], row["value"]) for row in rows] == [
         ("a.json#/list/0@year", "1700"),
@@ -138,10 +195,15 @@ def test_json_that_cannot_be_read(tmp_path: Path, content: str, items: str, mess
 
 
 def test_broken_json_lines_are_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"name": "iron", "property": "symbol", "value": "Fe"}\n{"name": "ti\n\n[1]\n')
+    (tmp_path / "a.jsonl").write_text(
+        '{"name": "iron", "property": "symbol", "value": "Fe"}\n{"name": "ti\n\n[1]\n'
+    )
     rows, rejected, _ = run(tmp_path, source("jsonl", "a.jsonl"))
     assert [row["locator"] for row in rows] == ["a.jsonl#L1"]
-    assert [(row["locator"], row["reason"]) for row in rejected] == [("a.jsonl#L2", "malformed"), ("a.jsonl#L4", "malformed")]
+    assert [(row["locator"], row["reason"]) for row in rejected] == [
+        ("a.jsonl#L2", "malformed"),
+        ("a.jsonl#L4", "malformed"),
+    ]
 
 
 XML = "<rows><row><name>iron</name><property>symbol</property><value unit='x'>Fe</value></row>"
@@ -170,26 +232,50 @@ def test_xml_attributes_and_several_elements_of_a_name(tmp_path: Path) -> None:
 )
 def test_entities_are_refused(tmp_path: Path, doctype: str) -> None:
     (tmp_path / "a.xml").write_text(doctype + XML + "</rows>")
-    with pytest.raises(InputError, match="declares entities, which are refused; write out what they stand for and remove them"):
+    with pytest.raises(
+        InputError,
+        match="declares entities, which are refused; write out what they stand for and remove them",
+    ):
         run(tmp_path, source("xml", "a.xml"))
 
 
 def test_question_answer_and_text(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"q": "Why?", "a": "Because.", "t": "Some text."}\n{"q": "Why?"}\n')
-    rows, rejected, _ = run(tmp_path, source("jsonl", "a.jsonl", map={"question": "q", "answer": "a", "text": "t"}))
-    assert sorted((row["kind"], row["question"]) for row in rows) == [("qa", "Why?"), ("statement", None)]
+    (tmp_path / "a.jsonl").write_text(
+        '{"q": "Why?", "a": "Because.", "t": "Some text."}\n{"q": "Why?"}\n'
+    )
+    rows, rejected, _ = run(
+        tmp_path, source("jsonl", "a.jsonl", map={"question": "q", "answer": "a", "text": "t"})
+    )
+    assert sorted((row["kind"], row["question"]) for row in rows) == [
+        ("qa", "Why?"),
+        ("statement", None),
+    ]
     assert len(rejected) == 1
 
 
 @pytest.mark.parametrize(
     ("path", "error", "message"),
     [
-        ("missing.csv", InputError, r"toy: .*missing\.csv is not there; put the file there or mend params.yaml"),
-        ("../x.csv", ParamsError, r"extract.sources.0.path: '../x.csv' leaves .*; sources stand below it"),
-        ("empty.csv", InputError, r"toy: .*empty\.csv holds nothing; check the source and its mapping"),
+        (
+            "missing.csv",
+            InputError,
+            r"toy: .*missing\.csv is not there; put the file there or mend params.yaml",
+        ),
+        (
+            "../x.csv",
+            ParamsError,
+            r"extract.sources.0.path: '../x.csv' leaves .*; sources stand below it",
+        ),
+        (
+            "empty.csv",
+            InputError,
+            r"toy: .*empty\.csv holds nothing; check the source and its mapping",
+        ),
     ],
 )
-def test_sources_that_are_not_there(tmp_path: Path, path: str, error: type[Exception], message: str) -> None:
+def test_sources_that_are_not_there(
+    tmp_path: Path, path: str, error: type[Exception], message: str
+) -> None:
     (tmp_path / "empty.csv").write_text("name,property,value,unit\n")
     with pytest.raises(error, match=message):
         run(tmp_path, source("csv", path))
@@ -202,7 +288,8 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
         run(tmp_path, source("csv", "a.csv"))
     (tmp_path / "a.jsonl").write_text('{"name": "iron", "attribute": "symbol"}\n')
     with pytest.raises(
-        InputError, match=r"not one of 1 units gives a record \(no attribute and no value\); mend `map` in params"
+        InputError,
+        match=r"not one of 1 units gives a record \(no attribute and no value\); mend `map` in params",
     ):
         run(tmp_path, source("jsonl", "a.jsonl"))
 
@@ -215,7 +302,9 @@ def test_a_pattern_names_several_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no JSON")
     rows, rejected, report = run(tmp_path, source("json", "**/*.json"))
     assert [row["locator"] for row in rows] == ["b.json#/0", "deep/a.json#/0"]
-    assert [(row["locator"], row["reason"]) for row in rejected] == [("deep/broken.json", "unreadable")]
+    assert [(row["locator"], row["reason"]) for row in rejected] == [
+        ("deep/broken.json", "unreadable")
+    ]
     assert "is not JSON" in rejected[0]["evidence"]
     assert (report[0]["files"], report[0]["units"]) == (3, 3)
 
@@ -229,12 +318,17 @@ def test_a_file_of_a_pattern_without_any_unit_is_one_rejected_record(tmp_path: P
     assert rejected[0]["evidence"] == "nothing in this file is a unit of the source"
     assert (report[0]["files"], report[0]["units"]) == (2, 2)
     (tmp_path / "a.json").write_text("[]")
-    with pytest.raises(InputError, match=r"\*\.json holds nothing; check the source and its mapping"):
+    with pytest.raises(
+        InputError, match=r"\*\.json holds nothing; check the source and its mapping"
+    ):
         run(tmp_path, source("json", "*.json"))
 
 
 def test_a_pattern_that_matches_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"toy: .*\*\.json matches no file; put the file there or mend params\.yaml"):
+    with pytest.raises(
+        InputError,
+        match=r"toy: .*\*\.json matches no file; put the file there or mend params\.yaml",
+    ):
         run(tmp_path, source("json", "*.json"))
 
 
@@ -242,7 +336,10 @@ def test_a_pattern_does_not_follow_a_link_out_of_the_root(tmp_path: Path) -> Non
     (tmp_path / "secret.json").write_text("[]")
     (tmp_path / "root").mkdir()
     (tmp_path / "root/a.json").symlink_to(tmp_path / "secret.json")
-    with pytest.raises(ParamsError, match=r"extract\.sources\.0\.path: '\*\.json' leaves .*; sources stand below it"):
+    with pytest.raises(
+        ParamsError,
+        match=r"extract\.sources\.0\.path: '\*\.json' leaves .*; sources stand below it",
+    ):
         run(tmp_path / "root", source("json", "*.json"))
 
 
@@ -254,12 +351,20 @@ def test_two_sources_of_one_name(tmp_path: Path) -> None:
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=20))
 @settings(deadline=None)  # the first run loads polars
-def test_any_bytes_are_accounted_for(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+def test_any_bytes_are_accounted_for(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
+) -> None:
     root = tmp_path_factory.mktemp("bytes")
-    (root / "a.jsonl").write_bytes(b'{"name": "a", "property": "b", "value": "c"}\n' + b"\n".join(lines))
+    (root / "a.jsonl").write_bytes(
+        b'{"name": "a", "property": "b", "value": "c"}\n' + b"\n".join(lines)
+    )
     rows, rejected, report = run(root, source("jsonl", "a.jsonl"))
     assert report[0]["units"] == len({row["locator"].split("@")[0] for row in rows + rejected})
-    assert len(rows) + len(rejected) == report[0]["records"] + report[0]["rejected"] >= report[0]["units"]
+    assert (
+        len(rows) + len(rejected)
+        == report[0]["records"] + report[0]["rejected"]
+        >= report[0]["units"]
+    )
 
 
 def test_ids_do_not_change_when_the_text_does(tmp_path: Path) -> None:
@@ -280,7 +385,12 @@ def test_real_question_answer_xml() -> None:
     counts: Counter[str] = Counter()
     for path in files:
         problems: list[str] = []
-        params = parse({"sources": [source("xml", path.name, element="QAPair", map=mapping)]}, extract.Params, "x", problems)
+        params = parse(
+            {"sources": [source("xml", path.name, element="QAPair", map=mapping)]},
+            extract.Params,
+            "x",
+            problems,
+        )
         assert params is not None
         for unit in params.sources[0].units(path):
             for row in extract.records_of(unit, params.sources[0], path.name):
@@ -304,7 +414,9 @@ def test_real_broken_json_never_crashes(tmp_path: Path) -> None:
 
 @needs_shared
 def test_real_xml_bombs_are_refused(tmp_path: Path) -> None:
-    bombs = sorted(path for path in (SHARED / "xml_encodings" / "bomb").rglob("*") if path.is_file())
+    bombs = sorted(
+        path for path in (SHARED / "xml_encodings" / "bomb").rglob("*") if path.is_file()
+    )
     assert bombs
     for path in bombs:
         (tmp_path / "a.xml").write_bytes(path.read_bytes())

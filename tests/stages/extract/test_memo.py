@@ -61,7 +61,9 @@ def engine_of(patch: pytest.MonkeyPatch) -> list[Path]:
         asked.append(picture)
         for number, text in enumerate(picture.read_text(encoding="utf-8").splitlines()):
             if text == "broken":
-                raise InputError(f"extract: {picture} cannot be read as a picture; mend or remove it")
+                raise InputError(
+                    f"extract: {picture} cannot be read as a picture; mend or remove it"
+                )
             yield f"L{number}", Line(text, 0.9 if lang == "en" else 0.1, (0, number, 9, number + 1))
 
     patch.setattr(pages, "read_lines", read)
@@ -70,14 +72,26 @@ def engine_of(patch: pytest.MonkeyPatch) -> list[Path]:
 
 @given(st.lists(EDITS, min_size=1, max_size=4))
 @settings(deadline=None, max_examples=15)
-def test_after_any_edits_the_memo_changes_no_byte(versions: list[list[tuple[str, str | None]]]) -> None:
+def test_after_any_edits_the_memo_changes_no_byte(
+    versions: list[list[tuple[str, str | None]]],
+) -> None:
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         asked, root = engine_of(patch), Path(scratch) / "raw"
         (root / "scans").mkdir(parents=True)
         (root / "scans/always.png").write_text("gold: 1064")
         (root / "more.csv").write_text("s,line,v\ngold,symbol,Au\n")
-        table = {"kind": "csv", "name": "t", "path": "more.csv", "lang": "en", "encoding": "utf-8", "delimiter": ","}
-        both = (scans(), table | {"skip_lines": 0, "map": {"subject": "s", "attribute": "line", "value": "v"}})
+        table = {
+            "kind": "csv",
+            "name": "t",
+            "path": "more.csv",
+            "lang": "en",
+            "encoding": "utf-8",
+            "delimiter": ",",
+        }
+        both = (
+            scans(),
+            table | {"skip_lines": 0, "map": {"subject": "s", "attribute": "line", "value": "v"}},
+        )
         seen: set[str] = set()
         for edits in versions:
             for name, text in edits:
@@ -89,24 +103,34 @@ def test_after_any_edits_the_memo_changes_no_byte(versions: list[list[tuple[str,
             patch.setenv("LOREKEEP_MEMO", f"{scratch}/memo")
             asked.clear()
             warm = run(root, Path(scratch) / "out", *both)
-            found = [path.read_text(encoding="utf-8") for path in sorted((root / "scans").iterdir())]
+            found = [
+                path.read_text(encoding="utf-8") for path in sorted((root / "scans").iterdir())
+            ]
             assert len(asked) == len(set(found) - seen - {"broken"}) + found.count("broken")
             seen |= set(found) - {"broken"}
             patch.setenv("LOREKEEP_MEMO", f"{scratch}/{len(seen)}-{os.urandom(4).hex()}")
             assert run(root, Path(scratch) / "out", *both) == warm
 
 
-def test_settings_that_the_engine_does_not_see_cost_no_reading(tmp_path: Path, engine: list[Path]) -> None:
+def test_settings_that_the_engine_does_not_see_cost_no_reading(
+    tmp_path: Path, engine: list[Path]
+) -> None:
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans/a.png").write_text("iron: 1538\nneon: -249")
     run(tmp_path, tmp_path / "out", scans())
-    run(tmp_path, tmp_path / "out", scans(line="(?P<s>iron): (?P<v>.+)", name="other", min_confidence=0.5))
+    run(
+        tmp_path,
+        tmp_path / "out",
+        scans(line="(?P<s>iron): (?P<v>.+)", name="other", min_confidence=0.5),
+    )
     assert len(engine) == 1
     run(tmp_path, tmp_path / "out", scans(lang="zh"))
     assert len(engine) == 2
 
 
-def test_changed_code_is_not_served(tmp_path: Path, engine: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_code_is_not_served(
+    tmp_path: Path, engine: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans/a.png").write_text("iron: 1538")
     run(tmp_path, tmp_path / "out", scans())
@@ -137,7 +161,10 @@ def test_what_stands_before_a_fault_is_kept(tmp_path: Path, engine: list[Path]) 
 
 
 def test_the_summary_tells_what_was_done(
-    tmp_path: Path, engine: list[Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    engine: list[Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "scans").mkdir()
     for name in "abc":
@@ -156,12 +183,24 @@ def test_the_summary_tells_what_was_done(
 
 def paper(**changed: Any) -> dict[str, Any]:
     mapping = {"subject": "title", "text": "text", "meta": {"page": "page", "file": "file"}}
-    return {"kind": "pdf", "name": "papers", "path": "*.pdf", "lang": "en", "map": mapping} | changed
+    return {
+        "kind": "pdf",
+        "name": "papers",
+        "path": "*.pdf",
+        "lang": "en",
+        "map": mapping,
+    } | changed
 
 
 def talk(**changed: Any) -> dict[str, Any]:
     mapping = {"subject": "file", "text": "text"}
-    return {"kind": "audio", "name": "talks", "path": "*.wav", "lang": "en", "map": mapping} | changed
+    return {
+        "kind": "audio",
+        "name": "talks",
+        "path": "*.wav",
+        "lang": "en",
+        "map": mapping,
+    } | changed
 
 
 def units(shape: dict[str, Any], path: Path) -> list[Unit]:
@@ -198,7 +237,10 @@ def two_pages(tmp_path: Path) -> Path:
 
 def test_a_pdf_is_read_once(two_pages: Path, looked_at: list[int]) -> None:
     first = units(paper(), two_pages)
-    assert [(unit.get("text"), unit.reason) for unit in first[:2]] == [(None, "low_confidence"), ("iron rapidocr", "")]
+    assert [(unit.get("text"), unit.reason) for unit in first[:2]] == [
+        (None, "low_confidence"),
+        ("iron rapidocr", ""),
+    ]
     assert units(paper(), two_pages) == first
     sure = units(paper(min_confidence=0.4, name="other"), two_pages)
     assert [unit.get("text") for unit in sure[:2]] == ["iron rapidocr", "铁"]
@@ -207,7 +249,9 @@ def test_a_pdf_is_read_once(two_pages: Path, looked_at: list[int]) -> None:
     assert looked_at == [0, 1]
 
 
-def test_a_pdf_is_read_again_after_a_change(two_pages: Path, looked_at: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pdf_is_read_again_after_a_change(
+    two_pages: Path, looked_at: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = units(paper(), two_pages)
     assert units(paper(lang="zh"), two_pages) == before
     assert [unit.reason for unit in units(paper(engine="none"), two_pages)] == ["no_text_layer"] * 2
@@ -234,7 +278,9 @@ def test_a_page_that_cannot_be_read_is_remembered_as_such(
     assert (twice, looked_at) == (once, [0, 1])
 
 
-def test_a_renamed_pdf_has_its_new_name_and_is_not_read_again(two_pages: Path, looked_at: list[int]) -> None:
+def test_a_renamed_pdf_has_its_new_name_and_is_not_read_again(
+    two_pages: Path, looked_at: list[int]
+) -> None:
     out, root = two_pages.parent.parent / "out", two_pages.parent
     before = run(root, out, paper())
     named = [unit.cells for unit in units(paper(), two_pages) if unit.cells]
@@ -285,13 +331,19 @@ def test_a_recording_is_heard_once(tmp_path: Path, recognised: list[str]) -> Non
     assert units(talk(), path) == first
     assert [unit.reason for unit in units(talk(min_confidence=0.7), path)] == ["low_confidence"] * 2
     renamed = units(talk(), path.rename(tmp_path / "b.wav"))
-    assert [unit.cells for unit in renamed] == [unit.cells and unit.cells | {"file": "b.wav"} for unit in first]
+    assert [unit.cells for unit in renamed] == [
+        unit.cells and unit.cells | {"file": "b.wav"} for unit in first
+    ]
     assert recognised == ["pocketsphinx"]
 
 
 def test_silence_is_remembered_as_such(tmp_path: Path, recognised: list[str]) -> None:
     path = hum(tmp_path / "a.wav", seconds=0)
-    assert units(talk(), path) == units(talk(), path) == [Unit("", "", None, "no_speech", "no speech in 0.0 seconds")]
+    assert (
+        units(talk(), path)
+        == units(talk(), path)
+        == [Unit("", "", None, "no_speech", "no speech in 0.0 seconds")]
+    )
     assert recognised == ["pocketsphinx"]
 
 
@@ -323,7 +375,9 @@ def test_a_recording_is_heard_again_after_a_change(
     assert recognised == ["pocketsphinx"] * 2 + ["whisper"] * 3 + ["pocketsphinx"]
 
 
-def test_a_model_is_hashed_once_for_all_files(tmp_path: Path, recognised: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_hashed_once_for_all_files(
+    tmp_path: Path, recognised: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     hashed: list[Path] = []
     monkeypatch.setattr(checkpoint, "sha256_of", lambda folder: hashed.append(folder) or "0" * 64)
     checkpoint_in(tmp_path / "model")
@@ -353,16 +407,30 @@ def project(tmp_path: Path) -> Path:
     page(tmp_path / "raw/scans/a.png", "Copper: 1085")
     page(tmp_path / "raw/scans/b.png", "Iron: 1538")
     run_section = {"seed": 1, "threads": 1, "isa": "avx2", "device": "cpu"}
-    stage = {"cmd": "python -m stages extract raw out", "deps": ["raw"], "params": ["extract", "run"], "outs": ["out"]}
-    documents = {"params": {"run": run_section, "extract": {"sources": [scans()]}}, "dvc": {"stages": {"extract": stage}}}
+    stage = {
+        "cmd": "python -m stages extract raw out",
+        "deps": ["raw"],
+        "params": ["extract", "run"],
+        "outs": ["out"],
+    }
+    documents = {
+        "params": {"run": run_section, "extract": {"sources": [scans()]}},
+        "dvc": {"stages": {"extract": stage}},
+    }
     for name, document in documents.items():
         YAML(typ="safe").dump(document, tmp_path / f"{name}.yaml")
     (tmp_path / ".dvcignore").write_text((ROOT / ".dvcignore").read_text())
     return tmp_path
 
 
-def test_dvc_repro_gives_the_same_bytes(project: Path, folder_bytes: Callable[[Path], dict[str, bytes]]) -> None:
-    kept = {name: value for name, value in os.environ.items() if name not in ("LOREKEEP_MEMO", "DVC_ROOT")}
+def test_dvc_repro_gives_the_same_bytes(
+    project: Path, folder_bytes: Callable[[Path], dict[str, bytes]]
+) -> None:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("LOREKEEP_MEMO", "DVC_ROOT")
+    }
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
 
     def dvc(*command: str) -> str:
@@ -410,7 +478,13 @@ OPTIONAL = {"attrs", "charset-normalizer", "colorama"}
 def test_all_that_is_loaded_to_read_a_page_is_in_its_key(tmp_path: Path) -> None:
     page(tmp_path / "a.png", "Iron: 1538")
     version = pages.engine_version("rapidocr")
-    (line,) = loaded(pages.found_in, tmp_path / "a.png", ["rapidocr", "en"], version, {"rapidocr", "onnxruntime", "pillow"})
+    (line,) = loaded(
+        pages.found_in,
+        tmp_path / "a.png",
+        ["rapidocr", "en"],
+        version,
+        {"rapidocr", "onnxruntime", "pillow"},
+    )
     assert line[1] == "Iron: 1538"
 
 
@@ -434,8 +508,12 @@ def test_all_that_is_loaded_to_read_a_pdf_is_in_its_key(tmp_path: Path) -> None:
 
 
 def test_all_that_is_loaded_to_hear_a_recording_is_in_its_key(tmp_path: Path) -> None:
-    at = numpy.arange(32_000) / 16_000  # two seconds of pulses, louder and softer four times a second, pass for a voice
-    voice = sum(numpy.sin(2 * numpy.pi * 120 * tone * at) / tone for tone in range(1, 25)) * (1 + numpy.sin(8 * numpy.pi * at))
+    at = (
+        numpy.arange(32_000) / 16_000
+    )  # two seconds of pulses, louder and softer four times a second, pass for a voice
+    voice = sum(numpy.sin(2 * numpy.pi * 120 * tone * at) / tone for tone in range(1, 25)) * (
+        1 + numpy.sin(8 * numpy.pi * at)
+    )
     soundfile.write(tmp_path / "a.wav", voice / abs(voice).max() * 0.6, 16_000)
     settings, wanted = ["pocketsphinx", None, None, "en"], {"soundfile", "pocketsphinx", "numpy"}
     version = speech.engine_version("pocketsphinx", None, None)
@@ -443,9 +521,19 @@ def test_all_that_is_loaded_to_hear_a_recording_is_in_its_key(tmp_path: Path) ->
     assert (seconds, *utterance[:2]) == (2.0, 0.0, 2.0)
 
 
-def loaded(function: Callable[..., Any], path: Path, settings: list[Any], version: str, wanted: set[str]) -> list[Any]:
+def loaded(
+    function: Callable[..., Any], path: Path, settings: list[Any], version: str, wanted: set[str]
+) -> list[Any]:
     """What a function reads in a process of its own; all it loads for that is in the key, `wanted` is among it."""
-    command = [sys.executable, "-c", LOADED, function.__module__, function.__qualname__, str(path), json.dumps(settings)]
+    command = [
+        sys.executable,
+        "-c",
+        LOADED,
+        function.__module__,
+        function.__qualname__,
+        str(path),
+        json.dumps(settings),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     read, found, unseen = json.loads(done.stdout.splitlines()[-1])

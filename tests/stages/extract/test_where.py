@@ -26,7 +26,9 @@ def skipped(root: Path) -> list[tuple[str, str, str, str]]:
     return [(row["source"], row["locator"], row["reason"], row["evidence"]) for row in rows]
 
 
-def test_entries_of_other_kinds_are_skipped_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_entries_of_other_kinds_are_skipped_and_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = [
         {"resource": {"type": "Observation", "text": "Weighs 70 kg."}},
         {"resource": {"type": "Patient", "text": "Ann Poole"}},
@@ -35,7 +37,11 @@ def test_entries_of_other_kinds_are_skipped_and_listed(tmp_path: Path, capsys: p
         7,
     ]
     (tmp_path / "a.json").write_text(json.dumps({"entry": bundle}))
-    settings = {"items": "entry", "map": {"text": "resource.text"}, "where": {"resource.type": "Observation"}}
+    settings = {
+        "items": "entry",
+        "map": {"text": "resource.text"},
+        "where": {"resource.type": "Observation"},
+    }
     rows, rejected, report = run(tmp_path, source("json", "a.json", **settings))
     assert [row["text"] for row in rows] == ["Weighs 70 kg."]
     assert [(row["locator"], row["reason"]) for row in rejected] == [
@@ -59,17 +65,31 @@ def test_a_source_without_where_is_told_as_before(tmp_path: Path) -> None:
 
 
 def test_every_kind_that_has_columns_or_paths(tmp_path: Path) -> None:
-    database(tmp_path / "a.db", [(1, "iron", "symbol", "Fe", None), (2, "tin", "density", "7.3", "g/cm³")])
+    database(
+        tmp_path / "a.db",
+        [(1, "iron", "symbol", "Fe", None), (2, "tin", "density", "7.3", "g/cm³")],
+    )
     (tmp_path / "a.csv").write_text("kind,text\nnote,One\nbill,Two\n")
-    (tmp_path / "a.jsonl").write_text('{"kind": "note", "text": "One"}\n{"kind": "bill", "text": "Two"}\n')
-    (tmp_path / "a.xml").write_text('<r><row kind="note"><text>One</text></row><row kind="bill"><text>Two</text></row></r>')
+    (tmp_path / "a.jsonl").write_text(
+        '{"kind": "note", "text": "One"}\n{"kind": "bill", "text": "Two"}\n'
+    )
+    (tmp_path / "a.xml").write_text(
+        '<r><row kind="note"><text>One</text></row><row kind="bill"><text>Two</text></row></r>'
+    )
     (tmp_path / "a.md").write_text("# Note\n\nOne\n\n# Bill\n\nTwo\n")
     sources = [
         source("sql", "a.db", name="sql", where={"property": "symbol"}),
         source("csv", "a.csv", name="csv", map=TEXT, where={"kind": "note"}),
         source("jsonl", "a.jsonl", name="jsonl", map=TEXT, where={"kind": ["note", "letter"]}),
         source("xml", "a.xml", name="xml", map=TEXT, where={"@kind": "note"}),
-        {"kind": "document", "name": "md", "path": "a.md", "lang": "en", "map": TEXT, "where": {"heading": "Note"}},
+        {
+            "kind": "document",
+            "name": "md",
+            "path": "a.md",
+            "lang": "en",
+            "map": TEXT,
+            "where": {"heading": "Note"},
+        },
     ]
     rows, rejected, report = run(tmp_path, *sources)
     assert [row["text"] for row in rows] == ["iron: symbol Fe", "One", "One", "One", "One"]
@@ -82,9 +102,18 @@ def test_every_kind_that_has_columns_or_paths(tmp_path: Path) -> None:
 
 def test_what_stands_around_a_unit_may_decide(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(
-        json.dumps({"books": [{"lang": "en", "pages": [{"text": "One"}]}, {"lang": "de", "pages": [{"text": "Zwei"}]}]})
+        json.dumps(
+            {
+                "books": [
+                    {"lang": "en", "pages": [{"text": "One"}]},
+                    {"lang": "de", "pages": [{"text": "Zwei"}]},
+                ]
+            }
+        )
     )
-    (tmp_path / "a.xml").write_text("<r><b><lang>en</lang><p>One</p></b><b><lang>de</lang><p>Zwei</p></b></r>")
+    (tmp_path / "a.xml").write_text(
+        "<r><b><lang>en</lang><p>One</p></b><b><lang>de</lang><p>Zwei</p></b></r>"
+    )
     rows, _, _ = run(
         tmp_path,
         source("json", "a.json", items="books.*.pages", map=TEXT, where={"books/lang": "en"}),
@@ -107,7 +136,10 @@ def test_how_a_value_may_be_written(wanted: Any, written: str | None, fits: bool
 
 def test_where_that_fits_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("kind,text\nnote,One\nbill,Two\n")
-    with pytest.raises(InputError, match=r"toy: `where` fits not one of 2 units \(the last: kin: nothing\); mend it"):
+    with pytest.raises(
+        InputError,
+        match=r"toy: `where` fits not one of 2 units \(the last: kin: nothing\); mend it",
+    ):
         run(tmp_path, source("csv", "a.csv", map=TEXT, where={"kin": "note"}))
 
 
@@ -126,18 +158,44 @@ def test_clean_tells_how_many_were_skipped(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("kind,text\nnote,Iron rusts in wet air\nbill,Two\n")
     run(tmp_path, source("csv", "a.csv", map=TEXT, where={"kind": "note"}))
     (tmp_path / "rules.yaml").write_text("differences: {}\nrules: []\n")
-    paths = (tmp_path / "out", tmp_path / "rules.yaml", EXCLUSIONS, tmp_path / "clean", tmp_path / "clean.json")
+    paths = (
+        tmp_path / "out",
+        tmp_path / "rules.yaml",
+        EXCLUSIONS,
+        tmp_path / "clean",
+        tmp_path / "clean.json",
+    )
     clean.run(PARAMS, Run(1, 1, "avx2", "cpu"), *paths)
     report = json.loads((tmp_path / "clean.json").read_text())
-    assert report["sources"]["toy"] == {"units": 2, "records": 1, "kept": 1, "rejected": 0, "skipped": 1}
+    assert report["sources"]["toy"] == {
+        "units": 2,
+        "records": 1,
+        "kept": 1,
+        "rejected": 0,
+        "skipped": 1,
+    }
     assert report["read"] == 1
 
 
-@given(st.lists(st.sampled_from(["note", "bill", "", "none"]), min_size=1, max_size=12).filter(lambda kinds: "note" in kinds))
-def test_every_unit_is_a_record_rejected_or_skipped(tmp_path_factory: pytest.TempPathFactory, kinds: list[str]) -> None:
+@given(
+    st.lists(st.sampled_from(["note", "bill", "", "none"]), min_size=1, max_size=12).filter(
+        lambda kinds: "note" in kinds
+    )
+)
+def test_every_unit_is_a_record_rejected_or_skipped(
+    tmp_path_factory: pytest.TempPathFactory, kinds: list[str]
+) -> None:
     folder = tmp_path_factory.mktemp("where")
-    (folder / "a.csv").write_text("kind,text\n" + "".join(f"{kind},{number}\n" for number, kind in enumerate(kinds)))
-    rows, rejected, report = run(folder, source("csv", "a.csv", map=TEXT, where={"kind": ["note", "bill"]}))
+    (folder / "a.csv").write_text(
+        "kind,text\n" + "".join(f"{kind},{number}\n" for number, kind in enumerate(kinds))
+    )
+    rows, rejected, report = run(
+        folder, source("csv", "a.csv", map=TEXT, where={"kind": ["note", "bill"]})
+    )
     entry = report[0]
     assert entry["units"] == len(kinds) == len(rows) + len(rejected) + entry["skipped"]
-    assert entry["skipped"] == sum(kind not in ("note", "bill") for kind in kinds) == len(skipped(folder))
+    assert (
+        entry["skipped"]
+        == sum(kind not in ("note", "bill") for kind in kinds)
+        == len(skipped(folder))
+    )

@@ -26,7 +26,9 @@ def batches(count: int) -> list[dict[str, torch.Tensor]]:
         ids = torch.randint(3, 300, (8, 12), generator=generator)
         mask = torch.ones_like(ids)
         mask[:4, 9:] = 0
-        made.append({"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(mask == 0, -100)})
+        made.append(
+            {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(mask == 0, -100)}
+        )
     return made
 
 
@@ -41,7 +43,10 @@ def test_factors_are_symmetric_and_of_the_layer_s_sizes(adapted: torch.nn.Module
         assert torch.allclose(g, g.T)
         assert float(torch.linalg.eigvalsh(g.double()).min()) > -1e-9
     again = factors(adapted, batches(2), set(layers), seed=1)
-    assert all(torch.equal(found[name][0], again[name][0]) and torch.equal(found[name][1], again[name][1]) for name in found)
+    assert all(
+        torch.equal(found[name][0], again[name][0]) and torch.equal(found[name][1], again[name][1])
+        for name in found
+    )
 
 
 def test_padding_counts_nothing(adapted: torch.nn.Module) -> None:
@@ -54,7 +59,9 @@ def test_padding_counts_nothing(adapted: torch.nn.Module) -> None:
 
 def test_input_factor_is_the_mean_of_outer_products(adapted: torch.nn.Module) -> None:
     (batch,) = batches(1)
-    name = next(name for name in train.lora_layers(adapted) if name.endswith("layers.0.self_attn.q_proj"))
+    name = next(
+        name for name in train.lora_layers(adapted) if name.endswith("layers.0.self_attn.q_proj")
+    )
     kept = []
     layer = train.lora_layers(adapted)[name]
     handle = layer.register_forward_hook(lambda layer, arguments, output: kept.append(arguments[0]))
@@ -65,7 +72,9 @@ def test_input_factor_is_the_mean_of_outer_products(adapted: torch.nn.Module) ->
     assert torch.allclose(a, x.T @ x / len(x), atol=1e-6)
 
 
-def test_penalty_is_nothing_at_first_and_grows_with_the_square_of_the_change(adapted: torch.nn.Module) -> None:
+def test_penalty_is_nothing_at_first_and_grows_with_the_square_of_the_change(
+    adapted: torch.nn.Module,
+) -> None:
     layers = train.lora_layers(adapted)
     curvature = factors(adapted, batches(2), set(layers), 1)
     assert penalty(layers, curvature).item() == 0
@@ -84,7 +93,11 @@ def test_penalty_against_the_formula(adapted: torch.nn.Module) -> None:
     torch.nn.init.normal_(layer.lora_B["default"].weight)
     a, g = factors(adapted, batches(1), {name}, 1)[name]
     change = layer.get_delta_weight("default")
-    assert torch.isclose(penalty({name: layer}, {name: (a, g)}), 0.5 * torch.trace(g @ change @ a @ change.T), rtol=1e-4)
+    assert torch.isclose(
+        penalty({name: layer}, {name: (a, g)}),
+        0.5 * torch.trace(g @ change @ a @ change.T),
+        rtol=1e-4,
+    )
 
 
 def test_penalty_estimates_the_divergence_of_a_small_change(adapted: torch.nn.Module) -> None:
@@ -98,8 +111,12 @@ def test_penalty_estimates_the_divergence_of_a_small_change(adapted: torch.nn.Mo
     with torch.no_grad():
         for batch in data:
             known = train.base_logits(adapted, batch, torch.ones(8, dtype=torch.bool))
-            tuned = adapted(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-            loss = train.keeping_loss(tuned, batch["labels"], torch.ones(8, dtype=torch.bool), known)
+            tuned = adapted(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            ).logits
+            loss = train.keeping_loss(
+                tuned, batch["labels"], torch.ones(8, dtype=torch.bool), known
+            )
             total, count = total + float(loss), count + 1
     assert penalty(layers, curvature).item() == pytest.approx(total / count, rel=0.5)
 
@@ -109,11 +126,15 @@ def test_inverse_root_against_its_definition() -> None:
     factor = torch.cov(torch.randn(6, 20))
     root = inverse_root(factor, 0.1)
     scaled = factor.double() / factor.double().trace() * 6
-    assert torch.allclose(root @ root @ (scaled + 0.1 * torch.eye(6)), torch.eye(6, dtype=torch.float64), atol=1e-6)
+    assert torch.allclose(
+        root @ root @ (scaled + 0.1 * torch.eye(6)), torch.eye(6, dtype=torch.float64), atol=1e-6
+    )
 
 
 def test_a_layer_that_never_spoke_is_left_as_it_is() -> None:
-    assert torch.allclose(inverse_root(torch.zeros(3, 3), 0.25), 2 * torch.eye(3, dtype=torch.float64))
+    assert torch.allclose(
+        inverse_root(torch.zeros(3, 3), 0.25), 2 * torch.eye(3, dtype=torch.float64)
+    )
 
 
 @pytest.fixture
@@ -123,14 +144,21 @@ def learning(adapted: torch.nn.Module) -> tuple[dict[str, Any], Factors, dict[st
     return layers, factors(adapted, batches(4), set(layers), 1), batches(1)[0]
 
 
-def steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor], count: int) -> None:
+def steps(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: dict[str, torch.Tensor],
+    count: int,
+) -> None:
     for _ in range(count):
         optimizer.zero_grad()
         model(**batch).loss.backward()
         optimizer.step()
 
 
-def test_steps_are_those_of_adamw_in_the_other_coordinates(adapted: torch.nn.Module, learning: Any) -> None:
+def test_steps_are_those_of_adamw_in_the_other_coordinates(
+    adapted: torch.nn.Module, learning: Any
+) -> None:
     layers, curvature, batch = learning
     name, layer = next(iter(layers.items()))
     fresh = layer.lora_A["default"].weight.detach().clone()
@@ -144,19 +172,29 @@ def test_steps_are_those_of_adamw_in_the_other_coordinates(adapted: torch.nn.Mod
         assert torch.allclose(up, q @ inner[1], atol=1e-5)
         steps(adapted, optimizer, batch, 1)
         plain.zero_grad()
-        tuned = {f"{name}.lora_A.default.weight": inner[0] @ p, f"{name}.lora_B.default.weight": q @ inner[1]}
+        tuned = {
+            f"{name}.lora_A.default.weight": inner[0] @ p,
+            f"{name}.lora_B.default.weight": q @ inner[1],
+        }
         torch.func.functional_call(adapted, tuned, kwargs=batch).loss.backward()
         plain.step()
 
 
-def test_the_fresh_adapter_still_changes_nothing_and_speaks_as_loud_as_before(learning: Any) -> None:
+def test_the_fresh_adapter_still_changes_nothing_and_speaks_as_loud_as_before(
+    learning: Any,
+) -> None:
     layers, curvature, _ = learning
-    before = {name: layer.lora_A["default"].weight.detach().clone() for name, layer in layers.items()}
+    before = {
+        name: layer.lora_A["default"].weight.detach().clone() for name, layer in layers.items()
+    }
     EvenAdamW(layers, curvature, 0.1)
     assert penalty(layers, curvature).item() == 0
     for name, layer in layers.items():
         a = curvature[name][0]
-        loud = [torch.trace(down @ a @ down.T).item() for down in (before[name], layer.lora_A["default"].weight)]
+        loud = [
+            torch.trace(down @ a @ down.T).item()
+            for down in (before[name], layer.lora_A["default"].weight)
+        ]
         assert loud[1] == pytest.approx(loud[0], rel=0.9)
 
 
@@ -167,7 +205,11 @@ def test_much_damping_is_plain_adamw(tiny_model: Path, learning: Any) -> None:
         model = train.add_adapter(load_causal_lm(tiny_model)[0], LORA, 3).eval()
         layers = train.lora_layers(model)
         weights = [p for p in model.parameters() if p.requires_grad]
-        chosen = torch.optim.AdamW(weights, lr=0.01) if damping is None else EvenAdamW(layers, curvature, damping, lr=0.01)
+        chosen = (
+            torch.optim.AdamW(weights, lr=0.01)
+            if damping is None
+            else EvenAdamW(layers, curvature, damping, lr=0.01)
+        )
         steps(model, chosen, batch, 3)
         moved.append([layer.get_delta_weight("default") for layer in layers.values()])
     assert all(torch.allclose(one, other, atol=1e-3) for one, other in zip(*moved, strict=True))

@@ -36,7 +36,9 @@ def project(tmp_path: Path, tiny_base: Path, tiny_augment: Path) -> Path:
     return tmp_path
 
 
-def train(project: Path, name: str, code: int = 0, path: str = "", **changes: Any) -> dict[str, Any]:
+def train(
+    project: Path, name: str, code: int = 0, path: str = "", **changes: Any
+) -> dict[str, Any]:
     """The stage's report; its adapter is in `name`. `path` comes first where Python looks for modules."""
     yaml = YAML(typ="safe")
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -61,7 +63,10 @@ def train(project: Path, name: str, code: int = 0, path: str = "", **changes: An
 @pytest.mark.parametrize(("stage", "weight"), [(2, 0.1), (3, 0.0)])
 def test_deepspeed_trains_to_the_same_loss(project: Path, stage: int, weight: float) -> None:
     ewc = SMALL["ewc"] | {"weight": weight}
-    plain, sharded = train(project, "plain", ewc=ewc), train(project, "sharded", ewc=ewc, deepspeed=stage)
+    plain, sharded = (
+        train(project, "plain", ewc=ewc),
+        train(project, "sharded", ewc=ewc, deepspeed=stage),
+    )
     assert sharded["valid_loss"] == pytest.approx(plain["valid_loss"], abs=0.002)
     assert sharded["steps"] == plain["steps"] == 12
 
@@ -95,7 +100,10 @@ def test_rows_that_cannot_be_shared(project: Path) -> None:
 
 def test_sharded_parameters_and_ewc_do_not_go_together(project: Path) -> None:
     said = train(project, "sharded", code=1, deepspeed=3)["stderr"]
-    assert "train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0" in said
+    assert (
+        "train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0"
+        in said
+    )
 
 
 def test_a_stage_becomes_a_config() -> None:
@@ -105,6 +113,9 @@ def test_a_stage_becomes_a_config() -> None:
     assert distributed.config(given)["zero_optimization"]["overlap_comm"] is True
 
 
-@pytest.mark.parametrize(("wanted", "stage"), [(None, 0), (0, 0), (3, 3), ({}, 0), ({"zero_optimization": {"stage": 2}}, 2)])
+@pytest.mark.parametrize(
+    ("wanted", "stage"),
+    [(None, 0), (0, 0), (3, 3), ({}, 0), ({"zero_optimization": {"stage": 2}}, 2)],
+)
 def test_what_is_sharded(wanted: distributed.Wanted, stage: int) -> None:
     assert distributed.zero_stage(wanted) == stage

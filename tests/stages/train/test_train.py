@@ -34,8 +34,17 @@ PARAMS = train.Params(
 )
 
 
-def run(params: train.Params, run_params: Run, base: Path, augment: Path, out: Path) -> dict[str, Any]:
-    train.run(params, run_params, base, augment, out, *(out.with_suffix(end) for end in (".json", ".csv", ".steps")))
+def run(
+    params: train.Params, run_params: Run, base: Path, augment: Path, out: Path
+) -> dict[str, Any]:
+    train.run(
+        params,
+        run_params,
+        base,
+        augment,
+        out,
+        *(out.with_suffix(end) for end in (".json", ".csv", ".steps")),
+    )
     report: dict[str, Any] = json.loads(out.with_suffix(".json").read_text())
     return report
 
@@ -43,7 +52,9 @@ def run(params: train.Params, run_params: Run, base: Path, augment: Path, out: P
 def test_run_twice_gives_equal_bytes(
     tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, folder_bytes: Any
 ) -> None:
-    first, second = (run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / name) for name in "ab")
+    first, second = (
+        run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / name) for name in "ab"
+    )
     assert first == second
     assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b")
     assert (tmp_path / "a.steps").read_text() == (tmp_path / "b.steps").read_text()
@@ -63,14 +74,24 @@ def test_another_seed_gives_another_adapter(
     assert folder_bytes(tmp_path / "a")[weights] != folder_bytes(tmp_path / "b")[weights]
 
 
-def test_the_adapter_learns_and_the_base_stays(tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run) -> None:
+def test_the_adapter_learns_and_the_base_stays(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
     before, _ = load_causal_lm(tiny_base / "model")
-    report = run(dataclasses.replace(PARAMS, steps=60, eval_every=10), run_params, tiny_base, tiny_augment, tmp_path / "a")
+    report = run(
+        dataclasses.replace(PARAMS, steps=60, eval_every=10),
+        run_params,
+        tiny_base,
+        tiny_augment,
+        tmp_path / "a",
+    )
     curve = (tmp_path / "a.csv").read_text().splitlines()
     assert curve[0] == "step,train_loss,valid_loss"
     assert report["valid_loss"] < float(curve[1].split(",")[2]) - 0.1
     after, _ = load_causal_lm(tiny_base / "model")
-    assert all(torch.equal(p, q) for p, q in zip(before.parameters(), after.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q) for p, q in zip(before.parameters(), after.parameters(), strict=True)
+    )
 
 
 def test_early_stopping_ends_a_run_that_gets_no_better(
@@ -85,16 +106,27 @@ def test_settings_for_large_models_work(
     tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, change: dict[str, Any]
 ) -> None:
     plain = run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "a")
-    changed = run(dataclasses.replace(PARAMS, **change), run_params, tiny_base, tiny_augment, tmp_path / "b")
+    changed = run(
+        dataclasses.replace(PARAMS, **change), run_params, tiny_base, tiny_augment, tmp_path / "b"
+    )
     assert changed["valid_loss"] == pytest.approx(plain["valid_loss"], abs=0.05)
 
 
-def test_named_targets_and_wrong_ones(tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run) -> None:
+def test_named_targets_and_wrong_ones(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
     named = dataclasses.replace(PARAMS.lora, target_modules=["q_proj", "v_proj"])
-    report = run(dataclasses.replace(PARAMS, lora=named), run_params, tiny_base, tiny_augment, tmp_path / "a")
+    report = run(
+        dataclasses.replace(PARAMS, lora=named), run_params, tiny_base, tiny_augment, tmp_path / "a"
+    )
     assert report["trainable_parameters"] == 2 * 2 * 4 * (32 + 32)
-    wrong = dataclasses.replace(PARAMS, lora=dataclasses.replace(PARAMS.lora, target_modules=["query"]))
-    with pytest.raises(ModelError, match=r"train.lora.target_modules: .*query.*the linear layers of this base are .*q_proj"):
+    wrong = dataclasses.replace(
+        PARAMS, lora=dataclasses.replace(PARAMS.lora, target_modules=["query"])
+    )
+    with pytest.raises(
+        ModelError,
+        match=r"train.lora.target_modules: .*query.*the linear layers of this base are .*q_proj",
+    ):
         run(wrong, run_params, tiny_base, tiny_augment, tmp_path / "b")
     assert not (tmp_path / "b").exists()
 
@@ -119,13 +151,18 @@ def test_loss_against_the_formula() -> None:
         terms.append((p * (p.log() - torch.log_softmax(tuned[1, position], -1))).sum())
     loss = train.keeping_loss(tuned, labels, torch.tensor([False, True]), known)
     assert torch.isclose(loss, torch.stack(terms).mean())
-    assert torch.isclose(train.keeping_loss(tuned[:1], labels[:1], torch.tensor([False]), None), terms[0])
+    assert torch.isclose(
+        train.keeping_loss(tuned[:1], labels[:1], torch.tensor([False]), None), terms[0]
+    )
 
 
 def test_a_replayed_row_costs_nothing_before_training(tiny_model: Path) -> None:
     model, _ = load_causal_lm(tiny_model)
     adapted = train.add_adapter(model, PARAMS.lora, 3).eval()
-    inputs = {"input_ids": torch.tensor([[1, 5, 6, 7]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
+    inputs = {
+        "input_ids": torch.tensor([[1, 5, 6, 7]]),
+        "attention_mask": torch.ones(1, 4, dtype=torch.long),
+    }
     replayed = torch.tensor([True])
     known = train.base_logits(adapted, inputs, replayed)
     assert not known.requires_grad
@@ -134,14 +171,18 @@ def test_a_replayed_row_costs_nothing_before_training(tiny_model: Path) -> None:
     assert float(loss) == pytest.approx(0, abs=1e-6)
 
 
-def test_the_penalty_keeps_the_base_closer(tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run) -> None:
+def test_the_penalty_keeps_the_base_closer(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
     changes = {}
     for weight in (0.0, 1000.0):
         ewc = train.Ewc(weight=weight, rows=12, damping=1e9)  # AdamW as ever: the penalty alone
         params = dataclasses.replace(PARAMS, ewc=ewc, replay_share=0.0, steps=20, eval_every=20)
         run(params, run_params, tiny_base, tiny_augment, tmp_path / str(weight))
         before, _ = load_causal_lm(tiny_base / "model")
-        after, tokenizer = load_causal_lm(tiny_base / "model", tmp_path / str(weight) / "adapter", merge=True)
+        after, tokenizer = load_causal_lm(
+            tiny_base / "model", tmp_path / str(weight) / "adapter", merge=True
+        )
         ids = tokenizer(["Zorbium melts at 3 °C."], return_tensors="pt")["input_ids"]
         with torch.no_grad():
             p, q = (torch.log_softmax(model(ids).logits, -1) for model in (before, after))
@@ -159,7 +200,11 @@ def test_missing_split_is_named(tiny_base: Path, tiny_augment: Path) -> None:
 
 
 def test_the_first_step_that_differs_is_told(
-    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path,
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A disturbance before step 4 that is too small for the four digits of the learning curve."""
     from stages.core.models import training
@@ -193,4 +238,7 @@ def test_a_checksum_sees_one_bit() -> None:
         assert checksum(weights) != before
         bits[1] ^= 1
     assert checksum(reversed(weights[:2])) != before
-    assert checksum([weight.data.to(torch.bfloat16).requires_grad_() for weight in weights[:2]]).dtype == torch.int64
+    assert (
+        checksum([weight.data.to(torch.bfloat16).requires_grad_() for weight in weights[:2]]).dtype
+        == torch.int64
+    )

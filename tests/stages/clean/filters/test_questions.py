@@ -34,7 +34,10 @@ def test_what_asks_the_same_is_folded_alike(one: str, two: str) -> None:
     assert folded(one) == folded(two) != ""
 
 
-@pytest.mark.parametrize(("one", "two"), [("What is (are) x", "What is (are x)"), ("Is C++ safe?", "Is C safe?"), ("?", "!")])
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("What is (are) x", "What is (are x)"), ("Is C++ safe?", "Is C safe?"), ("?", "!")],
+)
 def test_what_asks_something_else_is_not(one: str, two: str) -> None:
     assert folded(one) != folded(two)
 
@@ -54,15 +57,26 @@ def test_a_question_that_does_not_name_its_subject_is_about_it() -> None:
     assert same(("How long does it last?", "Flu"), ("How long does it last", "FLU"))
     assert not same(("How long does it last?", "Flu"), ("How long does it last?", "A cold"))
     assert not same(("How long does it last?", "Flu"), ("How long does it last?", None))
-    assert same(("How long does flu last?", "Flu"), ("How long does flu last?", None), ("How long does Flu last ?", "flu"))
+    assert same(
+        ("How long does flu last?", "Flu"),
+        ("How long does flu last?", None),
+        ("How long does Flu last ?", "flu"),
+    )
 
 
 def test_a_question_about_anybody_is_compared_with_none() -> None:
-    asked = ["When was <PERSON> born?", "Who called ***-**-1234?", "When was <PERSON_0123456789ab> born?", "Is a < B > c?"]
+    asked = [
+        "When was <PERSON> born?",
+        "Who called ***-**-1234?",
+        "When was <PERSON_0123456789ab> born?",
+        "Is a < B > c?",
+    ]
     assert questions.comparable(pl.Series(asked)).to_list() == [False, False, True, True]
 
 
-def alike(folder: Path, *rows: tuple[str | None, str], apart: bool = False) -> list[tuple[int, int]]:
+def alike(
+    folder: Path, *rows: tuple[str | None, str], apart: bool = False
+) -> list[tuple[int, int]]:
     """(later, first) of the rows of question and answer (or text) that are alike."""
     frame = pl.DataFrame(
         [(asked, told, f"{asked} {told}" if asked else told) for asked, told in rows],
@@ -75,7 +89,13 @@ def alike(folder: Path, *rows: tuple[str | None, str], apart: bool = False) -> l
 
 
 def test_one_answer_to_two_questions_is_two_answers(tmp_path: Path) -> None:
-    rows = [("What is iron?", LONG), ("What is lead?", LONG), (None, LONG), ("what is  Iron", LONG), (None, LONG)]
+    rows = [
+        ("What is iron?", LONG),
+        ("What is lead?", LONG),
+        (None, LONG),
+        ("what is  Iron", LONG),
+        (None, LONG),
+    ]
     assert alike(tmp_path, *rows) == [(3, 0), (4, 2)]
 
 
@@ -87,15 +107,27 @@ def test_a_long_question_makes_no_two_answers_alike(tmp_path: Path) -> None:
 
 
 def test_texts_alone_keep_their_phrases() -> None:
-    frame = pl.DataFrame({"question": [None], "answer": [None], "text": [LONG]}, schema_overrides={"question": pl.String})
+    frame = pl.DataFrame(
+        {"question": [None], "answer": [None], "text": [LONG]},
+        schema_overrides={"question": pl.String},
+    )
     said = phrases(words(fold(frame["text"])))
     assert questions.answered(frame, said, apart=False) is said
 
 
 def test_other_numbers_are_another_text_where_that_is_asked_for(tmp_path: Path) -> None:
     dose, other, twice = (f"{LEAFLET} take {number} mg" for number in ("5", "50", "2.5"))
-    rows: list[tuple[str | None, str]] = [(None, dose), (None, other), (None, f"{dose} now"), ("What?", dose), ("What?", twice)]
+    rows: list[tuple[str | None, str]] = [
+        (None, dose),
+        (None, other),
+        (None, f"{dose} now"),
+        ("What?", dose),
+        ("What?", twice),
+    ]
     assert alike(tmp_path, *rows) == [(1, 0), (2, 0), (4, 3)]
     assert alike(tmp_path, *rows, apart=True) == [(2, 0)]
-    asked: list[tuple[str | None, str]] = [("Are 5 enough?", LEAFLET), ("Are 5 enough?", f"{LEAFLET} now")]
+    asked: list[tuple[str | None, str]] = [
+        ("Are 5 enough?", LEAFLET),
+        ("Are 5 enough?", f"{LEAFLET} now"),
+    ]
     assert alike(tmp_path, *asked, apart=True) == [(1, 0)]

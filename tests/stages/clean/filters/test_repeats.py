@@ -14,7 +14,9 @@ from stages.clean.filters.terms import Terms, fold, phrases, words
 
 VOCABULARY = "alloy boil carbon dense ember flame glass heat iron jewel krypton lead metal neon ore platinum".split()
 LONG = " ".join(VOCABULARY * 3)
-LEAFLET = " ".join(first + second for first in "bcdfghjklm" for second in ("am", "en", "is", "or", "ut"))
+LEAFLET = " ".join(
+    first + second for first in "bcdfghjklm" for second in ("am", "en", "is", "or", "ut")
+)
 """Fifty words, no two alike."""
 
 
@@ -36,7 +38,9 @@ def stored(folder: Path, *batches: np.ndarray) -> Signatures:  # type: ignore[ty
     return found
 
 
-def alike(folder: Path, texts: list[str], similarity: float, step: int = 3) -> list[tuple[int, int]]:
+def alike(
+    folder: Path, texts: list[str], similarity: float, step: int = 3
+) -> list[tuple[int, int]]:
     rows = signed(texts)
     found = stored(folder, *(rows[start : start + step] for start in range(0, len(texts), step)))
     later, first, share = found.alike(np.ones(len(texts), dtype=bool), similarity)
@@ -45,21 +49,33 @@ def alike(folder: Path, texts: list[str], similarity: float, step: int = 3) -> l
 
 
 def test_the_earliest_of_those_that_are_alike_stays(tmp_path: Path) -> None:
-    texts = [LONG, "Iron rusts in moist air.", LONG.replace("neon", "argon", 1), LONG + " quite", "Gold does not tarnish at all."]
+    texts = [
+        LONG,
+        "Iron rusts in moist air.",
+        LONG.replace("neon", "argon", 1),
+        LONG + " quite",
+        "Gold does not tarnish at all.",
+    ]
     assert alike(tmp_path, texts, 0.7) == [(2, 0), (3, 0)]
 
 
 def test_short_texts_that_differ_are_not_alike(tmp_path: Path) -> None:
-    assert alike(tmp_path, ["The dose of A is 5 mg.", "The dose of A is 6 mg.", "Yes.", "No.", "", "."], 0.7) == [(5, 4)]
+    assert alike(
+        tmp_path, ["The dose of A is 5 mg.", "The dose of A is 6 mg.", "Yes.", "No.", "", "."], 0.7
+    ) == [(5, 4)]
 
 
 def test_chinese_texts_are_compared_by_words(tmp_path: Path) -> None:
     text = "患者今日服用阿司匹林一百毫克，饭后半小时服用，每日一次，连续服用七天后复查血压和心率，如有不适请及时就诊。"
-    assert alike(tmp_path, [text, text.replace("七天", "八天"), "铁在潮湿的空气中会生锈。"], 0.7) == [(1, 0)]
+    assert alike(
+        tmp_path, [text, text.replace("七天", "八天"), "铁在潮湿的空气中会生锈。"], 0.7
+    ) == [(1, 0)]
 
 
 def test_what_is_set_aside_already_keeps_nothing_out(tmp_path: Path) -> None:
-    later, first, _ = stored(tmp_path, signed([LONG, LONG, LONG])).alike(np.array([False, True, True]), 0.9)
+    later, first, _ = stored(tmp_path, signed([LONG, LONG, LONG])).alike(
+        np.array([False, True, True]), 0.9
+    )
     assert (later.tolist(), first.tolist()) == ([2], [1])
 
 
@@ -70,7 +86,11 @@ def test_no_texts_no_repeats(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(
-    st.lists(st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=30).map(" ".join), min_size=2, max_size=12),
+    st.lists(
+        st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=30).map(" ".join),
+        min_size=2,
+        max_size=12,
+    ),
     st.integers(1, 5),
     st.sampled_from([1, 3, repeats.COMPARED]),
 )
@@ -93,11 +113,18 @@ def test_as_comparing_all_pairs_finds_them(texts: list[str], step: int, compared
 
 
 @given(st.lists(st.integers(0, 4), max_size=30), st.integers(1, 9), st.data())
-def test_earlier_is_the_first_that_is_alive(values: list[int], compared: int, data: st.DataObject) -> None:
-    alive = np.array(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))), dtype=bool)
+def test_earlier_is_the_first_that_is_alive(
+    values: list[int], compared: int, data: st.DataObject
+) -> None:
+    alive = np.array(
+        data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))), dtype=bool
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(repeats, "COMPARED", compared)
-        later, first = earlier(np.array([(value, value * 7) for value in values], dtype=np.uint64).reshape(-1, 2), alive)
+        later, first = earlier(
+            np.array([(value, value * 7) for value in values], dtype=np.uint64).reshape(-1, 2),
+            alive,
+        )
     seen: dict[int, int] = {}
     expected = {}
     for row, value in enumerate(values):

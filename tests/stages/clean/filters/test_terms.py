@@ -61,7 +61,9 @@ def test_words_are_those_of_each_text_alone(texts: list[str]) -> None:
     alone = [words_of(pl.Series([text])).hashes.tolist() for text in texts]
     assert [whole.hashes[a:b].tolist() for a, b in pairwise(whole.starts)] == alone
     assert whole.counts.tolist() == [len(found) for found in alone]
-    assert Counter(whole.texts.tolist()) == Counter({number: len(found) for number, found in enumerate(alone) if found})
+    assert Counter(whole.texts.tolist()) == Counter(
+        {number: len(found) for number, found in enumerate(alone) if found}
+    )
 
 
 @given(TEXTS)
@@ -70,11 +72,16 @@ def test_phrases_are_those_of_each_text_alone(texts: list[str]) -> None:
     whole = phrases(found)
     alone = [phrases(words_of(pl.Series([text]))).hashes.tolist() for text in texts]
     assert [whole.hashes[a:b].tolist() for a, b in pairwise(whole.starts)] == alone
-    assert [len(each) for each in alone] == [max(n - PHRASE + 1, min(n, 1)) for n in found.counts.tolist()]
+    assert [len(each) for each in alone] == [
+        max(n - PHRASE + 1, min(n, 1)) for n in found.counts.tolist()
+    ]
 
 
 def test_the_order_of_words_counts() -> None:
-    there, back = (phrases(words_of(pl.Series([text]))).hashes for text in ("iron rusts slowly", "slowly rusts iron"))
+    there, back = (
+        phrases(words_of(pl.Series([text]))).hashes
+        for text in ("iron rusts slowly", "slowly rusts iron")
+    )
     assert there.tolist() != back.tolist()
 
 
@@ -88,6 +95,10 @@ def test_each_term_once_and_chosen_texts(texts: list[str], data: st.DataObject) 
     found = words_of(pl.Series(texts))
     once = found.once()
     alone = [words_of(pl.Series([text])).hashes.tolist() for text in texts]
-    assert [once.hashes[a:b].tolist() for a, b in pairwise(once.starts)] == [sorted(set(each)) for each in alone]
+    assert [once.hashes[a:b].tolist() for a, b in pairwise(once.starts)] == [
+        sorted(set(each)) for each in alone
+    ]
     chosen = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))))
-    assert found.of(chosen).hashes.tolist() == [h for each, take in zip(alone, chosen, strict=True) if take for h in each]
+    assert found.of(chosen).hashes.tolist() == [
+        h for each, take in zip(alone, chosen, strict=True) if take for h in each
+    ]

@@ -17,7 +17,9 @@ from tests.stages.clean.values.test_columns import cleaned, rows
 
 @settings(max_examples=40)
 @given(st.integers(0, 40), st.integers(1, 400), st.integers(1, 9), st.integers(1, 3000))
-def test_each_batch_lies_in_one_row_group(records: int, group: int, most_rows: int, most_bytes: int) -> None:
+def test_each_batch_lies_in_one_row_group(
+    records: int, group: int, most_rows: int, most_bytes: int
+) -> None:
     given = [text(f"Note {'x' * (number % 7)}", None, number) for number in range(records)]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(record, "GROUP", group)
@@ -26,12 +28,18 @@ def test_each_batch_lies_in_one_row_group(records: int, group: int, most_rows: i
         path = Path(folder) / "records.parquet"
         record.write(path, given)
         pieces = corpus.pieces(path)
-        assert [id for piece in pieces for id in piece.extracted({})["id"]] == [row["id"] for row in given]
+        assert [id for piece in pieces for id in piece.extracted({})["id"]] == [
+            row["id"] for row in given
+        ]
         assert all(0 < piece.rows <= most_rows for piece in pieces)
-        assert [piece.start for piece in pieces] == [sum(other.rows for other in pieces[:at]) for at in range(len(pieces))]
+        assert [piece.start for piece in pieces] == [
+            sum(other.rows for other in pieces[:at]) for at in range(len(pieces))
+        ]
 
 
-def test_row_groups_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any) -> None:
+def test_row_groups_do_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any
+) -> None:
     made = {}
     for name, group in (("whole", record.GROUP), ("many", 300)):
         folder = tmp_path / name

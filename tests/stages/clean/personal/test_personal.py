@@ -29,7 +29,13 @@ PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
 REPLACE = Params(actions=dict.fromkeys(KINDS, "replace"))
 SECRET = "correct horse battery staple"
 POINTS = {"melting_point": "1 °C", "boiling_point": "2 °C"}
-SENTENCES = ("My number is {}.", "{} belongs to me, as I said", "这是我的{}，请查收。", "a\n{}\nb", "({})")
+SENTENCES = (
+    "My number is {}.",
+    "{} belongs to me, as I said",
+    "这是我的{}，请查收。",
+    "a\n{}\nb",
+    "({})",
+)
 
 
 def found(text: str, kind: str, lang: str = "en") -> list[str]:
@@ -38,11 +44,21 @@ def found(text: str, kind: str, lang: str = "en") -> list[str]:
 
 @st.composite
 def cards(draw: st.DrawFn) -> str:
-    prefix, length = draw(st.sampled_from([("4", 16), ("51", 16), ("37", 15), ("6011", 16), ("62", 19), ("4", 13), ("3528", 16)]))
-    body = prefix + draw(st.text(string.digits, min_size=length - len(prefix) - 1, max_size=length - len(prefix) - 1))
+    prefix, length = draw(
+        st.sampled_from(
+            [("4", 16), ("51", 16), ("37", 15), ("6011", 16), ("62", 19), ("4", 13), ("3528", 16)]
+        )
+    )
+    body = prefix + draw(
+        st.text(string.digits, min_size=length - len(prefix) - 1, max_size=length - len(prefix) - 1)
+    )
     digits = body + luhn.calc_check_digit(body)
     grouped = length == 16 and draw(st.booleans())
-    return draw(st.sampled_from(" -")).join(digits[i : i + 4] for i in range(0, 16, 4)) if grouped else digits
+    return (
+        draw(st.sampled_from(" -")).join(digits[i : i + 4] for i in range(0, 16, 4))
+        if grouped
+        else digits
+    )
 
 
 @st.composite
@@ -57,7 +73,9 @@ def resident_ids(draw: st.DrawFn) -> str:
 
 @st.composite
 def ibans(draw: st.DrawFn) -> str:
-    country, length, letters = draw(st.sampled_from([("DE", 18, 0), ("GB", 18, 4), ("FR", 23, 0), ("NL", 14, 4), ("CH", 17, 0)]))
+    country, length, letters = draw(
+        st.sampled_from([("DE", 18, 0), ("GB", 18, 4), ("FR", 23, 0), ("NL", 14, 4), ("CH", 17, 0)])
+    )
     body = draw(st.text(string.ascii_uppercase, min_size=letters, max_size=letters))
     body += draw(st.text(string.digits, min_size=length - letters, max_size=length - letters))
     whole = country + iban.calc_check_digits(f"{country}00{body}") + body
@@ -102,7 +120,11 @@ def test_a_number_with_a_wrong_digit_is_none(kind: str, data: st.DataObject) -> 
     number, sentence = data.draw(WITH_CHECK[kind]), data.draw(st.sampled_from(SENTENCES))
     places = [place for place, c in enumerate(number) if c.isdigit() and place > 3]
     place = data.draw(st.sampled_from(places))
-    wrong = number[:place] + str((int(number[place]) + data.draw(st.integers(1, 9))) % 10) + number[place + 1 :]
+    wrong = (
+        number[:place]
+        + str((int(number[place]) + data.draw(st.integers(1, 9))) % 10)
+        + number[place + 1 :]
+    )
     assert found(sentence.format(wrong), kind, "zh") == []
 
 
@@ -127,12 +149,32 @@ def test_a_number_with_a_wrong_digit_is_none(kind: str, data: st.DataObject) -> 
         ("phone", "en", "Call me on 450 0840?", "450 0840"),
         ("phone", "en", "at +44 20 7946 0018 now", "+44 20 7946 0018"),
         ("phone", "zh", "固定电话：010-62345678。", "010-62345678"),
-        ("address", "en", "She lives at 12 Oak Street, Apt 5, Boston, MA 02139.", "12 Oak Street, Apt 5, Boston, MA 02139"),
+        (
+            "address",
+            "en",
+            "She lives at 12 Oak Street, Apt 5, Boston, MA 02139.",
+            "12 Oak Street, Apt 5, Boston, MA 02139",
+        ),
         ("address", "en", "Send it to P.O. Box 123 please", "P.O. Box 123"),
         ("address", "en", "in der Berliner Allee 17 wohnt", "Berliner Allee 17"),
-        ("address", "en", "at PSC 1234, Box 5678\nAPO AP 96321", "PSC 1234, Box 5678\nAPO AP 96321"),
-        ("address", "en", "my new address is 4 Rue X 5 Suite 2, Lyon. Thanks", "4 Rue X 5 Suite 2, Lyon"),
-        ("address", "zh", "我住在北京市海淀区中关村大街27号1101室。", "北京市海淀区中关村大街27号1101室"),
+        (
+            "address",
+            "en",
+            "at PSC 1234, Box 5678\nAPO AP 96321",
+            "PSC 1234, Box 5678\nAPO AP 96321",
+        ),
+        (
+            "address",
+            "en",
+            "my new address is 4 Rue X 5 Suite 2, Lyon. Thanks",
+            "4 Rue X 5 Suite 2, Lyon",
+        ),
+        (
+            "address",
+            "zh",
+            "我住在北京市海淀区中关村大街27号1101室。",
+            "北京市海淀区中关村大街27号1101室",
+        ),
         ("address", "zh", "住址：湖南省长沙县黄兴镇3组。", "湖南省长沙县黄兴镇3组"),
         ("person", "en", "My name is jane doe.", "jane doe"),
         ("person", "en", "Mrs. Jetta614 DuBuque211 came", "Jetta614 DuBuque211"),
@@ -196,7 +238,10 @@ def test_twice_is_once_and_nothing_found_is_left(written: str, name: str, action
     assert treated(once, params, SECRET.encode()) == (once, [])
     assert action == "mask" or not find_personal(once["text"], "en")
     for span in find_personal(written, "en"):
-        if len(value := written[span.start : span.end].strip()) > 5 and not value.replace("*", "").isupper():
+        if (
+            len(value := written[span.start : span.end].strip()) > 5
+            and not value.replace("*", "").isupper()
+        ):
             assert not re.search(rf"(?<![\w.]){re.escape(value)}(?!\w)", once["text"])
 
 
@@ -237,11 +282,17 @@ def test_masks_keep_the_format_and_of_numbers_the_last_four() -> None:
     assert masked("ssn", "***-**-6789") == "***-**-6789"
 
 
-def test_a_token_is_the_same_for_one_person_in_a_source_and_another_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_the_same_for_one_person_in_a_source_and_another_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with_salt(monkeypatch)
     params = Params(actions={"person": "hash"})
     salt = salt_of(params)
-    rows = [text("Mr. Jane Doe came. Doe left."), text("My name is jane doe", number=2), text("Mr. Jim Roe came.", number=3)]
+    rows = [
+        text("Mr. Jane Doe came. Doe left."),
+        text("My name is jane doe", number=2),
+        text("Mr. Jim Roe came.", number=3),
+    ]
     first, second, third = (treated(row, params, salt)[0]["text"] for row in rows)
     token = first.split(". ")[1].split()[0]
     assert first == f"Mr. {token} came. {token} left."
@@ -252,13 +303,23 @@ def test_a_token_is_the_same_for_one_person_in_a_source_and_another_elsewhere(mo
 
 
 def test_a_declared_field_is_personal_and_sought_in_the_record() -> None:
-    params = Params(actions={"person": "replace", "ssn": "mask"}, fields={"FIRST": "person", "SSN": "ssn", "sex": "person"})
+    params = Params(
+        actions={"person": "replace", "ssn": "mask"},
+        fields={"FIRST": "person", "SSN": "ssn", "sex": "person"},
+    )
     row = text("Jetta614 has asthma; jetta614 is M, number 999947159.") | {
-        "meta": record.to_meta({"FIRST": "Jetta614", "SSN": "999947159", "sex": "M", "note": "Jetta614"})
+        "meta": record.to_meta(
+            {"FIRST": "Jetta614", "SSN": "999947159", "sex": "M", "note": "Jetta614"}
+        )
     }
     new, spans = treated(row, params, b"")
     assert new["text"] == "<PERSON> has asthma; <PERSON> is M, number *****7159."
-    assert json.loads(new["meta"]) == {"FIRST": "<PERSON>", "SSN": "*****7159", "sex": "<PERSON>", "note": "<PERSON>"}
+    assert json.loads(new["meta"]) == {
+        "FIRST": "<PERSON>",
+        "SSN": "*****7159",
+        "sex": "<PERSON>",
+        "note": "<PERSON>",
+    }
     assert {span.kind for span in spans} == {"person", "ssn"}
     assert treated(row | {"meta": "{}"}, params, b"")[0]["text"] == row["text"]
 
@@ -302,14 +363,19 @@ def test_records_are_set_aside_for_a_rejected_kind_a_lost_subject_and_what_is_le
     }
     assert treatment.report(counts) == {
         "records": 2,
-        "found": {"ssn": {"action": "reject", "values": 1}, "person": {"action": "replace", "values": 1}},
+        "found": {
+            "ssn": {"action": "reject", "values": 1},
+            "person": {"action": "replace", "values": 1},
+        },
     }
 
 
 def test_hash_needs_a_salt(monkeypatch: pytest.MonkeyPatch) -> None:
     params = Params(actions={"person": "hash"})
     monkeypatch.delenv(SALT, raising=False)
-    with pytest.raises(ParamsError, match=f"the environment variable {SALT} is not set; make one with"):
+    with pytest.raises(
+        ParamsError, match=f"the environment variable {SALT} is not set; make one with"
+    ):
         salt_of(params)
     with_salt(monkeypatch, "short")
     with pytest.raises(ParamsError, match="is shorter than 16 characters") as caught:
@@ -322,11 +388,22 @@ def test_hash_needs_a_salt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_mistake_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with_salt(monkeypatch)
-    params = Params(actions={"phone": "hash", "email": "mask"}, fields={"patient": "person", "subject": "email"}, salt="0" * 16)
-    with pytest.raises(ParamsError, match=r"clean\.personal\.fields\.patient: person has no action") as caught:
+    params = Params(
+        actions={"phone": "hash", "email": "mask"},
+        fields={"patient": "person", "subject": "email"},
+        salt="0" * 16,
+    )
+    with pytest.raises(
+        ParamsError, match=r"clean\.personal\.fields\.patient: person has no action"
+    ) as caught:
         salt_of(params)
-    assert "clean.personal.fields.subject: replaced or masked, two subjects would become one" in str(caught.value)
-    assert f"the salt of the environment has the fingerprint {fingerprint(SECRET.encode())}" in str(caught.value)
+    assert (
+        "clean.personal.fields.subject: replaced or masked, two subjects would become one"
+        in str(caught.value)
+    )
+    assert f"the salt of the environment has the fingerprint {fingerprint(SECRET.encode())}" in str(
+        caught.value
+    )
     assert SECRET not in str(caught.value)
 
 
@@ -338,20 +415,40 @@ def test_off_by_default_and_the_metrics_do_not_speak_of_it(tmp_path: Path) -> No
     assert "personal" not in report["phases"]
 
 
-def test_nothing_that_clean_writes_holds_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_that_clean_writes_holds_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_salt(monkeypatch)
     actions: Any = {"person": "hash", "email": "replace", "ssn": "reject"}
-    params = clean.Params(PARAMS.normalise, Params(actions=actions, fields={"patient": "person"}), PARAMS.filter, PARAMS.verify)
+    params = clean.Params(
+        PARAMS.normalise,
+        Params(actions=actions, fields={"patient": "person"}),
+        PARAMS.filter,
+        PARAMS.verify,
+    )
     rows = [
-        text("Doe takes tungsten for his heart.", "tungsten") | {"meta": record.to_meta({"patient": "Jane Doe"})},
+        text("Doe takes tungsten for his heart.", "tungsten")
+        | {"meta": record.to_meta({"patient": "Jane Doe"})},
         text("My name is Jane Doe, SSN 123-45-6789.", "iron"),
         fact("iron", "density", "Mrs. Jane Doe"),
-        fact("iron", "discovery year", "1900", patient="Jane Doe", temperature="20 °C", pressure="1 atm", **POINTS),
+        fact(
+            "iron",
+            "discovery year",
+            "1900",
+            patient="Jane Doe",
+            temperature="20 °C",
+            pressure="1 atm",
+            **POINTS,
+        ),
         fact("iron", "discovery year", "1901", source="b", patient="Jane Doe"),
     ]
-    rows = [row | {"locator": f"t#{number}"} for number, row in enumerate(rows)]  # the places are kept as they are
+    rows = [
+        row | {"locator": f"t#{number}"} for number, row in enumerate(rows)
+    ]  # the places are kept as they are
     kept, reasons, report = run(tmp_path, rows, params)
-    written = str(kept) + "".join((tmp_path / "out" / name).read_text() for name in ("contradictions.json", "violations.json"))
+    written = str(kept) + "".join(
+        (tmp_path / "out" / name).read_text() for name in ("contradictions.json", "violations.json")
+    )
     written += str(record.read(tmp_path / "out/rejected.parquet", record.REJECTED)) + str(report)
     assert not [secret for secret in ("Jane", "Doe", "123-45", SECRET) if secret in written]
     assert sorted(reasons.values()) == ["bad_quantity", "contradiction", "personal_data"]
@@ -368,4 +465,6 @@ def test_nothing_that_clean_writes_holds_what_was_found(tmp_path: Path, monkeypa
 
 
 def test_ip_forms_are_the_library_s() -> None:
-    assert found("see 2001:db8::1 and 300.1.1.1", "ip") == [str(ipaddress.ip_address("2001:db8::1"))]
+    assert found("see 2001:db8::1 and 300.1.1.1", "ip") == [
+        str(ipaddress.ip_address("2001:db8::1"))
+    ]

@@ -86,7 +86,17 @@ def test_dates(written: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["2019年13月1日", "2019年二月三十日", "3月7日", "公元前300年", "二千年", "今年", "年月日", "十十年"]
+    "written",
+    [
+        "2019年13月1日",
+        "2019年二月三十日",
+        "3月7日",
+        "公元前300年",
+        "二千年",
+        "今年",
+        "年月日",
+        "十十年",
+    ],
 )
 def test_dates_that_are_none(written: str) -> None:
     with pytest.raises(Unusable) as caught:
@@ -100,10 +110,14 @@ def test_every_day_written_in_characters_is_read(day: object) -> None:
 
     def small(number: int) -> str:
         tens, ones = divmod(number, 10)
-        return (("" if tens == 1 else digits[str(tens)]) + "十" if tens else "") + (digits[str(ones)] if ones else "")
+        return (("" if tens == 1 else digits[str(tens)]) + "十" if tens else "") + (
+            digits[str(ones)] if ones else ""
+        )
 
     year, month, date = str(day).split("-")
-    written = "".join(digits[sign] for sign in year) + f"年{small(int(month))}月{small(int(date))}日"
+    written = (
+        "".join(digits[sign] for sign in year) + f"年{small(int(month))}月{small(int(date))}日"
+    )
     assert iso_date(written, day_first=True) == str(day)
 
 
@@ -138,5 +152,10 @@ def test_every_name_is_a_unit(name: str) -> None:
 
 
 def test_an_unknown_name_in_params_is_refused() -> None:
-    with pytest.raises(ParamsError, match=r"clean\.normalise\.units\.体重: unknown unit '公金'; write it as pint does"):
-        normalise.check_units(normalise.Params({"体重": "公金"}, {}, 4, [], [], True, Text(False, [])))
+    with pytest.raises(
+        ParamsError,
+        match=r"clean\.normalise\.units\.体重: unknown unit '公金'; write it as pint does",
+    ):
+        normalise.check_units(
+            normalise.Params({"体重": "公金"}, {}, 4, [], [], True, Text(False, []))
+        )

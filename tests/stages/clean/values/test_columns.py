@@ -23,12 +23,17 @@ CHARACTERS = st.characters(exclude_categories=["Cs", "Cn"], max_codepoint=0x2FFF
     lambda c: not 0x13430 <= ord(c) <= 0x1345F
 )
 """Not the hieroglyphic format controls: Unicode made some of them later than Python 3.11."""
-DIRT = st.text(st.one_of(CHARACTERS, st.sampled_from("铁，：℃㎡ｋｇ\u200b\x1c\x85\r\n\t (%)"), st.just(" ")), max_size=30)
+DIRT = st.text(
+    st.one_of(CHARACTERS, st.sampled_from("铁，：℃㎡ｋｇ\u200b\x1c\x85\r\n\t (%)"), st.just(" ")),
+    max_size=30,
+)
 
 
 @given(st.lists(DIRT, min_size=1, max_size=5))
 def test_a_column_is_cleaned_as_each_text_is(texts: list[str]) -> None:
-    assert columns.cleaned(pl.Series(texts)).to_list() == [normalise.clean_text(content) for content in texts]
+    assert columns.cleaned(pl.Series(texts)).to_list() == [
+        normalise.clean_text(content) for content in texts
+    ]
 
 
 @given(DIRT)
@@ -49,11 +54,22 @@ def rows() -> list[dict[str, Any]]:
         fact("iron", "symbol", "Fe ", checked="2001"),
     ]
     found += [text(content, subject) for subject, content in NOTES]
-    found += [text(f"{content} It is said.", None, 7) for _, content in NOTES] + [text("铁在潮湿的空气中会生锈。", "铁")] * 1
+    found += [text(f"{content} It is said.", None, 7) for _, content in NOTES] + [
+        text("铁在潮湿的空气中会生锈。", "铁")
+    ] * 1
     menu = "Accept all cookies | Manage preferences | Privacy policy"
-    found += [text(menu, None, number) for number in range(12)] + [text(f"{menu} {number}", None) for number in range(12)]
-    long = "Rust is a mixture of oxides that iron forms where water and air meet on its bare surface, " * 2
-    return [*found, text(f"{long}slowly at first.", None), text(f"{long}slowly at the start.", None)]
+    found += [text(menu, None, number) for number in range(12)] + [
+        text(f"{menu} {number}", None) for number in range(12)
+    ]
+    long = (
+        "Rust is a mixture of oxides that iron forms where water and air meet on its bare surface, "
+        * 2
+    )
+    return [
+        *found,
+        text(f"{long}slowly at first.", None),
+        text(f"{long}slowly at the start.", None),
+    ]
 
 
 def cleaned(tmp_path: Path, name: str, threads: int) -> Path:
@@ -64,7 +80,9 @@ def cleaned(tmp_path: Path, name: str, threads: int) -> Path:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-def test_batches_and_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any, size: int) -> None:
+def test_batches_and_threads_do_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any, size: int
+) -> None:
     record.write(tmp_path / "in/records.parquet", rows())
     record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
     (tmp_path / "in/sources.json").write_text("[]")
@@ -72,8 +90,16 @@ def test_batches_and_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(corpus, "BATCH_ROWS", size)
     assert folder_bytes(cleaned(tmp_path, "parts", 3)) == whole
     assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "parts.json").read_bytes()
-    reasons = {row["reason"] for row in record.read(tmp_path / "parts/rejected.parquet", record.REJECTED)}
-    assert {"bad_quantity", "boilerplate", "duplicate", "low_information", "near_duplicate"} <= reasons
+    reasons = {
+        row["reason"] for row in record.read(tmp_path / "parts/rejected.parquet", record.REJECTED)
+    }
+    assert {
+        "bad_quantity",
+        "boilerplate",
+        "duplicate",
+        "low_information",
+        "near_duplicate",
+    } <= reasons
 
 
 def test_a_column_is_redacted_as_each_record_is() -> None:
@@ -83,14 +109,20 @@ def test_a_column_is_redacted_as_each_record_is() -> None:
     assert frame.to_dicts() == [exclusions.redacted(row, excluded) for row in given]
 
 
-def test_processes_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any) -> None:
+def test_processes_do_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any
+) -> None:
     record.write(tmp_path / "in/records.parquet", rows())
     record.write(tmp_path / "in/rejected.parquet", [], record.REJECTED)
     (tmp_path / "in/sources.json").write_text("[]")
     whole = folder_bytes(cleaned(tmp_path, "whole", 1))
     asked: list[bool] = []
     pool_of = local.pool_of
-    monkeypatch.setattr(local, "pool_of", lambda workers, processes: asked.append(processes) or pool_of(workers, processes))
+    monkeypatch.setattr(
+        local,
+        "pool_of",
+        lambda workers, processes: asked.append(processes) or pool_of(workers, processes),
+    )
     monkeypatch.setattr(corpus, "BATCH_ROWS", 11)
     monkeypatch.setattr(filtering, "PROCESSES_FROM", 2)
     assert folder_bytes(cleaned(tmp_path, "parts", 2)) == whole

@@ -97,7 +97,9 @@ def test_dates_that_are_none(written: str) -> None:
     ],
 )  # fmt: skip
 def test_dates_of_a_text(lang: str, text: str, expected: dict[str, str]) -> None:
-    assert {text[found.start : found.end]: found.normal for found in find_dates(text, lang, None)} == expected
+    assert {
+        text[found.start : found.end]: found.normal for found in find_dates(text, lang, None)
+    } == expected
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,9 @@ def test_what_is_no_date_of_a_text(lang: str, text: str) -> None:
 @pytest.mark.parametrize(("day_first", "expected"), [(True, "2003-04-03"), (False, "2003-03-04")])
 def test_the_order_of_day_and_month_is_declared(day_first: bool, expected: str) -> None:
     assert [found.normal for found in find_dates("on 03/04/2003", "en", day_first)] == [expected]
-    assert [found.normal for found in find_dates("on 25/12/2003", "en", day_first)] == ["2003-12-25"]
+    assert [found.normal for found in find_dates("on 25/12/2003", "en", day_first)] == [
+        "2003-12-25"
+    ]
 
 
 WRITTEN = {
@@ -154,7 +158,10 @@ PIECES = st.sampled_from(
 )
 
 
-@given(st.lists(PIECES | st.text(max_size=3)).map(" ".join) | st.lists(PIECES).map("".join), st.sampled_from(["en", "zh"]))
+@given(
+    st.lists(PIECES | st.text(max_size=3)).map(" ".join) | st.lists(PIECES).map("".join),
+    st.sampled_from(["en", "zh"]),
+)
 def test_any_text_gives_dates_that_lie_apart_and_exist(text: str, lang: str) -> None:
     found = find_dates(text, lang, None)
     assert all(one.end <= two.start for one, two in pairwise(found))

@@ -46,7 +46,9 @@ def test_real_sentences_are_rewritten_as_without_hints(units: list[str]) -> None
 def test_every_spelling_is_hinted_at(lang: str, wanted: str) -> None:
     hint = re.compile(hints.quantities(lang, (wanted,)))
     names = SPELLINGS | {name: MEANT.get(name, name) for name in CUES}
-    converted = [name for name, unit in names.items() if convert(f"1 {canonical(unit)}", wanted, 15)]
+    converted = [
+        name for name, unit in names.items() if convert(f"1 {canonical(unit)}", wanted, 15)
+    ]
     assert len(converted) > 2
     for name in converted:
         if lang == "zh" or name < "\u3400":
@@ -57,14 +59,19 @@ def test_every_spelling_is_hinted_at(lang: str, wanted: str) -> None:
 
 @given(TEXTS, st.sampled_from(["en", "zh"]), st.sampled_from(UNITS))
 def test_a_column_is_rewritten_as_each_text_is(content: str, lang: str, units: list[str]) -> None:
-    texts, params = [content, None, f"On 5 May 2003, {content}", "no hint"], Params(dates=True, units=units)
+    texts, params = (
+        [content, None, f"On 5 May 2003, {content}", "no hint"],
+        Params(dates=True, units=units),
+    )
     new = rewriting.rewritten_texts(pl.Series(texts), lang, params, 4, True).to_list()
     assert new == [one and rewriting.rewritten(one, lang, params, 4, True)[0] for one in texts]
 
 
 def test_a_column_that_is_rewritten_stays_as_it_was() -> None:
     texts = pl.Series(["0.005 g", "−5 °C"])
-    assert rewriting.rewritten_texts(texts, "en", Params(dates=True, units=["mg", "K"]), 4, True).to_list() == ["5 mg", "268.2 K"]
+    assert rewriting.rewritten_texts(
+        texts, "en", Params(dates=True, units=["mg", "K"]), 4, True
+    ).to_list() == ["5 mg", "268.2 K"]
     assert texts.to_list() == ["0.005 g", "−5 °C"]
 
 
@@ -78,7 +85,9 @@ def test_a_column_that_is_rewritten_stays_as_it_was() -> None:
         ("nothing", [], []),
     ],
 )
-def test_parts_around_hints(content: str, found: list[str], expected: list[tuple[int, int]]) -> None:
+def test_parts_around_hints(
+    content: str, found: list[str], expected: list[tuple[int, int]]
+) -> None:
     assert [*hints.around(content, found, 4, 5)] == expected
 
 

@@ -42,14 +42,18 @@ def test_quantities(value: str, unit: str | None, wanted: str, expected: str) ->
     assert quantity(clean_text(value), unit, wanted, 4) == expected
 
 
-@pytest.mark.parametrize("value", ["12,3,4", "1,23", "n/a", "", "1538..2", "1.538.0", "1 53 8", "about 7", "--"])
+@pytest.mark.parametrize(
+    "value", ["12,3,4", "1,23", "n/a", "", "1538..2", "1.538.0", "1 53 8", "about 7", "--"]
+)
 def test_numbers_that_are_not_one_number(value: str) -> None:
     with pytest.raises(Unusable) as caught:
         quantity(value, "°C", "°C", 4)
     assert caught.value.reason == "bad_quantity"
 
 
-@pytest.mark.parametrize("unit", ["furlong", "°X", "", "g", "9**9**9", "__import__('os')", "??", "kg" * 40, "10"])
+@pytest.mark.parametrize(
+    "unit", ["furlong", "°X", "", "g", "9**9**9", "__import__('os')", "??", "kg" * 40, "10"]
+)
 def test_units_that_do_not_convert(unit: str) -> None:
     with pytest.raises(Unusable) as caught:
         quantity("5", unit, "°C", 4)
@@ -64,7 +68,11 @@ def test_temperatures_come_back(celsius: float) -> None:
     assert float(fahrenheit) == pytest.approx(celsius, abs=1e-5)
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=5))
+@given(
+    st.decimals(
+        allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=5
+    )
+)
 def test_plain_is_idempotent(number: Any) -> None:
     once = plain(number, 4)
     assert quantity(once, "m", "m", 4) == once
@@ -74,9 +82,15 @@ def test_plain_is_idempotent(number: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("5 mg/kg/day, 22.5 kg/m², 23 kg/m(2), 7874 kg m-3", ["5 mg/day/kg", "22.5 kg/m**2", "23 kg/m**2", "7874 kg/m**3"]),
+        (
+            "5 mg/kg/day, 22.5 kg/m², 23 kg/m(2), 7874 kg m-3",
+            ["5 mg/day/kg", "22.5 kg/m**2", "23 kg/m**2", "7874 kg/m**3"],
+        ),
         ("1,200 mg, 1 200 mg, .5 mg, 0.50 mg", ["1200 mg", "1200 mg", "0.5 mg", "0.5 mg"]),
-        ("1.2×10³ g, 1.2 x 10^3 g, 6 x 10(3) IU/l, 1.2e3 g", ["1200 g", "1200 g", "6000 IU/L", "1200 g"]),
+        (
+            "1.2×10³ g, 1.2 x 10^3 g, 6 x 10(3) IU/l, 1.2e3 g",
+            ["1200 g", "1200 g", "6000 IU/L", "1200 g"],
+        ),
         ("0. 5% and 110, 000 daltons", ["0.5 percent", "110000 Da"]),
         ("2½ cups, 1/2 cup, 2 1/2 years", ["2.5 cup", "0.5 cup", "2.5 year"]),
         ("5 million km", ["5000000 km"]),
@@ -85,10 +99,19 @@ def test_plain_is_idempotent(number: Any) -> None:
         ("from 71% to 61%, ranging from 5% to 9%", ["71 percent", "61 percent", "5–9 percent"]),
         ("120 ± 15 mmHg, 51+/-9 years", ["120 ± 15 mmHg", "51 ± 9 year"]),
         ("-5 °C to -2 °C, −38.83 ℃", ["-5–-2 degC", "-38.83 degC"]),
-        ("5 ft 2 in, eight pounds and three ounces, 2 years 6 months", ["5.16666666667 ft", "8.1875 lb", "2.5 year"]),
+        (
+            "5 ft 2 in, eight pounds and three ounces, 2 years 6 months",
+            ["5.16666666667 ft", "8.1875 lb", "2.5 year"],
+        ),
         ("a 45-year-old, five years, twenty-five percent", ["45 year", "5 year", "25 percent"]),
-        ("half an hour, two and a half weeks, a hundred years, two decades", ["0.5 h", "2.5 week", "100 year", "20 year"]),
-        ("72 beats/min, 10 hours a week, 5 mg per day, 5 mg/tablet", ["72 count/min", "10 h/week", "5 mg/day", "5 mg/tablet"]),
+        (
+            "half an hour, two and a half weeks, a hundred years, two decades",
+            ["0.5 h", "2.5 week", "100 year", "20 year"],
+        ),
+        (
+            "72 beats/min, 10 hours a week, 5 mg per day, 5 mg/tablet",
+            ["72 count/min", "10 h/week", "5 mg/day", "5 mg/tablet"],
+        ),
         ("98.6 degrees Fahrenheit, 45 degrees K, 45 degrees", ["98.6 degF", "45 K", "45 degree"]),
         ("11.43 ± 1.24 μg PBDE-47/g", ["11.43 ± 1.24 µg/g"]),
         ("120 mm Hg, 30-second, 10 square meters", ["120 mmHg", "30 s", "10 m**2"]),
@@ -104,10 +127,19 @@ def test_quantities_of_a_text(text: str, expected: list[str]) -> None:
         ("45岁，3天，３天，三十岁，两岁半", ["45 year", "3 day", "3 day", "30 year", "2.5 year"]),
         ("5万公里，5千米，15至20万吨", ["50000 km", "5 km", "150000–200000 tonne"]),
         ("5至10毫克，4-6周，两三分钟", ["5–10 mg", "4–6 week", "2–3 min"]),
-        ("10毫克/升，10毫克每升，72次/分，5mg/kg", ["10 mg/L", "10 mg/L", "72 count/min", "5 mg/kg"]),
-        ("37.5℃，零下5℃，百分之三十，五个百分点", ["37.5 degC", "-5 degC", "30 percent", "5 percent"]),
+        (
+            "10毫克/升，10毫克每升，72次/分，5mg/kg",
+            ["10 mg/L", "10 mg/L", "72 count/min", "5 mg/kg"],
+        ),
+        (
+            "37.5℃，零下5℃，百分之三十，五个百分点",
+            ["37.5 degC", "-5 degC", "30 percent", "5 percent"],
+        ),
         ("体温38度", ["38 degC"]),
-        ("3个月，一个半小时，半年，3年5个月，3分33秒", ["3 month", "1.5 h", "0.5 year", "3.41666666667 year", "3.55 min"]),
+        (
+            "3个月，一个半小时，半年，3年5个月，3分33秒",
+            ["3 month", "1.5 h", "0.5 year", "3.41666666667 year", "3.55 min"],
+        ),
         ("各肌注1mlHBIG，200IU", ["1 mL", "200 IU"]),
         ("200米自由式，70公斤级，25平方公里", ["200 m", "70 kg", "25 km**2"]),
     ],
@@ -175,16 +207,24 @@ FORMS: list[Any] = [
     st.sampled_from(["mg", "km", "mL", "kg/m**2", "degC", "week"]),
     st.sampled_from(["", " ", "-"]),
 )
-def test_every_number_is_found_back_with_its_value(number: Any, form: Any, unit: str, gap: str) -> None:
+def test_every_number_is_found_back_with_its_value(
+    number: Any, form: Any, unit: str, gap: str
+) -> None:
     found = find_quantities(f"Take {form(number)}{gap}{unit}, please", "en")
     assert [span.normal for span in found] == [f"{plain(number, 15)} {unit}"]
 
 
 @given(st.integers(1, 99))
 def test_every_english_number_word_is_found_back(number: int) -> None:
-    words = next(word for word, value in numbers.WORDS.items() if value == number - (number > 20) * (number % 10))
+    words = next(
+        word
+        for word, value in numbers.WORDS.items()
+        if value == number - (number > 20) * (number % 10)
+    )
     words += f"-{numbers.ONES.split()[number % 10 - 1]}" if number > 20 and number % 10 else ""
-    assert [span.normal for span in find_quantities(f"After {words} years", "en")] == [f"{number} year"]
+    assert [span.normal for span in find_quantities(f"After {words} years", "en")] == [
+        f"{number} year"
+    ]
 
 
 @given(st.integers(1, 9999))
@@ -223,11 +263,20 @@ def test_conversion(normal: str, wanted: str, expected: str | None) -> None:
 
 
 def test_what_is_no_quantity_is_not_converted() -> None:
-    with pytest.raises(ValueError, match="'five mg' is not a quantity as find_quantities writes it"):
+    with pytest.raises(
+        ValueError, match="'five mg' is not a quantity as find_quantities writes it"
+    ):
         convert("five mg", "g", 4)
 
 
-PAIRS = [("mg", "lb"), ("degC", "°F"), ("km", "inch"), ("mL", "m³"), ("mmHg", "kPa"), ("year", "day")]
+PAIRS = [
+    ("mg", "lb"),
+    ("degC", "°F"),
+    ("km", "inch"),
+    ("mL", "m³"),
+    ("mmHg", "kPa"),
+    ("year", "day"),
+]
 
 
 @given(NUMBERS, st.sampled_from(PAIRS))
@@ -258,7 +307,20 @@ def test_any_text_gives_quantities_that_lie_apart_and_convert(text: str, lang: s
 
 
 @pytest.mark.parametrize(
-    "unit", ["1 ", "1,", "12-", "5 mg ± ", "one hundred ", "5 m/", "一百", "5个半", "(A 2003, ", "1 x 10^", "5 a day "]
+    "unit",
+    [
+        "1 ",
+        "1,",
+        "12-",
+        "5 mg ± ",
+        "one hundred ",
+        "5 m/",
+        "一百",
+        "5个半",
+        "(A 2003, ",
+        "1 x 10^",
+        "5 a day ",
+    ],
 )
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_long_texts_made_to_be_slow_are_not(unit: str, lang: str) -> None:
@@ -277,4 +339,6 @@ def test_long_texts_made_to_be_slow_are_not(unit: str, lang: str) -> None:
             gc.enable()
 
     seconds(1000)
-    assert seconds(40_000) < 40 * max(seconds(4_000), 0.02)  # ten times the text: quadratic would be a hundred times the time
+    assert seconds(40_000) < 40 * max(
+        seconds(4_000), 0.02
+    )  # ten times the text: quadratic would be a hundred times the time

@@ -34,7 +34,11 @@ def new(content: str, lang: str = "en", params: Params = ALL) -> str:
         ("en", "Fever of 101.3 °F on 05/03/2024", "Fever of 38.5 °C on 2024-03-05"),
         ("en", "5 ft 2 in tall, 5 to 10 inches", "157.5 cm tall, 12.7–25.4 cm"),
         ("en", "a 2-week-old, 50 percent", "a 14-day-old, 50%"),
-        ("en", "24 and 36 months, 120/80 mmHg, 4 x 100 m race", "24 and 36 months, 120/80 mmHg, 4 x 100 m race"),
+        (
+            "en",
+            "24 and 36 months, 120/80 mmHg, 4 x 100 m race",
+            "24 and 36 months, 120/80 mmHg, 4 x 100 m race",
+        ),
         ("en", "on July 4, in 2003", "on July 4, in 2003"),
         ("zh", "于2024年3月5日服用0.005克", "于2024-03-05服用5 mg"),
         ("zh", "二〇二四年，3月5日，体温38.5℃", "2024年，3月5日，体温38.5 °C"),
@@ -70,13 +74,20 @@ def records(**settings: Any) -> list[dict[str, Any]]:
         text("x") | {"question": "0.005 g?", "answer": "On 5 March 2024."},
     ]
     params = replace(PARAMS.normalise, text=Params(**settings))
-    frame = pl.DataFrame([*rows, rows[1] | {"id": "f", "meta": '{"a": "b"}'}], schema=columns.COLUMNS)
+    frame = pl.DataFrame(
+        [*rows, rows[1] | {"id": "f", "meta": '{"a": "b"}'}], schema=columns.COLUMNS
+    )
     return columns.normalise(frame, params).frame.to_dicts()
 
 
 def test_only_records_that_are_no_facts_are_rewritten() -> None:
     rows = records(dates=True, units=["mg"])
-    assert [row["text"] for row in rows] == ["iron: use 0.005 g", "5 mg of iron", "x", "5 mg of iron"]
+    assert [row["text"] for row in rows] == [
+        "iron: use 0.005 g",
+        "5 mg of iron",
+        "x",
+        "5 mg of iron",
+    ]
     assert (rows[2]["question"], rows[2]["answer"]) == ("5 mg?", "On 2024-03-05.")
     assert json.dumps(records(dates=False, units=[])) != json.dumps(rows)
 
@@ -84,8 +95,14 @@ def test_only_records_that_are_no_facts_are_rewritten() -> None:
 @pytest.mark.parametrize(
     ("units", "message"),
     [
-        (["mg", "mgg"], r"clean\.normalise\.text\.units\.1: unknown unit 'mgg'; write it as pint does"),
-        (["mg", "kg"], r"clean\.normalise\.text\.units\.1: 'kg' is of the same dimension as 'mg'; name one of them"),
+        (
+            ["mg", "mgg"],
+            r"clean\.normalise\.text\.units\.1: unknown unit 'mgg'; write it as pint does",
+        ),
+        (
+            ["mg", "kg"],
+            r"clean\.normalise\.text\.units\.1: 'kg' is of the same dimension as 'mg'; name one of them",
+        ),
     ],
 )
 def test_units_that_cannot_be_used_are_refused(units: list[str], message: str) -> None:

@@ -23,7 +23,13 @@ from tests.beside import SHARED, needs_shared
 
 
 def shape(**settings: Any) -> dict[str, Any]:
-    return {"kind": "audio", "name": "toy", "path": "a.wav", "lang": "en", "map": {"text": "text"}} | settings
+    return {
+        "kind": "audio",
+        "name": "toy",
+        "path": "a.wav",
+        "lang": "en",
+        "map": {"text": "text"},
+    } | settings
 
 
 def source(**settings: Any) -> Audio:
@@ -56,7 +62,9 @@ def humming(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     monkeypatch.setattr(
         audio,
         "is_speech",
-        lambda samples: [bool(numpy.abs(samples[at : at + 480]).max() > 99) for at in range(0, len(samples), 480)],
+        lambda samples: [
+            bool(numpy.abs(samples[at : at + 480]).max() > 99) for at in range(0, len(samples), 480)
+        ],
     )
     return said
 
@@ -64,7 +72,15 @@ def humming(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
 def test_an_utterance_is_a_unit(tmp_path: Path, humming: list[tuple[str, float]]) -> None:
     humming += [("iron melts", 0.9), ("tin cries", 0.3), ("", 0.0)]
     path = sounds(
-        tmp_path / "a.wav", (1, False), (2, True), (0.6, False), (1, True), (2, False), (1, True), (1.5, False), (1, True)
+        tmp_path / "a.wav",
+        (1, False),
+        (2, True),
+        (0.6, False),
+        (1, True),
+        (2, False),
+        (1, True),
+        (1.5, False),
+        (1, True),
     )
     first, second, third = source().units(path)
     assert (first.place, first.cells) == (
@@ -92,13 +108,17 @@ def test_silence_is_set_aside(tmp_path: Path) -> None:
 def test_every_rate_and_channel_becomes_one_of_sixteen_thousand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, rate: int, channels: int
 ) -> None:
-    path = sounds(tmp_path / f"a.{suffix}", (3.3, True), (0.25, False), rate=rate, channels=channels)
+    path = sounds(
+        tmp_path / f"a.{suffix}", (3.3, True), (0.25, False), rate=rate, channels=channels
+    )
     samples = samples_of(path)
     assert samples.dtype == numpy.int16
     assert len(samples) == pytest.approx(3.55 * 16_000, abs=1)
     assert 16_000 < abs(samples).max() < 17_500
     monkeypatch.setattr(audio, "BLOCK", 1)
-    assert (abs(samples_of(path).astype(int) - samples) <= 1).all()  # however it is cut, to the last digit of a float
+    assert (
+        abs(samples_of(path).astype(int) - samples) <= 1
+    ).all()  # however it is cut, to the last digit of a float
 
 
 @pytest.mark.parametrize("content", [b"", b"no sound at all", b"RIFF\x00\x00\x00\x00WAVE"])
@@ -119,7 +139,9 @@ def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes_or_refused(tmp_path: 
 
 
 def test_a_sample_that_is_no_number_is_silence(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", numpy.array([numpy.nan, numpy.inf, 0.5, 9.0]), 16_000, subtype="FLOAT")
+    soundfile.write(
+        tmp_path / "a.wav", numpy.array([numpy.nan, numpy.inf, 0.5, 9.0]), 16_000, subtype="FLOAT"
+    )
     assert list(samples_of(tmp_path / "a.wav"))[2:] == [16384, 32767]
 
 
@@ -149,28 +171,58 @@ def test_all_speech_is_in_one_utterance(voiced: list[bool], pause: int, longest:
     spans = utterances(voiced, pause, pause // 2, longest)
     assert all(0 <= first < end <= len(voiced) and end - first <= longest for first, end in spans)
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
-    assert all(sum(first <= at < end for first, end in spans) == 1 for at, voice in enumerate(voiced) if voice)
+    assert all(
+        sum(first <= at < end for first, end in spans) == 1
+        for at, voice in enumerate(voiced)
+        if voice
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lang": "zh"}, "engine: pocketsphinx knows English alone, `lang` is 'zh'; set engine: whisper"),
-        ({"model": "x"}, "model: pocketsphinx brings its own model; remove it, or set engine: whisper"),
-        ({"revision": "x"}, "revision: pocketsphinx brings its own model; remove it, or set engine: whisper"),
-        ({"engine": "whisper"}, "model: missing; write the path of a Whisper folder, or a name on the hub"),
-        ({"engine": "whisper", "model": "a/b/c"}, "model: 'a/b/c' is no folder and no name on the hub; write one of the two"),
-        ({"engine": "whisper", "model": "./a"}, "model: './a' is no folder and no name on the hub; write one of the two"),
+        (
+            {"lang": "zh"},
+            "engine: pocketsphinx knows English alone, `lang` is 'zh'; set engine: whisper",
+        ),
+        (
+            {"model": "x"},
+            "model: pocketsphinx brings its own model; remove it, or set engine: whisper",
+        ),
+        (
+            {"revision": "x"},
+            "revision: pocketsphinx brings its own model; remove it, or set engine: whisper",
+        ),
+        (
+            {"engine": "whisper"},
+            "model: missing; write the path of a Whisper folder, or a name on the hub",
+        ),
+        (
+            {"engine": "whisper", "model": "a/b/c"},
+            "model: 'a/b/c' is no folder and no name on the hub; write one of the two",
+        ),
+        (
+            {"engine": "whisper", "model": "./a"},
+            "model: './a' is no folder and no name on the hub; write one of the two",
+        ),
         ({"engine": "whisper", "model": "."}, "model: .: no safetensors here"),
-        ({"engine": "whisper", "model": ".", "revision": "0" * 40}, "revision: a folder is pinned by its content; remove it"),
-        ({"engine": "whisper", "model": "a/b"}, "revision: 'a/b' is no folder, and a hub model needs a full commit hash"),
+        (
+            {"engine": "whisper", "model": ".", "revision": "0" * 40},
+            "revision: a folder is pinned by its content; remove it",
+        ),
+        (
+            {"engine": "whisper", "model": "a/b"},
+            "revision: 'a/b' is no folder, and a hub model needs a full commit hash",
+        ),
         (
             {"engine": "whisper", "model": "a/b", "revision": "main"},
             "revision: 'a/b' is no folder, and a hub model needs a full commit hash .40 hex digits., got 'main'",
         ),
     ],
 )
-def test_wrong_settings_are_told_before_anything_is_read(tmp_path: Path, settings: dict[str, str], message: str) -> None:
+def test_wrong_settings_are_told_before_anything_is_read(
+    tmp_path: Path, settings: dict[str, str], message: str
+) -> None:
     problems: list[str] = []
     params = parse({"sources": [shape(**settings)]}, extract.Params, "extract", problems)
     assert params is not None, problems
@@ -178,18 +230,31 @@ def test_wrong_settings_are_told_before_anything_is_read(tmp_path: Path, setting
         extract.files_of(params, tmp_path)
 
 
-def test_what_an_engine_tells_apart_in_an_utterance_is_a_unit_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_engine_tells_apart_in_an_utterance_is_a_unit_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = [(0, 16_000, "Iron melts.", 0.9), (16_160, 38_400, "Tin cries.", 0.3)]
     monkeypatch.setattr(speech, "engine", lambda *_: lambda samples: said)
-    monkeypatch.setattr(audio, "is_speech", lambda samples: [bool(samples[at]) for at in range(100, len(samples), 480)])
+    monkeypatch.setattr(
+        audio,
+        "is_speech",
+        lambda samples: [bool(samples[at]) for at in range(100, len(samples), 480)],
+    )
     first, second = source().units(sounds(tmp_path / "a.wav", (1, False), (2, True)))
-    assert (first.place, first.get("text"), first.get("start"), first.get("end")) == ("t=0.7,1.7", "Iron melts.", "0.7", "1.7")
+    assert (first.place, first.get("text"), first.get("start"), first.get("end")) == (
+        "t=0.7,1.7",
+        "Iron melts.",
+        "0.7",
+        "1.7",
+    )
     assert (second.place, second.reason) == ("t=1.7,3.1", "low_confidence")
 
 
 def test_pocketsphinx_forgets_what_it_heard_before() -> None:
     generator = numpy.random.default_rng(1)
-    loud, soft = ((generator.normal(0, level, 16_000) * 32767).astype("int16") for level in (0.2, 0.01))
+    loud, soft = (
+        (generator.normal(0, level, 16_000) * 32767).astype("int16") for level in (0.2, 0.01)
+    )
     recognise = speech.pocketsphinx()
     before = recognise(soft)
     recognise(loud)
@@ -204,7 +269,9 @@ def test_real_clips_become_records(tmp_path: Path) -> None:
         shutil.copy(SHARED / "speech_clips" / name, raw)
     (raw / "x.wav").write_bytes(b"RIFF")
     problems: list[str] = []
-    params = parse({"sources": [shape(path="*.wav", min_confidence=0.0)]}, extract.Params, "extract", problems)
+    params = parse(
+        {"sources": [shape(path="*.wav", min_confidence=0.0)]}, extract.Params, "extract", problems
+    )
     assert params is not None, problems
     for name in ("one", "two"):
         extract.run(params, Run(seed=1, threads=1, isa="avx2", device="cpu"), raw, tmp_path / name)
@@ -213,7 +280,10 @@ def test_real_clips_become_records(tmp_path: Path) -> None:
     assert row["text"].endswith("young man")
     assert row["locator"].startswith("librivox_0880.wav#t=0.0,")
     rejected = record.read(tmp_path / "one/rejected.parquet", record.REJECTED)
-    assert [(row["locator"], row["reason"]) for row in rejected] == [("silent_1s.wav", "no_speech"), ("x.wav", "unreadable")]
+    assert [(row["locator"], row["reason"]) for row in rejected] == [
+        ("silent_1s.wav", "no_speech"),
+        ("x.wav", "unreadable"),
+    ]
     (report,) = json.loads((tmp_path / "one/sources.json").read_text())
     assert report["engine"].startswith("pocketsphinx 5.")
     for path in (tmp_path / "one").iterdir():

@@ -20,7 +20,11 @@ HEAD = "name,property,value\r\n"
 
 def units(path: Path, **settings: Any) -> list[Unit]:
     shape = {"encoding": "utf-8", "delimiter": ",", "skip_lines": 0} | settings
-    return list(Csv(kind="csv", name="toy", path=path.name, lang="en", map=Mapping(text="name"), **shape).units(path))
+    return list(
+        Csv(
+            kind="csv", name="toy", path=path.name, lang="en", map=Mapping(text="name"), **shape
+        ).units(path)
+    )
 
 
 def read(tmp_path: Path, content: str | bytes, **settings: Any) -> list[Unit]:
@@ -41,12 +45,28 @@ LINES = st.lists(CELLS, min_size=2, max_size=2)
 ENDS = st.sampled_from(["\r\n", "\n"])
 
 
-@given(st.lists(LINES, max_size=12), st.sampled_from(",;\t|"), ENDS, st.sampled_from(["utf-8", "utf-16"]))
+@given(
+    st.lists(LINES, max_size=12),
+    st.sampled_from(",;\t|"),
+    ENDS,
+    st.sampled_from(["utf-8", "utf-16"]),
+)
 def test_what_csv_writes_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], delimiter: str, end: str, encoding: str
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[list[str]],
+    delimiter: str,
+    end: str,
+    encoding: str,
 ) -> None:
     path = tmp_path_factory.mktemp("csv") / "a.csv"
-    written(path, rows_of(rows), encoding=encoding, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+    written(
+        path,
+        rows_of(rows),
+        encoding=encoding,
+        delimiter=delimiter,
+        lineterminator=end,
+        quoting=csv.QUOTE_ALL,
+    )
     found = units(path, delimiter=delimiter, encoding=encoding)
     assert [unit.reason for unit in found] == [""] * len(rows)
     assert [list((unit.cells or {}).values()) for unit in found] == rows_of(rows)
@@ -101,7 +121,10 @@ def test_a_row_of_several_lines_with_too_few_fields_is_one_rejected_unit(tmp_pat
     ['iron,note,"one', 'iron,"note,one', '"iron,note,one'],
 )
 def test_a_stray_quotation_mark_costs_its_own_line_alone(tmp_path: Path, stray: str) -> None:
-    found = read(tmp_path, HEAD + stray + '\r\nzinc,note,plain\r\ntin,note,"with, comma"\r\nlead,note,last\r\n')
+    found = read(
+        tmp_path,
+        HEAD + stray + '\r\nzinc,note,plain\r\ntin,note,"with, comma"\r\nlead,note,last\r\n',
+    )
     assert told(found) == [("L2", "malformed"), ("L3", "zinc"), ("L4", "tin"), ("L5", "lead")]
     assert "a cell does not end as one" in found[0].evidence
     assert found[0].raw == stray
@@ -117,7 +140,10 @@ def test_text_behind_a_closed_cell_is_kept_as_before(tmp_path: Path) -> None:
 
 
 def test_a_carriage_return_alone_ends_no_line(tmp_path: Path) -> None:
-    assert told(read(tmp_path, HEAD + "iron,no\rte,x\r\ntin,note,y\r\n")) == [("L2", "malformed"), ("L3", "tin")]
+    assert told(read(tmp_path, HEAD + "iron,no\rte,x\r\ntin,note,y\r\n")) == [
+        ("L2", "malformed"),
+        ("L3", "tin"),
+    ]
 
 
 def test_a_cell_longer_than_csv_allows_is_set_aside(tmp_path: Path) -> None:
@@ -131,7 +157,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     long = "x" * 500
     row = f'iron,note,"one {long}\r\ntwo"\r\n'
     path = tmp_path / "a.csv"
-    path.write_text(HEAD + row * 8_000 + 'iron,note,"one\r\n' + f"tin,note,{long}\r\n" * 8_000, newline="")
+    path.write_text(
+        HEAD + row * 8_000 + 'iron,note,"one\r\n' + f"tin,note,{long}\r\n" * 8_000, newline=""
+    )
     source = Csv("csv", "toy", "a.csv", "en", "utf-8", ",", 0, Mapping(text="name"))
     tracemalloc.start()
     count = sum(1 for _ in source.units(path))
@@ -150,7 +178,9 @@ def test_a_line_of_another_encoding_spoils_its_row_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
 def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path, encoding: str) -> None:
-    content = ("\ufeff" + HEAD + "铁,符号,Fe\r\n").encode("utf-16-le" if "16" in encoding else "utf-8")
+    content = ("\ufeff" + HEAD + "铁,符号,Fe\r\n").encode(
+        "utf-16-le" if "16" in encoding else "utf-8"
+    )
     assert told(read(tmp_path, content, encoding=encoding)) == [("L2", "铁")]
 
 
@@ -174,13 +204,28 @@ def test_where_nothing_encloses_cells_a_quotation_mark_is_a_character(tmp_path: 
 
 
 def test_lines_above_the_header_are_lines_of_the_file(tmp_path: Path) -> None:
-    assert told(read(tmp_path, 'a "title\n\nname,value\niron,1\n', skip_lines=2)) == [("L4", "iron")]
+    assert told(read(tmp_path, 'a "title\n\nname,value\niron,1\n', skip_lines=2)) == [
+        ("L4", "iron")
+    ]
 
 
 def test_settings_that_no_reader_takes() -> None:
     problems: list[str] = []
-    source = {"kind": "csv", "name": "toy", "path": "a", "lang": "en", "encoding": "utf-8", "skip_lines": 0, "map": {}}
-    parse({"sources": [source | {"delimiter": ", ", "quote": "''"}]}, extract.Params, "extract", problems)
+    source = {
+        "kind": "csv",
+        "name": "toy",
+        "path": "a",
+        "lang": "en",
+        "encoding": "utf-8",
+        "skip_lines": 0,
+        "map": {},
+    }
+    parse(
+        {"sources": [source | {"delimiter": ", ", "quote": "''"}]},
+        extract.Params,
+        "extract",
+        problems,
+    )
     assert problems == [
         "extract.sources.0.csv.delimiter: string should have at most 1 character, got ', '",
         "extract.sources.0.csv.quote: string should have at most 1 character, got \"''\"",
@@ -188,7 +233,9 @@ def test_settings_that_no_reader_takes() -> None:
 
 
 def test_utf16_that_does_not_decode(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.csv: .*; set the source's `encoding` to what the file is written in"):
+    with pytest.raises(
+        InputError, match=r"a\.csv: .*; set the source's `encoding` to what the file is written in"
+    ):
         read(tmp_path, b"name,value\n", encoding="utf-16")
 
 

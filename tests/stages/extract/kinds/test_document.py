@@ -60,7 +60,9 @@ def test_a_long_section_is_cut_between_paragraphs(tmp_path: Path) -> None:
 
 
 def test_units_of_one_line_have_places_of_their_own(tmp_path: Path) -> None:
-    found = units(tmp_path, "a.html", "<title>T</title><h1>A</h1><p>1<p>2<h1>B</h1><p>3", max_characters=1)
+    found = units(
+        tmp_path, "a.html", "<title>T</title><h1>A</h1><p>1<p>2<h1>B</h1><p>3", max_characters=1
+    )
     assert [(unit.place, unit.get("headings"), unit.get("text")) for unit in found] == [
         ("L1", "A", "1"),
         ("L1.2", "A", "2"),
@@ -80,7 +82,9 @@ def test_units_of_one_line_have_places_of_their_own(tmp_path: Path) -> None:
         ("a.md", {"format": "text"}, "*iron*"),
     ],
 )
-def test_the_format_is_told_or_follows_the_name(tmp_path: Path, name: str, settings: dict[str, str], text: str) -> None:
+def test_the_format_is_told_or_follows_the_name(
+    tmp_path: Path, name: str, settings: dict[str, str], text: str
+) -> None:
     assert cells(units(tmp_path, name, "*iron*", **settings), "text") == [text]
 
 
@@ -93,35 +97,56 @@ CHINESE = "<p>铁的熔点是一千五百三十八度，锡会鸣叫。</p>"
         ("a.txt", CHINESE.encode("gb18030"), "gb18030"),
         ("a.txt", CHINESE.encode("utf-16"), "utf-16"),
         ("a.html", f'<meta charset="GB2312">{CHINESE}'.encode("gbk"), "gb18030"),
-        ("a.html", f"<meta http-equiv=x content='text/html; charset=big5'>{CHINESE}".encode(), "utf-8"),  # it is not true
+        (
+            "a.html",
+            f"<meta http-equiv=x content='text/html; charset=big5'>{CHINESE}".encode(),
+            "utf-8",
+        ),  # it is not true
         ("a.html", "<meta charset=iso-8859-1><p>“20 °C”</p>".encode("cp1252"), "cp1252"),
         ("a.html", "<meta charset=klingon><p>Über</p>".encode("cp1252"), "cp1252"),
         ("a.html", "<meta charset=utf-16><p>Über</p>".encode("cp1252"), "cp1252"),
         ("a.html", "<meta charset=koi8-r><p>Железо</p>".encode("koi8-r"), "koi8-r"),
     ],
 )
-def test_the_encoding_is_found_or_declared(tmp_path: Path, name: str, content: bytes, encoding: str) -> None:
-    (found,) = units(tmp_path, name, content, lang="zh" if "铁".encode() in content or name == "a.txt" else "en")
-    assert source(name, lang="zh" if name == "a.txt" else "en").encoding_of(tmp_path / name) == encoding
+def test_the_encoding_is_found_or_declared(
+    tmp_path: Path, name: str, content: bytes, encoding: str
+) -> None:
+    (found,) = units(
+        tmp_path, name, content, lang="zh" if "铁".encode() in content or name == "a.txt" else "en"
+    )
+    assert (
+        source(name, lang="zh" if name == "a.txt" else "en").encoding_of(tmp_path / name)
+        == encoding
+    )
     assert found.get("text") in content.decode(encoding)
 
 
 def test_an_encoding_that_is_set_counts(tmp_path: Path) -> None:
-    (found,) = units(tmp_path, "a.html", "<meta charset=utf-8>Über".encode("cp1252"), encoding="cp1252")
+    (found,) = units(
+        tmp_path, "a.html", "<meta charset=utf-8>Über".encode("cp1252"), encoding="cp1252"
+    )
     assert found.get("text") == "Über"
-    with pytest.raises(InputError, match=r"a\.md: unknown encoding: klingon; set the source's `encoding` to what the file"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.md: unknown encoding: klingon; set the source's `encoding` to what the file",
+    ):
         units(tmp_path, "a.md", "x", encoding="klingon")
 
 
 def test_what_does_not_decode_is_set_aside_by_itself(tmp_path: Path) -> None:
-    good, bad = units(tmp_path, "a.md", "# A\n\nÜber\n\n# B\n\n".encode() + b"\xff\n", encoding="utf-8")
+    good, bad = units(
+        tmp_path, "a.md", "# A\n\nÜber\n\n# B\n\n".encode() + b"\xff\n", encoding="utf-8"
+    )
     assert good.get("text") == "Über"
     assert (bad.cells, bad.reason, bad.place) == (None, "encoding", "L7")
     assert "could not be decoded; set the source's `encoding`" in bad.evidence
 
 
 def test_a_page_that_the_parser_gives_up_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.html cannot be read: Excessive depth in document: 256; mend or remove it"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.html cannot be read: Excessive depth in document: 256; mend or remove it",
+    ):
         units(tmp_path, "a.html", "<div>" * 300 + "iron")
 
 
@@ -135,7 +160,9 @@ def test_documents_of_a_pattern_become_records(tmp_path: Path) -> None:
     shape = {"kind": "document", "name": "toy", "path": "*.*", "lang": "de", "map": mapping}
     params = parse({"sources": [shape]}, extract.Params, "extract", problems)
     assert params is not None, problems
-    extract.run(params, Run(seed=1, threads=1, isa="avx2", device="cpu"), tmp_path / "raw", tmp_path / "out")
+    extract.run(
+        params, Run(seed=1, threads=1, isa="avx2", device="cpu"), tmp_path / "raw", tmp_path / "out"
+    )
     rows = record.read(tmp_path / "out/records.parquet")
     assert [(row["locator"], row["subject"], row["kind"]) for row in rows] == [
         ("a.md#L1@text", "Iron", "statement"),

@@ -19,7 +19,11 @@ from stages.extract.unit import Mapping, Unit
 
 def of_json(tmp_path: Path, document: Any, items: str, /, **meta: str) -> list[Unit]:
     path = tmp_path / "a.json"
-    path.write_bytes(document if isinstance(document, bytes) else json.dumps(document, ensure_ascii=False).encode())
+    path.write_bytes(
+        document
+        if isinstance(document, bytes)
+        else json.dumps(document, ensure_ascii=False).encode()
+    )
     return list(Json("json", "toy", "a.json", "en", items, Mapping(meta=meta)).units(path))
 
 
@@ -38,15 +42,31 @@ SQUAD = {
     "data": [
         {
             "title": "iron",
-            "paragraphs": [{"context": "c0", "qas": [{"q": "a?", "answers": [{"t": "1"}, {"t": "2"}]}, {"q": "b?"}]}],
+            "paragraphs": [
+                {
+                    "context": "c0",
+                    "qas": [{"q": "a?", "answers": [{"t": "1"}, {"t": "2"}]}, {"q": "b?"}],
+                }
+            ],
         },
-        {"title": "tin", "paragraphs": [{"context": "c1", "qas": [{"q": "c?", "answers": []}]}, {"context": "c2"}]},
+        {
+            "title": "tin",
+            "paragraphs": [
+                {"context": "c1", "qas": [{"q": "c?", "answers": []}]},
+                {"context": "c2"},
+            ],
+        },
     ],
 }
 
 
 def test_units_in_lists_of_lists_and_what_stands_around_them(tmp_path: Path) -> None:
-    paths = {"title": "data/title", "context": "paragraphs/context", "document": "/title", "nowhere": "elsewhere/title"}
+    paths = {
+        "title": "data/title",
+        "context": "paragraphs/context",
+        "document": "/title",
+        "nowhere": "elsewhere/title",
+    }
     units = of_json(tmp_path, SQUAD, "data.*.paragraphs.*.qas", question="q", **paths)
     assert [unit.place for unit in units] == [
         "/data/0/paragraphs/0/qas/0",
@@ -65,36 +85,63 @@ def test_units_in_lists_of_lists_and_what_stands_around_them(tmp_path: Path) -> 
 
 
 def test_lists_in_a_list_at_the_top(tmp_path: Path) -> None:
-    units = of_json(tmp_path, [{"rows": [{"a": 1}, {"a": 2}]}, {"rows": [{"a": 3}]}], "*.rows", a="a", b="rows/a")
-    assert [(unit.place, unit.get("a")) for unit in units] == [("/0/rows/0", "1"), ("/0/rows/1", "2"), ("/1/rows/0", "3")]
+    units = of_json(
+        tmp_path,
+        [{"rows": [{"a": 1}, {"a": 2}]}, {"rows": [{"a": 3}]}],
+        "*.rows",
+        a="a",
+        b="rows/a",
+    )
+    assert [(unit.place, unit.get("a")) for unit in units] == [
+        ("/0/rows/0", "1"),
+        ("/0/rows/1", "2"),
+        ("/1/rows/0", "3"),
+    ]
 
 
 def test_the_first_of_several_counts_unless_all_or_another_is_asked_for(tmp_path: Path) -> None:
-    paths = {"first": "answers.t", "all": "answers.*.t", "second": "answers.1.t", "tenth": "answers.9.t"}
+    paths = {
+        "first": "answers.t",
+        "all": "answers.*.t",
+        "second": "answers.1.t",
+        "tenth": "answers.9.t",
+    }
     units = of_json(tmp_path, SQUAD, "data.*.paragraphs.*.qas", **paths)
     assert [units[0].get(path) for path in paths.values()] == ["1", "1\n2", "2", None]
     assert [units[2].get(path) for path in paths.values()] == [None] * 4
 
 
 def test_all_of_what_stands_alone_is_that_one(tmp_path: Path) -> None:
-    units = of_json(tmp_path, [{"a": "x"}, {"a": ["x", "y"]}, {"a": [{"b": 1}, {"b": [2, 3]}]}], "", a="a.*", b="a.*.b.*")
+    units = of_json(
+        tmp_path,
+        [{"a": "x"}, {"a": ["x", "y"]}, {"a": [{"b": 1}, {"b": [2, 3]}]}],
+        "",
+        a="a.*",
+        b="a.*.b.*",
+    )
     assert cells(units, "a.*") == ["x", "x\ny", None]
     assert cells(units, "a.*.b.*") == [None, None, "1\n2\n3"]
 
 
 def test_a_key_written_like_a_path_comes_before_the_path(tmp_path: Path) -> None:
-    units = of_json(tmp_path, [{"a.b": 1, "a": {"b": 2}, "x/y": 3, "@id": 4}], "", ab="a.b", xy="x/y", id="@id")
+    units = of_json(
+        tmp_path, [{"a.b": 1, "a": {"b": 2}, "x/y": 3, "@id": 4}], "", ab="a.b", xy="x/y", id="@id"
+    )
     assert [units[0].get(path) for path in ("a.b", "x/y", "@id")] == ["1", "3", "4"]
 
 
 def test_a_document_may_be_one_unit(tmp_path: Path) -> None:
-    (unit,) = of_json(tmp_path, {"name": "iron", "isotopes": [54, 56]}, ".", name="name", all="isotopes.*")
+    (unit,) = of_json(
+        tmp_path, {"name": "iron", "isotopes": [54, 56]}, ".", name="name", all="isotopes.*"
+    )
     assert (unit.place, unit.get("name"), unit.get("isotopes.*")) == ("", "iron", "54\n56")
 
 
 @pytest.mark.parametrize("items", ["data", "data.*.rows", "*.rows", "date.x"])
 def test_a_document_without_the_list_is_refused(tmp_path: Path, items: str) -> None:
-    with pytest.raises(InputError, match=rf"has no list at '{re.escape(items)}'; mend `items` in params\.yaml"):
+    with pytest.raises(
+        InputError, match=rf"has no list at '{re.escape(items)}'; mend `items` in params\.yaml"
+    ):
         of_json(tmp_path, {"date": []}, items)
 
 
@@ -105,7 +152,11 @@ def test_json_in_every_encoding_of_unicode(tmp_path: Path, encoding: str) -> Non
 
 def test_json_lines_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes('\ufeff{"a": {"b": [1, 2]}}\r\n'.encode())
-    units = list(JsonLines("jsonl", "toy", "a.jsonl", "en", Mapping(text="a.b.*")).units(tmp_path / "a.jsonl"))
+    units = list(
+        JsonLines("jsonl", "toy", "a.jsonl", "en", Mapping(text="a.b.*")).units(
+            tmp_path / "a.jsonl"
+        )
+    )
     assert cells(units, "a.b.*") == ["1\n2"]
 
 
@@ -114,17 +165,29 @@ LEAVES = st.integers(0, 9)
 ENTRIES = st.dictionaries(KEYS, LEAVES | st.lists(LEAVES, max_size=3), max_size=3)
 
 
-@given(st.dictionaries(KEYS, ENTRIES | st.lists(ENTRIES | LEAVES, max_size=3), min_size=1, max_size=3))
+@given(
+    st.dictionaries(KEYS, ENTRIES | st.lists(ENTRIES | LEAVES, max_size=3), min_size=1, max_size=3)
+)
 def test_a_path_to_every_leaf_leads_there(document: dict[str, Any]) -> None:
     def leaves(node: Any, names: list[str]) -> list[tuple[list[str], Any]]:
         if isinstance(node, dict):
             return [leaf for name, below in node.items() for leaf in leaves(below, [*names, name])]
         if isinstance(node, list):
-            return [leaf for number, below in enumerate(node) for leaf in leaves(below, [*names, str(number)])]
+            return [
+                leaf
+                for number, below in enumerate(node)
+                for leaf in leaves(below, [*names, str(number)])
+            ]
         return [(names, node)]
 
     for names, value in leaves(document, []):
-        found = list(nodes_at(document, names, lambda node, name: node.get(name) if isinstance(node, dict) else None))
+        found = list(
+            nodes_at(
+                document,
+                names,
+                lambda node, name: node.get(name) if isinstance(node, dict) else None,
+            )
+        )
         assert found == [value]
 
 
@@ -134,7 +197,9 @@ def test_any_path_splits_and_any_texts_join(texts: list[str]) -> None:
         around, names = split(text)
         assert ("/" in text) == (around is not None)
         assert all(names)
-    assert joined(iter(texts)) == ("\n".join(text.strip() for text in texts if text.strip()) or None)
+    assert joined(iter(texts)) == (
+        "\n".join(text.strip() for text in texts if text.strip()) or None
+    )
 
 
 CDA = """<c:doc xmlns:c="urn:a" xmlns:x="urn:x" c:id="7"><c:title>Summary</c:title><c:body>
@@ -144,27 +209,63 @@ CDA = """<c:doc xmlns:c="urn:a" xmlns:x="urn:x" c:id="7"><c:title>Summary</c:tit
 
 
 def test_names_are_compared_without_their_namespace(tmp_path: Path) -> None:
-    paths = {"text": "text", "code": "code@code", "codes": "code.*@code", "second": "code.1@code", "flag": "@flag"}
-    around = {"document": "doc/title", "id": "doc/@id", "root": "/title", "aside": "body/aside", "outer": "section/title"}
+    paths = {
+        "text": "text",
+        "code": "code@code",
+        "codes": "code.*@code",
+        "second": "code.1@code",
+        "flag": "@flag",
+    }
+    around = {
+        "document": "doc/title",
+        "id": "doc/@id",
+        "root": "/title",
+        "aside": "body/aside",
+        "outer": "section/title",
+    }
     units = of_xml(tmp_path, CDA, "section", **paths, **around)
     assert [units[0].get(path) for path in paths.values()] == ["none known", "1", "1", None, "NI"]
     assert [units[1].get(path) for path in paths.values()] == [None, "2", "2\n3", "3", None]
-    assert [units[1].get(path) for path in around.values()] == ["Summary", "7", "Summary", "between", None]
+    assert [units[1].get(path) for path in around.values()] == [
+        "Summary",
+        "7",
+        "Summary",
+        "between",
+        None,
+    ]
 
 
 def test_a_unit_may_be_its_own_text(tmp_path: Path) -> None:
-    units = of_xml(tmp_path, "<a><t>T</t><p>H<sub>2</sub>O</p><p>ice</p></a>", "p", text=".", title="a/t")
-    assert [(unit.place, unit.get("."), unit.get("a/t")) for unit in units] == [("p[1]", "H2O", "T"), ("p[2]", "ice", "T")]
+    units = of_xml(
+        tmp_path, "<a><t>T</t><p>H<sub>2</sub>O</p><p>ice</p></a>", "p", text=".", title="a/t"
+    )
+    assert [(unit.place, unit.get("."), unit.get("a/t")) for unit in units] == [
+        ("p[1]", "H2O", "T"),
+        ("p[2]", "ice", "T"),
+    ]
 
 
 def test_repeated_elements(tmp_path: Path) -> None:
     abstract = '<r><u><t label="A">one</t><t label="B">two <i>three</i></t><n><m>4</m><m>5</m></n><n><m>6</m></n></u></r>'
-    (unit,) = of_xml(tmp_path, abstract, "u", first="t", all="t.*", labels="t.*@label", nested="n.*.m.*")
-    assert [unit.get(path) for path in ("t", "t.*", "t.*@label", "n.*.m.*")] == ["one", "one\ntwo three", "A\nB", "4\n5\n6"]
+    (unit,) = of_xml(
+        tmp_path, abstract, "u", first="t", all="t.*", labels="t.*@label", nested="n.*.m.*"
+    )
+    assert [unit.get(path) for path in ("t", "t.*", "t.*@label", "n.*.m.*")] == [
+        "one",
+        "one\ntwo three",
+        "A\nB",
+        "4\n5\n6",
+    ]
 
 
 def test_a_prefix_without_a_namespace_spoils_nothing(tmp_path: Path) -> None:
-    units = of_xml(tmp_path, '<r><u x:kind="a"><x:t>one</x:t></u><u><t>two</t></u></r>', "u", text="t", kind="@kind")
+    units = of_xml(
+        tmp_path,
+        '<r><u x:kind="a"><x:t>one</x:t></u><u><t>two</t></u></r>',
+        "u",
+        text="t",
+        kind="@kind",
+    )
     assert [(unit.get("t"), unit.get("@kind")) for unit in units] == [("one", "a"), ("two", None)]
     units = of_xml(tmp_path, '<r><u x:kind="a"><t>one</t></u><u></r>', "u", text="t")
     assert [(unit.get("t"), unit.reason) for unit in units] == [("one", ""), (None, "malformed")]
@@ -194,7 +295,11 @@ def test_a_reference_to_what_a_dtd_elsewhere_declares_rejects_its_unit(tmp_path:
     (tmp_path / "x.dtd").write_text(DTD)
     document = f"<!DOCTYPE r SYSTEM '{(tmp_path / 'x.dtd').as_uri()}'><r><u>one</u><u>two &e;</u><u>three &lt; &#52;</u></r>"
     units = of_xml(tmp_path, document, "u", text=".")
-    assert [(unit.get("."), unit.reason) for unit in units] == [("one", ""), (None, "undeclared_entity"), ("three < 4", "")]
+    assert [(unit.get("."), unit.reason) for unit in units] == [
+        ("one", ""),
+        (None, "undeclared_entity"),
+        ("three < 4", ""),
+    ]
     assert units[1].evidence == "&e; stands for something that the document does not hold"
 
 
@@ -219,13 +324,20 @@ def test_entities_are_refused(tmp_path: Path, document: str) -> None:
 
 @pytest.mark.parametrize(
     ("paths", "kept"),
-    [({"a.b", "@c"}, set()), ({"x/a.b", "/c"}, {"a", "b", "c"}), ({"x/a.*.b.1@d"}, {"a", "b", "@d", "*", "1"}), ({"x/."}, {"*"})],
+    [
+        ({"a.b", "@c"}, set()),
+        ({"x/a.b", "/c"}, {"a", "b", "c"}),
+        ({"x/a.*.b.1@d"}, {"a", "b", "@d", "*", "1"}),
+        ({"x/."}, {"*"}),
+    ],
 )
 def test_names_that_a_path_around_a_unit_leads_to(paths: set[str], kept: set[str]) -> None:
     assert names_around(paths) == kept
 
 
-@pytest.mark.parametrize(("kept", "left"), [(set(), "<r><u/>|</r>"), ({"title"}, "<r><title>t</title>|<u/>|</r>")])
+@pytest.mark.parametrize(
+    ("kept", "left"), [(set(), "<r><u/>|</r>"), ({"title"}, "<r><title>t</title>|<u/>|</r>")]
+)
 def test_what_has_been_read_leaves_the_tree(kept: set[str], left: str) -> None:
     """So memory stays constant; what stands before the units is kept only where a path asks for it."""
     root = etree.fromstring("<r><title>t</title>|<u><t>1</t></u>|<u>2</u>|</r>")
@@ -235,7 +347,9 @@ def test_what_has_been_read_leaves_the_tree(kept: set[str], left: str) -> None:
 
 
 def test_what_stands_around_units_leaves_the_tree_too() -> None:
-    root = etree.fromstring("<r><a><t>1</t><x/><u/></a><b/><a><t>2</t><y/><u/></a><a><t>3</t><u>0</u></a></r>")
+    root = etree.fromstring(
+        "<r><a><t>1</t><x/><u/></a><b/><a><t>2</t><y/><u/></a><a><t>3</t><u>0</u></a></r>"
+    )
     for element in root.iter("u"):
         release(element, "u", {"t"})
     assert etree.tostring(root).decode() == "<r><a><t>3</t><u/></a></r>"
@@ -249,7 +363,9 @@ def test_a_unit_around_a_unit_is_read_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("element", ["a", "u", "m"])
-def test_the_tree_does_not_grow_with_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, element: str) -> None:
+def test_the_tree_does_not_grow_with_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, element: str
+) -> None:
     sizes: list[int] = []
 
     def counting(place: str, raw: str, node: Any, paths: set[str]) -> Unit:
@@ -258,7 +374,9 @@ def test_the_tree_does_not_grow_with_the_document(tmp_path: Path, monkeypatch: p
 
     markup_unit = markup.unit_of_element
     monkeypatch.setattr(markup, "unit_of_element", counting)
-    entry = "<a><id>1</id><title>t</title><more><m>some text</m></more><u>unit</u><rest>x</rest></a>"
+    entry = (
+        "<a><id>1</id><title>t</title><more><m>some text</m></more><u>unit</u><rest>x</rest></a>"
+    )
     units = of_xml(tmp_path, f"<r>{entry * 4_000}</r>", element, title="a/title", own=".")
     assert len(units) == 4_000
     assert max(sizes) < 4_000  # of 28,001: the parser reads 32 KiB ahead

@@ -18,13 +18,21 @@ from stages.extract.kinds.pages import Line, Pages
 from tests.beside import SHARED, needs_shared
 
 ROOT = Path(__file__).parents[4]
-needs_tesseract = pytest.mark.skipif(not shutil.which("tesseract"), reason="the program tesseract is not installed")
+needs_tesseract = pytest.mark.skipif(
+    not shutil.which("tesseract"), reason="the program tesseract is not installed"
+)
 ENGINES = ["rapidocr", pytest.param("tesseract", marks=needs_tesseract)]
 
 
 def source(**settings: Any) -> Pages:
     problems: list[str] = []
-    defaults = {"kind": "pages", "name": "toy", "path": "a.png", "lang": "en", "line": "(?P<s>\\w+): (?P<v>.+)"}
+    defaults = {
+        "kind": "pages",
+        "name": "toy",
+        "path": "a.png",
+        "lang": "en",
+        "line": "(?P<s>\\w+): (?P<v>.+)",
+    }
     defaults["map"] = {"subject": "s", "value": "v"}
     found = parse(defaults | settings, Pages, "extract.sources.0", problems)
     assert found is not None, problems
@@ -34,7 +42,9 @@ def source(**settings: Any) -> Pages:
 def printed(path: Path, *lines: str) -> Path:
     page = Image.new("L", (700, 60 + 50 * len(lines)), 255)
     for number, line in enumerate(lines):
-        ImageDraw.Draw(page).text((30, 30 + 50 * number), line, font=ImageFont.load_default(28), fill=0)
+        ImageDraw.Draw(page).text(
+            (30, 30 + 50 * number), line, font=ImageFont.load_default(28), fill=0
+        )
     page.save(path)
     return path
 
@@ -64,22 +74,34 @@ def test_every_fact_of_the_record_cards_is_read_right() -> None:
     params, _ = load("extract", extract.Params, ROOT / "params.yaml")
     (cards,) = [source for source in params.sources if isinstance(source, Pages)]
     rows = rows_of(params, cards)
-    read = {(row["subject"].lower(), row["attribute"]): (row["value"], row["unit"]) for row in rows if "reason" not in row}
+    read = {
+        (row["subject"].lower(), row["attribute"]): (row["value"], row["unit"])
+        for row in rows
+        if "reason" not in row
+    }
     with (ROOT / "data/authoring/elements.csv").open(encoding="utf-8") as file:
         elements = {row["name"]: row for row in csv.DictReader(file)}
     assert len(read) == 69
     for (subject, attribute), (value, unit) in read.items():
         known = elements[subject][attribute]
-        assert (value, unit) == ((f"{float(known) + 273.15:.2f}", "K") if unit == "K" else (known, unit)), subject
+        assert (value, unit) == (
+            (f"{float(known) + 273.15:.2f}", "K") if unit == "K" else (known, unit)
+        ), subject
     reasons = sorted(row["reason"] for row in rows if "reason" in row)
-    assert reasons == ["low_confidence", "other_form", "other_form"]  # what is struck out; the two titles
+    assert reasons == [
+        "low_confidence",
+        "other_form",
+        "other_form",
+    ]  # what is struck out; the two titles
 
 
 def test_facts_of_the_record_cards_are_in_no_other_source() -> None:
     params, _ = load("extract", extract.Params, ROOT / "params.yaml")
     facts: dict[bool, set[str]] = {True: set(), False: set()}
     for found in params.sources:
-        facts[isinstance(found, Pages)] |= {row["fact"] for row in rows_of(params, found) if row.get("fact")}
+        facts[isinstance(found, Pages)] |= {
+            row["fact"] for row in rows_of(params, found) if row.get("fact")
+        }
     assert len(facts[True]) == 69
     assert not facts[True] & facts[False]
 
@@ -101,7 +123,10 @@ def test_units_have_place_text_and_cells(tmp_path: Path, engine: str) -> None:
 
 def test_unsure_lines_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     printed(tmp_path / "a.png", "x")
-    lines = [("L1@0,0,9,9", Line("Iron: 1538", 0.79, (0, 0, 9, 9))), ("L2@0,9,9,19", Line("Neon: -249", 0.8, (0, 9, 9, 19)))]
+    lines = [
+        ("L1@0,0,9,9", Line("Iron: 1538", 0.79, (0, 0, 9, 9))),
+        ("L2@0,9,9,19", Line("Neon: -249", 0.8, (0, 9, 9, 19))),
+    ]
     monkeypatch.setattr(pages, "read_lines", lambda *_: iter(lines))
     unsure, sure = source(min_confidence=0.8).units(tmp_path / "a.png")
     assert (unsure.reason, unsure.raw) == ("low_confidence", "Iron: 1538")
@@ -110,7 +135,9 @@ def test_unsure_lines_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_every_page_of_a_file_is_read(tmp_path: Path) -> None:
-    first, second = (Image.open(printed(tmp_path / f"{name}.png", f"Iron: {name}")) for name in ("one", "two"))
+    first, second = (
+        Image.open(printed(tmp_path / f"{name}.png", f"Iron: {name}")) for name in ("one", "two")
+    )
     first.save(tmp_path / "a.tiff", save_all=True, append_images=[second])
     units = list(source().units(tmp_path / "a.tiff"))
     assert [unit.raw for unit in units] == ["Iron: one", "Iron: two"]
@@ -119,7 +146,9 @@ def test_every_page_of_a_file_is_read(tmp_path: Path) -> None:
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:
     page = Image.new("RGBA", (400, 110), (0, 0, 0, 0))
-    ImageDraw.Draw(page).text((30, 30), "Iron: 1538", font=ImageFont.load_default(28), fill=(0, 0, 0, 255))
+    ImageDraw.Draw(page).text(
+        (30, 30), "Iron: 1538", font=ImageFont.load_default(28), fill=(0, 0, 0, 255)
+    )
     page.save(tmp_path / "a.png")
     assert lines_in(tmp_path / "a.png", "rapidocr") == ["Iron: 1538"]
 
@@ -133,16 +162,22 @@ def test_an_empty_page_has_no_line(tmp_path: Path) -> None:
 def test_a_broken_picture_is_refused(tmp_path: Path, cut: int) -> None:
     whole = printed(tmp_path / "whole.png", "Iron: 1538").read_bytes()
     (tmp_path / "a.png").write_bytes(whole[:cut])
-    with pytest.raises(InputError, match=r"a\.png cannot be read as a picture: .*; mend or remove it"):
+    with pytest.raises(
+        InputError, match=r"a\.png cannot be read as a picture: .*; mend or remove it"
+    ):
         list(source().units(tmp_path / "a.png"))
 
 
 def test_a_wrong_form_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"toy: `line` is no regular expression: .*; mend it in params\.yaml"):
+    with pytest.raises(
+        ParamsError, match=r"toy: `line` is no regular expression: .*; mend it in params\.yaml"
+    ):
         list(source(line="(").units(tmp_path))
 
 
-def test_a_missing_program_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import pytesseract
 
     def missing() -> None:
@@ -150,7 +185,10 @@ def test_a_missing_program_says_how_to_get_it(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(pytesseract, "get_tesseract_version", missing)
     printed(tmp_path / "a.png", "Iron: 1538")
-    with pytest.raises(InputError, match=r"tesseract is not installed; on Debian: sudo apt-get install .*engine: rapidocr"):
+    with pytest.raises(
+        InputError,
+        match=r"tesseract is not installed; on Debian: sudo apt-get install .*engine: rapidocr",
+    ):
         lines_in(tmp_path / "a.png", "tesseract")
 
 
@@ -159,7 +197,11 @@ def test_the_version_of_the_engine_is_kept() -> None:
 
 
 def test_parts_of_a_line_are_joined_from_left_to_right() -> None:
-    parts = [Line("1538", 0.9, (100, 12, 180, 38)), Line("Iron:", 0.7, (10, 10, 80, 40)), Line("Neon:", 1.0, (12, 52, 80, 80))]
+    parts = [
+        Line("1538", 0.9, (100, 12, 180, 38)),
+        Line("Iron:", 0.7, (10, 10, 80, 40)),
+        Line("Neon:", 1.0, (12, 52, 80, 80)),
+    ]
     parts.append(Line("another column", 1.0, (300, 11, 400, 39)))
     joined = [pages.joined(row) for row in pages.rows_of(parts)]
     assert [line.text for line in joined] == ["Iron: 1538", "another column", "Neon:"]
@@ -167,11 +209,19 @@ def test_parts_of_a_line_are_joined_from_left_to_right() -> None:
 
 
 def test_chinese_is_joined_without_spaces() -> None:
-    words = [Line(text, 1.0, (20 * i, 0, 20 * i + 20, 20)) for i, text in enumerate(("熔", "点", "，", "1538", "度", "Fe", "x"))]
+    words = [
+        Line(text, 1.0, (20 * i, 0, 20 * i + 20, 20))
+        for i, text in enumerate(("熔", "点", "，", "1538", "度", "Fe", "x"))
+    ]
     assert pages.joined(words).text == "熔点， 1538 度 Fe x"
 
 
-@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(1, 90), st.integers(1, 40)), max_size=30))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(1, 90), st.integers(1, 40)),
+        max_size=30,
+    )
+)
 def test_no_part_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> None:
     parts = [Line(str(i), 1.0, (x, y, x + w, y + h)) for i, (x, y, w, h) in enumerate(boxes)]
     rows = pages.rows_of(parts)
@@ -181,7 +231,9 @@ def test_no_part_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> N
 
 @needs_shared
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("page", "lang", "most"), [("multi-line_cn1.png", "zh", 0.1), ("phototest.tif", "en", 0.05)])
+@pytest.mark.parametrize(
+    ("page", "lang", "most"), [("multi-line_cn1.png", "zh", 0.1), ("phototest.tif", "en", 0.05)]
+)
 def test_real_pages(page: str, lang: str, most: float, engine: str) -> None:
     truth = next(path for path in (SHARED / "ocr_pages").glob(f"{Path(page).stem}*.txt"))
     found = "\n".join(lines_in(SHARED / "ocr_pages" / page, engine, lang))

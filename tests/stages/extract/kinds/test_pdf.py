@@ -29,13 +29,18 @@ def source(**settings: Any) -> Pdf:
     return found
 
 
-def printed(path: Path, *pages: list[tuple[float, float, str, float]], title: str | None = None) -> Path:
+def printed(
+    path: Path, *pages: list[tuple[float, float, str, float]], title: str | None = None
+) -> Path:
     """A PDF with a text layer: pages of 432 × 576 points, on each (x, y, text, size) as shares of the page from below."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_pdf import PdfPages
     from matplotlib.figure import Figure
 
-    with rc_context({"pdf.fonttype": 42}), PdfPages(path, metadata={"Title": title, "CreationDate": None}) as file:
+    with (
+        rc_context({"pdf.fonttype": 42}),
+        PdfPages(path, metadata={"Title": title, "CreationDate": None}) as file,
+    ):
         for page in pages:
             figure = Figure(figsize=(6, 8))
             for x, y, text, size in page:
@@ -47,7 +52,9 @@ def printed(path: Path, *pages: list[tuple[float, float, str, float]], title: st
 def picture(*lines: str) -> Image.Image:
     page = Image.new("RGB", (700, 400), "white")
     for number, line in enumerate(lines):
-        ImageDraw.Draw(page).text((30, 30 + 150 * number), line, font=ImageFont.load_default(28), fill="black")
+        ImageDraw.Draw(page).text(
+            (30, 30 + 150 * number), line, font=ImageFont.load_default(28), fill="black"
+        )
     return page
 
 
@@ -74,18 +81,34 @@ def test_paragraphs_of_the_text_layer(tmp_path: Path) -> None:
 
 
 def test_columns_and_text_on_its_side_stay_apart(tmp_path: Path) -> None:
-    page = [(0.05, 0.6, "left one\nleft two", 12.0), (0.55, 0.6, "right one\nright two", 12.0), (0.9, 0.2, "|margin", 12.0)]
+    page = [
+        (0.05, 0.6, "left one\nleft two", 12.0),
+        (0.55, 0.6, "right one\nright two", 12.0),
+        (0.9, 0.2, "|margin", 12.0),
+    ]
     found = told(list(source().units(printed(tmp_path / "a.pdf", page))))
     assert [text for _, text in found] == ["left one left two", "right one right two", "|margin"]
 
 
 def test_lines_of_a_form(tmp_path: Path) -> None:
     path = printed(tmp_path / "a.pdf", [(0.1, 0.6, "Iron: 1538\nnothing of the kind", 12.0)])
-    form = {"line": r"(?P<s>\w+): (?P<v>.+)", "map": {"subject": "s", "value": "v", "meta": {"page": "page"}}}
+    form = {
+        "line": r"(?P<s>\w+): (?P<v>.+)",
+        "map": {"subject": "s", "value": "v", "meta": {"page": "page"}},
+    }
     first, second = source(**form).units(path)
-    assert first.cells == {"line": "Iron: 1538", "s": "Iron", "v": "1538", "page": 1, "title": "a", "file": "a.pdf"}
+    assert first.cells == {
+        "line": "Iron: 1538",
+        "s": "Iron",
+        "v": "1538",
+        "page": 1,
+        "title": "a",
+        "file": "a.pdf",
+    }
     assert (second.reason, second.raw) == ("other_form", "nothing of the kind")
-    with pytest.raises(ParamsError, match=r"toy: `line` is no regular expression: .*; mend it in params\.yaml"):
+    with pytest.raises(
+        ParamsError, match=r"toy: `line` is no regular expression: .*; mend it in params\.yaml"
+    ):
         list(source(line="(").units(path))
 
 
@@ -93,9 +116,16 @@ def test_a_page_without_text_is_read_by_ocr(tmp_path: Path) -> None:
     pages = [picture("Iron: 1538", "Tin cries."), Image.new("RGB", (700, 400), "white")]
     pages[0].save(tmp_path / "a.pdf", save_all=True, append_images=pages[1:])
     units = list(source().units(tmp_path / "a.pdf"))
-    assert told(units) == [("page 1/L1", "Iron: 1538"), ("page 1/L2", "Tin cries."), ("page 2", "empty")]
+    assert told(units) == [
+        ("page 1/L1", "Iron: 1538"),
+        ("page 1/L2", "Tin cries."),
+        ("page 2", "empty"),
+    ]
     left, top, right, bottom = map(int, units[0].place.split("@")[1].split(","))
-    assert (left, top) == (pytest.approx(30, abs=8), pytest.approx(34, abs=10))  # 72 dots an inch: a dot is a point
+    assert (left, top) == (
+        pytest.approx(30, abs=8),
+        pytest.approx(34, abs=10),
+    )  # 72 dots an inch: a dot is a point
     assert right < 200
     assert bottom < 75
     assert list(source().units(tmp_path / "a.pdf")) == units
@@ -109,7 +139,9 @@ def test_a_page_without_text_is_set_aside_where_no_engine_is_set(tmp_path: Path)
 
 
 @pytest.mark.parametrize("form", [None, ".+"])
-def test_what_is_read_unsurely_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str | None) -> None:
+def test_what_is_read_unsurely_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str | None
+) -> None:
     picture("x").save(tmp_path / "a.pdf")
     lines = [
         Line("Iron rusts", 0.95, (0, 0, 90, 20)),
@@ -123,7 +155,9 @@ def test_what_is_read_unsurely_is_set_aside(tmp_path: Path, monkeypatch: pytest.
     assert " ".join(unit.raw for unit in units if not unit.reason) == "Iron rusts in air"
 
 
-def test_a_page_that_claims_to_be_huge_is_rendered_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_claims_to_be_huge_is_rendered_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     picture("x").save(tmp_path / "a.pdf", resolution=4)  # 12,600 points wide
     sizes: list[tuple[int, int]] = []
     monkeypatch.setattr(pdf, "lines_in", lambda image, *_: sizes.append(image.size) or [])
@@ -150,7 +184,10 @@ trailer<</Root 1 0 R/Encrypt 3 0 R/ID[<61><61>]/Size 4>>
     [
         (LOCKED, r"a\.pdf is encrypted; save it without a password, or remove it"),
         (b"", r"a\.pdf cannot be read as a PDF: .*; mend or remove it"),
-        (b"no PDF at all", r"a\.pdf cannot be read as a PDF: .*Data format error.*; mend or remove it"),
+        (
+            b"no PDF at all",
+            r"a\.pdf cannot be read as a PDF: .*Data format error.*; mend or remove it",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_opened(tmp_path: Path, content: bytes, message: str) -> None:
@@ -161,7 +198,9 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, content: bytes, message: s
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
 def test_a_file_that_was_cut_off_never_crashes(tmp_path: Path, share: float) -> None:
-    whole = printed(tmp_path / "whole.pdf", [(0.1, 0.6, IRON, 12.0)], [(0.1, 0.6, "Tin cries.", 12.0)]).read_bytes()
+    whole = printed(
+        tmp_path / "whole.pdf", [(0.1, 0.6, IRON, 12.0)], [(0.1, 0.6, "Tin cries.", 12.0)]
+    ).read_bytes()
     (tmp_path / "a.pdf").write_bytes(whole[: int(len(whole) * share)])
     try:
         units = list(source(engine="none").units(tmp_path / "a.pdf"))
@@ -171,7 +210,9 @@ def test_a_file_that_was_cut_off_never_crashes(tmp_path: Path, share: float) -> 
         assert all(unit.cells or unit.reason for unit in units)
 
 
-def test_a_page_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_cannot_be_read_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pypdfium2 import PdfiumError
 
     def fails(page: Any) -> list[Line]:
@@ -180,7 +221,11 @@ def test_a_page_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: py
     path = printed(tmp_path / "a.pdf", [(0.1, 0.6, IRON, 12.0)])
     monkeypatch.setattr(pdf, "layer", fails)
     (unit,) = source().units(path)
-    assert (unit.place, unit.reason, unit.evidence) == ("page 1", "unreadable", "the page cannot be read: Failed to load page.")
+    assert (unit.place, unit.reason, unit.evidence) == (
+        "page 1",
+        "unreadable",
+        "the page cannot be read: Failed to load page.",
+    )
 
 
 def test_files_of_a_pattern_become_records(tmp_path: Path) -> None:
@@ -189,15 +234,26 @@ def test_files_of_a_pattern_become_records(tmp_path: Path) -> None:
     (tmp_path / "raw/b.pdf").write_bytes(LOCKED)
     (tmp_path / "raw/c.pdf").write_bytes(b"")
     problems: list[str] = []
-    shape = {"kind": "pdf", "name": "toy", "path": "*.pdf", "lang": "en", "map": {"subject": "title", "text": "text"}}
+    shape = {
+        "kind": "pdf",
+        "name": "toy",
+        "path": "*.pdf",
+        "lang": "en",
+        "map": {"subject": "title", "text": "text"},
+    }
     params = parse({"sources": [shape]}, extract.Params, "extract", problems)
     assert params is not None, problems
-    extract.run(params, Run(seed=1, threads=1, isa="avx2", device="cpu"), tmp_path / "raw", tmp_path / "out")
+    extract.run(
+        params, Run(seed=1, threads=1, isa="avx2", device="cpu"), tmp_path / "raw", tmp_path / "out"
+    )
     (row,) = record.read(tmp_path / "out/records.parquet")
     assert row["locator"].startswith("a.pdf#page 1/L1@43,")
     assert row["locator"].endswith("@text")
     rejected = record.read(tmp_path / "out/rejected.parquet", record.REJECTED)
-    assert [(row["locator"], row["reason"]) for row in rejected] == [("b.pdf", "unreadable"), ("c.pdf", "unreadable")]
+    assert [(row["locator"], row["reason"]) for row in rejected] == [
+        ("b.pdf", "unreadable"),
+        ("c.pdf", "unreadable"),
+    ]
     assert '"engine": "pypdfium2 5.' in (tmp_path / "out/sources.json").read_text()
 
 
@@ -218,12 +274,17 @@ def test_letters_far_apart_are_on_other_lines() -> None:
     assert apart((0, 0, 10, 20), (0, 40, 10, 60))
 
 
-BOXES = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(1, 90), st.integers(1, 40)), max_size=20)
+BOXES = st.lists(
+    st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(1, 90), st.integers(1, 40)),
+    max_size=20,
+)
 
 
 @given(BOXES)
 def test_no_line_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> None:
-    lines = [(i, Line(f"word{i}", 1.0, (x, y, x + w, y + h))) for i, (x, y, w, h) in enumerate(boxes)]
+    lines = [
+        (i, Line(f"word{i}", 1.0, (x, y, x + w, y + h))) for i, (x, y, w, h) in enumerate(boxes)
+    ]
     found = list(paragraphs(lines))
     words = [word for _, line in found for word in line.text.split()]
     assert sorted(words) == sorted(line.text for _, line in lines)
