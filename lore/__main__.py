@@ -1,18 +1,27 @@
-"""`lore`, from the project's root folder. Each command is a module with `add_arguments(parser)` and `run(options)`."""
+"""`lore`, from anywhere in a project.
+
+Each command is a module of lore.commands with `add_arguments(parser)` and `run(options)`. It runs in
+the project's root folder. Paths that the caller gave are relative to the caller's folder.
+"""
 
 import argparse
 import importlib
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
+
+import shtab
 
 from stages.core.project import runtime
 from stages.core.project.errors import LorekeepError
 from stages.core.project.params import Run, read_section
+from stages.core.project.root import find_root
 
 COMMANDS = {
     "ask": "ask the model a question, and see which fact and which sources stand behind it",
+    "check": "check that dvc.yaml, params.yaml, code and data name the same things",
     "diff": "compare two knowledge versions fact by fact, and what the model made of each",
     "docs": "build pages that show what every rule found in the records, and what contradicts what",
     "forget": "exclude a fact, a record, a subject or a source, find all that holds it, prove that it is gone",
@@ -29,27 +38,27 @@ COMMANDS = {
     "why-rejected": "show why clean set a record aside, and what it did to it before",
 }
 
-WITHOUT_SETTINGS = ("merge-driver", "plan")
-"""Commands that load no numeric library: git calls the first, perhaps while params.yaml is being merged; the other is quick."""
+WITHOUT_SETTINGS = ("check", "merge-driver", "plan")
+"""Commands that load no numeric library, so they need no settings of threads.
+
+git calls merge-driver, perhaps while params.yaml itself is being merged. The others must be quick.
+"""
+WITHOUT_PROJECT = ("merge-driver",)
+"""git calls it in the top folder of the repository, which need not be a project's root."""
 
 BROKEN_PIPE = 128 + 13
-"""What a shell says of a program that SIGPIPE ended."""
+"""The exit code that a shell gives a program ended by SIGPIPE."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 1 for an error, 2 for a wrong command line, others as the command says."""
-    parser = argparse.ArgumentParser(
-        prog="lore",
-        description="What git, dvc and mlflow lack. Versions are git commits: `git checkout` and `dvc checkout` move "
-        "between them, `dvc metrics diff` compares them.",
-        epilog='Example: lore ask "At what temperature does iron melt?"',
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, summary in COMMANDS.items():
-        module = module_of(name)
-        module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__))
-    options = parser.parse_args(argv)
+    """Run one command and return its exit code.
+
+    1 stands for an error, 2 for a wrong command line, others for what the command's help says.
+    """
+    commands, options = parsed(argv)
     try:
+        if options.project or options.command not in WITHOUT_PROJECT:
+            enter_project(options, commands[options.command])
         if options.command not in WITHOUT_SETTINGS:
             runtime.prepare(read_section("run", Run, Path("params.yaml")))
         code: int = module_of(options.command).run(options)
@@ -57,13 +66,88 @@ def main(argv: list[str] | None = None) -> int:
     except LorekeepError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader has seen enough: lore ask … | head -1
+    except BrokenPipeError:
+        # The reader has seen enough, as in `lore ask … | head -1`. Python would complain once more
+        # when it closes standard output, so that goes nowhere from here on.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
 
 
+def parsed(argv: list[str] | None) -> tuple[dict[str, argparse.ArgumentParser], argparse.Namespace]:
+    """Return each command's own parser, and the options of this call."""
+    made, commands = parsers()
+    return commands, made.parse_args(argv)
+
+
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the command line's parser, and that of each command by name."""
+    made = argparse.ArgumentParser(
+        prog="lore",
+        description="What git, dvc and mlflow lack. Versions are git commits: `git checkout` and "
+        "`dvc checkout` move between them, `dvc metrics diff` compares them.",
+        epilog='Example: lore ask "At what temperature does iron melt?"',
+    )
+    made.add_argument("--version", action="version", version=f"lore {installed_version()}")
+    made.add_argument(
+        "--project",
+        type=Path,
+        metavar="FOLDER",
+        help="the project to work on; default: the one that the working directory is in",
+    )
+    shtab.add_argument_to(
+        made,
+        ["--print-completion"],
+        help="print the completion of a shell; for bash: "
+        "lore --print-completion bash > ~/.local/share/bash-completion/completions/lore",
+    )
+    subparsers = made.add_subparsers(dest="command", required=True, metavar="command")
+    commands = {}
+    for name, summary in COMMANDS.items():
+        module = module_of(name)
+        commands[name] = subparsers.add_parser(name, help=summary, description=module.__doc__)
+        module.add_arguments(commands[name])
+    return made, commands
+
+
+def installed_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("lorekeep")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def enter_project(options: argparse.Namespace, defaults: argparse.ArgumentParser) -> None:
+    """Go to the project's root; paths that the caller gave go on meaning the same files.
+
+    `defaults` is the command's parser: a default path lies in the project's root.
+    Raises InputError where there is no project.
+    """
+    caller = Path.cwd()
+    root = find_root(caller / options.project if options.project else caller)
+    if root == caller.resolve():
+        return
+    os.chdir(root)
+    for name, value in vars(options).items():
+        if name == "project" or value is defaults.get_default(name):
+            continue
+        if isinstance(value, Path):
+            setattr(options, name, from_root(value, caller, root))
+        elif isinstance(value, list):
+            given = [
+                from_root(item, caller, root) if isinstance(item, Path) else item for item in value
+            ]
+            setattr(options, name, given)
+
+
+def from_root(path: Path, caller: Path, root: Path) -> Path:
+    """Return a path that the caller gave, as seen from the project's root."""
+    absolute = (caller / path).resolve()
+    return absolute.relative_to(root) if absolute.is_relative_to(root) else absolute
+
+
 def module_of(command: str) -> ModuleType:
-    """The module of a command."""
+    """Return the module of a command."""
     return importlib.import_module(f"lore.commands.{command.replace('-', '_')}")
 
 

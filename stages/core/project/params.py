@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 
 from stages.core.project.errors import ParamsError
 
-STRICT = ConfigDict(extra="forbid", strict=True)
+STRICT = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 """Config of every `Params`: `@dataclass(frozen=True, config=STRICT)` with pydantic's dataclass."""
 
 P = TypeVar("P")

@@ -1,0 +1,234 @@
+"""The checks of `lore check`. Each takes a project and returns its problems, a line each."""
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from lore.checking.code_dependencies import code_dependencies, is_code, lock_file_of
+from lore.checking.project import Project, StageEntry
+from stages.core.project import stage_modules
+from stages.core.project.errors import InputError, LorekeepError
+from stages.core.project.params import Run, parse
+
+SHARED_PARAMS = ["run.seed", "run.threads", "run.isa", "run.device"]
+"""The keys of `run` that can change a byte of an output. Every stage lists them."""
+MADE_BY_SETUP = ("data/wordnet",)
+"""Inputs that set-up fetches, so neither git nor a stage has them."""
+
+
+def check_sections(project: Project) -> list[str]:
+    """Compare the sections of params.yaml with the stages of dvc.yaml, in their order."""
+    stages = [entry.name for entry in project.entries]
+    sections = [name for name in project.params if name != "run"]
+    problems = []
+    if "run" not in project.params:
+        problems.append("params.yaml: the section `run` is missing")
+    for name in sorted(set(stages) - set(sections)):
+        problems.append(f"params.yaml: no section for the stage {name}; write `{name}: {{}}`")
+    for name in sorted(set(sections) - set(stages)):
+        problems.append(f"params.yaml: the section {name} has no stage in dvc.yaml; remove it")
+    if not problems and sections != stages:
+        order = ", ".join(stages)
+        problems.append(f"params.yaml: sections stand in another order than dvc.yaml: {order}")
+    return problems
+
+
+def check_settings(project: Project) -> list[str]:
+    """Validate every section of params.yaml against the Params of its stage."""
+    problems: list[str] = []
+    if "run" in project.params:
+        parse(project.params["run"], Run, "run", problems)
+    for entry in project.entries:
+        if entry.name not in project.params or entry.name not in project.modules:
+            continue
+        try:
+            module = stage_modules.load(entry.name, project.root)
+        except LorekeepError as error:
+            problems.append(str(error))
+            continue
+        if not hasattr(module, "Params"):
+            problems.append(f"{entry.name}: its module {module.__name__} has no class Params")
+            continue
+        parse(project.params[entry.name], module.Params, entry.name, problems)
+    return [line if line.startswith("params.yaml") else f"params.yaml: {line}" for line in problems]
+
+
+def check_commands(project: Project) -> list[str]:
+    """Check each stage's description, command, parameters and number of paths."""
+    problems = []
+    for entry in project.entries:
+        start = ["python", "-m", "stages", entry.name]
+        wanted_params = [entry.name, *SHARED_PARAMS]
+        if not entry.description:
+            problems.append(f"{entry.name}: no desc; say in one line what comes out")
+        if entry.command[:4] != start:
+            problems.append(f"{entry.name}: cmd must begin with {' '.join(start)}")
+        if entry.params != wanted_params:
+            problems.append(f"{entry.name}: params must be [{', '.join(wanted_params)}]")
+        problems += check_number_of_paths(project, entry)
+    return problems
+
+
+def check_number_of_paths(project: Project, entry: StageEntry) -> list[str]:
+    """Compare the paths of the command with the arguments of the stage's `run`."""
+    try:
+        module = stage_modules.load(entry.name, project.root)
+    except InputError as error:
+        return [f"{entry.name}: {error}"]
+    if not hasattr(module, "run"):
+        return [f"{entry.name}: its module {module.__name__} has no function run"]
+    arguments = list(inspect.signature(module.run).parameters)[2:]
+    if len(arguments) != len(entry.paths):
+        listed = " ".join(f"<{name}>" for name in arguments)
+        return [f"{entry.name}: cmd has {len(entry.paths)} paths, run takes {listed}"]
+    return []
+
+
+def check_paths(project: Project) -> list[str]:
+    """Check that every path of a command is declared, and that every declared path is in the command."""
+    problems = []
+    for entry in project.entries:
+        data = [path for path in entry.dependencies if not is_code(path, project, entry)]
+        declared = data + entry.outputs
+        for path in entry.paths:
+            if not overlaps_any(path, declared):
+                problems.append(f"{entry.name}: {path} is in cmd, but neither a dep nor an out")
+        for path in declared:
+            if not overlaps_any(path, entry.paths):
+                problems.append(f"{entry.name}: {path} is declared, but not in cmd")
+    return problems
+
+
+def overlaps_any(path: str, others: list[str]) -> bool:
+    """Tell whether a path, a folder above it or something below it is among `others`."""
+    for other in others:
+        if Path(path).is_relative_to(other) or Path(other).is_relative_to(path):
+            return True
+    return False
+
+
+def check_code(project: Project) -> list[str]:
+    """Compare each stage's code dependencies with its imports."""
+    problems = []
+    for entry in project.entries:
+        wanted = code_dependencies(project, entry)
+        listed = sorted(path for path in entry.dependencies if is_code(path, project, entry))
+        missing = [path for path in wanted if path not in listed]
+        surplus = [path for path in listed if path not in wanted]
+        if missing or surplus:
+            parts = [f"+ {path}" for path in missing] + [f"- {path}" for path in surplus]
+            problems.append(
+                f"{entry.name}: code dependencies are not its imports; `lore check --fix` writes "
+                f"them: {', '.join(parts)}"
+            )
+    return problems
+
+
+def check_cached(project: Project) -> list[str]:
+    """Check that every stage has a cached output.
+
+    A stage whose only outputs are metrics in git never runs in a fresh clone.
+    """
+    problems = []
+    for entry in project.entries:
+        if not entry.cached:
+            problems.append(f"{entry.name}: no cached output; add one below outs")
+    return problems
+
+
+def check_inputs(project: Project) -> list[str]:
+    """Check that git, DVC, an earlier stage or set-up provides every dependency."""
+    made = list(MADE_BY_SETUP)
+    problems = []
+    for entry in project.entries:
+        for path in entry.dependencies:
+            outside = path.startswith("../")
+            known = exists_outside(project, path) if outside else is_tracked(project, path)
+            made_before = any(Path(path).is_relative_to(output) for output in made)
+            if not known and not made_before and path != lock_file_of(project):
+                problems.append(
+                    f"{entry.name}: nobody makes {path}; git add it, dvc add it, or remove it"
+                )
+        made += entry.outputs
+    return problems
+
+
+def is_tracked(project: Project, path: str) -> bool:
+    """Tell whether git tracks a file, its .dvc file, or files below it."""
+    if path in project.tracked or f"{path}.dvc" in project.tracked:
+        return True
+    return any(file.startswith(f"{path}/") for file in project.tracked)
+
+
+def exists_outside(project: Project, path: str) -> bool:
+    """Tell whether a dependency outside of the project's folder is there."""
+    return (project.root / path).exists()
+
+
+def check_sources(project: Project) -> list[str]:
+    """Check that every source of params.yaml is a dependency of extract: else nobody sees it change."""
+    entries = [entry for entry in project.entries if entry.name == "extract"]
+    section = project.params.get("extract")
+    if not entries or not entries[0].paths or not isinstance(section, dict):
+        return []
+    extract = entries[0]
+    problems = []
+    for source in section.get("sources") or []:
+        for path in paths_of_source(project, source, extract.paths[0]):
+            if not any(Path(path).is_relative_to(dep) for dep in extract.dependencies):
+                problems.append(
+                    f"extract: params.yaml reads {path}, which is no dependency in dvc.yaml; "
+                    "add it to the deps of extract"
+                )
+    return problems
+
+
+def paths_of_source(project: Project, source: dict[str, str], folder: str) -> list[str]:
+    """Return the path of a source below the raw folder, and that of its checkpoint where it has one."""
+    # Of a pattern such as notes/**/*.xml, the folder before the first part with a wildcard: notes.
+    path = re.split(r"[^/]*[*?\[]", f"{folder}/{source.get('path', '')}")[0].rstrip("/")
+    paths = [path]
+    model = source.get("model")
+    if model and (project.root / model).is_dir():
+        paths.append(model)
+    return paths
+
+
+def check_ignored(project: Project) -> list[str]:
+    """Check that .gitignore has a line for every cached output: DVC removes its own when it fails."""
+    path = project.root / ".gitignore"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    problems = []
+    for entry in project.entries:
+        for output in entry.cached:
+            if f"/{output}" not in lines:
+                problems.append(f".gitignore: write a line /{output}")
+    return problems
+
+
+def check_shadowing(project: Project) -> list[str]:
+    """Check that no folder of the project hides Lorekeep's packages from Python."""
+    if project.root == project.code_root:
+        return []
+    problems = []
+    for name in ("stages", "lore"):
+        if (project.root / name).is_dir():
+            problems.append(
+                f"{name}/: this folder hides Lorekeep's package {name}; give it another name"
+            )
+    return problems
+
+
+CHECKS: tuple[Callable[[Project], list[str]], ...] = (
+    check_sections,
+    check_settings,
+    check_commands,
+    check_paths,
+    check_code,
+    check_cached,
+    check_inputs,
+    check_sources,
+    check_ignored,
+    check_shadowing,
+)

@@ -1,0 +1,60 @@
+"""Check that a project is whole: dvc.yaml, params.yaml, code and data name the same things.
+
+A dependency that dvc.yaml does not list is a change that nobody sees, so an old result would pass
+for a new one. This command compares what dvc.yaml declares with what the stages' code imports and
+reads. It also validates every setting. It changes nothing, unless --fix is given.
+
+Example: `lore check`, and `lore check --fix` after a stage got a new import.
+"""
+
+import argparse
+from pathlib import Path
+
+from lore.checking import code_dependencies
+from lore.checking.pipeline import CHECKS
+from lore.checking.project import read_project
+from stages.core.project import artifacts
+from stages.core.project.output import replacing
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `lore check`."""
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="write the code dependencies of each stage into dvc.yaml; all else is left to you",
+    )
+    parser.epilog = "Exit code 0 where all is well, 1 where something is wrong."
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every problem, a line each. Returns 1 where there is one."""
+    root = Path()
+    if options.fix:
+        fix(root)
+    project = read_project(root)
+    problems = []
+    for check in CHECKS:
+        problems += check(project)
+    for problem in problems:
+        print(problem)
+    names = ", ".join(entry.name for entry in project.entries)
+    if problems:
+        print(f"{len(problems)} problems in {len(project.entries)} stages: {names}")
+        return 1
+    print(f"{len(project.entries)} stages are whole: {names}")
+    return 0
+
+
+def fix(root: Path) -> None:
+    """Write the code dependencies into dvc.yaml, and say whether that changed it."""
+    path = root / artifacts.PIPELINE
+    project = read_project(root)
+    before = path.read_text(encoding="utf-8")
+    after = code_dependencies.rewrite(before, project)
+    if after == before:
+        print(f"{path}: the code dependencies are right")
+        return
+    with replacing(path) as temporary:
+        temporary.write_text(after, encoding="utf-8")
+    print(f"{path}: code dependencies written")
