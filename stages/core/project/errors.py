@@ -3,6 +3,7 @@
 LorekeepError
 ├── ParamsError      params.yaml: unknown, missing or ill-typed keys, all in one message
 ├── InputError       a file or folder is missing, unreadable or not what it should be
+├── UnknownStageError  no stage of this name; names the nearest one
 ├── RecordError      a record breaks the schema (a bug or a hand-edited file, never dirty data)
 ├── ModelError       a model folder or checkpoint cannot be used
 ├── EngineError      run.engine cannot do the work: not installed, not to be reached, not alike on every node
@@ -23,6 +24,10 @@ class ParamsError(LorekeepError):
 
 class InputError(LorekeepError):
     """An input file or folder is missing, unreadable or malformed as a whole."""
+
+
+class UnknownStageError(InputError):
+    """No stage has this name."""
 
 
 class RecordError(LorekeepError):

@@ -4,7 +4,10 @@ import re
 from importlib.metadata import distributions
 from pathlib import Path
 
+import stages
 from stages.core.project.errors import LockError
+
+LOCK_FILE = "requirements.lock"
 
 
 def check(path: Path) -> None:
@@ -21,6 +24,14 @@ def check(path: Path) -> None:
         raise LockError(
             f"the installed libraries are not those of {path}; run `make setup`:\n{listed}"
         )
+
+
+def lock_file(project: Path) -> Path:
+    """Return the lock file of a project: its own, else the one beside Lorekeep's code."""
+    own = project / LOCK_FILE
+    if own.is_file():
+        return own
+    return Path(stages.__file__).parents[1] / LOCK_FILE
 
 
 def read(path: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from stages import STAGES
-from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.errors import InputError, ParamsError, UnknownStageError
 from stages.core.project.params import read_yaml
 
 GROUP = "lorekeep.stages"
@@ -77,14 +77,14 @@ def in_flow_order(root: Path = Path()) -> list[str]:
 def load(name: str, root: Path = Path()) -> ModuleType:
     """Import the module of a stage.
 
-    Raises InputError where no source has a stage of this name (with the nearest name), or where
+    Raises UnknownStageError with the nearest name where there is no such stage, InputError where
     its module cannot be imported.
     """
     modules = module_names(root)
     if name not in modules:
         nearest = difflib.get_close_matches(name, modules, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(modules)}"
-        raise InputError(f"no stage {name!r}; {hint}")
+        raise UnknownStageError(f"no stage {name!r}; {hint}")
     folder = str(root.resolve())
     if name in declared(root) and folder not in sys.path:
         sys.path.insert(0, folder)
