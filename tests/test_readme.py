@@ -1,13 +1,16 @@
-"""The READMEs' numbers are those of metrics/evaluate.json; both say the same commands."""
+"""The READMEs and pages are true: numbers are those of metrics/evaluate.json, links lead somewhere, translations give the
+same commands, and the tour reads a page as a reader would."""
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,21 +28,78 @@ def script(name: str) -> ModuleType:
 
 results, tour = script("results"), script("tour")
 
+# A link of Markdown to a file of the project: `[jobs](docs/jobs.md#forget)` gives ("docs/jobs.md", "#forget").
+LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?P<anchor>#[^)\s]+)?\)")
+# A block of code, in which nothing is a link or a heading.
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def pages_of(entries: list[Any]) -> list[str]:
+    """The pages that the navigation of mkdocs.yml names, from nested lists of titles and paths."""
+    pages: list[str] = []
+    for entry in entries:
+        value = entry if isinstance(entry, str) else next(iter(entry.values()))
+        if isinstance(value, str):
+            pages.append(value)
+        else:
+            pages += pages_of(value)
+    return pages
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as MkDocs makes them: `## What runs, and why` gives `#what-runs-and-why`."""
+    found: set[str] = set()
+    for line in FENCE.sub("", text).splitlines():
+        if line.startswith("#"):
+            title = re.sub(r"[^\w\s-]", "", line.lstrip("#")).strip().lower()
+            found.add("#" + re.sub(r"[\s-]+", "-", title))
+    return found
+
+
+def broken_links(path: Path) -> list[str]:
+    """The links of a page that lead to no file, or to no heading of a page."""
+    broken: list[str] = []
+    for link in LINK.finditer(FENCE.sub("", text_of(path))):
+        target = path.parent / link["path"] if link["path"] else path
+        if not target.exists():
+            broken.append(link.group())
+            continue
+        anchor = link["anchor"]
+        if anchor and anchor not in anchors(text_of(target)):
+            broken.append(link.group())
+    return broken
+
+
+SITE = pages_of(YAML(typ="safe").load(text_of(ROOT / "mkdocs.yml"))["nav"])
+PAGES = [
+    "README.md",
+    *results.READMES[1:],
+    "scenarios/README.md",
+    *(f"docs/{page}" for page in SITE),
+]
+TRANSLATIONS = [("README.md", "README.zh-CN.md")]
+for chinese_page in sorted((ROOT / "docs/zh").glob("*.md")):
+    TRANSLATIONS.append((f"docs/{chinese_page.name}", f"docs/zh/{chinese_page.name}"))
+
 
 @pytest.fixture
 def report() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((ROOT / "metrics/evaluate.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(text_of(ROOT / "metrics/evaluate.json"))
     return found
 
 
 @pytest.mark.parametrize("name", results.READMES)
 def test_the_table_of_results_is_true(name: str, report: dict[str, Any]) -> None:
-    readme = (ROOT / name).read_text(encoding="utf-8")
+    readme = text_of(ROOT / name)
     assert results.with_results(readme, report) == readme, "run python docs/results.py"
 
 
 def test_another_number_is_noticed(report: dict[str, Any]) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = text_of(ROOT / "README.md")
     report["train"]["tasks"]["completion"]["value"] += 0.001
     assert results.with_results(readme, report) != readme
 
@@ -49,16 +109,35 @@ def test_a_variant_without_a_row_is_noticed(report: dict[str, Any]) -> None:
         results.with_results("| base | 0 |\n", report)
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    assert broken_links(ROOT / name) == []
+
+
+def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One, two\n[a](page.md#one-two) [b](gone.md) [c](#three) [d](https://example.org/x)\n",
+        encoding="utf-8",
+    )
+    assert broken_links(page) == ["](gone.md)", "](#three)"]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert pages == set(SITE)
+
+
 def test_the_tour_takes_commands_apart_as_a_reader_would() -> None:
     text = (
         "```sh\nmake   # sets up\nlore ask \"a # b\"     # exits with 3\n```\n\n```text\nyes ...\n```\n"
         "<!-- not in the tour -->\n```sh\ndvc push\n```\n```sh\npython -c \"\nprint(1)\"\n```\n"
     )  # fmt: skip
-    steps = list(tour.steps_of(text))
-    assert [(step.line, step.command, step.code, step.shown) for step in steps] == [
-        (2, "make", 0, None),
-        (3, 'lore ask "a # b"', 3, "yes ...\n"),
-        (14, 'python -c "\nprint(1)"', 0, None),
+    steps = list(tour.steps_of(text, "docs/jobs.md"))
+    assert [(step.page, step.line, step.command, step.code, step.shown) for step in steps] == [
+        ("docs/jobs.md", 2, "make", 0, None),
+        ("docs/jobs.md", 3, 'lore ask "a # b"', 3, "yes ...\n"),
+        ("docs/jobs.md", 14, 'python -c "\nprint(1)"', 0, None),
     ]
 
 
@@ -69,10 +148,16 @@ def test_the_tour_compares_what_is_printed(printed: str, agrees: bool) -> None:
     assert tour.same("yes, ...\n", printed) == agrees
 
 
-def test_both_languages_give_the_same_commands() -> None:
-    english, chinese = (
-        list(tour.steps_of((ROOT / name).read_text(encoding="utf-8"))) for name in results.READMES
-    )
-    assert [(step.command, step.code, step.shown) for step in english] == [
-        (step.command, step.code, step.shown) for step in chinese
+@pytest.mark.parametrize("page", tour.PAGES)
+def test_the_tour_has_commands_on_every_page(page: str) -> None:
+    assert len(list(tour.steps_of(text_of(ROOT / page), page))) > 5
+
+
+@pytest.mark.parametrize(("english", "chinese"), TRANSLATIONS)
+def test_both_languages_give_the_same_commands(english: str, chinese: str) -> None:
+    steps = [
+        (step.command, step.code, step.shown) for step in tour.steps_of(text_of(ROOT / english))
     ]
+    assert [
+        (step.command, step.code, step.shown) for step in tour.steps_of(text_of(ROOT / chinese))
+    ] == steps
