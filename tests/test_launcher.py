@@ -63,8 +63,10 @@ def test_a_wrong_command_line_exits_with_2(
     assert message in done.stderr
 
 
-def test_help_names_the_stages(folder: Path) -> None:
-    assert "base, extract, clean" in " ".join(launch(folder, "--help").stdout.split())
+def test_help_says_where_stages_and_settings_stand(folder: Path) -> None:
+    said = " ".join(launch(folder, "--help").stdout.split())
+    assert "dvc.yaml lists the stages of a project in flow order" in said
+    assert "params.yaml holds their settings" in said
 
 
 def test_wrong_settings_are_named_all_at_once_without_traceback(folder: Path) -> None:

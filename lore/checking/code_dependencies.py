@@ -52,13 +52,17 @@ def lock_file_of(project: Project) -> str:
 
 
 def written(project: Project, path: Path) -> str:
-    """Return a path as dvc.yaml writes it; "" where no stage needs to list it."""
-    if path.is_relative_to(project.code_root):
-        relative = path.relative_to(project.code_root).as_posix()
-        if project.code_prefix is None or relative in NEUTRAL or holds_no_code(relative):
-            return ""
-        return f"{project.code_prefix}{relative}"
-    return path.relative_to(project.root).as_posix()
+    """Return a path as dvc.yaml writes it; "" where no stage needs to list it.
+
+    A project may lie below the folder that holds Lorekeep's code, so its own files come first.
+    """
+    is_beside = project.root != project.code_root
+    if is_beside and path.is_relative_to(project.root):
+        return path.relative_to(project.root).as_posix()
+    relative = path.relative_to(project.code_root).as_posix()
+    if project.code_prefix is None or relative in NEUTRAL or holds_no_code(relative):
+        return ""
+    return f"{project.code_prefix}{relative}"
 
 
 def holds_no_code(relative: str) -> bool:
