@@ -14,8 +14,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
+# Two processes share the files of tests. Threads that wait must not keep the other one's core busy.
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help repro setup test docs docs-test bench bench-data lint lock seed clean
+.PHONY: help repro setup test test-all docs docs-test site reference bench bench-data lint lock seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -40,15 +42,23 @@ $(STAMP): requirements.lock pyproject.toml setup/wordnet.py setup/wordnet.sha256
 	@$(BIN)/python setup/wordnet.py data/wordnet
 	@touch $@
 
-test: setup ## set up the same way, then run the tests
-	@# Two processes share the files of tests; threads that wait must not keep the other one's core busy.
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  --cov=stages --cov=lore --cov-report=term $(PYTEST_FLAGS)
+test: setup ## set up the same way, then run the fast tests (about six minutes)
+	$(PYTEST) -m "not slow" $(PYTEST_FLAGS)
+
+test-all: setup ## run every test, also with real DVC, Ray, DeepSpeed, servers and kills, with coverage
+	$(PYTEST) --cov=stages --cov=lore --cov-report=term:skip-covered $(PYTEST_FLAGS)
+
+site: setup ## build the documentation site in site/docs; it opens without network
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "open site/docs/index.html"
+
+reference: setup ## write the reference pages and the JSON Schema of params.yaml from the code
+	PYTHONPATH=. $(BIN)/python docs/reference.py
 
 docs: setup ## pages that show what every rule found in the records, and what contradicts what, in site/
 	lore docs
 
-docs-test: setup ## follow the README literally in a fresh clone (an hour; options: TOUR="--skip 'make test'")
+docs-test: setup ## follow README, Getting started and The jobs in a fresh clone (an hour; TOUR="--skip 'make test'")
 	$(BIN)/python docs/tour.py $(TOUR)
 
 bench: setup ## what lore diff and lore verify cost, as a table
@@ -57,10 +67,12 @@ bench: setup ## what lore diff and lore verify cost, as a table
 bench-data: setup ## cleaning a corpus against the guide's recipe and two peers (BENCH=harness, DATA=real texts, OPTIONS=…)
 	PYTHONPATH=. $(BIN)/python docs/experiments/bench_data.py --harness $(BENCH) --data $(DATA) $(OPTIONS)
 
-lint: setup ## formatting, lint rules and types
+lint: setup ## formatting, lint rules, types, the layers of the packages, the project's own contract
 	ruff check .
 	ruff format --check .
 	mypy
+	PYTHONPATH=. lint-imports
+	$(BIN)/python -m lore check
 
 lock: ## pin the versions of a fresh resolution of pyproject.toml in requirements.lock
 	$(PYTHON) setup/lock.py requirements.lock $(PIP_FLAGS)
