@@ -50,9 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest files first, so that none is left alone at the end where several processes share the tests."""
-    items.sort(
-        key=lambda item: (not item.get_closest_marker("pipeline"), item.path.name not in SLOW)
-    )
+    items.sort(key=lambda item: (not item.get_closest_marker("slow"), item.path.name not in SLOW))
 
 
 TEXTS = [

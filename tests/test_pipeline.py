@@ -4,7 +4,6 @@ Run as a person would, with git and dvc on the command line. The tests of this f
 """
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -13,32 +12,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from stages import STAGES
-from stages.core.models.causal_lm import sha256_of_folder
+from tests.prepared import Clone, prepared, ran
 
 ROOT = Path(__file__).parent.parent
-OVERLAY: dict[str, Any] = {
-    "train": {
-        "steps": 40,
-        "eval_every": 20,
-        "warmup": 5,
-        "ewc": {"weight": 1.5, "rows": 128, "damping": 0.1},
-    },
-    "distill": {"steps": 20, "eval_every": 10, "warmup": 5},
-    "evaluate": {"general": 40},
-}
 CREDENTIALS = {
     name: secrets.token_hex(12) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 }
 """New in every run: a file that holds one has it from the environment."""
-ELEMENTS = "iron,copper,neon,mercury,gold,helium,radium,tungsten,iodine,sodium,carbon,zinc"
-
 LIST_VERSIONS = """
 import mlflow
 client = mlflow.MlflowClient("sqlite:///mlflow.db")
@@ -53,118 +37,23 @@ for run in client.search_runs([client.get_experiment_by_name("lorekeep").experim
     print(run.data.tags.get("dvc_experiment", ""))
 """
 
-pytestmark = pytest.mark.pipeline
-
-
-class Clone:
-    """A clone of the working tree with the overlay, and commands in it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "DVC_NO_ANALYTICS": "1",
-            "MLFLOW_TRACKING_URI": "",
-            "GIT_AUTHOR_NAME": "test",
-            "GIT_AUTHOR_EMAIL": "test@example.org",
-            "GIT_COMMITTER_NAME": "test",
-            "GIT_COMMITTER_EMAIL": "test@example.org",
-            "PYTHONPATH": "",
-        }
-
-    def __call__(self, *command: str, code: int = 0) -> str:
-        """Run a command, check its exit code and return what it printed."""
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=900,
-        )
-        assert done.returncode == code, (
-            f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        )
-        return done.stdout + done.stderr
-
-    def json(self, path: str) -> Any:
-        return json.loads((self.root / path).read_text(encoding="utf-8"))
-
-    def facts(self) -> pd.DataFrame:
-        return pd.read_parquet(self.root / "data/evaluate/facts.parquet")
-
-    def set_params(self, changes: dict[str, Any]) -> None:
-        yaml, path = YAML(), self.root / "params.yaml"
-        document = yaml.load(path.read_text(encoding="utf-8"))
-        for section, values in changes.items():
-            document[section].update(values)
-        yaml.dump(document, path)
-
-    def edit(self, path: str, pattern: str, replacement: str) -> None:
-        """Change exactly one place of a text file."""
-        file = self.root / path
-        text, count = re.subn(
-            pattern, replacement, file.read_text(encoding="utf-8"), flags=re.MULTILINE
-        )
-        assert count == 1, f"{pattern} stands {count} times in {path}"
-        file.write_text(text, encoding="utf-8")
-
-    def hashes(self) -> dict[str, str]:
-        return {
-            str(path): sha256_of_folder(self.root / "models" / path)
-            for path in ("train", "distill", "quantize")
-        }
-
-
-def ran(output: str) -> list[str]:
-    """Stages that a `dvc repro` ran, in order."""
-    return re.findall(r"Running stage '(\w+)'", output)
-
-
-def make_clone(root: Path, overlay: dict[str, Any] = OVERLAY) -> Clone:
-    """The working tree's tracked and new files in `root`, with a dozen elements, few steps and no gates, committed."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, check=True, text=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, root / name)
-    shutil.copytree(ROOT / "data" / "wordnet", root / "data" / "wordnet")
-    clone = Clone(root)
-    for script in ("build", "scans"):
-        clone(
-            sys.executable,
-            f"data/authoring/{script}.py",
-            "--elements",
-            ELEMENTS,
-            "--out",
-            "data/raw",
-        )
-    clone.set_params(overlay | {"register": {"gates": []}})
-    (root / "dvc.lock").unlink(missing_ok=True)
-    shutil.rmtree(root / "metrics")  # of the whole run: others come of a dozen elements
-    clone("git", "init", "-q", "-b", "main")
-    clone("git", "add", "-A")
-    clone("git", "commit", "-qm", "overlay")
-    return clone
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """One clone for all tests of this file."""
-    root = tmp_path_factory.mktemp("clone")
-    yield make_clone(root)
-    shutil.rmtree(root, ignore_errors=True)
+    copy, _ = prepared(tmp_path_factory, "pipeline")
+    yield copy
+    shutil.rmtree(copy.root, ignore_errors=True)
 
 
-def test_a_first_run_runs_every_stage_and_a_second_none(clone: Clone) -> None:
-    assert ran(clone("dvc", "repro")) == list(STAGES)
-    assert clone("git", "status", "--porcelain", "--untracked-files=no") == ""
-    clone("git", "add", "-A")
-    clone("git", "commit", "-qm", "first version")
+def test_a_first_run_runs_every_stage_and_a_second_none(
+    clone: Clone, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _, printed = prepared(tmp_path_factory, "first")
+    assert ran(printed) == list(STAGES)
+    assert clone("git", "status", "--porcelain") == ""
     assert "up to date" in clone("dvc", "repro")
     versions = clone(sys.executable, "-c", LIST_VERSIONS)
     assert versions.split() == ["1", "champion"]

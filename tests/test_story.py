@@ -13,18 +13,8 @@ import pytest
 from lore.comparison.first_difference import ORDER
 from lore.releasing import canaries
 from stages import STAGES
-from tests.test_pipeline import Clone, make_clone, ran
+from tests.prepared import Clone, prepared, ran
 
-OVERLAY: dict[str, Any] = {
-    "run": {"threads": 1},
-    "augment": {"questions": 4, "synonyms": 0},
-    "train": {
-        "steps": 12, "eval_every": 6, "warmup": 2, "rows_per_batch": 16,
-        "ewc": {"weight": 1.5, "rows": 16, "damping": 0.1},
-    },
-    "distill": {"steps": 6, "eval_every": 3, "warmup": 2, "rows_per_batch": 16},
-    "evaluate": {"general": 8, "max_new_tokens": 24},
-}  # fmt: skip
 CHANGED = {
     ("sodium", "molar mass"): ("22.99 g/mol", "23.05 g/mol"),
     ("iron", "use"): ("structural steel", "railway tracks"),
@@ -43,18 +33,16 @@ REMOVED = {
     ("sodium", "category"): "alkali metal",
 }
 
-pytestmark = pytest.mark.pipeline
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """One clone for all tests of this file, with its first version."""
-    root = tmp_path_factory.mktemp("story") / "clone"
-    made = make_clone(root, OVERLAY)
-    assert ran(made("dvc", "repro")) == list(STAGES)
-    save(made, "first version")
+    made, printed = prepared(tmp_path_factory, "story")
+    assert ran(printed) == list(STAGES)
     yield made
-    shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(made.root, ignore_errors=True)
 
 
 def lore(clone: Clone, *command: str, code: int = 0) -> str:

@@ -141,7 +141,7 @@ EDITS = st.one_of(
 )
 
 
-def edited(world: World, edit: tuple[str, str, Any]) -> World:  # noqa: PLR0911
+def edited(world: World, edit: tuple[str, str, Any]) -> World:
     """A side after one edit; an edit of what is gone changes nothing."""
     kind, name, value = edit
     if kind == "file":
