@@ -82,12 +82,18 @@ def settings_page(schema: Schema) -> str:
         if name in STAGES:
             lines += [first_sentence(stage_modules.load(name).__doc__ or ""), ""]
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
-        lines += list(setting_rows(section, name, schema))
+        lines += list(setting_rows(section, name, schema, shown=set()))
     return "\n".join(lines) + "\n"
 
 
-def setting_rows(section: Schema, prefix: str, schema: Schema) -> Iterator[str]:
-    """Yield a table row for each key of a section, and for the keys below it."""
+def setting_rows(
+    section: Schema, prefix: str, schema: Schema, shown: set[tuple[str, ...]]
+) -> Iterator[str]:
+    """Yield a table row for each key of a section, and for the keys below it.
+
+    What several forms have in common is shown with the first of them: `shown` holds the keys of
+    the mappings that stand above.
+    """
     required = section.get("required", [])
     for key, described in section.get("properties", {}).items():
         path = f"{prefix}.{key}"
@@ -99,21 +105,34 @@ def setting_rows(section: Schema, prefix: str, schema: Schema) -> Iterator[str]:
             default = "see params.yaml"
         meaning = cell(described.get("description", ""))
         yield f"| `{path}` | {cell(type_name(described))} | {cell(default)} | {meaning} |"
-        for below in nested(described, schema):
-            yield from setting_rows(below, path, schema)
+        below = list(nested(described, schema))
+        for choice in below:
+            # Of several forms, such as the kinds of sources, each is named by its kind.
+            form = f"[{form_name(choice)}]" if len(below) > 1 else ""
+            keys = (form_name(choice), *choice["properties"])
+            if keys not in shown:
+                shown.add(keys)
+                yield from setting_rows(choice, f"{path}{form}", schema, shown)
+
+
+def form_name(section: Schema) -> str:
+    """Return the name of one of several forms: its fixed `kind`, else its title."""
+    kind = section.get("properties", {}).get("kind", {})
+    return str(kind.get("const", section.get("title", "")))
 
 
 def nested(described: Schema, schema: Schema) -> Iterator[Schema]:
     """Yield the sections that a key may hold: its own, one of several, or those of a list."""
     reference = described.get("$ref")
     if reference:
-        yield schema["$defs"][reference.removeprefix("#/$defs/")]
+        section = schema["$defs"][reference.removeprefix("#/$defs/")]
+        if "properties" in section:
+            yield section
     for choice in [*described.get("anyOf", []), *described.get("oneOf", [])]:
         yield from nested(choice, schema)
-    if isinstance(described.get("items"), dict):
-        yield from nested(described["items"], schema)
-    if isinstance(described.get("additionalProperties"), dict):
-        yield from nested(described["additionalProperties"], schema)
+    for below in ("items", "additionalProperties"):
+        if isinstance(described.get(below), dict):
+            yield from nested(described[below], schema)
 
 
 def type_name(described: Schema) -> str:

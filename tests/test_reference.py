@@ -1,0 +1,45 @@
+"""The reference pages say what the code says."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+
+
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs/reference.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    made: dict[str, str] = script().pages()
+    return made
+
+
+@pytest.mark.parametrize("name", ["settings.md", "commands.md", "params.schema.json"])
+def test_a_page_is_current(pages: dict[str, str], name: str) -> None:
+    committed = (ROOT / "docs/reference" / name).read_text(encoding="utf-8")
+    assert committed == pages[name], "run make reference"
+
+
+def test_every_setting_says_what_it_means(pages: dict[str, str]) -> None:
+    rows = [line for line in pages["settings.md"].splitlines() if line.startswith("| `")]
+    assert len(rows) > 100
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
+def test_every_key_of_params_yaml_is_in_the_schema() -> None:
+    schema = json.loads((ROOT / "docs/reference/params.schema.json").read_text(encoding="utf-8"))
+    document = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name, section in document.items():
+        assert set(section) <= set(schema["properties"][name]["properties"])
