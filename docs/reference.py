@@ -208,7 +208,7 @@ def option_rows(command: argparse.ArgumentParser) -> Iterator[str]:
 
 def first_sentence(text: str) -> str:
     """Return the first paragraph of a docstring on one line."""
-    return " ".join(text.split("\n\n")[0].split())
+    return " ".join(text.split("\n\n", maxsplit=1)[0].split())
 
 
 def paragraphs(text: str) -> str:

@@ -79,6 +79,11 @@ PAGES = [
     "README.md",
     *results.READMES[1:],
     "scenarios/README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "AGENTS.md",
+    "llms.txt",
     *(f"docs/{page}" for page in SITE),
 ]
 TRANSLATIONS = [("README.md", "README.zh-CN.md")]

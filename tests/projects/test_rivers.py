@@ -24,12 +24,8 @@ ROOT = Path(__file__).parents[2]
 RIVERS = Path(__file__).parent / "rivers"
 
 
-def command(folder: Path, *words: str, code: int = 0) -> str:
-    """Run a command in a folder of the copy, and return what it printed."""
-    repository = folder if (folder / "stages").is_dir() else ROOT
-    for parent in folder.parents:
-        if (parent / "stages").is_dir():
-            repository = parent
+def command(folder: Path, *words: str, code: int = 0, repository: Path = ROOT) -> str:
+    """Run a command with Lorekeep's code from `repository`, and return what it printed."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(repository),
@@ -44,6 +40,12 @@ def command(folder: Path, *words: str, code: int = 0) -> str:
     )
     assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
+
+
+def command_beside(folder: Path, *words: str, code: int = 0) -> str:
+    """Run a command with the code of the repository that holds scenarios/rivers."""
+    (repository,) = [parent for parent in (folder, *folder.parents) if (parent / "stages").is_dir()]
+    return command(folder, *words, code=code, repository=repository)
 
 
 @pytest.fixture
@@ -65,11 +67,13 @@ def beside(tmp_path: Path) -> Path:
 
 
 def test_it_runs_with_one_stage_of_its_own(beside: Path) -> None:
-    command(beside, "dvc", "init", "-q", "--subdir")
-    assert "code dependencies written" in command(beside, "python", "-m", "lore", "check", "--fix")
-    said = command(beside, "python", "-m", "lore", "check")
+    command_beside(beside, "dvc", "init", "-q", "--subdir")
+    assert "code dependencies written" in command_beside(
+        beside, "python", "-m", "lore", "check", "--fix"
+    )
+    said = command_beside(beside, "python", "-m", "lore", "check")
     assert said == "3 stages are whole: extract, clean, summarize\n"
-    printed = command(beside, "dvc", "repro")
+    printed = command_beside(beside, "dvc", "repro")
     assert re.findall(r"Running stage '(\w+)'", printed) == ["extract", "clean", "summarize"]
     rivers = json.loads((beside / "data/summarize/rivers.json").read_text())
     assert rivers == ["Danube", "Loire", "Rhine"]
@@ -81,25 +85,25 @@ def test_it_runs_with_one_stage_of_its_own(beside: Path) -> None:
     # A change of the module that its own stage imports makes that stage run again, and no other.
     with (beside / "rivers/limits.py").open("a") as file:
         file.write("\n# Another line.\n")
-    printed = command(beside, "dvc", "repro")
+    printed = command_beside(beside, "dvc", "repro")
     assert re.findall(r"Running stage '(\w+)'", printed) == ["summarize"]
 
 
 def test_lore_works_from_a_folder_below_and_from_elsewhere(beside: Path, tmp_path: Path) -> None:
-    command(beside, "dvc", "init", "-q", "--subdir")
-    command(beside, "python", "-m", "lore", "check", "--fix")
+    command_beside(beside, "dvc", "init", "-q", "--subdir")
+    command_beside(beside, "python", "-m", "lore", "check", "--fix")
     lore = ("python", "-m", "lore")
     for folder, words in (
         (beside / "data/raw", ("check",)),
         (tmp_path, ("--project", str(beside), "check")),
     ):
-        printed = command(folder, *lore, *words)
+        printed = command(folder, *lore, *words, repository=beside.parents[1])
         assert printed == "3 stages are whole: extract, clean, summarize\n"
     (tmp_path / "settings.yaml").write_text("summarize: {at_least: 500}\n")
-    printed = command(beside / "data", *lore, "overlay", str(tmp_path / "settings.yaml"))
+    printed = command_beside(beside / "data", *lore, "overlay", str(tmp_path / "settings.yaml"))
     assert "summarize.at_least" in printed
     shutil.move(tmp_path / "settings.yaml", beside / "data/settings.yaml")
-    printed = command(beside / "data", *lore, "overlay", "settings.yaml")
+    printed = command_beside(beside / "data", *lore, "overlay", "settings.yaml")
     assert printed == "params.yaml says all that already\n"
 
 
@@ -122,10 +126,10 @@ def test_where_lorekeep_is_installed_the_lock_file_stands_for_its_code(tmp_path:
 
 
 def test_an_import_that_dvc_yaml_lacks_is_named(beside: Path) -> None:
-    command(beside, "python", "-m", "lore", "check", "--fix")
+    command_beside(beside, "python", "-m", "lore", "check", "--fix")
     path = beside / "dvc.yaml"
     path.write_text(path.read_text().replace("      - rivers/limits.py\n", ""))
-    printed = command(beside, "python", "-m", "lore", "check", code=1)
+    printed = command_beside(beside, "python", "-m", "lore", "check", code=1)
     assert "summarize: code dependencies are not its imports" in printed
     assert "+ rivers/limits.py" in printed
 
