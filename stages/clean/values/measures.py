@@ -77,8 +77,7 @@ MEANT = {row["spelling"]: row["unit"] for row in _DOUBTFUL_TABLE}
 """What each doubtful unit is."""
 NEAR = 60
 NAMED = {
-    row["name"]: row["symbol"]
-    for row in read_table(DATA / "unit_symbols.csv", ("name", "symbol"))
+    row["name"]: row["symbol"] for row in read_table(DATA / "unit_symbols.csv", ("name", "symbol"))
 }
 """Symbols of units whose symbol pint's parser takes for something else, or not everywhere."""
 FACTORS = {"decade": 10, "decades": 10}
@@ -251,7 +250,7 @@ def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
     return None if form == "1" else form
 
 
-def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> str | None:
+def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> str | None:  # noqa: PLR0911
     """The canonical form of a doubtful unit, if the text around it says that it is one."""
     if word == "in":
         after_feet = FEET_BEFORE.search(text[:number][-5:])
@@ -262,10 +261,11 @@ def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> s
     nothing_touches = not ONE_LETTER.match(text, end)
     if word == "s" and text[start - 1] == " " and nothing_touches:
         return "s"
-    if word in ("C", "F", "d", "y") and "." in text[number:start]:
-        # A decimal is a measurement: 3.5 d. Before C or F it is one where nothing else stands in the text.
-        if word in ("d", "y") or not (text[:number] + text[end:]).strip():
-            return canonical(MEANT[word])
+    is_decimal = "." in text[number:start]
+    if is_decimal and word in ("d", "y"):  # 3.5 d
+        return canonical(MEANT[word])
+    if is_decimal and word in ("C", "F") and not (text[:number] + text[end:]).strip():
+        return canonical(MEANT[word])  # 38.5 C, and nothing else stands in the text
     cue = CUES.get(word)
     if not cue or not nothing_touches:
         return None

@@ -156,11 +156,9 @@ def _converted(number: Decimal, source: Any, target: Any) -> Decimal:
     if source == target:
         return number
     factor = _factor(source, target)
-    if factor is None:
-        value = UNITS.Quantity(float(number), source).m_as(target)
-    else:
-        value = float(number) * factor
-    return Decimal(repr(value))
+    if factor is not None:
+        return Decimal(repr(float(number) * factor))
+    return Decimal(repr(UNITS.Quantity(float(number), source).m_as(target)))
 
 
 @lru_cache(maxsize=1024)

@@ -22,7 +22,7 @@ from stages.core.project.params import STRICT
 
 SHARED = re.compile(
     "[0-9]-?,? ?"
-    r"(?:and|or|to|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)?"
+    r"(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)?"
     " ?$"
 )
 """Before a quantity: a number without a unit, which shares that of the quantity: the 24 and of 24 and 36 months."""

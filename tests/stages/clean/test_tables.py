@@ -62,8 +62,12 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 
 def test_yes_and_no() -> None:
-    assert [is_yes({"plural": cell}, "plural") for cell in ("yes", "no", "")] == [True, False, False]
-    with pytest.raises(InputError, match="plural is 'true' in .*; write yes or no"):
+    assert [is_yes({"plural": cell}, "plural") for cell in ("yes", "no", "")] == [
+        True,
+        False,
+        False,
+    ]
+    with pytest.raises(InputError, match=r"plural is 'true' in .*; write yes or no"):
         is_yes({"plural": "true"}, "plural")
 
 
