@@ -156,9 +156,7 @@ PHONE_CUE = re.compile(
 """Before a telephone number: Call me on, 固定电话：."""
 REGIONS = {
     row["lang"]: tuple(row["regions"].split())
-    for row in read_table(
-        Path(__file__).parent / "data" / "phone_regions.csv", ("lang", "regions")
-    )
+    for row in read_table(Path(__file__).parent / "data" / "phone_regions.csv", ("lang", "regions"))
 }
 """Countries whose numbers are recognised without a country code, by the language of the text."""
 ANY_COUNTRY = ("ZZ",)

@@ -38,7 +38,9 @@ RANGE = re.compile(
     f"{_YEAR_OF_RANGE}"
     "(?![A-Za-z0-9_%]|[.,:/–-][0-9])"
 )
-"""Two years from 1400 to 2099 with a dash: 1990-2003."""
+"""Two years with a dash: 1990-2003."""
+LONGEST_RANGE = 300
+"""Years between the two of a range, exclusive. Two numbers further apart are rather pages or counts."""
 
 PAGES = re.compile(
     r"(?:\bpp?\.?|\bpages?"  # pp. 1200
@@ -110,7 +112,7 @@ def years(text: str) -> Iterator[tuple[int, int, int]]:
     """Start, end and number of every year by itself. Years within other dates are among them."""
     for match in RANGE.finditer(text):
         first, second = int(match[1]), int(match[2])
-        if not first < second < first + 300 or second not in MODERN:
+        if not first < second < first + LONGEST_RANGE or second not in MODERN:
             continue
         if not PAGES.search(text, max(0, match.start() - 8), match.start()):
             yield match.start(1), match.end(1), first
