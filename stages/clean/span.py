@@ -1,4 +1,4 @@
-"""Spans: places in a text that say something which has one form: a date, a quantity, personal data."""
+"""Spans: parts of a text that say something which has one form: a date, a quantity, personal data."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -12,24 +12,31 @@ class Span(NamedTuple):
     kind: str
     """date, quantity, email …"""
     normal: str
-    """The one form of what stands there: an ISO 8601 date, a number with its unit, a canonical identifier."""
+    """The one form: an ISO 8601 date, a number with its unit, a canonical identifier."""
 
 
 def apart(spans: Iterable[Span]) -> list[Span]:
-    """Spans in their order, without those that overlap an earlier or, from the same start, a longer one."""
-    found: list[Span] = []
-    for span in sorted(spans, key=lambda span: (span.start, -span.end, span.kind, span.normal)):
-        if not found or span.start >= found[-1].end:
-            found.append(span)
-    return found
+    """Spans in their order, without those that overlap an earlier one or, from the same start, a longer one."""
+    ordered = sorted(spans, key=lambda span: (span.start, -span.end, span.kind, span.normal))
+    kept: list[Span] = []
+    for span in ordered:
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
+    return kept
 
 
-def rewrite(
-    text: str, spans: Iterable[Span], form: Callable[[Span], str] = lambda span: span.normal
-) -> str:
-    """The text with each of the spans, which must lie apart, in its new form."""
-    parts, end = [], 0
+def normal_of(span: Span) -> str:
+    """The one form of a span."""
+    return span.normal
+
+
+def rewrite(text: str, spans: Iterable[Span], form: Callable[[Span], str] = normal_of) -> str:
+    """The text with each of the spans in its new form. No two spans may overlap."""
+    parts = []
+    end = 0
     for span in sorted(spans):
-        parts += [text[end : span.start], form(span)]
+        parts.append(text[end : span.start])
+        parts.append(form(span))
         end = span.end
-    return "".join([*parts, text[end:]])
+    parts.append(text[end:])
+    return "".join(parts)

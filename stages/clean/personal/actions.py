@@ -1,7 +1,7 @@
-"""What takes the place of personal data: its kind, a mask, or a token that only the holder of the salt can link to a person.
+"""What personal data is replaced with: its kind, a mask, or a token that only the owner of the salt can link to a person.
 
 A token is HMAC-SHA256 (RFC 2104) of source, kind and canonical form under a salt that comes from the environment alone,
-cut to 48 bits: among a million persons of a source, any two share a token with a probability of 0.2 %. Who has the salt
+cut to 48 bits. Among a million persons of a source, any two share a token with a probability of 0.2 %. Anybody who has the salt
 can try out names, so it is a secret like a password.
 """
 
@@ -18,10 +18,13 @@ SHORTEST_SALT = 16
 NUMBERS = {"phone", "ssn", "resident_id", "passport", "id", "card", "iban"}
 """Kinds of which a mask keeps the last four characters."""
 PLACED = re.compile(r"<[A-Z_]{2,20}(?:_[0-9a-f]{12})?>")
-"""What `replaced` and `hashed` leave, in which nothing is sought again."""
-
-
+"""What `replaced` and `hashed` leave: <PERSON>, <PERSON_3f9a1c2b7d40>. Nothing is looked for in it again."""
 TOKEN = re.compile(r"<[A-Z_]{2,20}_[0-9a-f]{12}>")
+"""What `hashed` leaves: <PERSON_3f9a1c2b7d40>."""
+KEPT = 4
+"""Last characters of a number that a mask keeps."""
+FEWEST_TO_KEEP = 8
+"""Letters and digits of the shortest number of which a mask keeps some."""
 
 
 def salt_from_environment() -> bytes:
@@ -47,14 +50,19 @@ def replaced(kind: str) -> str:
 
 
 def masked(kind: str, written: str) -> str:
-    """Letters and digits as asterisks, format as it was; of a number of eight or more, the last four stay: ***-**-1234."""
-    places = [
-        place for place, character in enumerate(written) if character.isalnum() or character == "*"
-    ]
-    kept = set(places[-4:]) if kind in NUMBERS and len(places) >= 8 else set()
-    return "".join(
-        "*" if c.isalnum() and place not in kept else c for place, c in enumerate(written)
-    )
+    """Letters and digits as asterisks, and all other characters as they were.
+
+    A number of eight characters or more keeps the last four: ***-**-1234. Masking twice is masking once, so an asterisk counts
+    as a character of the number.
+    """
+    masks = [index for index, sign in enumerate(written) if sign.isalnum() or sign == "*"]
+    kept: set[int] = set()
+    if kind in NUMBERS and len(masks) >= FEWEST_TO_KEEP:
+        kept.update(masks[-KEPT:])
+    new = []
+    for index, sign in enumerate(written):
+        new.append("*" if sign.isalnum() and index not in kept else sign)
+    return "".join(new)
 
 
 def hashed(span: Span, source: str, salt: bytes) -> str:

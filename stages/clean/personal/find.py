@@ -25,30 +25,36 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Tagger = Callable[[str], list[Span]]
-"""What finds more than patterns do."""
+"""A recogniser that finds more than patterns do."""
 
 
 def find_personal(
     text: str, lang: str, kinds: Collection[str] = KINDS, tagger: Tagger | None = None
 ) -> list[Span]:
-    """Where the text holds personal data of these kinds, in order and apart; `lang` (ISO 639-1) tells whose telephone numbers."""
+    """The personal data of these kinds in a text, in order and apart.
+
+    `lang` (ISO 639-1) tells which countries' telephone numbers are recognised without a country code.
+    """
     found: list[Span] = []
-    for start, part in parts(text):
-        spans = [*identifiers.find(part, lang)]
-        spans += names.find(part) if "person" in kinds else ()
-        spans += addresses.find(part) if "address" in kinds else ()
-        spans += tagger(part) if tagger and part.strip() else ()
-        found += [
-            Span(s.start + start, s.end + start, s.kind, s.normal)
-            for s in apart(s for s in spans if s.kind in kinds)
-        ]
+    for offset, part in parts(text):
+        candidates = list(identifiers.find(part, lang))
+        if "person" in kinds:
+            candidates += names.find(part)
+        if "address" in kinds:
+            candidates += addresses.find(part)
+        if tagger and part.strip():
+            candidates += tagger(part)
+        wanted = [span for span in candidates if span.kind in kinds]
+        for span in apart(wanted):
+            found.append(span._replace(start=span.start + offset, end=span.end + offset))
     return found
 
 
 def parts(text: str) -> Iterator[tuple[int, str]]:
-    """Where each part of the text begins, and the part: what lies between the places where personal data stood."""
+    """The parts of a text between the places where personal data stood, each with its offset in the text."""
     end = 0
-    for placed in PLACED.finditer(text) if "<" in text else ():
-        yield end, text[end : placed.start()]
-        end = placed.end()
+    if "<" in text:  # most texts have none, and need no search
+        for placed in PLACED.finditer(text):
+            yield end, text[end : placed.start()]
+            end = placed.end()
     yield end, text[end:]

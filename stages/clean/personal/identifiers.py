@@ -1,8 +1,8 @@
 """Identifiers in a text: what has a form, and where there is one, a check sum.
 
-Forms and check sums are the libraries': python-stdnum (Luhn's formula of ISO/IEC 7812, IBAN's mod 97 of ISO 13616, the Chinese
-resident identity number of GB 11643), phonenumbers (Google's numbering plans), ipaddress. A number that has a check sum and fails
-it is none. What has only a form, such as a passport number, counts where the words before it say what it is.
+Forms and check sums are those of libraries: python-stdnum (Luhn's formula of ISO/IEC 7812, IBAN's mod 97 of ISO 13616, the
+Chinese resident identity number of GB 11643), phonenumbers (Google's numbering plans), ipaddress. A number that has a check sum
+and fails it is none. A number that has only a form, such as a passport number, counts where the words before it say what it is.
 
 Every pattern has bounded repeats and cannot start inside what it matches, so the time is linear in the text.
 """
@@ -10,55 +10,101 @@ Every pattern has bounded repeats and cannot start inside what it matches, so th
 import ipaddress
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 from stages.clean.span import Span
+from stages.clean.tables import read_table
 
-EDGE, END = r"(?<![A-Za-z0-9_.])", r"(?![A-Za-z0-9_])"
+EDGE = r"(?<![A-Za-z0-9_.])"
+END = r"(?![A-Za-z0-9_])"
 """Not within a Latin word or number. Chinese writes no blanks, so a Chinese character is an edge."""
 LATIN = r"A-Za-z0-9\u00c0-\u024f"
+
 EMAIL = re.compile(
-    rf"(?<![{LATIN}._%+'-])[{LATIN}_%+'-][{LATIN}._%+'-]{{0,63}}@[{LATIN}-]{{1,63}}(?:\.[{LATIN}-]{{1,63}}){{1,8}}"
+    rf"(?<![{LATIN}._%+'-])"
+    rf"[{LATIN}_%+'-][{LATIN}._%+'-]{{0,63}}"  # jane.doe+x
+    rf"@[{LATIN}-]{{1,63}}(?:\.[{LATIN}-]{{1,63}}){{1,8}}"  # @mail.example.org
 )
+_PATH = r"(?:/[\w./?=&%#~+-]{0,500})?"
 URL = re.compile(
-    rf"(?<![{LATIN}@_.-])(?:(?:https?|ftp)://[^\s<>\"'，。；：！？、（）《》【】「」]{{1,2000}}"
-    rf"|(?:www\.)?(?:[{LATIN}-]{{1,63}}\.){{1,8}}(?:com|org|net|edu|gov|info|biz)(?:\.[a-z]{{2}})?(?![{LATIN}])(?:/[\w./?=&%#~+-]{{0,500}})?"
-    rf"|www\.[{LATIN}-]{{1,63}}(?:\.[{LATIN}-]{{1,63}}){{1,8}}(?:/[\w./?=&%#~+-]{{0,500}})?)",
+    rf"(?<![{LATIN}@_.-])"
+    # https://example.com/a?b=c
+    r"(?:(?:https?|ftp)://[^\s<>\"'，。；：！？、（）《》【】「」]{1,2000}"
+    # example.com, example.co.uk/a
+    rf"|(?:www\.)?(?:[{LATIN}-]{{1,63}}\.){{1,8}}"
+    rf"(?:com|org|net|edu|gov|info|biz)(?:\.[a-z]{{2}})?(?![{LATIN}]){_PATH}"
+    # www.example.de/a
+    rf"|www\.[{LATIN}-]{{1,63}}(?:\.[{LATIN}-]{{1,63}}){{1,8}}{_PATH})",
     re.IGNORECASE,
 )
-"""An address with its scheme or `www.`; a bare domain only where it ends as one can be told from `text.It goes on`."""
+"""A web address with its scheme or `www.`, or a domain with a common ending. Not: text.It goes on."""
+PARTS_OF_URLS = ("://", "www.", ".com", ".org", ".net", ".edu", ".gov", ".info", ".biz")
+"""One of them stands in a text in which `URL` is worth a try."""
+
 IBAN = re.compile(rf"[A-Z](?<![A-Za-z0-9_.].)[A-Z]\d{{2}}(?:[ -]?[A-Z0-9]){{11,30}}{END}")
+"""GB82 WEST 1234 5698 7654 32. The look back skips the first letter, because a pattern that begins with one is faster."""
+SHORTEST_IBAN = 15
 CARD = re.compile(
-    rf"{EDGE}(?:\d{{12,19}}|\d{{4}}([ -])\d{{4}}\1\d{{4}}\1\d{{4}}(?:\1\d{{3}})?|3\d{{3}}([ -])\d{{6}}\2\d{{4,5}}){END}"
+    rf"{EDGE}(?:\d{{12,19}}"  # 4111111111111111
+    r"|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?"  # 4111 1111 1111 1111
+    r"|3\d{3}([ -])\d{6}\2\d{4,5})"  # 3782-822463-10005
+    rf"{END}"
 )
 ISSUER = re.compile(r"1800|2(?:131|014|149|[2-7])|[3-6]")
-"""First digits that card issuers have."""
+"""First digits of the issuers of cards."""
 RESIDENT_ID = re.compile(rf"{EDGE}\d{{6}}[ -]?(?:18|19|20)\d{{6}}[ -]?\d{{3}}[\dXx]{END}")
+"""Chinese: place, day of birth, serial number, check digit."""
 SSN = re.compile(rf"{EDGE}(?!000)\d{{3}}-(?!00)\d{{2}}-(?!0000)\d{{4}}{END}(?!-\d)")
-"""Also numbers that begin with 9, for taxpayers without an SSN, and in test data."""
+"""123-45-6789. Also numbers that begin with 9, for taxpayers without an SSN, and in test data."""
 IPV4 = re.compile(rf"{EDGE}(?:\d{{1,3}}\.){{3}}\d{{1,3}}{END}(?!\.\d)")
 IPV6 = re.compile(
-    rf"(?<![A-Za-z0-9_:.])[0-9A-Fa-f]{{0,4}}(?::[0-9A-Fa-f]{{0,4}}){{2,7}}(?:(?<=:)(?:\d{{1,3}}\.){{3}}\d{{1,3}})?{END}(?!:)"
+    r"(?<![A-Za-z0-9_:.])"
+    "[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}"  # 2001:db8::1
+    r"(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?"  # ::ffff:192.0.2.1
+    rf"{END}(?!:)"
 )
 VERSION = re.compile(r"(?:\bv|version|release|build)[ .:]{0,2}$", re.IGNORECASE)
+"""Before what looks like an IPv4 address but is none: version 1.2.3.4."""
 MAC = re.compile(
-    rf"{EDGE}[0-9A-Fa-f]{{2}}(?:([:-])[0-9A-Fa-f]{{2}})(?:\1[0-9A-Fa-f]{{2}}){{4}}{END}(?![:-][0-9A-Fa-f])"
+    rf"{EDGE}[0-9A-Fa-f]{{2}}"
+    "(?:([:-])[0-9A-Fa-f]{2})"
+    r"(?:\1[0-9A-Fa-f]{2}){4}"
+    rf"{END}(?![:-][0-9A-Fa-f])"
 )
+"""00:1b:44:11:3a:b7, with the same sign between all pairs."""
+
+
+class Named(NamedTuple):
+    """A number that only the words before it make an identifier."""
+
+    triggers: tuple[str, ...]
+    """One of them stands in a text in which the pattern is worth a try."""
+    pattern: re.Pattern[str]
+    """The group is the number."""
+
+
 SAID = r"(?:(?:number|no\.?|num|id|#|is|was|号码|号|为|是|[:：#\s]){0,6})"
+"""Between the name of a number and the number: Passport No. is."""
 NAMED = {
-    "ssn": (
+    # SSN: 123456789
+    "ssn": Named(
         ("ssn", "social security"),
         re.compile(
             r"(?:\bSSN|social security)[^\d\n]{0,30}(\d{3} ?\d{2} ?\d{4})(?!\d)", re.IGNORECASE
         ),
     ),
-    "passport": (
+    # Passport No. X67995973X, 护照号码：E12345678
+    "passport": Named(
         ("passport", "护照"),
         re.compile(
-            rf"(?:\bpassport|护照)\s*{SAID}((?=[A-Z0-9]{{0,8}}\d{{4}})[A-Z0-9]{{6,12}}){END}",
+            rf"(?:\bpassport|护照)\s*{SAID}"
+            rf"((?=[A-Z0-9]{{0,8}}\d{{4}})[A-Z0-9]{{6,12}}){END}",
             re.IGNORECASE,
         ),
     ),
-    "id": (
+    # driver's license S99996393, 住院号：00123456
+    "id": Named(
         (
             "licen",
             "medical record",
@@ -72,53 +118,63 @@ NAMED = {
             "证",
         ),
         re.compile(
-            r"(?:\bdriver'?s?'? licen[cs]e|\bdriving licen[cs]e|\bmedical record|\bMRN\b|\bpatient id|\bmember id"
-            r"|\bnational insurance|\bNHS|病历号|病案号|住院号|门诊号|社保卡?号?|医保卡?号?|驾驶证)"
-            rf"\s*{SAID}((?=[A-Z0-9-]{{0,16}}\d{{4}})[A-Z0-9-]{{5,20}}){END}",
+            r"(?:\bdriver'?s?'? licen[cs]e|\bdriving licen[cs]e|\bmedical record|\bMRN\b"
+            r"|\bpatient id|\bmember id|\bnational insurance|\bNHS"
+            "|病历号|病案号|住院号|门诊号|社保卡?号?|医保卡?号?|驾驶证)"
+            rf"\s*{SAID}"
+            rf"((?=[A-Z0-9-]{{0,16}}\d{{4}})[A-Z0-9-]{{5,20}}){END}",
             re.IGNORECASE,
         ),
     ),
-    "postcode": (
+    # ZIP code: 02139, 邮编：100080
+    "postcode": Named(
         ("zip", "post", "邮"),
         re.compile(
-            rf"(?:\bzip(?: code)?|\bpost(?:al )?code|邮政编码|邮编)\s*{SAID}(\d{{5}}-\d{{4}}|\d{{4,6}}"
-            rf"|[A-Z]{{1,2}}\d[A-Z\d]? ?\d[A-Z]{{2}}|[A-Z]\d[A-Z] ?\d[A-Z]\d){END}",
+            rf"(?:\bzip(?: code)?|\bpost(?:al )?code|邮政编码|邮编)\s*{SAID}"
+            r"(\d{5}-\d{4}|\d{4,6}"  # 02139-1234, 100080
+            r"|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}"  # SW1A 1AA
+            r"|[A-Z]\d[A-Z] ?\d[A-Z]\d)"  # K1A 0B1
+            rf"{END}",
             re.IGNORECASE,
         ),
     ),
 }
-"""What only the words before it tell, and in what text it is worth looking for."""
+"""By kind."""
+
 DIGIT = re.compile(r"\d")
 LONG = re.compile(r"\d[\d ()./·-]{4}")
+"""Five characters of a number: a text without has no long number."""
 PAIRS = re.compile(r"[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}\1|:[0-9A-Fa-f]{0,4}:")
+"""Stands in a text in which `IPV6` and `MAC` are worth a try."""
 DIGITS = re.compile(rf"(?:\+|\(\+?)?\d(?<![A-Za-z0-9_.]\d)[\d ()./·-]{{4,24}}\d{END}")
+"""What may be a telephone number: +44 20 7946 0018, (212) 555-0143."""
 PHONE_CUE = re.compile(
     r"(?:phone|\btel\b|telephone|mobile|\bcell|\bfax|\bcall|\bdial|\btext me|reach|contact|whatsapp"
     r"|电话|手机|联系方式|传真|致电|拨打|热线|微信)[^\d]{0,25}$",
     re.IGNORECASE,
 )
+"""Before a telephone number: Call me on, 固定电话：."""
 REGIONS = {
-    "en": ("US", "GB"),
-    "zh": ("CN",),
-    "de": ("DE", "AT", "CH"),
-    "fr": ("FR",),
-    "es": ("ES",),
-    "it": ("IT",),
-    "ja": ("JP",),
+    row["lang"]: tuple(row["regions"].split())
+    for row in read_table(Path(__file__).parent / "data" / "phone_regions.csv", ("lang", "regions"))
 }
-"""Whose numbers are known without their country's code, by the text's language."""
+"""Countries whose numbers are recognised without a country code, by the language of the text."""
+ANY_COUNTRY = ("ZZ",)
+"""Region of phonenumbers for numbers with a country code."""
 DATE = re.compile(r"\d{4}[-./]\d{1,2}[-./]\d{1,2}(?:\D|$)|\d{1,2}[-./]\d{1,2}[-./]\d{4}(?:\D|$)")
+"""2019-03-07, 7.3.2019: no telephone number."""
+NO_DIGIT = re.compile(r"\D")
+BLANK_OR_HYPHEN = re.compile(r"[\s-]")
+CHINESE_MOBILE = re.compile(r"1[3-9]\d{9}")
 
 
 def find(text: str, lang: str) -> Iterator[Span]:
-    """Every identifier of a text; they may overlap. A pattern is tried where a cheaper look finds it possible."""
+    """Every identifier of a text. They may overlap. A pattern is tried where a cheaper look finds it possible."""
     if "@" in text:
-        yield from (_span(found, "email", found.group().lower()) for found in EMAIL.finditer(text))
+        for match in EMAIL.finditer(text):
+            yield _span(match, "email", match.group().lower())
     low = text.lower()
-    if any(
-        part in low
-        for part in ("://", "www.", ".com", ".org", ".net", ".edu", ".gov", ".info", ".biz")
-    ):
+    if any(part in low for part in PARTS_OF_URLS):
         yield from urls(text)
     if DIGIT.search(text):
         yield from numbers(text, low, lang)
@@ -128,125 +184,145 @@ def find(text: str, lang: str) -> Iterator[Span]:
 
 def urls(text: str) -> Iterator[Span]:
     """Web addresses and domains, without the punctuation behind them."""
-    for found in URL.finditer(text):
-        written = found.group().rstrip(".,;:!?)]}*_")
-        yield Span(found.start(), found.start() + len(written), "url", written.lower())
+    for match in URL.finditer(text):
+        written = match.group().rstrip(".,;:!?)]}*_")
+        yield Span(match.start(), match.start() + len(written), "url", written.lower())
 
 
 def addresses_of_machines(text: str) -> Iterator[Span]:
     """IPv6 and MAC addresses."""
-    for found in IPV6.finditer(text):
-        if any(c.isdigit() for c in found.group()) and (address := ip(found.group())):
-            yield _span(found, "ip", address)
-    yield from (
-        _span(found, "mac", found.group().lower().replace("-", ":")) for found in MAC.finditer(text)
-    )
+    for match in IPV6.finditer(text):
+        written = match.group()
+        if not any(character.isdigit() for character in written):
+            continue  # a::b is no address
+        if address := ip(written):
+            yield _span(match, "ip", address)
+    for match in MAC.finditer(text):
+        yield _span(match, "mac", match.group().lower().replace("-", ":"))
 
 
 def numbers(text: str, low: str, lang: str) -> Iterator[Span]:
-    """What is made of digits. A number is one thing: what is a card is no phone."""
-    long = LONG.search(text)
-    certain = [*(checked(text) if long else ()), *ibans(text), *named(text, low)]
+    """Identifiers that are made of digits. A number is one thing: a card is no phone. `low` is the text in lower case."""
+    has_long_number = LONG.search(text)
+    certain: list[Span] = []
+    if has_long_number:
+        certain += checked(text)
+    certain += ibans(text)
+    certain += named(text, low)
     yield from certain
-    if not long:
+    if not has_long_number:
         return
-    taken = [False] * (len(text) + 1)
+    # One mark for each character of the text, so that many spans cost no more than the text is long.
+    is_taken = [False] * (len(text) + 1)
     for span in certain:
-        taken[span.start : span.end] = [True] * (span.end - span.start)
-    yield from (span for span in phones(text, lang) if not any(taken[span.start : span.end]))
+        is_taken[span.start : span.end] = [True] * (span.end - span.start)
+    for span in phones(text, lang):
+        if not any(is_taken[span.start : span.end]):
+            yield span
 
 
 def checked(text: str) -> Iterator[Span]:
-    """Numbers with a check sum, or a form of their own."""
+    """Numbers with a check sum, or with a form of their own."""
     from stdnum import luhn
     from stdnum.cn import ric
 
-    residents = set()
-    for found in RESIDENT_ID.finditer(text):
-        if ric.is_valid(found.group().replace("-", "")):
-            residents.add(found.start())
-            yield _span(found, "resident_id", ric.compact(found.group().replace("-", "")))
-    for found in CARD.finditer(text):
-        digits = re.sub(r"\D", "", found.group())
-        if found.start() not in residents and ISSUER.match(digits) and luhn.is_valid(digits):
-            yield _span(found, "card", digits)
-    yield from (
-        _span(found, "ssn", re.sub(r"\D", "", found.group())) for found in SSN.finditer(text)
-    )
-    for found in IPV4.finditer(text):
-        address = ip(found.group())
-        if address and not VERSION.search(text[max(0, found.start() - 12) : found.start()]):
-            yield _span(found, "ip", address)
+    starts_of_residents = set()
+    for match in RESIDENT_ID.finditer(text):
+        written = match.group().replace("-", "")
+        if ric.is_valid(written):
+            starts_of_residents.add(match.start())
+            yield _span(match, "resident_id", ric.compact(written))
+    for match in CARD.finditer(text):
+        digits = NO_DIGIT.sub("", match.group())
+        is_card = ISSUER.match(digits) and luhn.is_valid(digits)
+        if is_card and match.start() not in starts_of_residents:
+            yield _span(match, "card", digits)
+    for match in SSN.finditer(text):
+        yield _span(match, "ssn", NO_DIGIT.sub("", match.group()))
+    for match in IPV4.finditer(text):
+        address = ip(match.group())
+        before = text[max(0, match.start() - 12) : match.start()]
+        if address and not VERSION.search(before):
+            yield _span(match, "ip", address)
 
 
 def ibans(text: str) -> Iterator[Span]:
-    """IBANs; a form that runs on into the next word is cut at the blank."""
+    """IBANs. A form that runs on into the next word is cut at its last blank or hyphen, until it is one."""
     from stdnum import iban
 
-    for found in IBAN.finditer(text):
-        written = found.group()
-        while len(written) >= 15 and not iban.is_valid(written, check_country=False):
-            written = written[: max(written.rfind(" "), written.rfind("-"), 0)]
-        if len(written) >= 15:
-            yield Span(found.start(), found.start() + len(written), "iban", iban.compact(written))
+    for match in IBAN.finditer(text):
+        written = match.group()
+        while len(written) >= SHORTEST_IBAN and not iban.is_valid(written, check_country=False):
+            last_gap = max(written.rfind(" "), written.rfind("-"), 0)
+            written = written[:last_gap]
+        if len(written) >= SHORTEST_IBAN:
+            end = match.start() + len(written)
+            yield Span(match.start(), end, "iban", iban.compact(written))
 
 
 def named(text: str, low: str) -> Iterator[Span]:
-    """Numbers that the words before them name."""
+    """Numbers that the words before them name. `low` is the text in lower case."""
     for kind, (triggers, pattern) in NAMED.items():
-        if any(trigger in low for trigger in triggers):
-            for found in pattern.finditer(text):
-                yield Span(
-                    found.start(1), found.end(1), kind, re.sub(r"[\s-]", "", found[1]).upper()
-                )
+        if not any(trigger in low for trigger in triggers):
+            continue
+        for match in pattern.finditer(text):
+            normal = BLANK_OR_HYPHEN.sub("", match[1]).upper()
+            yield Span(match.start(1), match.end(1), kind, normal)
 
 
 def phones(text: str, lang: str) -> Iterator[Span]:
-    """Telephone numbers: valid ones of the language's countries or with a country's code, and what a word calls one."""
+    """Telephone numbers: valid ones of the language's countries or with a country code, and what a word calls one."""
     end = 0
-    for found in DIGITS.finditer(text):
-        if (
-            found.start() < end
-            or not 6 <= len(digits := re.sub(r"\D", "", found.group())) <= 30
-            or DATE.match(found.group())
-        ):
+    for match in DIGITS.finditer(text):
+        start = match.start()
+        if start < end:
             continue
-        for span in _matched(text, found.start(), found.end(), lang):
+        digits = NO_DIGIT.sub("", match.group())
+        if not 6 <= len(digits) <= 30 or DATE.match(match.group()):
+            continue
+        for span in _valid_phones(text, start, match.end(), lang):
             end = span.end
             yield span
-        cue = PHONE_CUE.search(text[max(0, found.start() - 40) : found.start()])
-        if end <= found.start() and cue and len(digits) <= 15:
-            yield _span(found, "phone", digits)
+        if end > start or len(digits) > 15:
+            continue
+        if PHONE_CUE.search(text[max(0, start - 40) : start]):
+            yield _span(match, "phone", digits)
 
 
-def _matched(text: str, start: int, end: int, lang: str) -> Iterator[Span]:
-    """What phonenumbers finds between two places. Bare digits count with a country's code, or as a Chinese mobile number."""
+def _valid_phones(text: str, start: int, end: int, lang: str) -> list[Span]:
+    """The numbers that phonenumbers finds between two places, by the first region that knows any.
+
+    Bare digits count with a country code, or as a Chinese mobile number.
+    """
     from phonenumbers import Leniency, PhoneNumberFormat, PhoneNumberMatcher, format_number
 
-    window, plus = text[start:end], "+" in text[start:end]
-    for region in REGIONS.get(lang, ("ZZ",)) if not plus else ("ZZ",):
-        found = [
-            Span(
-                start + m.start + (m.raw_string[0] == "(" and ")" not in m.raw_string),
-                start + m.end,
-                "phone",
-                format_number(m.number, PhoneNumberFormat.E164),
-            )
-            for m in PhoneNumberMatcher(window, region, leniency=Leniency.VALID, max_tries=20)
-            if plus or not m.raw_string.isdigit() or re.fullmatch(r"1[3-9]\d{9}", m.raw_string)
-        ]
-        if found:
-            yield from found
-            return
+    window = text[start:end]
+    has_country_code = "+" in window
+    regions = ANY_COUNTRY if has_country_code else REGIONS.get(lang, ANY_COUNTRY)
+    for region in regions:
+        spans = []
+        for match in PhoneNumberMatcher(window, region, leniency=Leniency.VALID, max_tries=20):
+            written = match.raw_string
+            is_bare = written.isdigit() and not CHINESE_MOBILE.fullmatch(written)
+            if is_bare and not has_country_code:
+                continue
+            first = start + match.start
+            if written[0] == "(" and ")" not in written:
+                first += 1  # a parenthesis that encloses more than the number
+            normal = format_number(match.number, PhoneNumberFormat.E164)
+            spans.append(Span(first, start + match.end, "phone", normal))
+        if spans:
+            return spans
+    return []
 
 
 def ip(written: str) -> str:
-    """The address in its shortest form, or nothing."""
+    """The address in its shortest form, or an empty text where it is none."""
     try:
         return ipaddress.ip_address(written).compressed
     except ValueError:
         return ""
 
 
-def _span(found: re.Match[str], kind: str, normal: str) -> Span:
-    return Span(found.start(), found.end(), kind, normal)
+def _span(match: re.Match[str], kind: str, normal: str) -> Span:
+    return Span(match.start(), match.end(), kind, normal)

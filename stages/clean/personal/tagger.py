@@ -1,9 +1,10 @@
-"""What a token classification checkpoint finds in a text: names above all, which no pattern knows.
+"""Personal data that a token classification checkpoint finds in a text: names above all, which no pattern knows.
 
-Through transformers: from safetensors, without code of the model's, float32 on the CPU, one thread. Each window is read alone,
-unpadded, so that what is found in a text does not depend on the texts beside it. A label may begin with a mark of its place (B-,
-I-, L-, U-, E-, S-). What a model calls the first token of a word in Latin letters holds for the word; neighbours of one label are
-one span, unless the second begins a new one.
+The model is run by transformers: from safetensors, without code of the model's own, in float32 on the CPU, with one thread. Each
+window is read alone and unpadded, so a result does not depend on the texts beside it.
+
+A label may begin with a mark of its position in the span (B-, I-, L-, U-, E-, S-). In Latin letters the label of the first token
+of a word holds for the whole word. Neighbours of one label are one span, unless the second begins a new one.
 """
 
 import json
@@ -29,10 +30,17 @@ CHECKPOINT = Checkpoint(
     "clean.personal.tagger: it must have been trained to find names",
 )
 ALONE = Lock()
-"""Workers may be threads, and neither what loads a model nor its tokenizer is made for two at once."""
-LONGEST, OVERLAP = 512, 64
-"""Tokens of a window, if the model reads so many, and how many of them stand in the next one, too."""
+"""Workers may be threads, and neither loading a model nor its tokenizer is safe for two of them at once."""
+LONGEST = 512
+"""Most tokens of a window. A model that reads fewer has shorter windows."""
+OVERLAP = 64
+"""Tokens that a window shares with the next one."""
+PADDING_POSITIONS = 2
+"""RoBERTa keeps so many of its positions for padding."""
 MARK = re.compile(r"^[BILUES]-")
+"""The B- of B-PER."""
+NEW_SPAN = ("B-", "U-", "S-")
+"""Marks of a token that begins a span."""
 INSIDE = re.compile(r"[^\W_\u3400-\u9fff]{2}")
 """Two letters or digits of one word, not Chinese."""
 GAP = re.compile(r"[\s.'’-]{0,2}")
@@ -44,7 +52,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 def problems(model: str, revision: str | None, labels: dict[str, Any]) -> list[str]:
-    """What is wrong with the settings, and with the files of the model."""
+    """Mistakes in the settings, and in the files of the model. One line each."""
     found = CHECKPOINT.problems(model, revision)
     if not labels:
         found.append(
@@ -56,51 +64,52 @@ def problems(model: str, revision: str | None, labels: dict[str, Any]) -> list[s
         known = labels_in(CHECKPOINT.folder_of(model, revision))
     except InputError as error:
         return [f"model: {error}"]
-    return [
-        f"labels.{name}: no label of {model}, which has {' '.join(known) or 'none'}"
-        for name in labels
-        if name not in known
-    ]
+    for name in labels:
+        if name not in known:
+            found.append(
+                f"labels.{name}: no label of {model}, which has {' '.join(known) or 'none'}"
+            )
+    return found
 
 
 def labels_in(folder: Path) -> list[str]:
-    """The labels of a model, without their marks."""
+    """The labels of a model, without their marks. None for a config that cannot be read: loading the model says why."""
     try:
-        names = (
-            json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            .get("id2label", {})
-            .values()
-        )
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        names = list(config.get("id2label", {}).values())
     except (ValueError, AttributeError):
-        names = []  # who loads it says why
+        return []
     return sorted({MARK.sub("", str(name)) for name in names})
 
 
 def identity(model: str, revision: str | None) -> str:
-    """Name, commit and hash. Raises InputError where the checkpoint cannot be had."""
+    """Name, commit and hash of a checkpoint. Raises InputError where it is not on this machine."""
     return CHECKPOINT.identity(model, revision)
 
 
 def find(text: str, model: str, revision: str | None, labels: Labels) -> list[Span]:
-    """The spans of a text that have one of the labels. Raises InputError where the model cannot be had."""
-    meant, spans = dict(labels), []
-    engine = f"{_engine(model, revision)} {labels}"
-    for start, end, label in memo.recalled(tagged, text, engine, model, revision, labels):
-        spans.append(Span(start, end, meant[label], fold(text[start:end])))
+    """The spans of a text that have one of the labels. Results are remembered. Raises InputError without the model."""
+    kind_of = dict(labels)
+    version_of_tagger = f"{_version(model, revision)} {labels}"
+    found = memo.recalled(tagged, text, version_of_tagger, model, revision, labels)
+    spans = []
+    for start, end, label in found:
+        spans.append(Span(start, end, kind_of[label], fold(text[start:end])))
     return spans
 
 
 @cache
-def _engine(model: str, revision: str | None) -> str:
-    libraries = ", ".join(
-        f"{library} {version(library).split('+')[0]}"
-        for library in ("transformers", "tokenizers", "torch")
-    )
-    return f"{identity(model, revision)}, {libraries}"
+def _version(model: str, revision: str | None) -> str:
+    """The checkpoint and the libraries that run it, for the key of remembered results."""
+    versions = []
+    for library in ("transformers", "tokenizers", "torch"):
+        release = version(library).split("+")[0]  # without the +cpu of a build
+        versions.append(f"{library} {release}")
+    return f"{identity(model, revision)}, {', '.join(versions)}"
 
 
 def tagged(text: str, model: str, revision: str | None, labels: Labels) -> list[Token]:
-    """First character, the one behind the last, and label of what a checkpoint finds."""
+    """The spans that a checkpoint finds: first character, the one behind the last, and label."""
     folder = CHECKPOINT.folder_of(model, revision)
     with ALONE:
         tokens = tagger(folder, state_of(folder))(text)
@@ -109,49 +118,53 @@ def tagged(text: str, model: str, revision: str | None, labels: Labels) -> list[
 
 def spans_of(text: str, tokens: list[Token], wanted: set[str]) -> list[Token]:
     """Spans of the wanted labels, from tokens with labels as the model writes them."""
-    found: list[Token] = []
-    end, said = 0, ""
-    for start, stop, own in tokens:
-        continued = 0 < start == end and bool(INSIDE.match(text, start - 1))
-        said, end = said if continued else own, stop
-        label = MARK.sub("", said)
+    spans: list[Token] = []
+    last_end = 0
+    word_label = ""  # that of the first token of the current word
+    for start, end, token_label in tokens:
+        # A token in the middle of a word: "##son" of "Johnson".
+        continues_word = 0 < start == last_end and bool(INSIDE.match(text, start - 1))
+        if not continues_word:
+            word_label = token_label
+        last_end = end
+        label = MARK.sub("", word_label)
         if label not in wanted:
             continue
-        begins = not continued and own.startswith(("B-", "U-", "S-"))
-        if (
-            found
-            and found[-1][2] == label
-            and not begins
-            and GAP.fullmatch(text, found[-1][1], start)
-        ):
-            found[-1] = (found[-1][0], stop, label)
-        else:
-            found.append((start, stop, label))
-    return [trimmed for span in found if (trimmed := _trimmed(text, span))]
+        begins_span = not continues_word and token_label.startswith(NEW_SPAN)
+        if spans and not begins_span:
+            first, before, label_before = spans[-1]
+            if label_before == label and GAP.fullmatch(text, before, start):
+                spans[-1] = (first, end, label)
+                continue
+        spans.append((start, end, label))
+    trimmed = [_trimmed(text, span) for span in spans]
+    return [span for span in trimmed if span]
 
 
 def _trimmed(text: str, span: Token) -> Token | None:
-    """A span from its first letter or digit to its last; None where it has none."""
+    """A span from its first letter or digit to its last. None where it has none."""
     start, end, label = span
-    inner = [place for place in range(start, end) if text[place].isalnum()]
-    return (inner[0], inner[-1] + 1, label) if inner else None
+    inner = [index for index in range(start, end) if text[index].isalnum()]
+    if not inner:
+        return None
+    return inner[0], inner[-1] + 1, label
 
 
 @cache
 def tagger(folder: Path, state: State = ()) -> Callable[[str], list[Token]]:
-    """The function that gives each token of a text its label, of a checkpoint in this state. Raises InputError."""
+    """The function that gives each token of a text its label.
+
+    `state` is that of the files in the folder, so that a changed checkpoint is loaded anew. Raises InputError.
+    """
     import torch
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    torch.set_num_threads(
-        1
-    )  # workers are threads and processes already; and another number may change the last bits
+    # Workers are threads and processes already, and another number of threads may change the last bits.
+    torch.set_num_threads(1)
     model, tokenizer = CHECKPOINT.load(folder, AutoModelForTokenClassification, AutoTokenizer)
     names = model.config.id2label
-    places = (
-        getattr(model.config, "max_position_embeddings", LONGEST + 2) - 2
-    )  # RoBERTa keeps two of them for padding
-    limit = min(LONGEST, tokenizer.model_max_length, places)
+    positions = getattr(model.config, "max_position_embeddings", LONGEST + PADDING_POSITIONS)
+    limit = min(LONGEST, tokenizer.model_max_length, positions - PADDING_POSITIONS)
     overlap = min(OVERLAP, limit // 4)
 
     def tag(text: str) -> list[Token]:
@@ -164,28 +177,35 @@ def tagger(folder: Path, state: State = ()) -> Callable[[str], list[Token]]:
             return_offsets_mapping=True,
         )
         windows = []
-        for ids, spans in zip(read["input_ids"], read["offset_mapping"], strict=True):
+        for ids, offsets in zip(read["input_ids"], read["offset_mapping"], strict=True):
             with torch.inference_mode():
-                best = model(input_ids=torch.tensor([ids])).logits[0].argmax(-1).tolist()
-            windows.append(
-                [
-                    (start, end, names[one])
-                    for (start, end), one in zip(spans, best, strict=True)
-                    if end > start
-                ]
-            )
-        return list(joined([window for window in windows if window]))
+                logits = model(input_ids=torch.tensor([ids])).logits[0]  # (tokens, labels)
+            best = logits.argmax(-1).tolist()
+            window = []
+            for (start, end), label in zip(offsets, best, strict=True):
+                if end > start:  # not a mark of the tokenizer's own, such as [CLS]
+                    window.append((start, end, names[label]))
+            if window:
+                windows.append(window)
+        return list(joined(windows))
 
     return tag
 
 
 def joined(windows: list[list[Token]]) -> Iterator[Token]:
-    """Tokens of windows that overlap, each from the window in which more stands around it."""
+    """Tokens of windows that overlap, each from the window in which more stands around it.
+
+    Each of two neighbours gives half of the tokens that they share.
+    """
     for number, window in enumerate(windows):
-        first, last = 0, len(window)
-        if number:
-            first = sum(token[0] <= windows[number - 1][-1][0] for token in window) // 2
+        first = 0
+        last = len(window)
+        if number > 0:
+            last_start = windows[number - 1][-1][0]
+            shared = sum(token[0] <= last_start for token in window)
+            first = shared // 2
         if number + 1 < len(windows):
-            shared = sum(token[0] >= windows[number + 1][0][0] for token in window)
+            next_start = windows[number + 1][0][0]
+            shared = sum(token[0] >= next_start for token in window)
             last -= shared - shared // 2
         yield from window[first:last]

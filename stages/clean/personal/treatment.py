@@ -22,159 +22,189 @@ from stages.core.records.record import fact_id, fact_text, fold, to_meta
 Row = dict[str, Any]
 Action = Literal["replace", "mask", "hash", "reject"]
 COLUMNS = ("text", "question", "answer", "subject", "value", "evidence")
-"""Columns in which personal data is sought, beside every further field of the source (meta)."""
+"""Columns in which personal data is looked for, beside every further field of the source (meta)."""
+META = "meta."
+"""Before the name of a further field, among the cells of a record."""
 SHORTEST = 3
-"""Characters of a value that is sought in the other texts of its record (two in Chinese): M for male is not."""
+SHORTEST_CHINESE = 2
+"""Characters of a value that is looked for in the other texts of its record: M for male is not."""
+Cells = dict[str, str]
+"""The texts of a record in which personal data is looked for: columns, and further fields as `meta.name`."""
+Changes = dict[Span, str]
+"""Spans of a cell, and their new forms."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
-    """A token classification checkpoint, and what it is asked for."""
+    """A token classification checkpoint, and the labels that it looks for."""
 
     model: str
     """A folder, or a repository on the hub."""
     revision: str | None = None
     """Full commit hash, of a repository."""
     labels: dict[str, Kind] = field(default_factory=dict)
-    """Which of its labels (without B-, I-) mean what."""
+    """The kind that each of its labels means. Labels without B-, I-."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
-    """What is sought, and what becomes of it. Nothing is by default."""
+    """What is looked for, and what is done with it. By default nothing is looked for."""
 
     actions: dict[Kind, Action] = field(default_factory=dict)
     """Per kind: replace (<PERSON>), mask (***-**-1234), hash (<PERSON_3f9a1c2b7d40>), or reject the record."""
     fields: dict[str, Kind] = field(default_factory=dict)
     """Fields that are personal as a whole: `subject`, a further field (map.meta), or an attribute, whose value it then is."""
     require_none: bool = False
-    """Whether a record in which anything of any kind is left, actions or not, is set aside."""
+    """Whether a record in which personal data of any kind is left, with or without an action, is set aside."""
     tagger: Model | None = None
-    """What finds names that no pattern knows."""
+    """A model that finds names that no pattern knows."""
     salt: str = ""
     """Fingerprint of the salt, as metrics/clean.json has it: a run with another salt then stops. Empty: any salt."""
 
 
 @plain_dataclass
 class Known:
-    """What is personal in this record, as it is written: to be sought in all its texts."""
+    """Values of a record that are personal, to be looked for in all its texts."""
 
     written: dict[str, Span] = field(default_factory=dict)
-    parts: dict[str, Span] = field(default_factory=dict)
-    """Words of a name, sought only as they are written."""
+    """Whole values, looked for in upper and lower case."""
+    words: dict[str, Span] = field(default_factory=dict)
+    """Words of a name, looked for only as they are written."""
 
     def add(self, text: str, span: Span, every_word: bool) -> None:
-        """Note a value; of a name of several words also each of them, of a declared one every word."""
+        """Note a value. Of a name of several words also each word; with `every_word` also that of a name of one."""
         text = text.strip()
-        if len(text) >= (2 if HAN.search(text) else SHORTEST):
+        shortest = SHORTEST_CHINESE if HAN.search(text) else SHORTEST
+        if len(text) >= shortest:
             self.written.setdefault(text, span)
-        if span.kind == "person":
-            words = [word.strip(".,'’") for word in text.split()]
-            for word in words if every_word or len(words) > 1 else ():
-                if len(word) >= SHORTEST and is_name(word):
-                    self.parts.setdefault(word, span)
+        if span.kind != "person":
+            return
+        words = [word.strip(".,'’") for word in text.split()]
+        if len(words) == 1 and not every_word:
+            return
+        for word in words:
+            if len(word) >= SHORTEST and is_name(word):
+                self.words.setdefault(word, span)
 
-    def seek(self, text: str) -> Iterator[Span]:
-        """Where the text says it again."""
-        whole = {fold(written): span for written, span in self.written.items()}
-        for known, flags in ((self.written, re.IGNORECASE), (self.parts, re.NOFLAG)):
-            if not known:
-                continue
-            pattern = "|".join(
-                pattern_of(written) for written in sorted(known, key=lambda w: (-len(w), w))
-            )
-            for start, part in parts(text):
-                for found in re.finditer(pattern, part, flags):
-                    span = known.get(found.group()) or whole.get(fold(found.group()))
-                    if span:
-                        yield Span(
-                            start + found.start(), start + found.end(), span.kind, span.normal
-                        )
+    def find(self, text: str) -> Iterator[Span]:
+        """The places where a text holds one of the values again."""
+        yield from self._find(text, self.written, re.IGNORECASE)
+        yield from self._find(text, self.words, re.NOFLAG)
+
+    def _find(self, text: str, known: dict[str, Span], flags: re.RegexFlag) -> Iterator[Span]:
+        if not known:
+            return
+        by_folded = {fold(written): span for written, span in self.written.items()}
+        # The longest value first: Jane Doe, not only the Jane of it.
+        ordered = sorted(known, key=lambda written: (-len(written), written))
+        pattern = "|".join(pattern_of(written) for written in ordered)
+        for offset, part in parts(text):
+            for match in re.finditer(pattern, part, flags):
+                written = match.group()
+                span = known.get(written) or by_folded.get(fold(written))
+                if span:
+                    start, end = match.span()
+                    yield Span(offset + start, offset + end, span.kind, span.normal)
 
 
 def pattern_of(written: str) -> str:
-    """A pattern of the value as a whole word; Chinese knows none, and a blank may be several."""
+    """The pattern of a value as a whole word. Chinese has no blanks between words. A blank in the value may be several."""
     words = r"\s+".join(re.escape(word) for word in written.split())
-    before = r"(?<!\w)" if re.match(r"\w", written) and not HAN.match(written) else ""
-    behind = r"(?!\w)" if re.search(r"\w$", written) and not HAN.match(written[-1]) else ""
+    begins_a_word = re.match(r"\w", written) and not HAN.match(written)
+    ends_a_word = re.search(r"\w$", written) and not HAN.match(written[-1])
+    before = r"(?<!\w)" if begins_a_word else ""
+    behind = r"(?!\w)" if ends_a_word else ""
     return before + words + behind
 
 
 def treated(row: Row, params: Params, salt: bytes) -> tuple[Row, list[Span]]:
-    """The record with its personal data changed, and what was found, each thing once.
+    """The record with its personal data changed, and the spans that were found, each kind and normal form once.
 
-    What is found in one of its texts is sought in the others, and what results is looked through again until nothing is found:
-    a second treatment changes nothing. A kind whose action is `reject` is replaced: a record set aside holds none of it either.
+    A value that is found in one text of the record is looked for in the others. The result is looked through again until nothing
+    is found, so a second treatment changes nothing. A kind whose action is `reject` is replaced: a record that is set aside holds
+    none of it either.
     """
     meta = json.loads(row["meta"])
-    cells = {name: row[name] for name in COLUMNS if row.get(name)}
-    cells |= {
-        f"meta.{name}": value for name, value in meta.items() if isinstance(value, str) and value
-    }
+    cells = _cells_of(row, meta)
     declared = declared_cells(row, params, cells)
-    known, found = Known(), dict[tuple[str, str], Span]()
+    known = Known()
+    found: dict[tuple[str, str], Span] = {}
     for name, kind in declared.items():
         if not PLACED.fullmatch(cells[name]):
             known.add(cells[name], of_value(cells[name], kind, row["lang"]), every_word=True)
     while True:
         changes = {name: changes_in(name, cells, declared, row, params, salt) for name in cells}
-        for name, forms in changes.items():
-            for span in forms:
+        for name, spans in changes.items():
+            for span in spans:
                 known.add(cells[name][span.start : span.end], span, every_word=False)
         for name, text in cells.items():
             again = {
-                span: form(span, text, row["source"], params, salt) for span in known.seek(text)
+                span: form(span, text, row["source"], params, salt) for span in known.find(text)
             }
-            forms = changes[name] | {
-                span: new for span, new in again.items() if new != text[span.start : span.end]
-            }
-            kept = apart(forms)
-            found |= {
-                (span.kind, span.normal): span
-                for span in kept
-                if (span.kind, span.normal) not in found
-            }
-            changes[name] = {span: forms[span] for span in kept}
+            all_changes = changes[name] | _that_change(text, again)
+            kept = apart(all_changes)
+            in_this_cell = {(span.kind, span.normal): span for span in kept}
+            for value, span in in_this_cell.items():
+                found.setdefault(value, span)
+            changes[name] = {span: all_changes[span] for span in kept}
         if not any(changes.values()):
             return with_cells(row, cells, meta), list(found.values())
-        cells = {
-            name: rewrite(text, changes[name], changes[name].__getitem__)
-            for name, text in cells.items()
-        }
+        for name, text in cells.items():
+            cells[name] = rewrite(text, changes[name], changes[name].__getitem__)
 
 
-def declared_cells(row: Row, params: Params, cells: dict[str, str]) -> dict[str, Kind]:
-    """Which cells are personal as a whole, and of what kind."""
-    found: dict[str, Kind] = {}
-    for name, kind in params.fields.items():
-        places = ["subject"] if name == "subject" else [f"meta.{name}"]
-        places += ["value"] if row.get("attribute") == name else []
-        found |= {place: kind for place in places if place in cells}
-    return found
+def _cells_of(row: Row, meta: Row) -> Cells:
+    cells = {}
+    for name in COLUMNS:
+        if row.get(name):
+            cells[name] = row[name]
+    for name, value in meta.items():
+        if value and isinstance(value, str):
+            cells[META + name] = value
+    return cells
+
+
+def _that_change(text: str, forms: Changes) -> Changes:
+    """The spans whose new form is another than what the text holds there."""
+    return {span: new for span, new in forms.items() if new != text[span.start : span.end]}
+
+
+def declared_cells(row: Row, params: Params, cells: Cells) -> dict[str, Kind]:
+    """Cells that are personal as a whole, and their kinds."""
+    declared: dict[str, Kind] = {}
+    for field_name, kind in params.fields.items():
+        names = ["subject"] if field_name == "subject" else [META + field_name]
+        if row.get("attribute") == field_name:
+            names.append("value")
+        for name in names:
+            if name in cells:
+                declared[name] = kind
+    return declared
 
 
 def changes_in(
     name: str,
-    cells: dict[str, str],
+    cells: Cells,
     declared: dict[str, Kind],
     row: Row,
     params: Params,
     salt: bytes,
-) -> dict[Span, str]:
+) -> Changes:
     """The spans of a cell that change, and their new forms."""
     text = cells[name]
+    spans: list[Span] = []
     if name in declared:
-        spans = [] if PLACED.fullmatch(text) else [of_value(text, declared[name], row["lang"])]
-    elif row.get("fact") and name in ("subject", "value"):
-        spans = []  # they stand in the text, where the attribute says more of them
-    else:
+        if not PLACED.fullmatch(text):
+            spans = [of_value(text, declared[name], row["lang"])]
+    elif not row.get("fact") or name not in ("subject", "value"):
+        # Those of a fact also stand in its text, where the attribute says more of them.
         spans = find_personal(text, row["lang"], params.actions, tagger_of(params))
     forms = {span: form(span, text, row["source"], params, salt) for span in spans}
-    return {span: new for span, new in forms.items() if new != text[span.start : span.end]}
+    return _that_change(text, forms)
 
 
 def tagger_of(params: Params) -> Tagger | None:
-    """What the params ask to find more."""
+    """The recogniser of the model that the settings name. None where they name none."""
     if params.tagger is None:
         return None
     labels = tuple(sorted(params.tagger.labels.items()))
@@ -184,33 +214,33 @@ def tagger_of(params: Params) -> Tagger | None:
 
 
 def of_value(text: str, kind: str, lang: str) -> Span:
-    """The span of a value that is personal as a whole, in the same canonical form as where it is found."""
-    same = [
-        span.normal
-        for span in find_personal(text, lang, {kind})
-        if (span.start, span.end) == (0, len(text))
-    ]
-    return Span(0, len(text), kind, same[0] if same else fold(text))
+    """The span of a value that is personal as a whole, in the same canonical form as where it is found in a text."""
+    for span in find_personal(text, lang, {kind}):
+        if (span.start, span.end) == (0, len(text)):
+            return Span(0, len(text), kind, span.normal)
+    return Span(0, len(text), kind, fold(text))
 
 
 def form(span: Span, text: str, source: str, params: Params, salt: bytes) -> str:
-    """What takes the place of a span of the text."""
-    action = params.actions[span.kind]  # type: ignore[index]  # a kind that was sought
+    """The new form of a span of the text."""
+    action = params.actions[span.kind]  # type: ignore[index]  # only kinds with an action are looked for
     if action == "mask":
         return masked(span.kind, text[span.start : span.end])
-    return hashed(span, source, salt) if action == "hash" else replaced(span.kind)
+    if action == "hash":
+        return hashed(span, source, salt)
+    return replaced(span.kind)
 
 
-def with_cells(row: Row, cells: dict[str, str], meta: Row) -> Row:
-    """The record with new cells; a fact is about its new subject, and its text says what its parts say."""
-    fields = {
-        name.removeprefix("meta."): text for name, text in cells.items() if name.startswith("meta.")
-    }
-    new = (
-        row
-        | {name: text for name, text in cells.items() if not name.startswith("meta.")}
-        | {"meta": to_meta(meta | fields)}
-    )
+def with_cells(row: Row, cells: Cells, meta: Row) -> Row:
+    """The record with new cells. The text and the id of a fact are made anew of its new parts."""
+    new = dict(row)
+    new_meta = dict(meta)
+    for name, text in cells.items():
+        if name.startswith(META):
+            new_meta[name.removeprefix(META)] = text
+        else:
+            new[name] = text
+    new["meta"] = to_meta(new_meta)
     if row.get("fact") and new != row:
         if new["subject"] != row["subject"]:
             new["fact"] = fact_id(new["subject"], row["attribute"])

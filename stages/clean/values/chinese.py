@@ -1,111 +1,137 @@
-"""How Chinese writes units, numbers and dates, in the forms that the readers of dates and quantities know.
+"""How Chinese writes units, numbers and dates.
 
-Nothing is guessed: 度 and 分 alone mean too many things to be units, 千 behind a number may be part of one (5千米).
+Nothing is guessed: 度 and 分 alone mean too many things to be units, and 千 behind a number may be part of a unit (5千米).
 """
 
 import re
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 
-UNITS = {
-    "公斤": "kg", "千克": "kg", "克": "g", "毫克": "mg", "微克": "µg", "纳克": "ng", "吨": "t",
-    "斤": "jin", "市斤": "jin", "两": "liang",
-    "公吨": "tonne", "磅": "pound", "盎司": "ounce",
-    "公里": "km", "千米": "km", "米": "m", "分米": "dm", "厘米": "cm", "公分": "cm", "毫米": "mm", "微米": "µm", "纳米": "nm",
-    "公尺": "m", "公厘": "mm", "英里": "mile", "英尺": "foot", "英寸": "inch", "海里": "nautical_mile", "光年": "light_year",
-    "平方米": "m**2", "平方厘米": "cm**2", "平方公里": "km**2", "公顷": "hectare", "立方米": "m**3", "立方厘米": "cm**3",
-    "平方公尺": "m**2", "平方千米": "km**2", "平方英里": "mile**2", "平方毫米": "mm**2", "立方公尺": "m**3",
-    "升": "L", "毫升": "mL", "微升": "µL", "公升": "L", "西西": "cc", "分升": "dL", "加仑": "gallon",
-    "摩尔": "mol", "毫摩尔": "mmol", "微摩尔": "µmol", "次": "count",
-    "纳摩尔": "nmol", "国际单位": "IU",
-    "年": "year", "岁": "year", "周岁": "year", "个月": "month", "周": "week", "星期": "week", "礼拜": "week", "天": "day",
-    "小时": "h", "钟头": "h", "分钟": "min", "秒": "s", "秒钟": "s", "毫秒": "ms", "世纪": "century",
-    "摄氏度": "degC", "华氏度": "degF", "开": "K", "开尔文": "K",
-    "帕": "Pa", "千帕": "kPa", "兆帕": "MPa", "大气压": "atm", "毫米汞柱": "mmHg",
-    "焦耳": "J", "千焦": "kJ", "卡": "cal", "千卡": "kcal", "大卡": "kcal",
-    "瓦": "W", "千瓦": "kW", "千瓦时": "kWh", "伏": "V", "安": "A", "赫兹": "Hz", "马力": "horsepower", "分贝": "dB",
-    "百分点": "percent",
-}  # fmt: skip
-"""Names of units, as pint knows them; compound units are made of them: 毫克/升, 千克每立方米."""
-DEFINITIONS = ("jin = 500 * gram", "liang = 50 * gram")
-"""Of the market units, for pint."""
+from stages.clean.tables import is_yes, read_lines, read_table
+
+DATA = Path(__file__).parent / "data"
+_TABLE = read_table(
+    DATA / "chinese_units.csv", ("name", "unit", "in_text", "with_ge"), may_be_empty=("with_ge",)
+)
+UNITS = {row["name"]: row["unit"] for row in _TABLE}
+"""Names of units, and the same units as pint reads them. Compound units are made of them: 毫克/升, 千克每立方米."""
+TEXT_UNITS = {row["name"]: row["unit"] for row in _TABLE if is_yes(row, "in_text")}
+"""Those that are units in running text, too."""
+GE_UNITS = {"个" + row["name"]: row["unit"] for row in _TABLE if is_yes(row, "with_ge")}
+"""Names that 个 stands before in running text: 个小时."""
+DEFINITIONS = read_lines(DATA / "pint_definitions_chinese.txt")
+"""Definitions of the market units, for pint."""
+
 POWERS = {"": 0, "百": 2, "千": 3, "万": 4, "亿": 8, "万亿": 12}
-DIGITS = {
-    sign: str(value)
-    for value, signs in enumerate(("零〇○", *"一二三四五六七八九"))
-    for sign in signs
+"""Words for powers of ten, and their exponents."""
+DIGITS = {"零": "0", "〇": "0", "○": "0"} | {
+    sign: str(digit) for digit, sign in enumerate("一二三四五六七八九", start=1)
 }
+
 RUN = re.compile(r"[\u3400-\u9fff]+")
+"""Chinese characters: 毫克 in 毫克/L."""
 MYRIADS = re.compile(r"\s*([百千]?)(万亿|[万亿])")
-DATE_PART = re.compile(r"\s*([零〇○一二三四五六七八九十]+|\d+)\s*([年月日号])\s*")
+"""A power of ten behind a number in digits: 万 in 5万公里, 千万 in 3千万吨. Not: 千 in 5千米."""
+DATE_PART = re.compile(
+    r"\s*"
+    r"([零〇○一二三四五六七八九十]+|\d+)"  # 二〇一九, 十二, 2019
+    r"\s*"
+    r"([年月日号])"
+    r"\s*"
+)
+"""A number with the sign of what it counts in a date: 2019 年, 三月, 7号."""
+_TEENS_AND_TENS = re.compile(r"([一二三四五六七八九]?)十([一二三四五六七八九]?)")
+"""A number from 10 to 99: 十, 十二, 三十, 三十一."""
+
+_DIGIT = "[一二两三四五六七八九]"
+_BELOW_TEN_THOUSAND = (
+    f"(?:{_DIGIT}千)?"  # 三千
+    f"(?:零?{_DIGIT}百)?"  # 五百
+    f"(?:零?{_DIGIT}?十{_DIGIT}?|零{_DIGIT})?"  # 二十三, 十, 零五
+)
+COUNT = re.compile(
+    f"(?:(?P<亿>{_BELOW_TEN_THOUSAND}|{_DIGIT})亿)?"
+    f"(?:零?(?P<万>{_BELOW_TEN_THOUSAND}|{_DIGIT})万)?"
+    f"(?P<rest>{_BELOW_TEN_THOUSAND})"
+    f"(?P<last>(?<![百千万亿]){_DIGIT}|零(?=点))?"  # one digit alone, but not that of 一百二
+    "(?:点(?P<fraction>[零〇一二三四五六七八九]+))?"
+)
+"""A count, part by part: 两万三千, 一百零五, 三点五. Not: 二〇一九, 一百二."""
+_DIGIT_AND_POWER = re.compile(f"({_DIGIT}?)([十百千]|$)")
+"""A digit and the power of ten behind it: 三千, 十, and at the end a digit alone."""
+_EXPONENTS = {"": 0, "十": 1, "百": 2, "千": 3}
 
 
 def pint_unit(written: str) -> str:
-    """The unit with Chinese names replaced; 每 is per. An unknown name stays."""
-    return RUN.sub(lambda run: "/".join(map(_name, run.group().split("每"))), written)
+    """The unit with Chinese names replaced: 毫克/升 is mg/L, 千克每立方米 is kg/m**3. An unknown name stays."""
+    return RUN.sub(_pint_names, written)
 
 
-def _name(written: str) -> str:
-    return UNITS.get(written) or UNITS.get(written.removeprefix("个"), written)
+def _pint_names(run: re.Match[str]) -> str:
+    names = []
+    for name in run.group().split("每"):
+        known = UNITS.get(name) or UNITS.get(name.removeprefix("个"), name)
+        names.append(known)
+    return "/".join(names)
 
 
 def myriads(rest: str) -> tuple[int, str]:
-    """Power of ten that stands behind a number (5万公里), and what follows it."""
-    found = MYRIADS.match(rest)
-    return (
-        (sum(POWERS[sign] for sign in found.groups()), rest[found.end() :]) if found else (0, rest)
-    )
+    """The power of ten that stands behind a number (4 for 万公里), and the text after it."""
+    match = MYRIADS.match(rest)
+    if not match:
+        return 0, rest
+    hundred_or_thousand, myriad = match.groups()
+    return POWERS[hundred_or_thousand] + POWERS[myriad], rest[match.end() :]
 
 
 def plain_date(text: str) -> str:
-    """A date in Western digits, 年月日 and no blanks: 二〇一九年三月七日, 2019 年 3 月 7 号 → 2019年3月7日."""
-    return DATE_PART.sub(_part, text)
+    """A date in Western digits, with 年月日 and without blanks: 二〇一九年三月七日 and 2019 年 3 月 7 号 become 2019年3月7日."""
+    return DATE_PART.sub(_plain_part, text)
 
 
-def _part(part: re.Match[str]) -> str:
+def _plain_part(part: re.Match[str]) -> str:
     number, sign = part.groups()
-    if found := re.fullmatch(r"([一二三四五六七八九]?)十([一二三四五六七八九]?)", number):
-        number = DIGITS.get(found[1], "1") + DIGITS.get(found[2], "0")
-    return "".join(DIGITS.get(digit, digit) for digit in number) + sign.replace("号", "日")
-
-
-_D = "[一二两三四五六七八九]"
-_SECTION = f"(?:{_D}千)?(?:零?{_D}百)?(?:零?{_D}?十{_D}?|零{_D})?"
-COUNT = re.compile(
-    f"(?:(?P<亿>{_SECTION}|{_D})亿)?(?:零?(?P<万>{_SECTION}|{_D})万)?(?P<rest>{_SECTION})(?P<last>(?<![百千万亿]){_D}|零(?=点))?"
-    f"(?:点(?P<fraction>[零〇一二三四五六七八九]+))?"
-)
+    if count := _TEENS_AND_TENS.fullmatch(number):
+        # 十二 is 12 and 三十 is 30: a missing digit before 十 is one, a missing one behind it is zero.
+        number = DIGITS.get(count[1], "1") + DIGITS.get(count[2], "0")
+    digits = [DIGITS.get(digit, digit) for digit in number]
+    return "".join(digits) + sign.replace("号", "日")
 
 
 @lru_cache(maxsize=4096)
 def number(written: str) -> Decimal | None:
-    """The value of numerals as a count is written: 二十三, 一百零五, 两万三千, 三点五, 半. None for other runs of them.
+    """The value of a count in Chinese numerals: 二十三, 一百零五, 两万三千, 三点五, 半.
 
-    Digits one after the other (二〇一九) are a year or a name; 一百二 leaves out what it counts.
+    None for numerals that are no count. Digits one after the other (二〇一九) are a year or a name. 一百二 does not say whether
+    it is 102 or 120.
     """
     if written == "半":
         return Decimal("0.5")
-    if (
-        not written
-        or not (found := COUNT.fullmatch(written))
-        or written[0] in "万亿点"
-        or (written[0] == "零" and "点" not in written)
-    ):
+    if not written or written[0] in "万亿点":
         return None
-    whole = (
-        _section(found["亿"]) * 10**8
-        + _section(found["万"]) * 10**4
-        + _section(found["rest"])
-        + _section(found["last"])
-    )
-    return Decimal(f"{whole}.{''.join(DIGITS[sign] for sign in found['fraction'] or '零')}")
+    if written[0] == "零" and "点" not in written:
+        return None
+    count = COUNT.fullmatch(written)
+    if not count:
+        return None
+    whole = _value(count["亿"]) * 10**8
+    whole += _value(count["万"]) * 10**4
+    whole += _value(count["rest"])
+    whole += _value(count["last"])
+    fraction = [DIGITS[sign] for sign in count["fraction"] or "零"]
+    return Decimal(f"{whole}.{''.join(fraction)}")
 
 
-def _section(written: str | None) -> int:
-    """A number below ten thousand; 十 alone is ten."""
-    pairs = re.findall(f"({_D}?)([十百千]|$)", (written or "").replace("零", ""))
-    return sum(_digit(digit, power) * 10 ** "_十百千".index(power or "_") for digit, power in pairs)
-
-
-def _digit(sign: str, power: str) -> int:
-    return (2 if sign == "两" else int(DIGITS[sign])) if sign else int(bool(power))
+def _value(written: str | None) -> int:
+    """The value of a number below ten thousand. 十 alone is ten, and a missing part is zero."""
+    total = 0
+    for digit, power in _DIGIT_AND_POWER.findall((written or "").replace("零", "")):
+        if digit == "两":
+            factor = 2
+        elif digit:
+            factor = int(DIGITS[digit])
+        else:
+            factor = 1 if power else 0
+        total += factor * 10 ** _EXPONENTS[power]
+    return total

@@ -22,19 +22,34 @@ Row = dict[str, Any]
 PROSE_COLUMNS = ("text", "question", "answer")
 TEXTS = (*PROSE_COLUMNS, "subject", "attribute", "value")
 FOLDS = {character: folded(character) for character in FOLDABLE}
+"""Characters that have a plain form, and this form."""
 PROSE = {character: form for character, form in FOLDS.items() if character not in PUNCTUATION}
-"""What is folded in a Chinese text."""
-ANY_FOLD = "[" + "".join(FOLDS) + "]"
-SPACE = r"[\s\x1c-\x1f&&[^ ]][\s\x1c-\x1f]*| [\s\x1c-\x1f]+"
-"""White space as Python knows it, all but a single blank."""
-INVISIBLE = r"[\p{Cf}\p{Co}]|[\p{Cc}&&[^\s\x1c-\x1f]]"
-COMPOSABLE = r"[^\x00-\x{2ff}\x{2010}-\x{2027}\x{3000}-\x{3029}\x{3400}-\x{9fff}\x{ff01}-\x{ffef}]"
-"""What NFC may change; coarse: a text without is left alone at a tenth of the time."""
-TO_CLEAN = r"[^ -~]|  |^ | $"
-"""In a text that is not clean yet, or not ASCII."""
+"""Those that are folded in a Chinese text."""
+ANY_FOLD = f"[{''.join(FOLDS)}]"
+
+# Patterns for polars, in the language of Rust's regex crate: && is "and also in".
+SPACE = (
+    r"[\s\x1c-\x1f&&[^ ]][\s\x1c-\x1f]*"  # begins with a tab, a line break …
+    r"| [\s\x1c-\x1f]+"  # a blank and more
+)
+"""White space as Python knows it, which includes \\x1c to \\x1f, but not a single blank."""
+INVISIBLE = (
+    r"[\p{Cf}\p{Co}]"  # format and private use
+    r"|[\p{Cc}&&[^\s\x1c-\x1f]]"  # control, without white space
+)
+COMPOSABLE = (
+    r"[^\x00-\x{2ff}"  # Latin
+    r"\x{2010}-\x{2027}\x{3000}-\x{3029}"  # dashes, quotes, Chinese punctuation
+    r"\x{3400}-\x{9fff}"  # Chinese characters
+    r"\x{ff01}-\x{ffef}]"  # full-width forms
+)
+"""Characters that NFC may change, and some that it does not: a text without any is left alone, at a tenth of the time."""
+TO_CLEAN = "[^ -~]|  |^ | $"
+"""Stands in a text that is not clean yet, or not ASCII."""
 COLUMNS: dict[str, Any] = {
     name: pl.List(pl.String) if name == "parents" else pl.String for name in SCHEMA.names
 }
+"""The columns of a frame of records, and their types."""
 
 
 @dataclass(frozen=True)
@@ -42,63 +57,74 @@ class Batch:
     """Records that follow each other, normalised."""
 
     frame: pl.DataFrame
-    """With the columns of the schema; unusable records as they were."""
+    """With the columns of the schema. Unusable records are as they were."""
     unusable: dict[int, tuple[str, str]]
-    """Place in the frame → reason, evidence."""
+    """Row number in the frame → reason, evidence."""
     meta: pl.Series
-    """Further fields of each fact, without its dates of review: what tells two facts apart."""
+    """For each row, the further fields that tell two facts apart (`told_apart`)."""
 
 
 def redacted(frame: pl.DataFrame, excluded: Excluded) -> pl.DataFrame:
     """The records as `exclusions.redacted` makes each of them."""
-    gone = pl.col("id").is_in(list(excluded))
-    empty = [pl.when(gone).then(None).otherwise(pl.col(name)).alias(name) for name in CONTENT]
-    filled = [(pl.lit(f"[{REASON}]"), "text"), (pl.lit("{}"), "meta")]
-    return frame.with_columns(
-        *empty,
-        *(pl.when(gone).then(new).otherwise(pl.col(name)).alias(name) for new, name in filled),
-    )
+    is_excluded = pl.col("id").is_in(list(excluded))
+    new_values = dict.fromkeys(CONTENT, pl.lit(None))
+    new_values |= {"text": pl.lit(f"[{REASON}]"), "meta": pl.lit("{}")}
+    changes = []
+    for name, new in new_values.items():
+        changes.append(pl.when(is_excluded).then(new).otherwise(pl.col(name)).alias(name))
+    return frame.with_columns(*changes)
 
 
 def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) -> Batch:
-    """Records in one form, but those whose places are to be left alone. Both ways of making it give the same: tests hold them
-    together.
+    """Records in one form, except those whose row numbers are in `left`, which are left alone.
+
+    Facts and records with further fields are normalised one by one, the others column by column. Both ways give the same, and
+    tests compare them.
     """
-    one_by_one = frame.select(
-        (pl.col("fact").is_not_null() | (pl.col("meta") != "{}")).alias("special")
-    )["special"]
-    texts_later = replace(params, text=Text(dates=False, units=[]))
-    done, unusable, meta = [], {}, [""] * len(frame)
-    for at in one_by_one.arg_true():
-        row = frame.row(at, named=True)
-        try:
-            if at not in left:
-                row = normalise_row(row, texts_later)
-                meta[at] = told_apart(row, params.dates)
-        except Unusable as problem:
-            unusable[at] = (problem.reason, problem.evidence)
-        done.append(row | {"at": at})
-    by_column = frame.with_row_index("at").filter(~one_by_one)
+    is_fact = pl.col("fact").is_not_null()
+    has_fields = pl.col("meta") != "{}"
+    one_by_one = frame.select((is_fact | has_fields).alias("one_by_one"))["one_by_one"]
+
+    without_text = replace(params, text=Text(dates=False, units=[]))  # texts come last, by column
+    done: list[Row] = []
+    unusable: dict[int, tuple[str, str]] = {}
+    meta = [""] * len(frame)
+    for number in one_by_one.arg_true():
+        row = frame.row(number, named=True)
+        if number not in left:
+            try:
+                row = normalise_row(row, without_text)
+                meta[number] = told_apart(row, params.dates)
+            except Unusable as problem:
+                unusable[number] = (problem.reason, problem.evidence)
+        done.append(row | {"number": number})
+    special = pl.DataFrame(done, schema={"number": pl.UInt32, **COLUMNS})
+
+    by_column = frame.with_row_index("number").filter(~one_by_one)
     by_column = by_column.with_columns(cleaned(by_column[name]).alias(name) for name in TEXTS)
-    special = pl.DataFrame(done, schema={"at": pl.UInt32, **COLUMNS})
-    whole = pl.concat([by_column, special.select(by_column.columns)]).sort("at")
-    prose = whole["fact"].is_null() & pl.Series(
-        [at not in left and at not in unusable for at in range(len(frame))], dtype=pl.Boolean
-    )
-    return Batch(
-        rewritten(whole.drop("at"), prose, params), unusable, pl.Series(meta, dtype=pl.String)
-    )
+    whole = pl.concat([by_column, special.select(by_column.columns)]).sort("number")
+
+    usable = [number not in left and number not in unusable for number in range(len(frame))]
+    is_prose = whole["fact"].is_null() & pl.Series(usable, dtype=pl.Boolean)
+    whole = rewritten(whole.drop("number"), is_prose, params)
+    return Batch(whole, unusable, pl.Series(meta, dtype=pl.String))
 
 
 def without_personal(
     batch: Batch, dates: list[str], treatment: Treatment
 ) -> tuple[Batch, dict[int, tuple[str, str]], Counter[str]]:
-    """The batch with its personal data changed; place → (reason, evidence) of records to set aside; counts of what was found."""
+    """The batch with its personal data changed.
+
+    Also row number → (reason, evidence) of the records to set aside, and how much of each kind there was.
+    """
     rows = dict(enumerate(batch.frame.iter_rows(named=True)))
-    usable = {at: row for at, row in rows.items() if at not in batch.unusable}
+    usable = {number: row for number, row in rows.items() if number not in batch.unusable}
     treated, reasons, counts = treatment.judged(usable)
-    meta = [told_apart(treated[at], dates) if at in treated else "" for at in rows]
-    frame = pl.DataFrame([*(rows | treated).values()], schema=batch.frame.schema)
+    meta = []
+    for number in rows:
+        meta.append(told_apart(treated[number], dates) if number in treated else "")
+    new_rows = rows | treated
+    frame = pl.DataFrame(list(new_rows.values()), schema=batch.frame.schema)
     return Batch(frame, batch.unusable, pl.Series(meta, dtype=pl.String)), reasons, counts
 
 
@@ -108,22 +134,21 @@ def cleaned(texts: pl.Series) -> pl.Series:
 
 
 def _cleaned(texts: pl.Series) -> pl.Series:
-    wide, chinese = texts.str.contains(ANY_FOLD), texts.str.contains(HAN)
-    texts = changed(
-        texts, wide & chinese, lambda some: some.str.replace_many(list(PROSE), list(PROSE.values()))
-    )
-    texts = changed(
-        texts,
-        wide & ~chinese,
-        lambda some: some.str.replace_many(list(FOLDS), list(FOLDS.values())),
-    )
+    is_wide = texts.str.contains(ANY_FOLD)
+    is_chinese = texts.str.contains(HAN)
+    texts = changed(texts, is_wide & is_chinese, partial(_replaced, forms=PROSE))
+    texts = changed(texts, is_wide & ~is_chinese, partial(_replaced, forms=FOLDS))
     texts = changed(texts, texts.str.contains(COMPOSABLE), lambda some: some.str.normalize("NFC"))
     visible = texts.str.replace_all(INVISIBLE, "")
     return visible.str.replace_all(SPACE, " ").str.strip_chars(" ")
 
 
+def _replaced(texts: pl.Series, forms: dict[str, str]) -> pl.Series:
+    return texts.str.replace_many(list(forms), list(forms.values()))
+
+
 def rewritten(frame: pl.DataFrame, where: pl.Series, params: Params) -> pl.DataFrame:
-    """The records, of which those `where` says so have the dates and quantities of their free texts in one form."""
+    """The records with the dates and quantities of their free texts in one form, in the rows where `where` is true."""
     if not (params.text.dates or params.text.units):
         return frame
     for lang in frame["lang"].unique().sort():
@@ -134,21 +159,19 @@ def rewritten(frame: pl.DataFrame, where: pl.Series, params: Params) -> pl.DataF
             digits=params.significant_digits,
             day_first=params.day_first,
         )
-        there = where & (frame["lang"] == lang)
-        frame = frame.with_columns(
-            changed(frame[name], there, rewrite).alias(name) for name in PROSE_COLUMNS
-        )
+        in_lang = where & (frame["lang"] == lang)
+        new_columns = [changed(frame[name], in_lang, rewrite).alias(name) for name in PROSE_COLUMNS]
+        frame = frame.with_columns(new_columns)
     return frame
 
 
 def told_apart(row: Row, dates: list[str]) -> str:
-    """What of a fact's further fields tells it from another: all but dates of review."""
+    """The further fields that tell a fact from another: all but dates of review. Empty for a record that is no fact."""
     if not row["fact"]:
         return ""
-    return json.dumps(
-        {name: value for name, value in json.loads(row["meta"]).items() if name not in dates},
-        sort_keys=True,
-    )
+    fields = json.loads(row["meta"])
+    without_dates = {name: value for name, value in fields.items() if name not in dates}
+    return json.dumps(without_dates, sort_keys=True)
 
 
 def spelt(frame: pl.DataFrame, first: dict[str, str]) -> pl.DataFrame:
@@ -156,22 +179,23 @@ def spelt(frame: pl.DataFrame, first: dict[str, str]) -> pl.DataFrame:
 
     `first` is that spelling by folded subject.
     """
-    subjects = [subject for subject in frame["subject"].unique() if subject]
-    other = {
-        subject: form
-        for subject in subjects
-        if (form := first.get(fold(subject), subject)) != subject
-    }
-    if not other:
+    other_spellings: dict[str, str] = {}
+    for subject in frame["subject"].unique():
+        if not subject:
+            continue
+        spelling = first.get(fold(subject), subject)
+        if spelling != subject:
+            other_spellings[subject] = spelling
+    if not other_spellings:
         return frame
-    subject = pl.col("subject").replace(other)
+    subject = pl.col("subject").replace(other_spellings)
     unit = pl.when(pl.col("unit") != "").then(pl.lit(" ") + pl.col("unit"))
-    text = pl.concat_str(
+    text_of_fact = pl.concat_str(  # as `record.fact_text` writes it
         [subject, pl.lit(": "), "attribute", pl.lit(" "), "value", unit], ignore_nulls=True
     )
-    return frame.with_columns(
-        subject, pl.when(pl.col("fact").is_not_null()).then(text).otherwise("text").alias("text")
-    )
+    is_fact = pl.col("fact").is_not_null()
+    text = pl.when(is_fact).then(text_of_fact).otherwise("text")
+    return frame.with_columns(subject, text.alias("text"))
 
 
 def spellings(frame: pl.DataFrame) -> dict[str, str]:

@@ -6,263 +6,400 @@ Nothing is guessed: a date with two readings is refused in a field and left alon
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from typing import NamedTuple
 
 from stages.clean.span import Span, apart
-from stages.clean.values import chinese
+from stages.clean.values import chinese, months
 from stages.clean.values.measures import measure
-from stages.clean.values.numbers import ONES, WORDS, widths_folded
+from stages.clean.values.numbers import (
+    ONE_TO_NINE,
+    ONE_TO_NINETEEN,
+    ORDINALS,
+    WORDS,
+    widths_folded,
+)
 from stages.clean.values.unusable import Unusable
 from stages.clean.values.years import years
 
+# Dates of fields, in the forms of datetime.strptime.
 DAYS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d %B %Y", "%d %b %Y", "%d-%b-%Y", "%B %d, %Y", "%b %d, %Y",
-    "%B %d %Y", "%b %d %Y", "%Y年%m月%d日",
-)  # fmt: skip
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d.%m.%Y",
+    "%d %B %Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%B %d, %Y",
+    "%b %d, %Y",
+    "%B %d %Y",
+    "%b %d %Y",
+    "%Y年%m月%d日",
+)
 MONTHS = ("%Y-%m", "%Y/%m", "%B %Y", "%b %Y", "%m/%Y", "%Y年%m月")
 YEARS = ("%Y", "%Y年")
-TIMED = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d\S*|(\d{8})\d{4,6}(?:[+-]\d{4})?")
-"""A date with the time of day, of ISO 8601 or HL7: the day counts, as it is written."""
-_CAPITAL = (
-    "Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|"
-    "Dec(?:ember)?"
+TIMED = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d\S*"  # ISO 8601: 2019-03-07T18:37:13Z
+    r"|(\d{8})\d{4,6}(?:[+-]\d{4})?"  # HL7: 20190307111514-0500
 )
-_LOWER = "january|february|april|june|july|august|september|october|november|december"
-NUMBERS = {
-    name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
-}
-_MONTH = rf"(?P<month>{_CAPITAL}|{_CAPITAL.upper()}|{_LOWER})(?![A-Za-z])\.?"
-"""In small letters only what is no other word: not march, may."""
-_DAY, _YEAR = r"(?P<day>[0-3]?[0-9])(?:st|nd|rd|th)?", r"(?P<year>1[0-9]{3}|20[0-9]{2})"
-_SHORT = r"['’](?P<short>[0-9]{2})"
-_LEFT, _RIGHT = r"(?<![A-Za-z0-9_#$€£])(?<![0-9][.,:/–-])(?<!-)", r"(?![A-Za-z0-9_%]|[.,:/–-][0-9])"
+"""A date with the time of day. Only the day counts, in the time zone in which it is written."""
+_ORDINAL_ENDING = re.compile(r"(?<=\d)(st|nd|rd|th)\b")
+"""The th of 7th."""
+_EIGHT_DIGITS = re.compile(r"\d{8}")
+
+# Dates of running text: pieces of the patterns.
+_MONTH = rf"(?P<month>{months.ANY})(?![A-Za-z])\.?"
+_DAY = r"(?P<day>[0-3]?[0-9])(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>1[0-9]{3}|20[0-9]{2})"
+_SHORT_YEAR = r"['’](?P<short>[0-9]{2})"  # '04
+_LEFT = (
+    r"(?<![A-Za-z0-9_#$€£])"  # no name and no amount of money: not $2003
+    r"(?<![0-9][.,:/–-])"  # no number that goes on: not the 2003 of 1.2003
+    r"(?<!-)"
+)
+_LEFT_OF_WORD = r"(?<![A-Za-z0-9_])"
+_RIGHT = r"(?![A-Za-z0-9_%]|[.,:/–-][0-9])"  # no name, share or longer number
+
 WORDED = (
-    rf"{_LEFT}{_DAY}(?: of | ?[ -]){_MONTH}(?:(?:,? |-|,? of ){_YEAR}|[ -]{_SHORT}|-(?P<short2>[0-9]{{2}}))?{_RIGHT}",
-    rf"(?<![A-Za-z0-9_]){_MONTH}[ -](?:the )?{_DAY}(?:(?:, ?|[ -]|,? of ){_YEAR}|,? {_SHORT})?{_RIGHT}",
-    rf"(?<![A-Za-z0-9_]){_MONTH}(?:,? | of |-){_YEAR}{_RIGHT}",
-    rf"(?<![A-Za-z0-9_]){_MONTH} {_SHORT}{_RIGHT}",
+    # 5 March 2024, the 5th of May 2003, 5-Mar-24, 14 July
+    rf"{_LEFT}{_DAY}"
+    r"(?: of | ?[ -])"
+    rf"{_MONTH}"
+    rf"(?:(?:,? |-|,? of ){_YEAR}|[ -]{_SHORT_YEAR}|-(?P<short2>[0-9]{{2}}))?"
+    rf"{_RIGHT}",
+    # March 5, 2024; Sep-16-2014; July 4
+    rf"{_LEFT_OF_WORD}{_MONTH}"
+    rf"[ -](?:the )?{_DAY}"
+    rf"(?:(?:, ?|[ -]|,? of ){_YEAR}|,? {_SHORT_YEAR})?"
+    rf"{_RIGHT}",
+    # March 2024, May of 2003
+    rf"{_LEFT_OF_WORD}{_MONTH}(?:,? | of |-){_YEAR}{_RIGHT}",
+    # April '04
+    rf"{_LEFT_OF_WORD}{_MONTH} {_SHORT_YEAR}{_RIGHT}",
 )
-_THOUSAND = rf"two thousand(?: and)? (?P<thousand>twenty(?:[ -](?:{'|'.join(ONES.split()[:9])}))?|{ONES.replace(' ', '|')})(?![A-Za-z])"
-_NTH = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
-    "seventeenth eighteenth nineteenth"
+"""Dates with the name of a month. The first form begins with the day, the others with the month."""
+
+_TWO_THOUSAND = (
+    r"two thousand(?: and)? "
+    rf"(?P<thousand>twenty(?:[ -](?:{ONE_TO_NINE}))?|{ONE_TO_NINETEEN})"
+    r"(?![A-Za-z])"
+)
+_TO_NINETEENTH = "|".join(word for word, value in ORDINALS.items() if value < 20)
+_ORDINAL = (
+    rf"(?P<nth>(?:(?:twenty|thirty)[ -])?(?:{_TO_NINETEENTH})"  # fifth, twenty-fourth
+    r"|twentieth|thirtieth)"
 )
 SPOKEN = (
-    rf"(?<![A-Za-z0-9_]){_MONTH} (?:the )?(?P<nth>(?:(?:twenty|thirty)[ -])?(?:{_NTH.replace(' ', '|')})|twentieth|thirtieth)"
+    # October twenty fourth, May the fifth of two thousand eight
+    rf"{_LEFT_OF_WORD}{_MONTH} "
+    rf"(?:the )?{_ORDINAL}"
     r"(?![A-Za-z])"
-    rf"(?:,? (?:of |in )?{_THOUSAND})?",
-    rf"(?<![A-Za-z0-9_]){_MONTH},? (?:of |in )?{_THOUSAND}",
+    rf"(?:,? (?:of |in )?{_TWO_THOUSAND})?",
+    # March of two thousand eight
+    rf"{_LEFT_OF_WORD}{_MONTH},? (?:of |in )?{_TWO_THOUSAND}",
 )
-"""As a transcript of speech has them: October twenty fourth, March of two thousand eight."""
+"""Dates in words, as a transcript of speech has them."""
+
 NUMERIC = (
-    rf"{_LEFT}{_YEAR}(?P<sign>[-/.])(?P<month>[01]?[0-9])(?P=sign)(?P<day>[0-3]?[0-9])(?=T[0-9]|(?![A-Za-z0-9_%]|[.,/–-][0-9]|-))",
-    rf"{_LEFT}(?P<a>[0-3]?[0-9])(?P<sign>[-/.])(?P<b>[0-3]?[0-9])(?P=sign){_YEAR}(?!-){_RIGHT}",
+    # 2024-03-05, 2024/3/5, 2014-09-10T11:15
+    rf"{_LEFT}{_YEAR}(?P<sign>[-/.])"
+    r"(?P<month>[01]?[0-9])(?P=sign)"
+    r"(?P<day>[0-3]?[0-9])"
+    r"(?=T[0-9]|(?![A-Za-z0-9_%]|[.,/–-][0-9]|-))",
+    # 25/12/2003, 05.05.2003: day or month first
+    rf"{_LEFT}(?P<a>[0-3]?[0-9])(?P<sign>[-/.])"
+    r"(?P<b>[0-3]?[0-9])(?P=sign)"
+    rf"{_YEAR}(?!-){_RIGHT}",
+    # 07/20/07
     rf"{_LEFT}(?P<a>[0-3]?[0-9])/(?P<b>[0-3]?[0-9])/(?P<short>[0-9]{{2}}){_RIGHT}(?!/)",
+    # 2019-03, 2019/12
     rf"{_LEFT}{_YEAR}(?P<sign>[-/])(?P<month>0[1-9]|1[0-2])(?!-){_RIGHT}",
+    # 03/2019
     rf"{_LEFT}(?P<month>0?[1-9]|1[0-2])/{_YEAR}{_RIGHT}",
 )
+
 _DIGIT = "〇零○一二三四五六七八九"
-_HAN_MONTH = rf"(?P<month>[01]?[0-9]|十[一二]?|[{_DIGIT}]) ?月"
-_HAN_DAY = rf"(?P<day>[0-3]?[0-9]|[二三]?十[{_DIGIT}]?|[{_DIGIT}]) ?[日号號]"
+_CHINESE_MONTH = rf"(?P<month>[01]?[0-9]|十[一二]?|[{_DIGIT}]) ?月"
+_CHINESE_DAY = rf"(?P<day>[0-3]?[0-9]|[二三]?十[{_DIGIT}]?|[{_DIGIT}]) ?[日号號]"
 CHINESE = (
-    rf"(?<![0-9{_DIGIT}十百千前第])(?<![0-9][.])"
-    rf"(?P<year>[0-9]{{2,4}}|[{_DIGIT}]{{4}}|[{_DIGIT}]{{2}}(?=年[{_DIGIT}十]{{1,2}}月)) ?年"
-    rf"(?: ?{_HAN_MONTH}(?: ?{_HAN_DAY})?)?",
-    rf"(?<![0-9{_DIGIT}十百年/.-]){_HAN_MONTH} ?{_HAN_DAY}",
-    rf"(?<![0-9.]){_YEAR}(?= ?[-–—~至到、和及與与/] ?[12][0-9]{{3}} ?年)",
+    # 2024年3月5日, 二〇二四年三月, 08年5月12日, 2003年
+    rf"(?<![0-9{_DIGIT}十百千前第])"
+    r"(?<![0-9][.])"
+    rf"(?P<year>[0-9]{{2,4}}|[{_DIGIT}]{{4}}"
+    rf"|[{_DIGIT}]{{2}}(?=年[{_DIGIT}十]{{1,2}}月)) ?年"
+    rf"(?: ?{_CHINESE_MONTH}(?: ?{_CHINESE_DAY})?)?",
+    # 3月5日, 十二月二十五日
+    rf"(?<![0-9{_DIGIT}十百年/.-]){_CHINESE_MONTH} ?{_CHINESE_DAY}",
+    # the 1979 of 1979至1997年
+    rf"(?<![0-9.]){_YEAR}"
+    r"(?= ?[-–—~至到、和及與与/] ?[12][0-9]{3} ?年)",
 )
 PARTS_BEFORE = re.compile(
-    r"(?<![0-9/.-])[0-9]{1,2}(?:st|nd|rd|th)?(?:,? ?(?:and|or|to|through|&|-|–|—) ?)$|[0-9](?:st|nd|rd|th)?[ -]$"
+    r"(?<![0-9/.-])[0-9]{1,2}(?:st|nd|rd|th)?"
+    r"(?:,? ?(?:and|or|to|through|&|-|–|—) ?)$"  # the 3 and of 3 and 5 May 2003
+    r"|[0-9](?:st|nd|rd|th)?[ -]$"  # the 5 of 5 May 12
 )
-"""A range or list that leaves a part out to the date behind it: 3 and 5 May 2003."""
-MONTH = re.compile(rf"(?:{_CAPITAL}|{_CAPITAL.upper()}|{_LOWER})(?![A-Za-z])")
+"""A range or list before a date that leaves a part out: the date behind it completes both."""
+
+# The forms look back at their beginning, which makes a search for them slow: every place of the text is a candidate. These
+# patterns find the few places where a date may be much faster, and the forms are matched there alone.
+MONTH = re.compile(rf"(?:{months.ANY})(?![A-Za-z])")
 DIGITS = re.compile("[0-9]{1,4}[-/.][0-9]{1,4}")
 DAY_BEFORE = re.compile("[0-3]?[0-9](?:st|nd|rd|th)?(?: of | ?[ -])$")
-"""Where dates may be; found much faster than the forms, which look back."""
-WORDED_FORMS, NUMERIC_FORMS, CHINESE_FORMS = (
-    tuple(map(re.compile, forms)) for forms in ((*WORDED, *SPOKEN), NUMERIC, CHINESE)
-)
+"""The day before the name of a month: 5, 5th of."""
+DAY_FIRST_FORM = re.compile(WORDED[0])
+MONTH_FIRST_FORMS = [re.compile(form) for form in (*WORDED[1:], *SPOKEN)]
+NUMERIC_FORMS = [re.compile(form) for form in NUMERIC]
+CHINESE_FORMS = [re.compile(form) for form in CHINESE]
+
 VERSION = re.compile(r"(?:\b[vV]er(?:sion|\.)?|[rR]elease|[bB]uild|版本) ?$")
+"""Before a number with dots that is no date: version 2019.3.7."""
 ERA = re.compile("民国|[国和成治正绪熙隆宗帝]$")
+"""Before a year of two digits that is counted from the start of an era: 民国98年5月."""
 AT = re.compile(r"(?:^|[（(于於在至到自、，。,－–—-])$")
-ORDINALS = {word: number for number, word in enumerate(_NTH.split(), 1)} | {
-    "twenty": 20,
-    "thirty": 30,
-    "twentieth": 20,
-    "thirtieth": 30,
-}
-LEAP = 2000
-"""A year with a 29 February, for dates without one."""
+"""Before a year below 1000 that is one of the calendar: 于461年."""
 LASTING = re.compile(r" ?(?:的?历史|来(?!自)|之久|多|[级代])")
-"""Behind 年: a span of time, or a decade."""
-Found = tuple[int, int, int | None, int | None, int | None]
-"""Start, end, year, month, day."""
+"""Behind 年 in a span of time or a decade: 300年历史, 2000年来, 90年代."""
+LEAP_YEAR = 2000
+"""Stands for the year of a date without one, so that 29 February is a date."""
+
+
+class Found(NamedTuple):
+    """A date of a text, before the calendar was asked whether it exists."""
+
+    start: int
+    end: int
+    year: int | None
+    month: int | None
+    day: int | None
 
 
 def iso_date(text: str, day_first: bool) -> str:
-    """YYYY-MM-DD, or YYYY-MM or YYYY where no more is known. Raises Unusable (`bad_date`)."""
-    text = chinese.plain_date(re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text.strip()))
+    """The date of a field as YYYY-MM-DD, or as YYYY-MM or YYYY where no more is known. Raises Unusable (`bad_date`)."""
+    text = chinese.plain_date(_ORDINAL_ENDING.sub("", text.strip()))
     if timed := TIMED.fullmatch(text):
         text = timed[1] or timed[2]
-    slashed = ("%d/%m/%Y",) if day_first else ("%m/%d/%Y",)
-    compact = ("%Y%m%d",) if re.fullmatch(r"\d{8}", text) else ()
-    for formats, shape in (
-        ((*DAYS, *slashed, *compact), "YYYY-MM-DD"),
-        (MONTHS, "YYYY-MM"),
-        (YEARS, "YYYY"),
-    ):
+    days = [*DAYS, "%d/%m/%Y" if day_first else "%m/%d/%Y"]
+    if _EIGHT_DIGITS.fullmatch(text):
+        days.append("%Y%m%d")
+    for formats, shape in ((days, "YYYY-MM-DD"), (MONTHS, "YYYY-MM"), (YEARS, "YYYY")):
         for form in formats:
             try:
-                found = datetime.strptime(text, form)
+                parsed = datetime.strptime(text, form)
             except ValueError:
                 continue
-            return found.date().isoformat()[: len(shape)]
+            return parsed.date().isoformat()[: len(shape)]
     raise Unusable("bad_date", f"{text!r} is not a date that can be read in one way only")
 
 
 def find_dates(text: str, lang: str, day_first: bool | None) -> list[Span]:
-    """Dates of a text in their order; `normal` is YYYY-MM-DD, YYYY-MM, YYYY, or --MM-DD where the year is not said.
+    """The dates of a text in their order, apart from each other.
 
-    `lang` is an ISO 639-1 code. `day_first` says how to read 07/03/2019; None leaves alone what has two readings.
+    `normal` of a span is YYYY-MM-DD, YYYY-MM, YYYY, or --MM-DD where the text does not say the year. `lang` is an ISO 639-1
+    code. `day_first` says how to read 07/03/2019. With None, what has two readings is left alone.
     """
     folded = widths_folded(text)
-    alone = (Span(start, end, "date", f"{year:04}") for start, end, year in years(folded))
-    return apart([*dates_in(folded, lang, day_first, [(0, len(folded))]), *alone])
+    spans = list(dates_in(folded, lang, day_first, [(0, len(folded))]))
+    for start, end, year in years(folded):
+        spans.append(Span(start, end, "date", f"{year:04}"))
+    return apart(spans)
 
 
 def dates_in(
     folded: str, lang: str, day_first: bool | None, parts: Iterable[tuple[int, int]]
 ) -> Iterator[Span]:
-    """Those of some parts (start, end) of a text, widths folded, that are more than a year by itself; they may overlap."""
-    worded = _chinese if lang == "zh" else _worded
+    """The dates of some parts (start, end) of a text, without years by themselves. They may overlap.
+
+    The widths of the text must be folded.
+    """
     for start, end in parts:
-        found = (*_numeric(folded, start, end, day_first), *worded(folded, start, end))
-        yield from (span for date in found if (span := _span(*date)))
+        candidates = list(_numeric(folded, start, end, day_first))
+        if lang == "zh":
+            candidates += _chinese(folded, start, end)
+        else:
+            candidates += _worded(folded, start, end)
+        for candidate in candidates:
+            if span := _span(candidate):
+                yield span
 
 
-def _span(
-    start: int, end: int, year: int | None, month: int | None, day: int | None
-) -> Span | None:
-    """The date of these parts, None where the calendar has none: 30 February, month 13."""
-    try:
-        date(year or LEAP, 1 if month is None else month, 1 if day is None else day)
-    except ValueError:
+def _span(found: Found) -> Span | None:
+    """The span of a date. None where the calendar has no such day, as 30 February."""
+    if not _exists(found.year, found.month, found.day):
         return None
-    parts = [f"{year:04}" if year else "-", *(f"{part:02}" for part in (month, day) if part)]
-    return Span(start, end, "date", "-".join(parts))
+    parts = [f"{found.year:04}" if found.year else "-"]
+    if found.month:
+        parts.append(f"{found.month:02}")
+    if found.day:
+        parts.append(f"{found.day:02}")
+    return Span(found.start, found.end, "date", "-".join(parts))
+
+
+def _exists(year: int | None, month: int | None, day: int | None) -> bool:
+    """Whether the calendar has such a day. Unknown parts are no obstacle."""
+    try:
+        date(
+            year or LEAP_YEAR,
+            1 if month is None else month,
+            1 if day is None else day,
+        )
+    except ValueError:
+        return False
+    return True
 
 
 def _worded(text: str, start: int, end: int) -> Iterator[Found]:
+    """Dates with the name of a month."""
     for name in MONTH.finditer(text, start, end):
-        place = name.start()
-        matches = [form.match(text, place) for form in WORDED_FORMS[1:]]
-        if day := DAY_BEFORE.search(text, max(0, place - 9), place):
-            matches.append(WORDED_FORMS[0].match(text, day.start()))
-        for match in filter(None, matches):
-            yield from _with_month(text, match)
+        at = name.start()
+        matches = [form.match(text, at) for form in MONTH_FIRST_FORMS]
+        if day := DAY_BEFORE.search(text, max(0, at - 9), at):
+            matches.append(DAY_FIRST_FORM.match(text, day.start()))
+        for match in matches:
+            if match and (found := _with_month(text, match)):
+                yield found
 
 
-def _with_month(text: str, match: re.Match[str]) -> Iterator[Found]:
+def _with_month(text: str, match: re.Match[str]) -> Found | None:
+    """The date of a match with the name of a month. None where the words around it say that it is none."""
     parts = match.groupdict()
     start, end = match.span()
-    day, year = (
-        parts.get("day") or _spoken(parts.get("nth"), ORDINALS),
-        _year(parts) or _spoken(parts.get("thousand"), WORDS, 2000),
-    )
-    if not (day and text[start].isalpha()) and PARTS_BEFORE.search(text, max(0, start - 12), start):
-        return
-    if year is None and (
-        text[max(0, start - 3) : start].lower() == "in " or measure(text, start, end)
-    ):
-        return  # In May 12 patients; March 5 mg
-    yield start, end, year, NUMBERS[match["month"][:3].lower()], int(day) if day else None
+    if written := parts.get("day"):
+        day: int | None = int(written)
+    else:
+        day = _sum_of_words(parts.get("nth"), _ORDINAL_PARTS)
+    year = _year(parts)
+    if not year and (spoken := _sum_of_words(parts.get("thousand"), WORDS)):
+        year = 2000 + spoken
+    month_and_day = day is not None and text[start].isalpha()
+    if not month_and_day and PARTS_BEFORE.search(text, max(0, start - 12), start):
+        return None
+    if year is None:
+        if text[max(0, start - 3) : start].lower() == "in ":
+            return None  # In May 12 patients
+        if measure(text, start, end):
+            return None  # March 5 mg
+    month = months.NUMBERS[match["month"][:3].lower()]
+    return Found(start, end, year, month, day)
 
 
-def _spoken(words: str | None, values: dict[str, int], more: int = 0) -> int | None:
-    return more + sum(values[word] for word in re.split("[ -]", words)) if words else None
+_ORDINAL_PARTS = ORDINALS | {"twenty": 20, "thirty": 30}
+
+
+def _sum_of_words(words: str | None, values: dict[str, int]) -> int | None:
+    """24 for twenty fourth. None without words."""
+    if not words:
+        return None
+    return sum(values[word] for word in re.split("[ -]", words))
 
 
 def _year(parts: dict[str, str | None]) -> int | None:
-    """Of two digits as POSIX has it: 69 to 99 lie before 2000."""
+    """The year in digits. One of two digits is read as POSIX does: 69 to 99 lie before 2000."""
     if short := parts.get("short") or parts.get("short2"):
-        return int(short) + (1900 if int(short) >= 69 else 2000)
+        return _full_year(int(short))
     return int(parts.get("year") or 0) or None
 
 
+def _full_year(two_digits: int) -> int:
+    century = 1900 if two_digits >= 69 else 2000
+    return century + two_digits
+
+
 def _numeric(text: str, start: int, end: int, day_first: bool | None) -> Iterator[Found]:
+    """Dates in digits."""
     for digits in DIGITS.finditer(text, start, end):
-        for match in filter(None, (form.match(text, digits.start()) for form in NUMERIC_FORMS)):
-            parts = match.groupdict()
-            year = _year(parts)
-            assert year
-            if parts.get("sign") == "." and VERSION.search(
-                text, max(0, match.start() - 9), match.start()
-            ):
-                continue
-            if "a" in parts:
-                day_first_here = day_first or (
-                    day_first is not None and parts.get("sign") == "."
-                )  # as `iso_date` reads dots
-                day_month = _ordered(
-                    year,
-                    int(parts["a"]),
-                    int(parts["b"]),
-                    None if day_first is None else day_first_here,
-                )
-                if day_month:
-                    yield *match.span(), year, day_month[1], day_month[0]
-            elif "day" in parts:
-                yield *match.span(), year, int(parts["month"]), int(parts["day"])
-            elif (
-                "sign" not in parts or int(parts["month"]) <= year % 100
-            ):  # 2003-04 may be 2003 to 2004
-                yield *match.span(), year, int(parts["month"]), None
+        for form in NUMERIC_FORMS:
+            match = form.match(text, digits.start())
+            if match and (found := _in_digits(text, match, day_first)):
+                yield found
+
+
+def _in_digits(text: str, match: re.Match[str], day_first: bool | None) -> Found | None:
+    """The date of a match in digits. None where it has two readings, or is no date."""
+    parts = match.groupdict()
+    start, end = match.span()
+    sign = parts.get("sign")
+    year = _year(parts)
+    assert year
+    if sign == "." and VERSION.search(text, max(0, start - 9), start):
+        return None
+    if "a" in parts:
+        # With dots the day comes first wherever an order is declared, as `iso_date` reads it.
+        order = True if day_first is not None and sign == "." else day_first
+        day_and_month = _ordered(year, int(parts["a"]), int(parts["b"]), order)
+        if not day_and_month:
+            return None
+        day, month = day_and_month
+        return Found(start, end, year, month, day)
+    month = int(parts["month"])
+    if "day" in parts:
+        return Found(start, end, year, month, int(parts["day"]))
+    if sign and month > year % 100:
+        return None  # 2003-04 may be the years 2003 to 2004
+    return Found(start, end, year, month, None)
 
 
 def _ordered(year: int, one: int, two: int, day_first: bool | None) -> tuple[int, int] | None:
-    """Day and month of two numbers: as declared, or as the calendar leaves no choice; None where it does."""
-    readings = [
-        (day, month) for day, month in ((one, two), (two, one)) if _span(0, 0, year, month, day)
-    ]
-    if len(set(readings)) == 2:
-        return None if day_first is None else readings[0 if day_first else 1]
-    return readings[0] if readings else None
+    """The day and the month of two numbers.
+
+    Where both readings exist and differ, the declared order decides, and without one there is no date (None).
+    """
+    readings = []
+    for day, month in ((one, two), (two, one)):
+        if _exists(year, month, day):
+            readings.append((day, month))
+    if not readings:
+        return None
+    if len(set(readings)) == 1:
+        return readings[0]
+    if day_first is None:
+        return None
+    return readings[0] if day_first else readings[1]
 
 
 def _chinese(text: str, start: int, end: int) -> Iterator[Found]:
+    """Dates with 年, 月 and 日."""
     for form in CHINESE_FORMS:
         for match in form.finditer(text, start, end):
             parts = match.groupdict()
-            year, month, day = (_count(parts.get(name)) for name in ("year", "month", "day"))
+            month = _count(parts.get("month"))
+            day = _count(parts.get("day"))
             if not parts.get("year"):
-                yield *match.span(), None, month, day
-            elif year is not None and (year := _chinese_year(text, match, year, month)):
-                yield *match.span(), year, month, day
+                yield Found(*match.span(), None, month, day)
+                continue
+            written = _count(parts["year"])
+            assert written is not None
+            if year := _chinese_year(text, match, written, month):
+                yield Found(*match.span(), year, month, day)
 
 
 def _count(written: str | None) -> int | None:
-    """Western digits, numerals one by one (二〇〇三) or as a count (二十三)."""
-    if not written or written.isdigit():
-        return int(written) if written else None
+    """The value of Western digits, of numerals one by one (二〇〇三), or of a count (二十三). None without any."""
+    if not written:
+        return None
+    if written.isdigit():
+        return int(written)
     if "十" in written:
         return int(chinese.number(written) or 0)
-    return int("".join(chinese.DIGITS[sign] for sign in written))
+    digits = [chinese.DIGITS[sign] for sign in written]
+    return int("".join(digits))
 
 
-def _chinese_year(text: str, match: re.Match[str], year: int, month: int | None) -> int | None:
-    """The year before 年, None where it counts years, or is one of an era."""
-    before, after = text[max(0, match.start() - 2) : match.start()], text[match.end() :][:6]
+def _chinese_year(text: str, match: re.Match[str], year: int, month: int | None) -> int | None:  # noqa: PLR0911
+    """The year before 年. None where the number counts years, or belongs to an era."""
+    before = text[max(0, match.start() - 2) : match.start()]
+    after = text[match.end() : match.end() + 6]
     if len(match["year"]) == 2:
-        return (
-            None if month is None or ERA.search(before) else year + (1900 if year >= 69 else 2000)
-        )
-    if month is None and (LASTING.match(after) or year > 2200):
+        if month is None or ERA.search(before):
+            return None
+        return _full_year(year)
+    if month is not None:
+        return year
+    if year > 2200 or LASTING.match(after):
         return None
-    if year < 1000 and month is None:
-        return (
-            year
-            if before.endswith("元")
-            or (year % 100 and AT.search(before) and not after.startswith("前"))
-            else None
-        )
-    return year
+    if year >= 1000:
+        return year
+    if before.endswith("元"):  # 公元461年
+        return year
+    stands_alone = AT.search(before) and not after.startswith("前")
+    return year if stands_alone and year % 100 else None

@@ -1,4 +1,4 @@
-"""What of running text is a unit: spellings of pint's units in English and Chinese, and the evidence for doubtful ones.
+"""Units in running text: spellings of pint's units in English and Chinese, and the evidence for doubtful ones.
 
 Pint knows hundreds of symbols under two dozen prefixes, so that almost any letters are some unit (PD is a petadebye). In prose
 only `SPELLINGS` are units, and pint says what they are. Letters and words that mostly mean something else (5 m, 10 C, 2 in) are
@@ -7,156 +7,152 @@ units only where a word near by says what is measured (`CUES`), or where a compo
 
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
+from stages.clean.tables import is_yes, read_table
 from stages.clean.values import chinese
 from stages.clean.values.numbers import SUPERSCRIPTS
 from stages.clean.values.units import ALIASES, COUNTED, UNITS
 
-_PREFIXES = ("", "kilo", "centi", "deci", "milli", "micro", "nano", "mega", "giga")
-_PREFIXED = "gram meter metre liter litre joule watt volt pascal hertz calorie gray sievert becquerel curie dalton"
-_NAMES = (
-    "year month week day hour minute fortnight millisecond microsecond millimole micromole nanomole yard mile pound ounce ton "
-    "tonne gallon quart pint cup teaspoon tablespoon acre hectare knot atmosphere micron angstrom ohm "
-    "decibel"
-)
-"""Names that take an s, those of the first line also a prefix."""
-_SYMBOLS = (
-    "kg mg µg ng pg km cm mm µm nm dm dL mL µL nL dl ml µl mol mmol µmol nmol pmol mM µM nM Pa kPa hPa MPa GPa Hz kHz MHz GHz kJ "
-    "MJ kW MW GW mW kWh MWh kV mV mA µA kN eV keV MeV GeV Gy cGy mGy Sv mSv Bq kBq MBq GBq mCi Da kDa ms µs ns mbar atm mmHg "
-    "cmH2O psi cal kcal dB ha kB MB GB TB rpm mph ppm lx IU mEq mOsm hp min hr hrs yr yrs sec msec lb lbs oz ft mi yd tsp tbsp Å "
-    "degC degF base_pair kbp Mbp cc torr lux horsepower kelvin count percent permille foot inch century jin liang g L l h"
-)
-_OTHERS = {
-    "%": "percent", "pct": "percent", "‰": "permille", "°": "degree", "degree": "degree", "degrees": "degree",
-    "℃": "degC", "℉": "degF", "°C": "degC", "°F": "degF", "centigrade": "degC", "㎏": "kg", "㎎": "mg", "㎝": "cm",
-    "㎜": "mm", "㎞": "km",
-    "㎡": "m**2", "㎥": "m**3", "ug": "µg", "mcg": "µg", "ul": "µL", "uL": "µL", "um": "µm", "umol": "µmol", "uM": "µM", 
-    "ccs": "cc",
-    "Kg": "kg", "KG": "kg", "CM": "cm", "MM": "mm", "KM": "km", "mmhg": "mmHg", "meq": "mEq", "gm": "g", "gms": "g",
-    "gramme": "g", "grammes": "g",
-    "mins": "minute",
-    "secs": "second", "wk": "week", "wks": "week", "mo": "month", "mos": "month", "feet": "foot", "inches": "inch",
-    "centuries": "century", "kph": "km/hour", "bpm": "count/minute", "beats": "count", "breaths": "count", "seconds": "second",
-    "byte": "byte", "bytes": "byte", "kilobase": "kbp", "kD": "kDa", "microg": "µg", "microl": "µL", "microm": "µm",
-     "kilobases": "kbp", "megabases": "Mbp",
-}  # fmt: skip
+DATA = Path(__file__).parent / "data"
+PREFIXES = ("", "kilo", "centi", "deci", "milli", "micro", "nano", "mega", "giga")
+
+
+def _read_spellings() -> tuple[dict[str, str], set[str]]:
+    """Every spelling of data/units.csv with its unit, and the plurals among them."""
+    spellings: dict[str, str] = {}
+    plurals: set[str] = set()
+    columns = ("spelling", "unit", "with_s", "is_plural", "prefixes")
+    for row in read_table(DATA / "units.csv", columns, may_be_empty=columns[2:]):
+        prefixes = PREFIXES if is_yes(row, "prefixes") else ("",)
+        for prefix in prefixes:
+            name = prefix + row["spelling"]
+            unit = prefix + row["unit"]
+            spellings[name] = unit
+            if is_yes(row, "with_s"):
+                spellings[name + "s"] = unit
+        if is_yes(row, "with_s"):
+            plurals.add(row["spelling"] + "s")
+        if is_yes(row, "is_plural"):
+            plurals.add(row["spelling"])
+    return spellings, plurals
+
+
+_LATIN_SPELLINGS, PLURALS = _read_spellings()
+"""PLURALS stand below no line: nobody writes mg/hours."""
+SPELLINGS = _LATIN_SPELLINGS | chinese.TEXT_UNITS | chinese.GE_UNITS
+"""Every spelling that is a unit without further evidence, and the unit as pint reads it."""
 PHRASES = {
-    r"mm Hg|mm\[Hg\]": "mmHg", r"cm H2O|cm ?H\(2\)O": "cmH2O", r"base[ -]?pairs?": "base_pair", r"kilobase[ -]pairs?": "kbp",
-    r"percentage points?|per cent": "percent", r"(?:degrees?|deg\.?|°) ?(?:Celsius|centigrade|C)": "degC",
-    r"(?:degrees?|deg\.?|°) ?(?:Fahrenheit|F)": "degF",
-    r"(?:degrees?|deg\.?|°) ?(?:Kelvin|K)": "kelvin", r"fl\.? oz|fluid ounces?": "fluid_ounce", r"metric tons?": "tonne",
-    r"light[- ]years?": "light_year", r"nautical miles?": "nautical_mile", r"y/o|y\.o|yo": "year",
-}  # fmt: skip
-"""Units of more than one word."""
-SPELLINGS = (
-    {
-        prefix + name + s: prefix + name
-        for name in _PREFIXED.split()
-        for prefix in _PREFIXES
-        for s in ("", "s")
-    }
-    | {name + s: name for name in _NAMES.split() for s in ("", "s")}
-    | {name: name for name in _SYMBOLS.split()}
-    | _OTHERS
-    | {"次": "count", "分": "minute", "dpt": "1/m"}
-    | {"decade": "year", "decades": "year"}
-    | {name + s: "1/m" for name in ("dioptre", "diopter") for s in ("", "s")}
-    | {
-        name: unit
-        for name, unit in chinese.UNITS.items()
-        if name not in ("世纪", "两", "开", "安", "伏", "卡", "百分点", "摩尔")
-    }
-    | {
-        "个" + name: chinese.UNITS[name]
-        for name in ("小时", "星期", "礼拜", "钟头", "世纪", "百分点")
-    }
-)
-PLURALS = {name + "s" for name in (*_NAMES.split(), *_PREFIXED.split())} | {
-    "hrs",
-    "yrs",
-    "lbs",
-    "mins",
-    "secs",
-    "wks",
-    "mos",
-    "feet",
+    row["pattern"]: row["unit"]
+    for row in read_table(DATA / "unit_phrases.csv", ("pattern", "unit"))
 }
-COMPOUND = {letter: letter for letter in "m g L l s h d K J W V A N U second".split()}
-BELOW = set("m g L l s h d K second".split())
-"""Units beside another one or raised to a power (m/s, mg/d, m²), though not alone; `BELOW` a line, too (5 N/A is none)."""
-_HEAT = r"temperature|heated|cool|incubat|stored|fever|febrile|\bmelt|\bboil|oven|warm|freez|anneal|Celsius|centigrade|°|温"
-_LENGTH = (
-    r"met(?:er|re)|height|depth|length|distance|altitude|elevation|\brace|sprint|freestyle|diameter|米|"
-    r"#[ -](?:high|tall|long|wide|deep)"
-)
-_BASES = (
-    r"DNA|gene|delet|insert|exon|sequence|nucleotid|fragment|repeat|primer|PCR|base|chromosom|locus|loci|transcript|"
-    r"mRNA|clone|\blod\b|linkage"
-)
-CUES = {
-    "m": _LENGTH,
-    "C": _HEAT, "F": rf"{_HEAT}|Fahrenheit", "K": rf"{_HEAT}|kelvin", "度": r"体温|[发高低]烧|发热|温度|[气水室]温|烧到|零下",
-    "d": r"\bfor\b|\bafter|within|every|\bdays?\b|incubat|over\b", "y": r"\bage|\bold\b|years?\b|follow", 
-    "t": r"weigh|tonne|cargo|载重",
-    "V": r"volt|battery|potential|电压", "W": r"watt|power|laser|lamp|bulb|功率", "A": r"amp|current|fuse|电流", 
-    "N": r"newton|force",
-    "J": r"joule|energy|shock", "T": r"tesla|MRI?\b|magnet|field|scanner|磁", 
-    "M": r"molar|solution|buffer|NaCl|NaOH|HCl|KCl|urea",
-    "D": r"diopt|myop|refract|astigmat|spher|cylind|lens|cornea|hyperop|metrop|近视|屈光",
-    "U": r"insulin|heparin|\bunits?\b|activity|penicillin|胰岛素|青霉素", "bp": _BASES, "cM": _BASES, "kb": _BASES, "Mb": _BASES,
-}  # fmt: skip
-"""Doubtful units, and what is evidence for them within `NEAR` characters; # stands where the quantity does."""
+"""Patterns of units of more than one word."""
+
+_COMPOUND_TABLE = read_table(DATA / "compound_units.csv", ("spelling", "below_line"))
+COMPOUND = {row["spelling"]: row["spelling"] for row in _COMPOUND_TABLE}
+"""Letters that are a unit beside another one or raised to a power (m/s, mg/d, m²), though not alone."""
+BELOW = {row["spelling"] for row in _COMPOUND_TABLE if is_yes(row, "below_line")}
+"""Those that may stand below a line. 5 N/A is no quantity."""
+
+
+def _read_cues() -> dict[str, str]:
+    """The pattern of the evidence for each doubtful unit: all words of its topics."""
+    words: dict[str, list[str]] = {}
+    for row in read_table(DATA / "topics.csv", ("topic", "pattern")):
+        words.setdefault(row["topic"], []).append(row["pattern"])
+    cues: dict[str, str] = {}
+    for row in _DOUBTFUL_TABLE:
+        patterns: list[str] = []
+        for topic in row["topics"].split():
+            patterns += words[topic]
+        cues[row["spelling"]] = "|".join(patterns)
+    return cues
+
+
+_DOUBTFUL_TABLE = read_table(DATA / "doubtful_units.csv", ("spelling", "unit", "topics"))
+CUES = _read_cues()
+"""Doubtful units, and patterns of the evidence for them within `NEAR` characters. # stands where the quantity does."""
+MEANT = {row["spelling"]: row["unit"] for row in _DOUBTFUL_TABLE}
+"""What each doubtful unit is."""
 NEAR = 60
-MEANT = {
-    "C": "degC",
-    "F": "degF",
-    "d": "day",
-    "y": "year",
-    "t": "tonne",
-    "D": "1/m",
-    "度": "degC",
-    "kb": "kbp",
-    "Mb": "Mbp",
+NAMED = {
+    row["name"]: row["symbol"] for row in read_table(DATA / "unit_symbols.csv", ("name", "symbol"))
 }
-"""What a doubtful unit is, if not what pint reads."""
+"""Symbols of units whose symbol pint's parser takes for something else, or not everywhere."""
+FACTORS = {"decade": 10, "decades": 10}
+"""What the number before a spelling is multiplied with: a decade is ten years, and no unit of pint."""
+
 INCH = re.compile(
-    r"in(?=\. [a-z(]|[²³]|\^[23]| ?(?:long|wide|tall|thick|by [0-9]|x ?[0-9])| in (?:diameter|length|width|height|size)\b)"
+    "in(?="
+    r"\. [a-z(]"  # 2 in. wide
+    r"|[²³]|\^[23]"  # 2 in²
+    "| ?(?:long|wide|tall|thick|by [0-9]|x ?[0-9])"  # 2 in long, 2 in by 4
+    r"| in (?:diameter|length|width|height|size)\b)"  # 2 in in diameter
 )
+"""Where `in` behind a number is an inch. Not: 2 in high school."""
+FEET_BEFORE = re.compile(r"(?:ft|feet|foot) $")
+"""Before a number of inches: 5 ft 2 in."""
 NO_UNIT = re.compile(
-    r"年[级代度底初末版款份龄轻薪]|天[王台堂使空]|周年|升[级高至学为]|米[饭粉兰]|克拉|小时候|秒杀|岁月|西西里|°[0-9]|"
-    r"L (?:St|Ave)|"
-    r"degrees? of|pounds? sterling"
+    "年[级代度底初末版款份龄轻薪]"  # 三年级
+    "|天[王台堂使空]"  # 四天王
+    "|周年"
+    "|升[级高至学为]"
+    "|米[饭粉兰]"
+    "|克拉|小时候|秒杀|岁月|西西里"
+    "|°[0-9]"  # ° before the minutes of an angle
+    "|L (?:St|Ave)"  # 1200 L St
+    "|degrees? of|pounds? sterling"
 )
-"""Where a unit's name is part of another word."""
-_NAME = "|".join(
-    sorted(
-        (name for name in SPELLINGS if name[0] > "\u3400" and name not in ("次", "分")),
-        key=len,
-        reverse=True,
-    )
+"""Where the name of a unit is part of another word."""
+
+_CHINESE_NAMES = [name for name in SPELLINGS if name[0] > "\u3400" and name not in ("次", "分")]
+_CHINESE_NAME = "|".join(sorted(_CHINESE_NAMES, key=len, reverse=True))
+"""Longer names come first, so that 千克 is not read as 千."""
+_POWER = (
+    r"(?:\^|\*\*)-?[1-4](?![0-9])"  # m^2, m**2
+    "|(?:-|(?<=m)|(?<=ft)|(?<=in))[1-4](?![0-9A-Za-z.,-])"  # m2, s-1
+    r"|\(-?[1-3]\)"  # m(2), as PubMed has it
+    "|⁻?[¹²³⁴]"  # m², s⁻¹
 )
 FACTOR = re.compile(
-    rf"(?P<area>square |cubic |sq\.? |cu\.? )?(?:(?P<phrase>{'|'.join(PHRASES)})(?![A-Za-z0-9])"
-    r"|(?P<word>[kmµ]?[gl](?=[A-Z]{2})|[A-Za-zµÅΩ]+|[%‰℃℉㎏㎎㎝㎜㎞㎡㎥]|°(?: ?[CFK](?![A-Za-z0-9]))?)"
-    r"(?P<power>(?:\^|\*\*)-?[1-4](?![0-9])|(?:-|(?<=m)|(?<=ft)|(?<=in))[1-4](?![0-9A-Za-z.,-])|\(-?[1-3]\)|⁻?[¹²³⁴])?"
-    rf"|(?P<name>{_NAME}|度|次(?=[/每])|分(?=[0-9]{{1,2}}秒|(?<=/分)|(?<=每分))))"
+    r"(?P<area>square |cubic |sq\.? |cu\.? )?"
+    f"(?:(?P<phrase>{'|'.join(PHRASES)})(?![A-Za-z0-9])"
+    "|(?P<word>[kmµ]?[gl](?=[A-Z]{2})"  # the ml of 1mlHBIG
+    "|[A-Za-zµÅΩ]+"
+    "|[%‰℃℉㎏㎎㎝㎜㎞㎡㎥]"
+    "|°(?: ?[CFK](?![A-Za-z0-9]))?)"  # ° and ° C
+    f"(?P<power>{_POWER})?"
+    f"|(?P<name>{_CHINESE_NAME}"
+    "|度"
+    "|次(?=[/每])"  # 72次/分, but not 三次
+    "|分(?=[0-9]{1,2}秒|(?<=/分)|(?<=每分))))"  # 3分33秒, 次/分, but not 十分
 )
+"""One part of a unit: mg in mg/L, square meters, m² in kg/m², 毫克 in 毫克/升."""
 PER = re.compile(
-    r" ?/ ?| per | an? (?=(?:minute|hour|day|week|month|year)\b)| [A-Z][A-Za-z0-9-]{1,15}/(?=(?:[kmdµ]?[gLl]|day|h)\b)|"
-    r"[·⋅*](?=[A-Za-zµ])|每(?![天日周年月]|个?[月星礼])| (?=[A-Za-zµ]{1,5}(?:-[1-4]|⁻|\(-))"
+    " ?/ ?"
+    "| per "
+    r"| an? (?=(?:minute|hour|day|week|month|year)\b)"  # 10 hours a week
+    r"| [A-Z][A-Za-z0-9-]{1,15}/(?=(?:[kmdµ]?[gLl]|day|h)\b)"  # 5 μg PBDE/g names a substance
+    "|[·⋅*](?=[A-Za-zµ])"
+    "|每(?![天日周年月]|个?[月星礼])"  # 千克每立方米, but not 每天
+    r"| (?=[A-Za-zµ]{1,5}(?:-[1-4]|⁻|\(-))"  # kg m-3
 )
-"""Between two parts of a unit; a substance may stand before the line: 5 μg PBDE/g."""
-AGAIN = re.compile(r"(?<=[A-Za-zµ0-9])(?!(?<=[gl])[A-Z]{2})[A-Za-z0-9_]")
+"""Between two parts of a unit."""
+TIMES = (" ", "·", "⋅", "*")
+"""Those of them after which the next part is multiplied, not divided by."""
+AGAIN = re.compile(
+    "(?<=[A-Za-zµ0-9])"
+    "(?!(?<=[gl])[A-Z]{2})"  # 1mlHBIG is 1 ml
+    "[A-Za-z0-9_]"
+)
+"""What may not follow a unit: mgx is no mg."""
 LETTER = re.compile("[A-Za-z]")
 ONE_LETTER = re.compile(r"[A-Za-z0-9_]|[-'’.&+][A-Za-z0-9]")
-"""What may not follow a unit (1mlHBIG is 1 ml), and one of one letter."""
-NAMED = {
-    "degree_Celsius": "degC", "degree_Fahrenheit": "degF", "percent": "percent", "permille": "permille", "metric_ton": "tonne",
-    "day": "day", "base_pair": "bp", "kilobase_pair": "kb", "megabase_pair": "Mb",
-}  # fmt: skip
-"""Of units whose symbol pint's parser takes for something else, or not everywhere."""
+"""What may not follow a unit of one letter: 5 L-arginine."""
+_POWER_SIGNS = re.compile(r"[\^*()]")
 Part = tuple[str, int]
+"""The spelling of one part of a unit, and its power, which is negative below a line."""
 
 
 class Measure(NamedTuple):
@@ -169,126 +165,145 @@ class Measure(NamedTuple):
     word: str
     """Its first part, as written."""
     factor: int = 1
-    """What the number is to be multiplied with: a decade is ten years, and no unit of pint's."""
+    """What the number is to be multiplied with (`FACTORS`)."""
 
 
 def measure(text: str, number: int, end: int) -> Measure | None:
-    """The unit that follows the number which stands from `number` to `end`. None where there is none."""
-    start = end + (text[end : end + 1] in (" ", "-"))
+    """The unit that follows a number, or None. The number stands from `number` to `end`."""
+    start = end + 1 if text[end : end + 1] in (" ", "-") else end
     parts: list[Part] = []
     ends: list[int] = []
-    place, sign = start, 1
-    while len(parts) < 4 and (factor := FACTOR.match(text, place)):
+    at, sign = start, 1
+    while len(parts) < 4:
+        factor = FACTOR.match(text, at)
+        if not factor:
+            break
         parts.append(_part(factor, sign))
         ends.append(factor.end())
-        if not (per := PER.match(text, factor.end())):
+        per = PER.match(text, factor.end())
+        if not per:
             break
-        place, sign = per.end(), 1 if per.group() in (" ", "·", "⋅", "*") else -1
+        at = per.end()
+        sign = 1 if per.group() in TIMES else -1
+    if not parts:
+        return None
+    word, power = parts[0]
+    # The longest unit counts: of "mg per day of", mg per day. Then shorter ones are tried.
     for count in range(len(parts), 0, -1):
         if AGAIN.match(text, ends[count - 1]):
             continue
-        if (
-            count == 1
-            and parts[0][1] == 1
-            and LETTER.fullmatch(parts[0][0])
-            and ONE_LETTER.match(text, ends[0])
-        ):
+        one_letter = count == 1 and power == 1 and LETTER.fullmatch(word)
+        if one_letter and ONE_LETTER.match(text, ends[0]):
             continue
-        if (
-            unit := resolved(tuple(parts[:count]), "/" in text[ends[0] : ends[0] + 2])
-        ) and not NO_UNIT.match(text, start):
-            return Measure(
-                ends[count - 1], unit, parts[0][0], 10 if parts[0][0].startswith("decade") else 1
-            )
-    if (
-        parts
-        and parts[0][1] == 1
-        and (unit := _evidenced(parts[0][0], text, number, start, ends[0]))
-    ):
-        return Measure(ends[0], unit, parts[0][0])
+        slashed = "/" in text[ends[0] : ends[0] + 2]
+        unit = resolved(tuple(parts[:count]), slashed)
+        if unit and not NO_UNIT.match(text, start):
+            return Measure(ends[count - 1], unit, word, FACTORS.get(word, 1))
+    if power == 1 and (unit := _with_evidence(word, text, number, start, ends[0])):
+        return Measure(ends[0], unit, word)
     return None
 
 
 def _part(factor: re.Match[str], sign: int) -> Part:
-    """A factor's spelling and its power, negative below a line."""
+    """The spelling and the power of one part of a unit. `sign` is -1 below a line."""
     if factor["phrase"]:
-        return next(
-            unit for form, unit in PHRASES.items() if re.fullmatch(form, factor["phrase"])
-        ), sign
+        return _unit_of_phrase(factor["phrase"]), sign
+    if area := factor["area"]:
+        power = 3 if area.startswith("cu") else 2
+        return factor["word"] or factor["name"], sign * power
     written = factor["word"] or factor["name"]
-    power = re.sub(r"[\^*()]", "", factor["power"] or "").translate(SUPERSCRIPTS)
-    if factor["area"]:
-        return written, sign * (3 if factor["area"].startswith("cu") else 2)
-    return written.replace(" ", ""), sign * int(power or 1)
+    power = 1
+    if factor["power"]:
+        digits = _POWER_SIGNS.sub("", factor["power"])
+        power = int(digits.translate(SUPERSCRIPTS))
+    return written.replace(" ", ""), sign * power
+
+
+def _unit_of_phrase(phrase: str) -> str:
+    for pattern, unit in PHRASES.items():
+        if re.fullmatch(pattern, phrase):
+            return unit
+    raise AssertionError(f"{phrase!r} matched none of its patterns")
 
 
 @lru_cache(maxsize=4096)
 def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
-    """The canonical unit of these parts, None where they are no unit without further evidence."""
-    names = []
-    for place, (written, power) in enumerate(parts):
-        name = SPELLINGS.get(written) or SPELLINGS.get(
-            written.lower() if len(written) > 3 else written
-        )
-        if not name and (len(parts) > 1 or power != 1):
-            name = COMPOUND.get(written) if power > 0 or written in BELOW else None
-        if place and written in COUNTED and slashed:
+    """The canonical unit of these parts. None where they are no unit without further evidence."""
+    factors = []
+    for position, (written, power) in enumerate(parts):
+        in_lower_case = written.lower() if len(written) > 3 else written
+        name = SPELLINGS.get(written) or SPELLINGS.get(in_lower_case)
+        is_compound = len(parts) > 1 or power != 1
+        if not name and is_compound and (power > 0 or written in BELOW):
+            name = COMPOUND.get(written)
+        if position > 0 and slashed and written in COUNTED:
             name = written
-        if not name or (place and power < 0 and written in PLURALS):
+        if not name:
             return None
-        names.append((name, power))
-    if names[0][0] == "count" and len(parts) != 2:
-        return None
-    form = canonical("*".join(f"({name})**{power}" for name, power in names))
-    return form if form != "1" else None
+        if position > 0 and power < 0 and written in PLURALS:
+            return None
+        factors.append((name, power))
+    first_name = factors[0][0]
+    if first_name == "count" and len(parts) != 2:
+        return None  # a count is one only per something: 72 beats/min
+    form = canonical("*".join(f"({name})**{power}" for name, power in factors))
+    return None if form == "1" else form
 
 
-def _evidenced(word: str, text: str, number: int, start: int, end: int) -> str | None:
+def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> str | None:  # noqa: PLR0911
     """The canonical form of a doubtful unit, if the text around it says that it is one."""
-    if word == "in" and (
-        INCH.match(text, start) or re.search(r"(?:ft|feet|foot) $", text[:number][-5:])
-    ):
-        return "inch"
+    if word == "in":
+        after_feet = FEET_BEFORE.search(text[:number][-5:])
+        if INCH.match(text, start) or after_feet:
+            return "inch"
     if word == "second" and text[start - 1] == "-":
+        return "s"  # a 30-second test
+    nothing_touches = not ONE_LETTER.match(text, end)
+    if word == "s" and text[start - 1] == " " and nothing_touches:
         return "s"
-    if word == "s" and text[start - 1] == " " and not ONE_LETTER.match(text, end):
-        return "s"
-    cue = CUES.get(word)
-    if (
-        word in ("C", "F", "d", "y")
-        and "." in text[number:start]
-        and (word in "dy" or not (text[:number] + text[end:]).strip())
-    ):
+    is_decimal = "." in text[number:start]
+    if is_decimal and word in ("d", "y"):  # 3.5 d
         return canonical(MEANT[word])
-    if (
-        not cue
-        or ONE_LETTER.match(text, end)
-        or (word in "KMTAC" and start and text[start - 1].isdigit())
-    ):
+    if is_decimal and word in ("C", "F") and not (text[:number] + text[end:]).strip():
+        return canonical(MEANT[word])  # 38.5 C, and nothing else stands in the text
+    cue = CUES.get(word)
+    if not cue or not nothing_touches:
         return None
+    if word in "KMTAC" and start > 0 and text[start - 1].isdigit():
+        return None  # 50K is fifty thousand, and T4 and C5 are names
     around = f"{text[max(0, number - NEAR) : number]}#{text[end : end + NEAR]}"
-    return canonical(MEANT.get(word, word)) if re.search(cue, around, re.IGNORECASE) else None
+    if not re.search(cue, around, re.IGNORECASE):
+        return None
+    return canonical(MEANT[word])
 
 
 @lru_cache(maxsize=4096)
 def canonical(written: str) -> str:
-    """One form of a unit that pint and `measure` read: numerators, then denominators, by pint's symbols where they are read."""
+    """The one form of a unit, which pint and `measure` both read: numerators, then denominators, as symbols where possible.
+
+    kg*m/s**2, mg/L, 1/min.
+    """
     units = UNITS.parse_units(ALIASES.get(written, written))
-    form = [(_symbol(name), power) for name, power in sorted(units._units.items())]
-    above = "*".join(
-        name + (f"**{power}" if power != 1 else "") for name, power in form if power > 0
-    )
-    below = "".join(
-        f"/{name}" + (f"**{-power}" if power != -1 else "") for name, power in form if power < 0
-    )
-    return (above or "1") + below
+    above = []
+    below = []
+    for name, power in sorted(units._units.items()):
+        symbol = _symbol(name)
+        exponent = "" if abs(power) == 1 else f"**{abs(power)}"
+        if power > 0:
+            above.append(symbol + exponent)
+        elif power < 0:
+            below.append("/" + symbol + exponent)
+    numerator = "*".join(above) or "1"
+    return numerator + "".join(below)
 
 
 def _symbol(name: str) -> str:
-    """pint's symbol of a unit, or the name where `SPELLINGS` takes the symbol for another or for none (a, in, t)."""
+    """pint's symbol of a unit. Its name where `SPELLINGS` takes the symbol for another unit or for none (a, in, t)."""
     if name in NAMED:
         return NAMED[name]
     symbol = f"{UNITS.Unit(name):~C}"
-    if name.endswith("liter"):  # a capital is what SI advises where l and 1 look alike
+    if name.endswith("liter"):  # SI advises a capital, because l and 1 look alike
         return symbol[:-1] + "L"
-    return symbol if symbol in SPELLINGS or symbol in COMPOUND else name
+    if symbol in SPELLINGS or symbol in COMPOUND:
+        return symbol
+    return name

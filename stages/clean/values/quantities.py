@@ -16,17 +16,36 @@ import pint
 from stages.clean.span import Span
 from stages.clean.values import chinese
 from stages.clean.values.amounts import Amount, amounts
-from stages.clean.values.numbers import widths_folded
+from stages.clean.values.numbers import NO_GAPS, widths_folded
 from stages.clean.values.units import UNITS, unit_of
 from stages.clean.values.unusable import Unusable
 
 NUMBER = re.compile(
-    r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+    "[+-]?"
+    r"(?:\d{1,3}(?:,\d{3})+"  # 12,345
+    r"|\d{1,3}(?: \d{3})+"  # 12 345
+    r"|\d+)"
+    r"(?:\.\d+)?"
+    r"(?:[eE][+-]?\d+)?"
 )
 EXPONENT = re.compile(r"\s*[x×·]\s*10\^?\s*([+-]?\d+)")
+"""× 10^3 and x 103 behind a number."""
+BELOW_ZERO = re.compile(r"^(零下|负)\s*(?=\d)")
+"""零下5 and 负5 are -5."""
+GOES_ON = re.compile(r"[\d.,]|\s\d")
+"""Behind a number: 12,3,4 and 1 53 are two numbers, or one in an unknown convention."""
+MINUS_AND_NARROW_BLANKS = str.maketrans({"−": "-", "\u2009": " ", "\u202f": " "})
 DIGITS_KEPT = 15
-"""Of a number in text: as many as a double holds."""
-NORMAL = re.compile(r"(-?[0-9.]+)(?:(–| ± )(-?[0-9.]+))? (\S.*)")
+"""Significant digits of a number in text: as many as a double holds."""
+PLUS_MINUS = " ± "
+NORMAL = re.compile(
+    "(-?[0-9.]+)"
+    "(?:(–| ± )(-?[0-9.]+))?"  # 5–10, 120 ± 15
+    r" (\S.*)"
+)
+"""A quantity as `find_quantities` writes it: 5 mg, 5–10 mg, 120 ± 15 mmHg."""
+UNSPACED = ("%", "‰", "°")
+"""Units that stand directly behind their number: 5%."""
 
 
 def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
@@ -49,111 +68,107 @@ def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
 
 
 def split_quantity(value: str) -> tuple[Decimal, str]:
-    """Number and what stands behind it. Raises Unusable (`bad_quantity`)."""
-    text = (
-        unicodedata.normalize("NFC", value)
-        .replace("−", "-")
-        .replace("\u2009", " ")
-        .replace("\u202f", " ")
-        .strip()
-    )
-    text = re.sub(r"^(零下|负)\s*(?=\d)", "-", text).replace("，", ",")
+    """The number of a field and the text behind it. Raises Unusable (`bad_quantity`)."""
+    text = unicodedata.normalize("NFC", value).translate(MINUS_AND_NARROW_BLANKS).strip()
+    text = BELOW_ZERO.sub("-", text).replace("，", ",")
     match = NUMBER.match(text)
-    rest = text[match.end() :] if match else ""
-    if not match or re.match(
-        r"[\d.,]|\s\d", rest
-    ):  # 12,3,4 or 1 53: two numbers, or a convention we do not know
+    if not match:
         raise Unusable("bad_quantity", f"{value!r} is not one unambiguous number")
-    number = Decimal(match.group().replace(",", "").replace(" ", ""))
+    rest = text[match.end() :]
+    if GOES_ON.match(rest):
+        raise Unusable("bad_quantity", f"{value!r} is not one unambiguous number")
+    number = Decimal(match.group().translate(NO_GAPS))
     if power := EXPONENT.match(rest):
-        number, rest = number.scaleb(int(power.group(1))), rest[power.end() :]
+        number = number.scaleb(int(power[1]))
+        rest = rest[power.end() :]
     power_of_ten, rest = chinese.myriads(rest)
     return number.scaleb(power_of_ten), rest.strip()
 
 
 def plain(number: Decimal, digits: int) -> str:
-    """Rounded to significant digits, without exponent or trailing zeros: 1538, 0.08988, -38.83."""
+    """The number rounded to significant digits, without exponent or trailing zeros: 1538, 0.08988, -38.83."""
     rounded = Context(prec=digits).plus(number)
     text = format(rounded, "f")
-    text = text.rstrip("0").rstrip(".") if "." in text else text
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
 def convert_to_one(normal: str, units: tuple[str, ...], digits: int) -> str | None:
-    """As `convert`, in the first of `units` that has its dimension."""
-    wanted = _first(normal.rpartition(" ")[2], units)
+    """The quantity in the first of `units` that has its dimension, as `convert` writes it. None where none has."""
+    wanted = _first_of_dimension(normal.rpartition(" ")[2], units)
     return convert(normal, wanted, digits) if wanted else None
 
 
 @lru_cache(maxsize=4096)
-def _first(written: str, units: tuple[str, ...]) -> str | None:
-    return next((unit for unit in units if _units(written, unit)), None)
+def _first_of_dimension(written: str, units: tuple[str, ...]) -> str | None:
+    for unit in units:
+        if _convertible(written, unit):
+            return unit
+    return None
 
 
 @lru_cache(maxsize=8192)
 def convert(normal: str, wanted: str, digits: int) -> str | None:
-    """A quantity as `find_quantities` writes it, in the unit `wanted`, spelt like that; None where the dimension is another.
+    """A quantity as `find_quantities` writes it, in the unit `wanted`, which is spelt like that in the result.
 
-    `digits`: significant digits kept. Of what has no dimension (%, degree) only the same unit is taken: 5 % is no angle.
-    Raises pint's errors for an unknown unit.
+    `digits`: significant digits kept. None where the dimension is another. Of units without a dimension (%, degree) only the
+    same one is accepted: 5 % is no angle. Raises pint's errors for an unknown unit.
     """
-    first, sign, second, unit = _parts(normal)
-    if not (units := _units(unit, wanted)):
+    match = NORMAL.fullmatch(normal)
+    if not match:
+        raise ValueError(f"{normal!r} is not a quantity as find_quantities writes it")
+    first, sign, second, unit = match.groups()
+    units = _convertible(unit, wanted)
+    if not units:
         return None
     source, target = units
-    written = [
-        Decimal(first),
-        *([Decimal(second) + (Decimal(first) if sign == " ± " else 0)] if second else []),
-    ]
+    numbers = [Decimal(first)]
+    if second:
+        numbers.append(Decimal(second))
+    if sign == PLUS_MINUS:
+        # A tolerance is converted as the distance of two numbers: of temperatures, the zero point must not count.
+        numbers[1] += numbers[0]
     try:
-        numbers = [_converted(number, source, target) for number in written]
+        converted = [_converted(number, source, target) for number in numbers]
     except pint.DimensionalityError:  # a difference of temperatures, as in °C per metre
         return None
-    if sign == " ± ":
-        numbers[1] -= numbers[0]
-    blank = "" if wanted in ("%", "‰", "°") else " "
-    return (sign or "").join(plain(number, digits) for number in numbers) + blank + wanted
+    if sign == PLUS_MINUS:
+        converted[1] -= converted[0]
+    written = (sign or "").join(plain(number, digits) for number in converted)
+    blank = "" if wanted in UNSPACED else " "
+    return written + blank + wanted
 
 
 @lru_cache(maxsize=8192)
-def _units(written: str, wanted: str) -> tuple[Any, Any] | None:
-    """pint's units of both, None where the first does not convert."""
-    source, target = unit_of(written, wanted), unit_of(wanted, wanted)
-    if source.dimensionality != target.dimensionality or (
-        source.dimensionless and source != target
-    ):
+def _convertible(written: str, wanted: str) -> tuple[Any, Any] | None:
+    """pint's units of both, None where the first does not convert to the second."""
+    source = unit_of(written, wanted)
+    target = unit_of(wanted, wanted)
+    if source.dimensionality != target.dimensionality:
+        return None
+    if source.dimensionless and source != target:
         return None
     return source, target
-
-
-def _parts(normal: str) -> tuple[str, str | None, str | None, str]:
-    found = NORMAL.fullmatch(normal)
-    if not found:
-        raise ValueError(f"{normal!r} is not a quantity as find_quantities writes it")
-    return found[1], found[2], found[3], found[4]
 
 
 def _converted(number: Decimal, source: Any, target: Any) -> Decimal:
     if source == target:
         return number
     factor = _factor(source, target)
-    value = (
-        UNITS.Quantity(float(number), source).m_as(target)
-        if factor is None
-        else float(number) * factor
-    )
-    return Decimal(repr(value))
+    if factor is not None:
+        return Decimal(repr(float(number) * factor))
+    return Decimal(repr(UNITS.Quantity(float(number), source).m_as(target)))
 
 
 @lru_cache(maxsize=1024)
 def _factor(source: Any, target: Any) -> float | None:
-    """What pint multiplies a number with, which it takes 30 µs to find out; None where a zero point moves (°F to °C)."""
+    """The factor from one unit to another, which pint takes 30 µs to find out. None where a zero point moves (°F to °C)."""
     one = UNITS.Quantity(1.0, source)
-    return (
-        one.m_as(target)
-        if one._is_multiplicative and UNITS.Quantity(1.0, target)._is_multiplicative
-        else None
-    )
+    if not one._is_multiplicative or not UNITS.Quantity(1.0, target)._is_multiplicative:
+        return None
+    factor: float = one.m_as(target)
+    return factor
 
 
 def find_quantities(text: str, lang: str) -> list[Span]:
@@ -163,21 +178,24 @@ def find_quantities(text: str, lang: str) -> list[Span]:
     decimal, a blank and the unit as `measures.canonical` writes it.
     """
     folded = widths_folded(text)
-    return [*quantities_in(folded, lang, [(0, len(folded))])]
+    return list(quantities_in(folded, lang, [(0, len(folded))]))
 
 
 def quantities_in(folded: str, lang: str, parts: Iterable[tuple[int, int]]) -> Iterator[Span]:
-    """Those of some parts (start, end) of a text, widths folded; what says what they are may stand outside."""
+    """The quantities of some parts (start, end) of a text. The words that say what they are may stand outside the parts.
+
+    The widths of the text must be folded.
+    """
     for start, end in parts:
-        for found in amounts(folded, lang, start, end):
-            yield Span(found.start, found.end, "quantity", _normal(found))
+        for amount in amounts(folded, lang, start, end):
+            yield Span(amount.start, amount.end, "quantity", _normal(amount))
 
 
-def _normal(found: Amount) -> str:
-    assert found.measure
-    high = (
-        ""
-        if found.high is None
-        else {"–": "–", "±": " ± "}[found.sign] + plain(found.high, DIGITS_KEPT)
-    )
-    return f"{plain(found.low, DIGITS_KEPT)}{high} {found.measure.unit}"
+def _normal(amount: Amount) -> str:
+    """The one form of an amount: 5 mg, 5–10 mg, 120 ± 15 mmHg."""
+    assert amount.measure
+    written = plain(amount.low, DIGITS_KEPT)
+    if amount.high is not None:
+        between = PLUS_MINUS if amount.sign == "±" else "–"
+        written += between + plain(amount.high, DIGITS_KEPT)
+    return f"{written} {amount.measure.unit}"

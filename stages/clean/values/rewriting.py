@@ -1,12 +1,12 @@
 """Free text in one form: its quantities in the units that the settings name, its dates as ISO 8601.
 
-What is found is decided in `quantities.py` and `dates.py`. Left as written: a number that shares its unit with one before it (24
-and 36 months), and a date whose year the text does not say, as nobody writes --03-05.
+`quantities.py` and `dates.py` decide what is a quantity or a date. Two things are left as written: a number that shares its unit
+with one before it (24 and 36 months), and a date whose year the text does not say, as nobody writes --03-05.
 """
 
 import re
 from collections import Counter
-from typing import Any
+from typing import NamedTuple
 
 import polars as pl
 from pydantic.dataclasses import dataclass
@@ -20,23 +20,27 @@ from stages.clean.values.numbers import WIDTHS, widths_folded
 from stages.clean.values.quantities import convert_to_one, quantities_in
 from stages.core.project.params import STRICT
 
-SHARED = re.compile(r"[0-9]-?,? ?(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)? ?$")
-"""Before a quantity: a number that has no unit but that one's."""
-
-
+SHARED = re.compile(
+    "[0-9]-?,? ?"
+    r"(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)?"
+    " ?$"
+)
+"""Before a quantity: a number without a unit, which shares that of the quantity: the 24 and of 24 and 36 months."""
 HYPHENED = re.compile(r"[0-9A-Za-z]-[A-Za-z]+$")
+"""The 2-week of a 2-week trial, which stays hyphened."""
 LETTERS = re.compile(r"(?<=[0-9]) ([A-Za-z]+)$")
-"""A 2-week trial stays hyphened."""
-NARROW = {
-    chr(wide): str(plain) if isinstance(plain, str) else chr(plain)
-    for wide, plain in WIDTHS.items()
-}
-ANY_WIDTH = "[" + "".join(map(re.escape, NARROW)) + "]"
-AROUND_DATES, AROUND_QUANTITIES = (16, 8), (32, 12)
-"""Characters before and behind a hint in which what belongs to it may stand: the 5th of May 2003; from 5 to 10 mg, 5 mg ± 2."""
-NEVER = "[^\\s\\S]"
+"""The unit in 14 day, which becomes 14-day."""
 YEARS = re.compile("[0-9]+年")
 TOUCHING = re.compile("[A-Za-z0-9]|[./][0-9]")
+"""A letter or digit that a new form would grow together with: the s of 1年s."""
+NARROW = {chr(wide): form if isinstance(form, str) else chr(form) for wide, form in WIDTHS.items()}
+"""`WIDTHS` as polars wants them."""
+ANY_WIDTH = f"[{''.join(re.escape(character) for character in NARROW)}]"
+AROUND_DATES = (16, 8)
+AROUND_QUANTITIES = (32, 12)
+"""Characters before and behind a hint in which what belongs to it may stand: the 5th of May 2003; from 5 to 10 mg, 5 mg ± 2."""
+NEVER = "[^\\s\\S]"
+"""A pattern that matches nothing."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -49,101 +53,115 @@ class Params:
     """Quantities of these units' dimensions are written in them; of one dimension there is one unit at most."""
 
 
+class Hinted(NamedTuple):
+    """A text with the hints that stand in it. `rewritten_texts` makes it of the rows of a frame."""
+
+    text: str
+    folded: str
+    """The same with its widths folded."""
+    dates: list[str]
+    """Hints at dates, in their order."""
+    quantities: list[str]
+    """Hints at quantities, in their order."""
+
+
 def rewritten(
     text: str, lang: str, params: Params, digits: int, day_first: bool | None
 ) -> tuple[str, list[Span]]:
-    """The text in its one form, and the spans of it as it was that are now written otherwise, with what stands there now.
+    """The text in its one form, and the spans of the old text that are now written otherwise, with their new forms.
 
     `lang`, `day_first` and `digits` are those of `find_dates` and `convert`. Rewriting twice is rewriting once.
     """
     folded = widths_folded(text)
-    dates, quantities = (
-        [match.group() for match in re.finditer(pattern, folded)]
-        for pattern in _hints(lang, params)
-    )
-    return _rewritten(
-        (text, folded, dates, quantities), lang, tuple(params.units), digits, day_first
-    )
+    date_hint, quantity_hint = _hint_patterns(lang, params)
+    dates = [match.group() for match in re.finditer(date_hint, folded)]
+    quantities = [match.group() for match in re.finditer(quantity_hint, folded)]
+    hinted = Hinted(text, folded, dates, quantities)
+    return _rewritten(hinted, lang, tuple(params.units), digits, day_first)
 
 
 def rewritten_texts(
     texts: pl.Series, lang: str, params: Params, digits: int, day_first: bool | None
 ) -> pl.Series:
-    """Texts of one language as `rewritten` makes each of them; those without a hint cost next to nothing."""
+    """Texts of one language as `rewritten` makes each of them.
+
+    Polars looks for hints in all texts at once. Only a text with a hint is read in Python, so the others cost next to nothing.
+    """
     folded = changed(
         texts, texts.str.contains(ANY_WIDTH), lambda some: some.str.replace_many(NARROW)
     )
-    dates, quantities = _hints(lang, params)
-    where = folded.str.contains(dates) | folded.str.contains(quantities)
-    found = pl.DataFrame({"text": texts, "folded": folded}).filter(where)
-    found = found.with_columns(
-        found["folded"].str.extract_all(dates).alias("dates"),
-        found["folded"].str.extract_all(quantities).alias("quantities"),
+    date_hint, quantity_hint = _hint_patterns(lang, params)
+    where = folded.str.contains(date_hint) | folded.str.contains(quantity_hint)
+    hinted = pl.DataFrame({"text": texts, "folded": folded}).filter(where)
+    hinted = hinted.with_columns(
+        hinted["folded"].str.extract_all(date_hint).alias("dates"),
+        hinted["folded"].str.extract_all(quantity_hint).alias("quantities"),
     )
     units = tuple(params.units)
-    new = [_rewritten(row, lang, units, digits, day_first)[0] for row in found.iter_rows()]
+    new = []
+    for row in hinted.iter_rows():
+        new_text, _ = _rewritten(Hinted(*row), lang, units, digits, day_first)
+        new.append(new_text)
     return changed(texts, where, lambda some: pl.Series(new, dtype=pl.String))
 
 
-def _hints(lang: str, params: Params) -> tuple[str, str]:
+def _hint_patterns(lang: str, params: Params) -> tuple[str, str]:
     """The patterns of dates and of quantities to be rewritten."""
     known = "zh" if lang == "zh" else "en"
-    return (
-        hints.DATES[known] if params.dates else NEVER,
-        hints.quantities(known, tuple(params.units)) if params.units else NEVER,
-    )
+    dates = hints.DATES[known] if params.dates else NEVER
+    quantities = hints.quantities(known, tuple(params.units)) if params.units else NEVER
+    return dates, quantities
 
 
 def _rewritten(
-    looked_at: tuple[Any, ...],
-    lang: str,
-    units: tuple[str, ...],
-    digits: int,
-    day_first: bool | None,
+    hinted: Hinted, lang: str, units: tuple[str, ...], digits: int, day_first: bool | None
 ) -> tuple[str, list[Span]]:
-    """`rewritten`, of a text that has been looked at: itself, its widths folded, hints at dates, hints at quantities."""
-    text, folded, dates, quantities = looked_at
-    spans = [
-        Span(found.start, found.end, found.kind, _iso(text, found))
-        for found in dates_in(folded, lang, day_first, around(folded, dates, *AROUND_DATES))
-    ]
-    for found in quantities_in(folded, lang, around(folded, quantities, *AROUND_QUANTITIES)):
+    """`rewritten`, of a text whose hints are known."""
+    text, folded, date_hints, quantity_hints = hinted
+    spans = []
+    for found in dates_in(folded, lang, day_first, around(folded, date_hints, *AROUND_DATES)):
+        spans.append(found._replace(normal=_written_date(text, found)))
+    for found in quantities_in(folded, lang, around(folded, quantity_hints, *AROUND_QUANTITIES)):
         new = convert_to_one(found.normal, units, digits)
-        if new and not SHARED.search(text, max(0, found.start - 12), found.start):
-            hyphened = HYPHENED.search(text, found.start, found.end)
-            spans.append(
-                Span(
-                    found.start,
-                    found.end,
-                    found.kind,
-                    LETTERS.sub(r"-\1", new) if hyphened else new,
-                )
-            )
+        if not new or SHARED.search(text, max(0, found.start - 12), found.start):
+            continue
+        if HYPHENED.search(text, found.start, found.end):
+            new = LETTERS.sub(r"-\1", new)
+        spans.append(found._replace(normal=new))
     if not spans:
         return text, []
-    spans = [
-        span for span in _alone(text, apart(spans)) if span.normal != text[span.start : span.end]
-    ]
-    return rewrite(text, spans), spans
+    changes = []
+    for span in _untouched(text, apart(spans)):
+        if span.normal != text[span.start : span.end]:
+            changes.append(span)
+    return rewrite(text, changes), changes
 
 
-def _alone(text: str, spans: list[Span]) -> list[Span]:
-    """Spans that neither a letter, a digit nor another span touches, with which the new form would grow together: 1年s."""
-    edges = Counter(place for span in spans for place in (span.start, span.end))
-    return [
-        span
-        for span in spans
-        if edges[span.start] == edges[span.end] == 1
-        and not TOUCHING.match(text, span.end)
-        and not (span.start and TOUCHING.match(text, span.start - 1))
-    ]
+def _untouched(text: str, spans: list[Span]) -> list[Span]:
+    """The spans that no letter, digit or other span touches, as the new form would grow together with it: 1年s."""
+    edges: Counter[int] = Counter()
+    for span in spans:
+        edges[span.start] += 1
+        edges[span.end] += 1
+    untouched = []
+    for span in spans:
+        touches_span = edges[span.start] > 1 or edges[span.end] > 1
+        touches_behind = TOUCHING.match(text, span.end)
+        touches_before = span.start > 0 and TOUCHING.match(text, span.start - 1)
+        if not (touches_span or touches_behind or touches_before):
+            untouched.append(span)
+    return untouched
 
 
-def _iso(text: str, found: Span) -> str:
-    """A date without a year keeps its words; so does a year in digits before 年 (475年 is not 0475年)."""
-    written = text[found.start : found.end]
-    if found.normal.startswith("--") or YEARS.fullmatch(written):
+def _written_date(text: str, date: Span) -> str:
+    """The new form of a date.
+
+    A date without a year keeps its words. So does a year in digits before 年, as 475年 is not 0475年.
+    """
+    written = text[date.start : date.end]
+    if date.normal.startswith("--") or YEARS.fullmatch(written):
         return written
-    return (
-        found.normal + "年" if len(found.normal) == 4 and written.endswith("年") else found.normal
-    )
+    is_year = len(date.normal) == 4
+    if is_year and written.endswith("年"):
+        return date.normal + "年"
+    return date.normal

@@ -1,57 +1,76 @@
-"""Units: pint's parser for what a field says, and what of running text is a unit at all.
+"""Units of fields: what pint reads, and the spellings and units that it lacks.
 
-Units are pint's (pint.readthedocs.io). Pint knows hundreds of symbols under two dozen prefixes, so that almost any letters are
-some unit (PD is a petadebye); in prose only the spellings below are read as units, and pint says what they are. Letters that
-mostly mean something else (`CUES`) need a word near by that says what is measured.
+Units are those of pint (pint.readthedocs.io). Units of running text, where most letters are no unit, are in `measures.py`.
 """
 
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pint
 
+from stages.clean.tables import read_lines, read_table, read_words
 from stages.clean.values import chinese
 
-UNITS: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+DATA = Path(__file__).parent / "data"
 ALIASES = {
-    "°C": "degC", "℃": "degC", "°F": "degF", "℉": "degF", "°K": "K", "摄氏度": "degC", "华氏度": "degF", "开": "K",
-    "deg C": "degC", "deg F": "degF", "mm[Hg]": "mmHg", "kb": "kbp", "Mb": "Mbp",
-}  # fmt: skip
-"""Spellings that pint does not know."""
-COUNTED = ("pair", "person", "patient", "animal", "cell", "tablet", "capsule", "dose", "serving")
-"""What doses are counted by, below a line: mg/tablet."""
-DEFINITIONS = (
-    "international_unit = [international_unit] = IU", "base_pair = [base_pair] = bp", "equivalent = [equivalent] = Eq",
-    "osmole = [osmole] = Osm", "centimorgan = [morgan] = cM",
-    *(f"{name} = [{name}]" for name in COUNTED),
-)  # fmt: skip
-"""What medicine and genetics measure in and pint lacks."""
-for definition in (*chinese.DEFINITIONS, *DEFINITIONS):
-    UNITS.define(definition)
-TEMPERATURES = {"C": "degC", "F": "degF"}
-"""Coulomb and farad, unless a temperature is wanted."""
-_NAME = r"(?:[^\W\d_]|[°%]|(?<=[^\W\d_])_(?=[^\W\d_]))+"
-_EXPONENT = r"(?:(?:\^|\*\*)?-?\d(?!\d)|[⁻¹²³⁴⁵⁶⁷⁸⁹]+)"
-UNIT = re.compile(
-    rf"(?:1/)?[/*·⋅ ]?{_NAME}(?:{_EXPONENT}[/*·⋅ ]?{_NAME}|[/*·⋅ ]{_NAME})*{_EXPONENT}?"
-)
-"""What may go to pint's parser, which evaluates expressions: names with one-digit exponents, so no 9**9**9.
+    row["spelling"]: row["unit"]
+    for row in read_table(DATA / "unit_aliases.csv", ("spelling", "unit"))
+}
+"""Spellings that pint does not know, and what they are called there."""
+COUNTED = read_words(DATA / "counted.txt")
+"""Things that doses are counted by, below a line: mg/tablet."""
 
-Read in one way only, so that long ones take no longer. Possessive repeats would see to that too, but Python before 3.11.5 gets
-them wrong (CPython issue 106052).
+UNITS: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+for definition in (*chinese.DEFINITIONS, *read_lines(DATA / "pint_definitions.txt")):
+    UNITS.define(definition)
+for thing in COUNTED:
+    UNITS.define(f"{thing} = [{thing}]")  # a dimension of its own: a tablet is no capsule
+
+TEMPERATURES = {"C": "degC", "F": "degF"}
+"""Pint reads C as coulomb and F as farad. Where a temperature is wanted they are these."""
+
+_NAME = (
+    r"(?:[^\W\d_]"  # a letter: kg, 克
+    r"|[°%]"
+    r"|(?<=[^\W\d_])_(?=[^\W\d_]))+"  # an underscore between letters: base_pair
+)
+_EXPONENT = (
+    r"(?:(?:\^|\*\*)?-?\d(?!\d)"  # one digit: m^3, m**3, m3, s-1
+    r"|[⁻¹²³⁴⁵⁶⁷⁸⁹]+)"  # or superscripts: m³, s⁻¹
+)
+UNIT = re.compile(
+    r"(?:1/)?[/*·⋅ ]?"
+    rf"{_NAME}"
+    rf"(?:{_EXPONENT}[/*·⋅ ]?{_NAME}|[/*·⋅ ]{_NAME})*"
+    rf"{_EXPONENT}?"
+)
+"""A unit that may go to pint's parser: kg/m³, 1/min, mmol/L, kg m-3. Not: 9**9**9, __import__('os').
+
+Pint's parser evaluates expressions, so only names with exponents of one digit go there. The pattern can read a text in one
+way only, so a long text takes no longer than its length. Possessive repeats would ensure that too, but Python before 3.11.5
+gets them wrong (CPython issue 106052).
 """
 LONGEST_UNIT = 40
+"""Characters."""
 POWER = re.compile(r"(?<=[^\W\d_])(-?\d)(?=[/*·⋅ ]|$)")
-"""The exponent in cm3, which pint wants as cm**3."""
+"""The exponent in cm3 or s-1, which pint wants as cm**3 and s**-1."""
 
 
 @lru_cache(maxsize=1024)
 def unit_of(written: str, wanted: str) -> Any:
-    """pint's unit. `C` and `F` are temperatures where one is wanted. Raises pint's errors."""
-    written, target = (chinese.pint_unit(ALIASES.get(name, name)) for name in (written, wanted))
+    """The unit of pint for what is written.
+
+    `C` and `F` are temperatures where `wanted` is one. Raises ValueError for what has not the form of a unit, and the errors
+    of pint for an unknown name.
+    """
+    written = chinese.pint_unit(ALIASES.get(written, written))
+    wanted = chinese.pint_unit(ALIASES.get(wanted, wanted))
     if len(written) > LONGEST_UNIT or not UNIT.fullmatch(written):
         raise ValueError(f"{written!r} does not look like a unit")
-    if written in TEMPERATURES and UNITS.parse_units(target).dimensionality == {"[temperature]": 1}:
-        written = TEMPERATURES[written]
+    if written in TEMPERATURES:
+        wanted_dimension = UNITS.parse_units(wanted).dimensionality
+        if wanted_dimension == {"[temperature]": 1}:
+            written = TEMPERATURES[written]
     return UNITS.parse_units(POWER.sub(r"**\1", written))

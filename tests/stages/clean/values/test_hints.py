@@ -25,7 +25,8 @@ UNITS = [["mg", "mmHg", "cm", "°C"], ["day", "%", "kPa", "mg/L", "m²"], ["h", 
 def everywhere(content: str, lang: str, units: list[str]) -> Any:
     """The text rewritten as if all of it were a hint."""
     folded = widths_folded(content)
-    return rewriting._rewritten((content, folded, [folded], [folded]), lang, tuple(units), 4, True)
+    hinted = rewriting.Hinted(content, folded, dates=[folded], quantities=[folded])
+    return rewriting._rewritten(hinted, lang, tuple(units), 4, True)
 
 
 @needs_shared

@@ -216,12 +216,11 @@ def test_every_number_is_found_back_with_its_value(
 
 @given(st.integers(1, 99))
 def test_every_english_number_word_is_found_back(number: int) -> None:
-    words = next(
-        word
-        for word, value in numbers.WORDS.items()
-        if value == number - (number > 20) * (number % 10)
-    )
-    words += f"-{numbers.ONES.split()[number % 10 - 1]}" if number > 20 and number % 10 else ""
+    word_of = {value: word for word, value in numbers.WORDS.items()}
+    words = word_of.get(number)
+    if words is None:
+        tens, ones = divmod(number, 10)
+        words = f"{word_of[tens * 10]}-{word_of[ones]}"
     assert [span.normal for span in find_quantities(f"After {words} years", "en")] == [
         f"{number} year"
     ]
