@@ -89,7 +89,7 @@ def test_the_model_here_may_be_asked_about_removed_facts(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "lore.commands.ask.answers",
+        "stages.core.models.variants.answers",
         lambda questions, variant: asked.append((questions, variant)) or [said],
     )
     project.version("a", [IRON, GOLD], [answer(IRON), answer(GOLD)])
@@ -539,7 +539,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["diff", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "Example: `lore diff main`" in said
+    assert "Example: `lore diff main` compares main with the files here" in said
     assert "with --exit-code 3 where facts or answers differ" in said
 
 
