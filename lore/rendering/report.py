@@ -93,9 +93,9 @@ def aligned(section: Section) -> Iterator[str]:
     for row in section.rows:
         table.append([" ".join(cell.split()) for cell in row])
     widths = column_widths(table)
-    for row in table:
+    for line in table:
         cells = []
-        for cell, size in zip(row, widths, strict=True):
+        for cell, size in zip(line, widths, strict=True):
             shown = cut(cell, size)
             cells.append(shown + " " * (size - width(shown)))
         yield "  ".join(cells).rstrip()
