@@ -13,11 +13,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from lore.rendering.report import BAD, GOOD, Section
+from lore.rendering.report import BAD, GOOD, Section, width
 
 HERE = Path(__file__).parent
 LONG_TOKEN = re.compile(r"\S{25,}")
 """A run of 25 or more signs without a space, such as a path. A table may break it anywhere."""
+SHORT = 14
+"""Columns of a cell that stays on one line, so that a value and its unit are not parted."""
 
 
 def page(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:
@@ -42,7 +44,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     made.globals["common_style"] = Markup(style("page.css"))  # noqa: S704  # our own file
-    made.filters["tone"] = tone
+    made.filters["classes"] = classes
     made.filters["breakable"] = breakable
     made.filters["count"] = "{:,}".format
     return made
@@ -51,6 +53,12 @@ def environment() -> jinja2.Environment:
 def style(name: str) -> str:
     """Read a style sheet that lies beside this module."""
     return (HERE / name).read_text(encoding="utf-8")
+
+
+def classes(cell: str) -> str:
+    """Return the classes of a plain cell, such as `bad short`: its colour, and whether it is one line."""
+    names = [tone(cell), "short" if width(cell) <= SHORT else ""]
+    return " ".join(name for name in names if name)
 
 
 def tone(cell: str) -> str:
