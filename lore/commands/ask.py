@@ -33,13 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--registered",
         metavar="URI",
-        help="ask a version of MLflow's registry instead, such as models:/elements@champion or models:/elements/3",
+        help="ask a version of MLflow's registry instead, such as models:/elements@champion "
+        "or models:/elements/3",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the answer, then the fact behind it. Raises ModelError where the variant is not there."""
     answer = answer_to(options.question, options.model, options.registered)
+    # The answer comes before the search, so that a reader sees it at once.
     print(answer, flush=True)
     records = records_behind(options.question)
     if not records:
@@ -79,6 +81,7 @@ def is_stated(answer: str, records: Sequence[Row]) -> bool:
     """Return whether the answer states the value of one of the records, or is this value without its unit."""
     from stages.core.records.stated import states
 
+    # `evaluate` accepts a number without its unit too.
     bare_answer = answer.rstrip(" .。")
     return any(states(answer, value_of(row)) or bare_answer == row["value"] for row in records)
 
@@ -94,7 +97,8 @@ def difference_line(row: Row) -> str:
 def fact_lines(records: Sequence[Row]) -> list[str]:
     """Return the lines of a fact: the fact itself, then each of its sources."""
     fact = records[0]
-    lines = [f"fact {fact['fact']}: {fact['subject']} · {fact['attribute']} · {value_of(fact)}"]
+    said = f"{fact['subject']} · {fact['attribute']} · {value_of(fact)}"
+    lines = [f"fact {fact['fact']}: {said}"]
     for row in records:
         lines.append(f"  source {row['source']}: {row['locator']}")
     return lines
@@ -110,4 +114,5 @@ def no_fact_line() -> str:
 
 def value_of(row: Row) -> str:
     """Return a record's value with its unit."""
-    return f"{row['value']} {row['unit'] or ''}".strip()
+    unit = row["unit"] or ""
+    return f"{row['value']} {unit}".strip()

@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     changes: dict[str, tuple[Any, Any]] = {}
     for file in options.files:
         for key, old, new in merge(document, read(file)):
+            # Two files may change one setting. What is shown is the value before the first of them.
             first_old = changes[key][0] if key in changes else old
             changes[key] = (first_old, new)
     refuse_problems(document, options.files)
@@ -78,8 +79,8 @@ def refuse_problems(document: Any, files: Sequence[Path]) -> None:
     problems = list(problems_of(document))
     if problems:
         names = ", ".join(str(file) for file in files)
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise ParamsError(f"{names} over {PARAMS}:\n{lines}")
+        lines = "\n  ".join(["", *problems])
+        raise ParamsError(f"{names} over {PARAMS}:{lines}")
 
 
 def follow_sources(sources: Any) -> None:
@@ -96,6 +97,7 @@ def follow_sources(sources: Any) -> None:
         model = source.get("model")
         if model and Path(model).is_dir():
             models.add(model)
+    # What is neither a source nor a model is the code of the stage, and stays.
     code = []
     for dependency in stage["deps"]:
         if not Path(dependency).is_relative_to(root) and dependency not in models:
@@ -112,6 +114,7 @@ def merge(
     """Merge in place. Yields (key path, old value, new value) of each setting that changes."""
     for key, value in overlay.items():
         old = target.get(key)
+        # An empty mapping is a value like any other: it is replaced as a whole.
         if isinstance(old, dict) and isinstance(value, dict) and old:
             yield from merge(old, value, f"{prefix}{key}.")
         elif old != value or key not in target:

@@ -30,7 +30,8 @@ def facts_section(facts: Facts, variant: str, everything: bool) -> Section:
         "removed": facts.removed,
     }
     for name, frame in tables.items():
-        for row in records(frame[:most]):
+        listed = frame[:most]  # all where `most` is None
+        for row in records(listed):
             rows.append(fact_row(name, row))
         lines += left_out(name, len(frame), most)
     if everything:
@@ -62,6 +63,7 @@ def facts_headline(facts: Facts) -> str:
 def content_first(changed: pd.DataFrame) -> pd.DataFrame:
     """Put the facts whose source alone changed last. A new value tells more than a new source."""
     source_alone = [CONTENT.isdisjoint(kinds) for kinds in changed["kinds"]]
+    # False sorts before True. A stable sort keeps the order of subjects within both groups.
     order = np.argsort(np.array(source_alone, dtype=bool), kind="stable")
     return changed.iloc[order]
 
@@ -69,17 +71,19 @@ def content_first(changed: pd.DataFrame) -> pd.DataFrame:
 def fact_row(change: str, row: Row) -> tuple[str, ...]:
     """Return the cells of one fact that was changed, added or removed."""
     if change == "changed":
-        name = f"{row['subject_b']} · {row['attribute_b']}"
+        name = name_of(row, "_b")
         if "name" in row["kinds"]:
-            name = f"{row['subject_a']} · {row['attribute_a']} → {name}"
-        was, now = amount(row, "_a"), amount(row, "_b")
-        where = location(row)
+            name = f"{name_of(row, '_a')} → {name}"
+        was = amount(row, "_a")
+        now = amount(row, "_b")
+        where = locations(row)
     else:
-        name = f"{row['subject']} · {row['attribute']}"
+        name = name_of(row)
         was = amount(row) if change == "removed" else ""
         now = amount(row) if change == "added" else ""
-        where = f"{row['source']}: {row['locator']}"
+        where = location(row)
     verdict = row["outcome"]
+    # What the model says instead of the right value tells more than that it is wrong.
     if verdict in BAD and row["answer_b"]:
         verdict += f": “{row['answer_b']}”"
     return change, name, was, now, where, verdict
@@ -87,20 +91,37 @@ def fact_row(change: str, row: Row) -> tuple[str, ...]:
 
 def moved_row(row: Row) -> tuple[str, ...]:
     """Return the cells of one fact that stands elsewhere in its source."""
+    name = name_of(row, "_b")
     value = amount(row, "_b")
-    return "moved", f"{row['subject_b']} · {row['attribute_b']}", value, value, location(row), ""
+    return "moved", name, value, value, locations(row), ""
 
 
-def location(row: Row) -> str:
-    """Return source and locator, of both versions where they differ."""
-    old = f"{row['source_a']}: {row['locator_a']}"
-    new = f"{row['source_b']}: {row['locator_b']}"
-    return new if old == new else f"{old} → {new}"
+def name_of(row: Row, suffix: str = "") -> str:
+    """Name a fact: `iron · melting point`. The suffix `_a` or `_b` chooses the version."""
+    subject = row[f"subject{suffix}"]
+    attribute = row[f"attribute{suffix}"]
+    return f"{subject} · {attribute}"
 
 
 def amount(row: Row, suffix: str = "") -> str:
-    """Return the value with its unit. `suffix` chooses the version: `_a` or `_b`."""
-    return f"{row[f'value{suffix}']} {row[f'unit{suffix}']}".strip()
+    """Return the value with its unit: `1538 °C`. The suffix `_a` or `_b` chooses the version."""
+    value = row[f"value{suffix}"]
+    unit = row[f"unit{suffix}"]
+    return f"{value} {unit}".strip()
+
+
+def location(row: Row, suffix: str = "") -> str:
+    """Return source and locator: `legacy: legacy.csv#L17`. The suffix `_a` or `_b` chooses the version."""
+    source = row[f"source{suffix}"]
+    locator = row[f"locator{suffix}"]
+    return f"{source}: {locator}"
+
+
+def locations(row: Row) -> str:
+    """Return source and locator of both versions, or once where they are the same."""
+    old = location(row, "_a")
+    new = location(row, "_b")
+    return new if old == new else f"{old} → {new}"
 
 
 def collateral_section(collateral: Collateral, variant: str, everything: bool) -> Section:
@@ -138,8 +159,8 @@ def listed_of(name: str, everything: bool) -> int | None:
 
 def answer_row(name: str, row: Row) -> tuple[str, ...]:
     """Return the cells of one fact whose answer changed, or stayed wrong."""
-    parts = [part for part in (row["subject"], row["attribute"]) if part]
-    fact = " · ".join(parts) or row["question"]
+    # A question about no fact has no subject. Its own text names it.
+    fact = name_of(row) if row["subject"] else row["question"]
     return fact, row["expected"], row["answer_a"], row["answer_b"], name
 
 
@@ -174,9 +195,13 @@ def scores_section(rows: Sequence[Row], variant: str, everything: bool) -> Secti
     ]
     cells: list[tuple[str, ...]] = []
     for row in rows:
-        if everything or row["variant"] == variant or row["verdict"] != NOISE:
-            was, now = score_cell(row["a"]), score_cell(row["b"])
-            cells.append((row["variant"], row["score"], was, now, change_cell(row), row["verdict"]))
+        is_chosen = row["variant"] == variant
+        is_noise = row["verdict"] == NOISE
+        if everything or is_chosen or not is_noise:
+            was = score_cell(row["a"])
+            now = score_cell(row["b"])
+            change = change_cell(row)
+            cells.append((row["variant"], row["score"], was, now, change, row["verdict"]))
     hidden = len(rows) - len(cells)
     if hidden:
         lines.append(f"{hidden} more, all inside the noise, listed with --all")

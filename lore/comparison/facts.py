@@ -89,7 +89,12 @@ Asked = Answer
 def read_facts(version: "Version") -> pd.DataFrame:
     """Read the version's fact table. Raises InputError where it cannot be had."""
     frame: pd.DataFrame = version.table(RECORDS, FACT).to_pandas()
-    frame = frame[frame["fact"].notna()].drop_duplicates("fact", ignore_index=True)
+    # A statement such as "Iron rusts." has no fact id.
+    states_a_fact = frame["fact"].notna()
+    frame = frame[states_a_fact]
+    # The records stand in the order of their sources' priority, so the first one of a fact counts.
+    frame = frame.drop_duplicates("fact", ignore_index=True)
+    # A fact without a unit has null there. As "" it compares like any other text.
     return frame.fillna("")
 
 
@@ -98,10 +103,13 @@ def answers_of(table: pa.Table, variant: str) -> pd.DataFrame:
 
     A question about no fact stands under its own text, as in evaluate.
     """
-    frame: pd.DataFrame = table.filter(pc.equal(table["variant"], variant)).to_pandas()
-    keys = frame["fact"].where(frame["fact"].notna(), frame["question"])
+    of_variant = pc.equal(table["variant"], variant)
+    frame: pd.DataFrame = table.filter(of_variant).to_pandas()
+    has_fact = frame["fact"].notna()
+    keys = frame["fact"].where(has_fact, frame["question"])
     frame.index = pd.Index(keys, name="key")
-    return frame[~frame.index.duplicated(keep="last")]
+    is_repeated = frame.index.duplicated(keep="last")
+    return frame[~is_repeated]
 
 
 def compare(a: pd.DataFrame, b: pd.DataFrame) -> Facts:
@@ -118,7 +126,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Facts:
     differs = {kind: any_differs(left, right, columns) for kind, columns in KINDS.items()}
     changed = np.zeros(len(left), dtype=bool)
     for kind in KINDS:
-        if kind != "locator":
+        if kind != "locator":  # a row more in front of it moves a fact and changes nothing
             changed |= differs[kind]
     moved = differs["locator"] & ~changed
     return Facts(
@@ -142,10 +150,14 @@ def side_by_side(
     left: pd.DataFrame, right: pd.DataFrame, differs: dict[str, np.ndarray], rows: np.ndarray
 ) -> pd.DataFrame:
     """Join both sides of the chosen rows, with the kinds of change of each."""
-    joined = left[rows].merge(right[rows], on="fact", suffixes=("_a", "_b"), validate="one_to_one")
+    old = left[rows]
+    new = right[rows]
+    joined = old.merge(new, on="fact", suffixes=("_a", "_b"), validate="one_to_one")
     kinds: list[list[str]] = [[] for _ in range(len(joined))]
     for kind in KINDS:
-        for row in np.flatnonzero(differs[kind][rows]):
+        # Positions among the chosen rows: a mask of no, yes, yes gives 1 and 2.
+        of_this_kind = np.flatnonzero(differs[kind][rows])
+        for row in of_this_kind:
             kinds[row].append(kind)
     joined["kinds"] = kinds
     return joined.sort_values(["subject_b", "attribute_b", "fact"], ignore_index=True)
@@ -176,11 +188,19 @@ def with_answers(
     """Add to each fact how the model answered it in both versions, and the outcome."""
     answers_a = valid_answers(frame, before, "a")
     answers_b = valid_answers(frame, after, "b")
-    kinds = list(frame["kinds"]) if "kinds" in frame else [[]] * len(frame)
-    outcomes, questions, said_a, said_b = [], [], [], []
+    # Facts that were added or removed have no kinds of change.
+    kinds: list[list[str]] = [[] for _ in range(len(frame))]
+    if "kinds" in frame:
+        kinds = list(frame["kinds"])
+    outcomes = []
+    questions = []
+    said_a = []
+    said_b = []
     for kinds_of_row, a, b in zip(kinds, answers_a, answers_b, strict=True):
+        outcome = outcome_of(change, kinds_of_row, a, b)
+        outcomes.append(outcome)
+        # The words of the newer version count where both asked.
         asked = b or a
-        outcomes.append(outcome_of(change, kinds_of_row, a, b))
         questions.append(asked.question if asked else "")
         said_a.append(a.answer if a else "")
         said_b.append(b.answer if b else "")
@@ -197,18 +217,23 @@ def valid_answers(
     """
     if answers is None:
         return [None] * len(frame)
-    value = f"value_{side}" if f"value_{side}" in frame else "value"
-    unit = f"unit_{side}" if f"unit_{side}" in frame else "unit"
+    # Facts that changed have both versions' columns, such as value_a and value_b.
+    value, unit = "value", "unit"
+    if f"value_{side}" in frame:
+        value, unit = f"value_{side}", f"unit_{side}"
+    # evaluate writes the expected answer in the same form: `1538 °C`, or `Fe` without a unit.
     amounts = (frame[value] + " " + frame[unit]).str.strip()
+    # One row per fact, in the order of `frame`. A fact that was not asked gets a row of NaN.
     rows = answers.reindex(frame["fact"])
-    columns = [rows[name] for name in ("question", "expected", "answer", "correct")]
-    found: list[Answer | None] = []
-    for amount, question, expected, answer, correct in zip(amounts, *columns, strict=True):
-        if pd.isna(answer) or expected != amount:
-            found.append(None)
+    columns = rows[["question", "expected", "answer", "correct"]].itertuples(index=False, name=None)
+    valid: list[Answer | None] = []
+    for amount, (question, expected, answer, correct) in zip(amounts, columns, strict=True):
+        is_asked = not pd.isna(answer)
+        if is_asked and expected == amount:
+            valid.append(Answer(question, expected, answer, right=bool(correct)))
         else:
-            found.append(Answer(question, expected, answer, right=bool(correct)))
-    return found
+            valid.append(None)
+    return valid
 
 
 def outcome_of(change: str, kinds: Sequence[str], a: Answer | None, b: Answer | None) -> str:
@@ -231,6 +256,7 @@ def outcome_of_removed(a: Answer | None, b: Answer | None) -> str:
     """Say whether the model forgot a removed fact. evaluate asks no such fact, `asked_again` does."""
     if b is None:
         return NOT_ASKED
+    # The answer may state the old value in another sentence than the one that counts as right.
     old_value = a.expected if a else b.expected
     if b.right or b.says(old_value):
         return "still answers it"
@@ -245,7 +271,7 @@ def outcome_of_changed(kinds: Sequence[str], a: Answer | None, b: Answer | None)
         return NOT_ASKED
     if CONTENT & set(kinds):
         return outcome_of_new_content(a, b)
-    # Only the source or the locator changed, so the right answer is the same in both versions.
+    # Only the source changed, so the right answer is the same in both versions.
     if a is None:
         return NOT_ASKED
     return outcome_of_same_content(a, b)
@@ -286,27 +312,29 @@ def asked_again(removed: pd.DataFrame, before: pd.DataFrame, variant: str) -> pd
 
 def collateral(facts: Facts, before: pd.DataFrame, after: pd.DataFrame) -> Collateral:
     """Compare the answers to all questions that both versions asked and whose content did not change."""
-    new_content = [bool(CONTENT & set(kinds)) for kinds in facts.changed["kinds"]]
-    touched = pd.concat(
-        [facts.added["fact"], facts.removed["fact"], facts.changed["fact"][new_content]]
-    )
+    new_content = [not CONTENT.isdisjoint(kinds) for kinds in facts.changed["kinds"]]
+    rewritten = facts.changed["fact"][new_content]
+    touched = pd.concat([facts.added["fact"], facts.removed["fact"], rewritten])
     # For each answer in `after`, the row of the same question in `before`, or -1 (as in `compare`).
     row_in_before = before.index.get_indexer(after.index)
     comparable = (row_in_before >= 0) & ~after.index.isin(touched)
     rows_a = row_in_before[comparable]
     rows_b = np.flatnonzero(comparable)
+    # From here on, place i of each array is the i-th comparable question.
     right_a = before["correct"].to_numpy(dtype=bool)[rows_a]
     right_b = after["correct"].to_numpy(dtype=bool)[rows_b]
     question_a = before["question"].array.take(rows_a)
     question_b = after["question"].array.take(rows_b)
 
     def listed(chosen: np.ndarray) -> pd.DataFrame:
-        """Return the chosen rows with both answers."""
+        """Return the chosen questions with both answers."""
         columns = ["fact", "subject", "attribute", "question", "expected", "answer"]
-        rows = after.take(rows_b[chosen])[columns].rename(columns={"answer": "answer_b"})
-        answer_a = before["answer"].take(rows_a[chosen]).to_numpy()
-        rows.insert(columns.index("answer"), "answer_a", answer_a)
-        return rows.fillna("").sort_values(["subject", "attribute", "question"], ignore_index=True)
+        rows = after.take(rows_b[chosen])[columns]
+        rows = rows.rename(columns={"answer": "answer_b"})
+        old_answers = before["answer"].take(rows_a[chosen])
+        rows.insert(columns.index("answer"), "answer_a", old_answers.to_numpy())
+        rows = rows.fillna("")  # a question about no fact has neither subject nor attribute
+        return rows.sort_values(["subject", "attribute", "question"], ignore_index=True)
 
     return Collateral(
         kept=int((right_a & right_b).sum()),

@@ -25,10 +25,13 @@ IDS = ("id", "fact", "record", "name")
 """Columns that name a record. A table without them is named by its first column."""
 LONGEST = 200
 """Characters of a value that are shown."""
+BYTES_SHOWN = 8
 ORDER = "the same rows in another order: something is not sorted, or shuffled without the seed"
 NUMPY = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4",
-    "U16": "<u2", "U8": "u1", "BOOL": "?",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
+    "BOOL": "?",
 }  # fmt: skip
 """Types of safetensors as numpy reads them. Of all others the bytes are compared."""
 
@@ -129,17 +132,19 @@ def in_rows(
     for number, (a, b) in enumerate(zip(was, now, strict=False)):
         name = first_column(a, b)
         if name is not None:
-            where = f"{kind} {number} ({key} {plain(a.get(key, ABSENT))}), column {name}"
+            row = f"{kind} {number} ({key} {plain(a.get(key, ABSENT))})"
             left = plain(a.get(name, ABSENT))
             right = plain(b.get(name, ABSENT))
-            return Divergence(where, left, right, reordered(was, now))
+            return Divergence(f"{row}, column {name}", left, right, reordered(was, now))
     if len(was) == len(now):
         return None
-    number = min(len(was), len(now))  # the first row that only one side has
-    left = plain(was[number].get(key, ABSENT)) if number < len(was) else plain(ABSENT)
-    right = plain(now[number].get(key, ABSENT)) if number < len(now) else plain(ABSENT)
+    # The shorter side ends here. The longer one has a row more.
+    number = min(len(was), len(now))
+    where = f"{kind} {number} ({key})"
     note = f"{len(was):,} rows against {len(now):,}"
-    return Divergence(f"{kind} {number} ({key})", left, right, note)
+    if number < len(was):
+        return Divergence(where, plain(was[number].get(key, ABSENT)), plain(ABSENT), note)
+    return Divergence(where, plain(ABSENT), plain(now[number].get(key, ABSENT)), note)
 
 
 def first_column(a: dict[str, Any], b: dict[str, Any]) -> str | None:
@@ -161,7 +166,9 @@ def reordered(was: Sequence[Any], now: Sequence[Any]) -> str:
 
 def in_json(was: bytes, now: bytes) -> Divergence | None:
     """Return the first key path whose values differ, in the order of the reference."""
-    return in_values(json.loads(was), json.loads(now), "")
+    old = json.loads(was)
+    new = json.loads(now)
+    return in_values(old, new, path="")
 
 
 def in_values(was: Any, now: Any, path: str) -> Divergence | None:
@@ -195,11 +202,13 @@ def in_lists(was: list[Any], now: list[Any], path: str) -> Divergence | None:
             return Divergence(difference.where, difference.was, difference.now, note)
     if len(was) == len(now):
         return None
-    number = min(len(was), len(now))  # the first entry that only one side has
-    left = plain(was[number]) if number < len(was) else plain(ABSENT)
-    right = plain(now[number]) if number < len(now) else plain(ABSENT)
+    # The shorter side ends here. The longer one has an entry more.
+    number = min(len(was), len(now))
+    where = f"{path}[{number}]"
     note = f"{len(was):,} entries against {len(now):,}"
-    return Divergence(f"{path}[{number}]", left, right, note)
+    if number < len(was):
+        return Divergence(where, plain(was[number]), plain(ABSENT), note)
+    return Divergence(where, plain(ABSENT), plain(now[number]), note)
 
 
 def in_json_lines(was: bytes, now: bytes) -> Divergence | None:
@@ -296,17 +305,22 @@ def in_text(was: bytes, now: bytes) -> Divergence:
 
 
 def in_bytes(was: bytes, now: bytes) -> Divergence:
-    """Return the first byte that differs, with the seven after it."""
-    position = first_unequal(zip_longest(was, now))
-    left = was[position : position + 8].hex() or "nothing"
-    right = now[position : position + 8].hex() or "nothing"
+    """Return the first byte that differs, with those after it, in hexadecimal."""
+    # Where one side is the beginning of the other, the first byte behind it is unequal to None.
+    start = first_unequal(zip_longest(was, now))
+    stop = start + BYTES_SHOWN
+    left = was[start:stop].hex() or "nothing"
+    right = now[start:stop].hex() or "nothing"
     note = f"{len(was):,} bytes against {len(now):,}"
-    return Divergence(f"byte {position:,}", left, right, note)
+    return Divergence(f"byte {start:,}", left, right, note)
 
 
 def first_unequal(pairs: Iterator[tuple[Any, Any]]) -> int:
-    """Return the position of the first pair whose two members differ. There is one."""
-    return next(position for position, (a, b) in enumerate(pairs) if a != b)
+    """Return the position of the first pair whose two members differ. Raises ValueError where none does."""
+    for position, (a, b) in enumerate(pairs):
+        if a != b:
+            return position
+    raise ValueError("both sides are the same")
 
 
 def plain(value: Any) -> str:

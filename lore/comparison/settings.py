@@ -39,8 +39,10 @@ def differences(old: Any, new: Any, key: str = "") -> Iterator[Setting]:
     if isinstance(old, dict) and isinstance(new, dict):
         new_names = [name for name in new if name not in old]
         for name in [*old, *new_names]:
-            inner = f"{key}.{name}" if key else str(name)
-            yield from differences(old.get(name, ABSENT), new.get(name, ABSENT), inner)
+            inner_key = f"{key}.{name}" if key else str(name)
+            old_value = old.get(name, ABSENT)
+            new_value = new.get(name, ABSENT)
+            yield from differences(old_value, new_value, inner_key)
     elif isinstance(old, list) and isinstance(new, list):
         yield from list_differences(old, new, key)
     elif written(old) != written(new):
@@ -54,6 +56,7 @@ def list_differences(old: list[Any], new: list[Any], key: str) -> Iterator[Setti
     """
     removed = without(old, new)
     added = without(new, old)
+    # Both sides hold the same entries: what differs is their order.
     if not removed and not added and written(old) != written(new):
         yield Setting(f"{key} (order)", names_of(old), names_of(new))
     for entry in removed:
@@ -62,6 +65,7 @@ def list_differences(old: list[Any], new: list[Any], key: str) -> Iterator[Setti
         if twin is ABSENT:
             yield Setting(entry_key, entry, ABSENT)
         else:
+            # The entry was changed, not removed and added.
             added.remove(twin)
             yield from differences(entry, twin, entry_key)
     for entry in added:
@@ -70,6 +74,7 @@ def list_differences(old: list[Any], new: list[Any], key: str) -> Iterator[Setti
 
 def without(entries: list[Any], others: list[Any]) -> list[Any]:
     """Return the entries that have no equal among the others. Each other entry matches one."""
+    # Compared as text, since 1 == True in Python. A list, since [x, x] against [x] leaves one x.
     unmatched = [written(other) for other in others]
     left = []
     for entry in entries:

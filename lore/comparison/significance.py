@@ -102,6 +102,7 @@ def counted(a: pa.Table, b: pa.Table, names: tuple[str, ...]) -> Iterator[tuple[
     side_a = side(a, codes[: len(a)], number_of_keys)
     side_b = side(b, codes[len(a) :], number_of_keys)
     for variant in side_a.keys() & side_b.keys():
+        # Masks over all keys. A key that one side did not ask counts in no cell.
         asked_a, right_a = side_a[variant]
         asked_b, right_b = side_b[variant]
         asked = asked_a & asked_b
@@ -132,7 +133,8 @@ def side(table: pa.Table, codes: np.ndarray, size: int) -> dict[str, tuple[np.nd
     failed = np.bincount(cells[wrong], minlength=len(names) * size).reshape(shape) > 0
     masks = {}
     for number, name in enumerate(names):
-        masks[name] = (asked[number], asked[number] & ~failed[number])
+        right = asked[number] & ~failed[number]
+        masks[name] = (asked[number], right)
     return masks
 
 
@@ -150,12 +152,22 @@ def paired(both: int, lost: int, gained: int, neither: int) -> Row:
     difference = after - before
     low = difference - half_width(after - low_b, high_a - before, phi)
     high = difference + half_width(high_b - after, before - low_a, phi)
+
+    # The verdict is the test's. The interval shows how large the difference may be.
     p = mcnemar(lost, gained)
     verdict = NOISE
     if p < LEVEL:
         verdict = "better" if gained > lost else "worse"
-    numbers = {"n": n, "lost": lost, "gained": gained, "p": float(f"{p:.3g}")}
-    return {"method": "mcnemar", **numbers, **rounded(difference, low, high), "verdict": verdict}
+    three_digits = float(f"{p:.3g}")
+    return {
+        "method": "mcnemar",
+        "n": n,
+        "lost": lost,
+        "gained": gained,
+        "p": three_digits,
+        **rounded(difference, low, high),
+        "verdict": verdict,
+    }
 
 
 def half_width(one: float, other: float, phi: float) -> float:
@@ -163,12 +175,15 @@ def half_width(one: float, other: float, phi: float) -> float:
 
     It is the square root of one² - 2·phi·one·other + other².
     """
-    return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
+    square = one**2 - 2 * phi * one * other + other**2
+    # Rounding may leave a square a little below 0.
+    return math.sqrt(max(0.0, square))
 
 
 def unpaired(a: Row, b: Row) -> Row:
     """Apply Newcombe's interval to two scores with their Wilson intervals."""
     difference = b["value"] - a["value"]
+    # The lowest difference has b at its lower limit and a at its upper one, and so the other way round.
     low = difference - math.hypot(b["value"] - b["low"], a["high"] - a["value"])
     high = difference + math.hypot(b["high"] - b["value"], a["value"] - a["low"])
     if low > 0:
@@ -206,6 +221,7 @@ def correlation(both: int, lost: int, gained: int, neither: int) -> float:
     if margins == 0:
         return 0.0
     product = float(both * neither - lost * gained)
+    # Only a positive correlation is corrected. The correction does not make it negative.
     if product > 0:
         n = both + lost + gained + neither
         product = max(0.0, product - n / 2)

@@ -125,6 +125,7 @@ def operations(row: Row) -> list[Row]:
 
     params, _ = load("clean", clean.Params)
     steps: list[Row] = []
+    # The same order as in `clean`: lines, characters, values, personal data.
     if params.filter.lines is not None:
         without = without_recurring_lines(row, params.filter.lines.words)
         steps += changes("recurring lines", row, without)
@@ -137,7 +138,7 @@ def operations(row: Row) -> list[Row]:
     try:
         normalised = normalise_row(row, params.normalise)
     except Unusable:
-        return steps
+        return steps  # `clean` sets the record aside here
     steps += changes("one form for values", cleaned, normalised)
     treatment = personal.treatment_of(params.personal)
     if treatment:
@@ -153,6 +154,7 @@ def without_recurring_lines(row: Row, words: int) -> Row:
     from stages.clean.filters import lines
     from stages.clean.values.columns import COLUMNS
 
+    # Which lines recur is known from the whole corpus alone, so the last run's list is read.
     file = Path(artifacts.RECURRING_LINES)
     recurring = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
     frame = pl.DataFrame([row], schema=COLUMNS)

@@ -42,6 +42,7 @@ class Report:
         first, other = sides(entry)
         self.pairs[first["source"], other["source"]] += 1
         if entry.get("kind") == ANSWERS_KIND:
+            # All other answers to a shown question are shown with it.
             known = first["record"] in self.questions
             if known or len(self.questions) < LISTED:
                 keep(self.questions, first["record"], entry)
@@ -52,27 +53,34 @@ class Report:
     @property
     def answers(self) -> int:
         """Number of the entries that are about answers."""
-        return self.pairs.total() - self.attributes.total()
+        about_facts = self.attributes.total()
+        return self.pairs.total() - about_facts
 
     @cached_property
     def pair_numbers(self) -> dict[Pair, int]:
         """Pair of sources → its number, the most frequent first. Read it once all entries are counted."""
-        by_frequency = sorted(self.pairs.items(), key=lambda item: (-item[1], item[0]))
-        return {pair: number for number, (pair, _) in enumerate(by_frequency)}
+        # Pairs of the same frequency are in alphabetical order, so that the page is always the same.
+        by_frequency = sorted(self.pairs, key=lambda pair: (-self.pairs[pair], pair))
+        return {pair: number for number, pair in enumerate(by_frequency)}
 
     def classes(self, entries: Iterable[Row]) -> str:
         """Return the classes by which the choice of a pair of sources finds the entries: `dispute p0 p2`."""
         numbers = set()
         for entry in entries:
             first, other = sides(entry)
-            numbers.add(self.pair_numbers[first["source"], other["source"]])
-        return " ".join(["dispute", *(f"p{number}" for number in sorted(numbers))])
+            pair = first["source"], other["source"]
+            numbers.add(self.pair_numbers[pair])
+        names = ["dispute"]
+        for number in sorted(numbers):
+            names.append(f"p{number}")
+        return " ".join(names)
 
     def limit(self, entry: Row) -> float:
         """Return how far the two values of a quantity may lie apart, in its unit."""
         winner, _ = sides(entry)
         tolerance = self.params.verify.tolerance[entry["attribute"]]
-        return max(tolerance.absolute, tolerance.relative * abs(number(winner)))
+        share = tolerance.relative * abs(number(winner))
+        return max(tolerance.absolute, share)
 
     def apart(self, entry: Row) -> str:
         """Say how far the two values of a quantity lie apart, and how far they may."""
@@ -93,13 +101,16 @@ class Report:
 
     def rank(self, source: str) -> str:
         """Name a source with its rank in the order of priority, such as `legacy (2nd source)`."""
-        return f"{source} ({ordinal(self.sources.index(source) + 1)} source)"
+        rank = self.sources.index(source) + 1
+        return f"{source} ({ordinal(rank)} source)"
 
     def decided(self, entry: Row) -> str:
         """Say why the kept side was kept."""
         winner, loser = sides(entry)
         if entry["rule"] == BY_PRIORITY:
-            return f"{self.rank(winner['source'])} before {self.rank(loser['source'])}"
+            before = self.rank(winner["source"])
+            after = self.rank(loser["source"])
+            return f"{before} before {after}"
         return str(entry["rule"])
 
 
@@ -126,10 +137,12 @@ def sides(entry: Row) -> tuple[Row, Row]:
 
 def number(side: Row) -> float:
     """Return the number of a quantity: 1538.0 of `1538 °C`."""
-    return float(side["normalised"].partition(" ")[0])
+    digits, _, _ = side["normalised"].partition(" ")
+    return float(digits)
 
 
 def distance(entry: Row) -> float:
     """Return how far the two values of a quantity lie apart, in its unit."""
     first, other = sides(entry)
-    return abs(number(first) - number(other))
+    difference = number(first) - number(other)
+    return abs(difference)

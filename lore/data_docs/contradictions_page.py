@@ -33,6 +33,14 @@ def page(
     for entry in entries:
         report.add(entry)
     total = report.pairs.total()
+    attributes = []
+    for position, name in enumerate(sorted(report.facts)):
+        attributes.append(attribute_of(report, name, position))
+    questions = []
+    answers_shown = 0
+    for answers in report.questions.values():
+        questions.append(question_of(report, answers))
+        answers_shown += len(answers)
     html = render(
         "contradictions.html",
         title="Contradictions",
@@ -44,12 +52,9 @@ def page(
         total=total,
         pairs=pairs_of(report),
         open_rows=OPEN_ROWS,
-        attributes=[
-            attribute_of(report, name, position)
-            for position, name in enumerate(sorted(report.facts))
-        ],
-        questions=[question_of(report, asked) for asked in report.questions.values()],
-        answers_left_out=report.answers - sum(map(len, report.questions.values())),
+        attributes=attributes,
+        questions=questions,
+        answers_left_out=report.answers - answers_shown,
     )
     return html, total
 
@@ -74,6 +79,7 @@ def attribute_of(report: Report, name: str, position: int) -> Row:
     quantity = name in report.params.verify.tolerance
     entries = sorted(report.facts[name], key=lambda entry: fold(entry["subject"]))
     if quantity:
+        # A stable sort: entries equally far apart stay in the order of their subjects.
         entries.sort(key=lambda entry: excess(report, entry), reverse=True)
     disputes = []
     for entry in entries:
@@ -101,13 +107,16 @@ def attribute_of(report: Report, name: str, position: int) -> Row:
 
 def excess(report: Report, entry: Row) -> float:
     """Return the distance of two values as a multiple of what is allowed."""
-    return distance(entry) / max(report.limit(entry), SMALLEST_LIMIT)
+    limit = max(report.limit(entry), SMALLEST_LIMIT)
+    return distance(entry) / limit
 
 
 def question_of(report: Report, entries: list[Row]) -> Row:
     """Return what the page shows of one question: its first answer, then every other one."""
     first, _ = sides(entries[0])
-    cards = [card_of(first, "kept; comes first" if "first" in entries[0] else "kept")]
+    # Where nothing decides between answers, an entry has `first` and `second`, else `winner` and `loser`.
+    verdict = "kept; comes first" if "first" in entries[0] else "kept"
+    cards = [card_of(first, verdict)]
     for entry in entries:
         _, other = sides(entry)
         verdict = "kept too"
@@ -126,5 +135,6 @@ def card_of(side: Row, verdict: str) -> dict[str, Any]:
 
     It shows the answer as written too, where more than white space differs.
     """
-    rewritten = side["written"].split() != side["normalised"].split()
+    words_written = side["written"].split()
+    rewritten = words_written != side["normalised"].split()
     return {"side": side, "verdict": verdict, "rewritten": rewritten}

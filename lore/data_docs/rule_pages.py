@@ -62,8 +62,9 @@ def offline(page: str, version: str) -> str:
     It is stamped with the version of the data and rules.
     """
     stamp = f'<p class="lorekeep">Lorekeep · data and rules {escape(version)}</p>'
+    style = f"<style>{html.style('docs.css')}</style>"
     page = FROM_THE_NETWORK.sub("", page)
-    page = page.replace("</head>", f"<style>{html.style('docs.css')}</style></head>", 1)
+    page = page.replace("</head>", f"{style}</head>", 1)
     return page.replace("<body>", f"<body>{stamp}", 1)
 
 
@@ -72,6 +73,7 @@ def index(folder: Path, verdicts: Verdicts, contradictions: int, version: str) -
 
     Great Expectations' own list of pages is made by scripts from the network.
     """
+    # Great Expectations names both files itself, one by the time. There is one of each.
     (results,) = folder.glob("validations/**/*.html")
     (suite,) = folder.glob("expectations/*.html")
     return html.render(

@@ -29,7 +29,8 @@ def page(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Fill a template of `templates/` and return the page. An undefined name in it is an error."""
-    return environment().get_template(template).render(values)
+    page = environment().get_template(template)
+    return page.render(values)
 
 
 @cache
@@ -57,8 +58,12 @@ def style(name: str) -> str:
 
 def classes(cell: str) -> str:
     """Return the classes of a plain cell, such as `bad short`: its colour, and whether it is one line."""
-    names = [tone(cell), "short" if width(cell) <= SHORT else ""]
-    return " ".join(name for name in names if name)
+    names = []
+    if tone(cell):
+        names.append(tone(cell))
+    if width(cell) <= SHORT:
+        names.append("short")
+    return " ".join(names)
 
 
 def tone(cell: str) -> str:
@@ -80,6 +85,7 @@ def breakable(text: str) -> Markup:
     Example: `see a/long/path/without/any/space.csv` becomes
     `see <span class="long">a/long/path/without/any/space.csv</span>`.
     """
+    # `end` is where the last long token ended. The text between two of them is escaped as it is.
     pieces = []
     end = 0
     for token in LONG_TOKEN.finditer(text):

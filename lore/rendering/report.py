@@ -40,8 +40,10 @@ class Section:
 
 def records(frame: pd.DataFrame) -> list[Row]:
     """Return the rows of a frame as dictionaries."""
-    rows = frame.itertuples(index=False, name=None)
-    return [dict(zip(frame.columns, row, strict=True)) for row in rows]
+    rows = []
+    for row in frame.itertuples(index=False, name=None):
+        rows.append(dict(zip(frame.columns, row, strict=True)))
+    return rows
 
 
 def left_out(name: str, number: int, most: int | None) -> list[str]:
@@ -58,14 +60,16 @@ def score_cell(score: Row | None) -> str:
     """Write a score with its interval, such as `0.950 [0.931, 0.964]`."""
     if score is None:
         return "–"
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+    interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
+    return f"{score['value']:.3f} {interval}"
 
 
 def change_cell(row: Row) -> str:
     """Write a difference with its interval, and p where it was tested."""
     if "difference" not in row:
         return "–"
-    cell = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+    interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+    cell = f"{row['difference']:+.3f} {interval}"
     if "p" in row:
         cell += f" p {row['p']:.2g}"
     return cell
@@ -90,6 +94,7 @@ def aligned(section: Section) -> Iterator[str]:
     if not section.rows:
         return
     table: list[Sequence[str]] = [section.columns]
+    # A line end inside a cell would break the row.
     for row in section.rows:
         table.append([" ".join(cell.split()) for cell in row])
     widths = column_widths(table)
@@ -97,7 +102,9 @@ def aligned(section: Section) -> Iterator[str]:
         cells = []
         for cell, size in zip(line, widths, strict=True):
             shown = cut(cell, size)
-            cells.append(shown + " " * (size - width(shown)))
+            # str.ljust counts characters, and a Chinese one takes two columns.
+            padding = " " * (size - width(shown))
+            cells.append(shown + padding)
         yield "  ".join(cells).rstrip()
 
 
@@ -171,10 +178,14 @@ def markdown(title: str, notes: Sequence[str], sections: Iterable[Section]) -> s
 
 def markdown_table(section: Section) -> list[str]:
     """Return the lines of the section's table in Markdown."""
-    rows: list[Sequence[str]] = [section.columns, ["---"] * len(section.columns)]
+    rule = ["---"] * len(section.columns)
+    rows: list[Sequence[str]] = [section.columns, rule]
     for row in section.rows:
         rows.append([escaped(cell) for cell in row])
-    return ["| " + " | ".join(row) + " |" for row in rows]
+    lines = []
+    for row in rows:
+        lines.append("| " + " | ".join(row) + " |")
+    return lines
 
 
 def escaped(text: str) -> str:

@@ -22,8 +22,12 @@ FORM = re.compile(
 
 def tagged() -> list[Version]:
     """Return the versions that have a release tag, the oldest first."""
+    # Git sorts by version here, so 1.9.0 comes before 1.10.0.
     tags = git.text("tag", "--list", PATTERN, "--sort=version:refname") or ""
-    return [version.revision(tag) for tag in tags.split()]
+    versions = []
+    for tag in tags.split():
+        versions.append(version.revision(tag))
+    return versions
 
 
 def tag_of(name: str) -> str | None:

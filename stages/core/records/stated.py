@@ -9,7 +9,8 @@ def states(sentence: str, value: str) -> bool:
     """Return whether the value stands in the sentence as a whole, in any case, width or spacing.
 
     A part of another number or word does not count. `It melts at 1538 °C.` states `1538 °C`. It does
-    not state `538 °C` or `1538 °`. `It is -1538 °C.` does not state `1538 °C`. An empty value is never stated.
+    not state `538 °C` or `1538 °`. `It is -1538 °C.` does not state `1538 °C`. An empty value is never
+    stated.
     """
     folded = fold(value)
     if not folded:
