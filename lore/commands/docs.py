@@ -1,9 +1,9 @@
 """Build pages that show what every rule found in the records, and what contradicts what.
 
 The pages of Great Expectations show, rule by rule, which records broke it. A page of contradictions shows
-both sides of each. They open without a network, from any folder. Those of Great Expectations hold the time
-they were made, so they are no output of the pipeline. data/clean/violations.json and contradictions.json
-are. Example: `lore docs`, then open site/index.html.
+both sides of each. All pages open without a network, from any folder. Great Expectations writes the time
+into its pages, so they are no output of the pipeline. The outputs are data/clean/violations.json and
+data/clean/contradictions.json. Example: `lore docs`, then open site/index.html.
 """
 
 import argparse

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from lore.versions import version
 
     known = [*tagged(), version.revision("HEAD"), version.workspace()]
-    rows = [row_of(found) for found in known]
+    rows = [row_of(knowledge_version) for knowledge_version in known]
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2), flush=True)
         return 0

@@ -1,7 +1,7 @@
 """Show why `clean` set a record aside, and what it did to it before.
 
 It shows every operation that changed something, with the value before and after, then phase, reason and
-evidence. The evidence names the record that was kept instead. The operations are run again with the
+evidence. Where another record was kept instead, the evidence names it. The operations are run again with the
 settings as they are now. A kept record is shown too, and a unit that its source's `where` skips.
 The beginning of an id is enough. Ids are in data/clean/rejected.parquet, and `lore trace FILE` lists
 them. Example: `lore why-rejected 3f2a`. Exit code 0, 1 for an error.
@@ -44,8 +44,12 @@ def run(options: argparse.Namespace) -> int:
     from lore.data_docs.cleaning import operations
 
     row = record_named(options.record)
-    extracted = [found for found in matching(EXTRACTED, row["id"]) if found["id"] == row["id"]]
-    steps = operations(extracted[0]) if extracted else []
+    extracted: Row | None = None
+    for candidate in matching(EXTRACTED, row["id"]):
+        if candidate["id"] == row["id"]:
+            extracted = candidate
+    # A unit that was skipped, or could not be read, never became a record.
+    steps = operations(extracted) if extracted else []
     verdict: Row | None = None
     if "reason" in row:
         verdict = {name: row[name] for name in ("phase", "reason", "evidence")}
@@ -58,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
     if verdict and verdict["reason"] == "where":
         print(f"  skipped by where: {verdict['evidence']}")
         return 0
-    text = extracted[0]["text"] if extracted else row["text"]
-    print(f"  as extracted: {text}")
+    as_extracted = extracted or row
+    print(f"  as extracted: {as_extracted['text']}")
     for step in steps:
         print(f"  {step['operation']}, {step['column']}: {step['before']!r} → {step['after']!r}")
     if verdict:

@@ -179,13 +179,10 @@ def markdown(title: str, notes: Sequence[str], sections: Iterable[Section]) -> s
 def markdown_table(section: Section) -> list[str]:
     """Return the lines of the section's table in Markdown."""
     rule = ["---"] * len(section.columns)
-    rows: list[Sequence[str]] = [section.columns, rule]
+    table: list[Sequence[str]] = [section.columns, rule]
     for row in section.rows:
-        rows.append([escaped(cell) for cell in row])
-    lines = []
-    for row in rows:
-        lines.append("| " + " | ".join(row) + " |")
-    return lines
+        table.append([escaped(cell) for cell in row])
+    return ["| " + " | ".join(cells) + " |" for cells in table]
 
 
 def escaped(text: str) -> str:
