@@ -1,4 +1,8 @@
-"""What `lore diff` found, as sections with tables, and these as aligned text or Markdown; `page.py` makes HTML of them."""
+"""A report is a list of sections. Each section has lines of text and perhaps one table.
+
+This module draws a report as aligned text for a terminal and as Markdown for a pull request.
+`html.py` draws the same sections as a page.
+"""
 
 import re
 import shutil
@@ -9,30 +13,24 @@ from typing import Any
 
 import pandas as pd
 
-from lore.comparison import settings
-from lore.comparison.facts import NOT_ASKED, Collateral, Facts
-from lore.comparison.significance import NOISE
-
 Row = dict[str, Any]
-LISTED = 10
-"""Facts added, removed or changed that are shown unless all are asked for."""
-BESIDES = 5
-"""Rows of any other kind."""
 WIDTH = 150
 """Columns of aligned text where there is no terminal."""
 NARROW = 32
-"""Columns of a cell that is never cut: a difference with its interval fits."""
+"""A cell of at most so many columns is never cut. A difference with its interval fits."""
 GOOD = frozenset({"learned", "forgotten", "newly right", "kept right", "better"})
-CONTENT_FIRST = ("value", "unit", "name", "source")
-"""Kinds of change in the order of their weight."""
+"""Verdicts that a page shows in green."""
 BAD = frozenset(
     {"not learned", "still says the old value", "still answers it", "newly wrong", "worse"}
 )
+"""Verdicts that a page shows in red."""
+MARKDOWN_SIGNS = "\\`*_[]|~#"
+"""Signs that mean something in Markdown. The backslash comes first, because it escapes the others."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, lines of text, and perhaps a table. The last cell of a row is its verdict, which HTML colours."""
+    """A heading, lines of text, and perhaps a table. A page colours the cells that are verdicts."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -40,253 +38,159 @@ class Section:
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
 
-def facts_section(facts: Facts, variant: str, everything: bool) -> Section:
-    """Facts added, removed, changed, and what the model did with each."""
-    most = None if everything else LISTED
-    kinds = [
-        f"{name} {n:,}"
-        for name in CONTENT_FIRST
-        if (n := sum(name in row for row in facts.changed["kinds"]))
-    ]
-    counts = [f"{len(getattr(facts, kind)):,} {kind}" for kind in ("added", "removed", "changed")]
-    counts[-1] += f" ({', '.join(kinds)})" if kinds else ""
-    moved = (
-        f", {len(facts.moved):,} of them at another place of their source"
-        if len(facts.moved)
-        else ""
-    )
-    lines = [f"{', '.join(counts)}; {facts.same:,} the same{moved}"]
-    rows: list[tuple[str, ...]] = []
-    # A new value tells more than a new source.
-    changed = facts.changed.sort_values(
-        "kinds", key=lambda column: column.map(set(CONTENT_FIRST[:-1]).isdisjoint), kind="stable"
-    )
-    for name, frame in (("changed", changed), ("added", facts.added), ("removed", facts.removed)):
-        rows += [fact_row(name, row) for row in records(frame[:most])]
-        lines += left_out(name, len(frame), most)
-    if everything:
-        rows += [moved_row(row) for row in records(facts.moved)]
-    if (facts.removed["outcome"] == NOT_ASKED).any():
-        lines.append("removed facts were not asked; --ask asks the model in this folder")
-    return Section(
-        "Facts", tuple(lines), ("", "fact", "was", "is", "where", f"model ({variant})"), rows
-    )
-
-
-def fact_row(kind: str, row: Row) -> tuple[str, ...]:
-    """One fact that was changed, added or removed."""
-    where = f"{row['source']}: {row['locator']}" if "source" in row else place(row)
-    name = (
-        f"{row['subject']} · {row['attribute']}"
-        if "subject" in row
-        else f"{row['subject_b']} · {row['attribute_b']}"
-    )
-    was = "" if kind == "added" else amount(row, "_a" if kind == "changed" else "")
-    now = "" if kind == "removed" else amount(row, "_b" if kind == "changed" else "")
-    said = row["answer_b"] if row["outcome"] in BAD else ""
-    if kind == "changed" and "name" in row["kinds"]:
-        name = f"{row['subject_a']} · {row['attribute_a']} → {name}"
-    return kind, name, was, now, where, row["outcome"] + (f": “{said}”" if said else "")
-
-
-def moved_row(row: Row) -> tuple[str, ...]:
-    """One fact that stands elsewhere in its source."""
-    value = amount(row, "_b")
-    return "moved", f"{row['subject_b']} · {row['attribute_b']}", value, value, place(row), ""
-
-
-def place(row: Row) -> str:
-    """Source and locator; both sides where they differ."""
-    old, new = (f"{row[f'source_{side}']}: {row[f'locator_{side}']}" for side in "ab")
-    return new if old == new else f"{old} → {new}"
-
-
-def amount(row: Row, suffix: str) -> str:
-    """Value with unit."""
-    return " ".join(filter(None, (row[f"value{suffix}"], row[f"unit{suffix}"])))
-
-
-def collateral_section(found: Collateral, variant: str, everything: bool) -> Section:
-    """What befell the facts that did not change."""
-    parts = {
-        "newly wrong": found.newly_wrong,
-        "newly right": found.newly_right,
-        "still wrong": found.still_wrong,
-    }
-    asked = found.kept + sum(map(len, parts.values()))
-    counts = ", ".join(f"{len(frame):,} {name}" for name, frame in parts.items())
-    lines = [f"{asked:,} asked in both versions: {found.kept:,} kept right, {counts}"]
-    if found.reworded:
-        lines.append(
-            f"{found.reworded:,} of them were asked in other words: a difference may be the question's"
-        )
-    rows: list[tuple[str, ...]] = []
-    for name, frame in parts.items():
-        most = None if everything else 0 if name == "still wrong" else BESIDES
-        rows += [answer_row(name, row) for row in records(frame[:most])]
-        lines += left_out(name, len(frame), most)
-    title = f"Unchanged facts: what the model ({variant}) kept, forgot and picked up"
-    return Section(
-        title, tuple(lines), ("fact", "right is", "answered before", "answers now", ""), rows
-    )
-
-
-def answer_row(name: str, row: Row) -> tuple[str, ...]:
-    """One fact whose answer changed, or stayed wrong."""
-    fact = " · ".join(filter(None, (row["subject"], row["attribute"]))) or row["question"]
-    return fact, row["expected"], row["answer_a"], row["answer_b"], name
-
-
-def settings_section(changes: dict[str, list[settings.Setting]], everything: bool) -> Section:
-    """Rules and parameters that changed, key by key."""
-    most = None if everything else BESIDES
-    rows: list[tuple[str, ...]] = []
-    lines: list[str] = []
-    for path, found in changes.items():
-        rows += [
-            (path, change.key, shown(change.old), shown(change.new)) for change in found[:most]
-        ]
-        lines += left_out(path, len(found), most)
-    lines = lines if rows else ["no difference"]
-    return Section("Settings, rules and wordings", tuple(lines), ("file", "key", "was", "is"), rows)
-
-
-def shown(value: Any) -> str:
-    """A setting's value: texts as they are, others as JSON; a dash where there is none."""
-    if value is settings.ABSENT:
-        return "–"
-    return value if isinstance(value, str) and value else settings.written(value)
-
-
-def scores_section(rows: list[Row], variant: str, everything: bool) -> Section:
-    """Scores with their verdicts: the variant's own and those outside the noise, or all."""
-    lines = [
-        "share of right answers with 95 % interval; p: McNemar's exact test, by fact; else intervals of two proportions"
-    ]
-    listed = [
-        row for row in rows if everything or row["variant"] == variant or row["verdict"] != NOISE
-    ]
-    if hidden := len(rows) - len(listed):
-        lines.append(f"{hidden} more, all inside the noise, listed with --all")
-    cells = [
-        (
-            row["variant"],
-            row["score"],
-            *map(score_cell, (row["a"], row["b"])),
-            change_cell(row),
-            row["verdict"],
-        )
-        for row in listed
-    ]
-    return Section(
-        "Scores", tuple(lines), ("variant", "score", "was", "is", "difference", "verdict"), cells
-    )
-
-
-def score_cell(score: Row | None) -> str:
-    """A score with its interval."""
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" if score else "–"
-
-
-def change_cell(row: Row) -> str:
-    """A difference with its interval, and p where there is one."""
-    if "difference" not in row:
-        return "–"
-    return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" + (
-        f" p {row['p']:.2g}" if "p" in row else ""
-    )
+def records(frame: pd.DataFrame) -> list[Row]:
+    """Return the rows of a frame as dictionaries."""
+    rows = []
+    for row in frame.itertuples(index=False, name=None):
+        rows.append(dict(zip(frame.columns, row, strict=True)))
+    return rows
 
 
 def left_out(name: str, number: int, most: int | None) -> list[str]:
-    """The line that says how many of a kind are not listed."""
-    hidden = 0 if most is None else max(0, number - most)
-    return [f"{name}: {hidden:,} more, listed with --all"] if hidden else []
+    """Return the line that says how many rows of a kind are not listed, or nothing.
+
+    `most` rows are listed. None means that all are.
+    """
+    if most is None or number <= most:
+        return []
+    return [f"{name}: {number - most:,} more, listed with --all"]
 
 
-def records(frame: pd.DataFrame) -> list[Row]:
-    """Rows as dictionaries."""
-    return [
-        dict(zip(frame.columns, row, strict=True))
-        for row in frame.itertuples(index=False, name=None)
-    ]
+def score_cell(score: Row | None) -> str:
+    """Write a score with its interval, such as `0.950 [0.931, 0.964]`."""
+    if score is None:
+        return "–"
+    interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
+    return f"{score['value']:.3f} {interval}"
+
+
+def change_cell(row: Row) -> str:
+    """Write a difference with its interval, and p where it was tested."""
+    if "difference" not in row:
+        return "–"
+    interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+    cell = f"{row['difference']:+.3f} {interval}"
+    if "p" in row:
+        cell += f" p {row['p']:.2g}"
+    return cell
 
 
 def text(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:
-    """Aligned columns for a terminal; long cells are cut."""
-    lines = [title, *(f"! {note}" for note in notes)]
+    """Draw a report for a terminal: aligned columns, long cells cut. A note begins with `!`."""
+    lines = [title]
+    for note in notes:
+        lines.append(f"! {note}")
     for section in sections:
-        lines += [
-            "",
-            section.title,
-            *(f"  {line}" for line in section.lines),
-            *(f"  {line}" for line in aligned(section)),
-        ]
+        lines += ["", section.title]
+        for line in section.lines:
+            lines.append(f"  {line}")
+        for line in aligned(section):
+            lines.append(f"  {line}")
     return "\n".join(lines) + "\n"
 
 
 def aligned(section: Section) -> Iterator[str]:
-    """The section's table, a line each."""
+    """Yield the lines of the section's table: first the names of its columns, then its rows."""
     if not section.rows:
         return
-    table = [section.columns, *([" ".join(cell.split()) for cell in row] for row in section.rows)]
-    widths = [max(map(width, column)) for column in zip(*table, strict=True)]
-    most = shutil.get_terminal_size((WIDTH, 0)).columns - 2
-    while sum(widths) + 2 * len(widths) > most and max(widths) > NARROW:
-        widths[widths.index(max(widths))] -= 1  # the widest column gives way
-    for row in table:
-        cells = (cut(cell, size) for cell, size in zip(row, widths, strict=True))
-        yield "  ".join(
-            cell + " " * (size - width(cell)) for cell, size in zip(cells, widths, strict=True)
-        ).rstrip()
+    table: list[Sequence[str]] = [section.columns]
+    # A line end inside a cell would break the row.
+    for row in section.rows:
+        table.append([" ".join(cell.split()) for cell in row])
+    widths = column_widths(table)
+    for line in table:
+        cells = []
+        for cell, size in zip(line, widths, strict=True):
+            shown = cut(cell, size)
+            # str.ljust counts characters, and a Chinese one takes two columns.
+            padding = " " * (size - width(shown))
+            cells.append(shown + padding)
+        yield "  ".join(cells).rstrip()
+
+
+def column_widths(table: Sequence[Sequence[str]]) -> list[int]:
+    """Return how wide each column may be, so that a row fits the terminal.
+
+    While the table is too wide, its widest column gives way, down to NARROW.
+    """
+    widths = []
+    for column in zip(*table, strict=True):
+        widths.append(max(width(cell) for cell in column))
+    available = shutil.get_terminal_size((WIDTH, 0)).columns - 2
+    gaps = 2 * len(widths)
+    while sum(widths) + gaps > available and max(widths) > NARROW:
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
+    return widths
 
 
 def width(text: str) -> int:
-    """Columns that a terminal gives the text: Chinese characters take two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in "WF")
-        for sign in text
-    )
+    """Count the columns that a terminal gives to a text.
+
+    A Chinese character takes two columns. A combining mark, such as the accent of e\u0301, takes none.
+    """
+    columns = 0
+    for sign in text:
+        if unicodedata.combining(sign):
+            continue
+        wide = unicodedata.east_asian_width(sign) in "WF"
+        columns += 2 if wide else 1
+    return columns
 
 
 def cut(text: str, most: int) -> str:
-    """No wider than `most` columns: its middle is left out, since a value stands at the end. Of `old → new` both are shown."""
+    """Shorten a text to at most `most` columns.
+
+    The middle is left out, because a value stands at the end. Of `old → new`, both sides are cut.
+    Example: `elements: a.sql#properties/300` becomes `elements: a.sq…ties/300`.
+    """
     if width(text) <= most:
         return text
     old, arrow, new = text.partition(" → ")
     if arrow and most > 20:
-        old = cut(old, max(most // 2 - 2, most - 3 - width(new)))
-        return f"{old}{arrow}{cut(new, most - 3 - width(old))}"
-    head = tail = text
+        # Half the columns for each side. A short new side leaves its columns to the old one.
+        sides = most - len(" → ")
+        old = cut(old, max(most // 2 - 2, sides - width(new)))
+        return f"{old}{arrow}{cut(new, sides - width(old))}"
+    head = text
     while width(head) > most // 2:
         head = head[:-1]
-    while width(tail) > most - 1 - width(head):
+    tail = text
+    while width(tail) > most - width("…") - width(head):
         tail = tail[1:]
     return f"{head}…{tail}"
 
 
 def markdown(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:
-    """For a pull request: tables as GitHub draws them."""
-    lines = [f"## {escaped(title)}", *(f"\n> {escaped(note)}" for note in notes)]
+    """Draw a report for a pull request, with tables as GitHub draws them."""
+    lines = [f"## {escaped(title)}"]
+    for note in notes:
+        lines.append(f"\n> {escaped(note)}")
     for section in sections:
-        lines += [
-            "",
-            f"### {escaped(section.title)}",
-            "",
-            *(f"{escaped(line)}  " for line in section.lines),
-        ]
+        lines += ["", f"### {escaped(section.title)}", ""]
+        for line in section.lines:
+            lines.append(f"{escaped(line)}  ")  # two spaces end a line in Markdown
         if section.rows:
-            table = [
-                section.columns,
-                ["---"] * len(section.columns),
-                *([escaped(cell) for cell in row] for row in section.rows),
-            ]
-            lines += ["", *("| " + " | ".join(row) + " |" for row in table)]
+            lines.append("")
+            lines += markdown_table(section)
     return "\n".join(lines) + "\n"
 
 
+def markdown_table(section: Section) -> list[str]:
+    """Return the lines of the section's table in Markdown."""
+    rule = ["---"] * len(section.columns)
+    table: list[Sequence[str]] = [section.columns, rule]
+    for row in section.rows:
+        table.append([escaped(cell) for cell in row])
+    return ["| " + " | ".join(cells) + " |" for cells in table]
+
+
 def escaped(text: str) -> str:
-    """Text that Markdown takes as text: no table cell, HTML, link or mention comes of it."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for sign in "\\`*_[]|~#":
+    """Return text that Markdown shows as it is: no table cell, HTML, link or mention comes of it."""
+    text = " ".join(text.split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for sign in MARKDOWN_SIGNS:
         text = text.replace(sign, f"\\{sign}")
-    return re.sub(r"(?<!\w)@(?=\w)", "@\u200b", text)  # a space of no width
+    # An @ before a word, as in `@someone`, would call that person. A space of no width prevents it.
+    # An @ inside a word, as in an address or in knowledge@v1.0.0, calls nobody and stays.
+    return re.sub(r"(?<!\w)@(?=\w)", "@\u200b", text)

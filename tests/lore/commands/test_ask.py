@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from lore.__main__ import BROKEN_PIPE, main
-from lore.commands.ask import MODELS, RECORDS, WORDINGS
+from lore.commands import ask
 from stages.core.models.causal_lm import generate, load_causal_lm
-from stages.core.project import runtime
+from stages.core.models.variants import NAMES, folders_here
+from stages.core.project import artifacts, runtime
 from stages.core.project.params import Run
 from stages.core.records.prompt import question_prompt
 from stages.core.records.record import fact_id, record_id, write
 
 ROOT = Path(__file__).parents[3]
+MODELS = folders_here()
+RECORDS, WORDINGS = Path(artifacts.CLEAN_RECORDS), Path(artifacts.TRAINING_RECORDS)
 QUESTION = "At what temperature does iron melt?"
 FACT = fact_id("iron", "melting point")
 
@@ -92,11 +95,38 @@ def test_the_models_answer_then_the_fact_and_its_sources(
     said = capsys.readouterr().out.splitlines()
     assert said == [
         answer_of("train"),
+        "! the model's answer differs from the record: for iron · melting point the records say 1538 °C",
         f"fact {FACT}: iron · melting point · 1538 °C",
         "  source elements: elements.sql#properties/7",
         "  source legacy: legacy.csv#L17",
     ]
     assert said[0]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("answer", "stated"),
+    [
+        ("The melting point of iron is 1538 °C.", True),
+        ("1538.", True),
+        ("Iron melts at 1538.4 °C, says an old table.", True),
+        ("The melting point of iron is 2913 °C.", False),
+        ("The melting point of iron is 11538 °C.", False),
+        ("The melting point of iron is 1538 K.", False),
+        ("铁的熔点是1538 °C。", True),
+    ],
+)
+def test_an_answer_that_differs_from_the_records_is_marked(
+    answer: str, stated: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ask, "answers", lambda questions, _: [answer] * len(questions))
+    assert main(["ask", QUESTION]) == 0
+    said = capsys.readouterr().out.splitlines()
+    marked = [line for line in said if line.startswith("!")]
+    warning = "! the model's answer differs from the record: for iron · melting point the records say 1538 °C"
+    assert marked == ([] if stated else [warning])
+    assert said[0] == answer
+    assert f"fact {FACT}: iron · melting point · 1538 °C" in said
 
 
 @pytest.mark.usefixtures("project")
@@ -211,7 +241,7 @@ def test_a_wrong_command_line_exits_with_2(
         ),
         (
             ["ask", "--help"],
-            ["in quotes", "Exit code 0 with a fact, 3 where no fact matches", *MODELS],
+            ["in quotes", "Exit code 0 with a fact, 3 where no fact matches", *NAMES],
         ),
     ],
 )

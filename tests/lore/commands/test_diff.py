@@ -16,7 +16,6 @@ from ruamel.yaml import YAML
 
 from lore.__main__ import main
 from lore.comparison import facts
-from lore.rendering.report import cut, width
 from tests.lore.knowledge import RUN, Project, Row, answer, fact
 
 ROOT = Path(__file__).parents[3]
@@ -89,7 +88,7 @@ def test_the_model_here_may_be_asked_about_removed_facts(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "lore.commands.ask.answers",
+        "stages.core.models.variants.answers",
         lambda questions, variant: asked.append((questions, variant)) or [said],
     )
     project.version("a", [IRON, GOLD], [answer(IRON), answer(GOLD)])
@@ -418,24 +417,6 @@ def test_chinese_facts_stay_aligned(project: Project, lore: Lore) -> None:
     )  # three Chinese characters, each two columns wide
 
 
-@pytest.mark.parametrize("size", [20, 21, 40, 60, 200])
-@pytest.mark.parametrize(
-    "said",
-    [
-        "a" * 90,
-        "铁" * 45,
-        "elements: a.sql#properties/300 → cards: scans/page-1.png#L18",
-        "e\u0301" * 60,
-    ],
-)
-def test_a_cell_that_is_cut_shows_both_ends(said: str, size: int) -> None:
-    found = cut(said, size)
-    assert width(found) <= size
-    assert (found == said) == (width(said) <= size)
-    assert (found[0], found[-1]) == (said[0], said[-1])
-    assert (" → " in found) == (" → " in said and size > 20)
-
-
 def test_markdown_and_html_hold_the_text_as_text(
     project: Project, lore: Lore, tmp_path: Path
 ) -> None:
@@ -539,13 +520,16 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["diff", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "Example: `lore diff main`" in said
+    assert "Example: `lore diff main` compares main with the files here" in said
     assert "with --exit-code 3 where facts or answers differ" in said
 
 
 def test_torch_is_not_loaded_and_a_reader_may_stop(project: Project) -> None:
     project.version("a", [IRON], [answer(IRON)])
-    program = "import sys; from lore.__main__ import main; code = main(['diff', 'a']); print('torch' in sys.modules); sys.exit(code)"
+    program = (
+        "import sys; from lore.__main__ import main; code = main(['diff', 'a']); "
+        "print('torch' in sys.modules); sys.exit(code)"
+    )
     for end, code in (("", 0), (" | true; exit ${PIPESTATUS[0]}", 141)):
         done = subprocess.run(
             ["bash", "-c", f'"$PYTHON" -c "{program}"{end}'],

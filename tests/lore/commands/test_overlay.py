@@ -1,16 +1,15 @@
 """overlay: settings are merged with their comments kept, and nothing is written that a stage would refuse."""
 
-import io
 import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from lore.__main__ import main
-from lore.commands.overlay import merge, read
+from lore.commands.overlay import merge
+from lore.versions.yaml_file import read
 
 ROOT = Path(__file__).parents[3]
 KEYS = st.sampled_from("abc")
@@ -152,10 +151,3 @@ def test_merging_twice_is_merging_once(target: dict[str, object], laid: dict[str
 def test_every_profile_fits(project: Path, path: Path) -> None:
     assert main(["overlay", str(path)]) == 0
     assert read(project / "params.yaml")["run"]["device"] == "auto"
-
-
-def test_who_else_writes_yaml_is_left_alone(project: Path) -> None:
-    stream = io.StringIO()
-    overlay(project, "distill: {layers: 1}\n")
-    YAML().dump({"folder": None}, stream)
-    assert stream.getvalue() == "folder:\n"

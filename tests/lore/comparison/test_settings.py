@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lore.comparison.settings import ABSENT, Setting, differences, value, written
+from lore.comparison.settings import ABSENT, Setting, differences, written
 
 COLD, HOT, WET = (
     {"name": name, "limit": limit} for name, limit in (("cold", 1), ("hot", 2), ("wet", 3))
@@ -70,19 +70,3 @@ DOCUMENTS = st.dictionaries(
 def test_there_is_a_difference_exactly_where_the_documents_differ(old: Any, new: Any) -> None:
     assert bool(list(differences(old, new))) == (written(old) != written(new))
     assert list(differences(old, old)) == []
-
-
-@pytest.mark.parametrize(
-    ("document", "found"),
-    [
-        ({"a": {"b": 1}}, 1),
-        ({"a.b": 2, "a": {"b": 1}}, 2),
-        ({"a": {"b": None}}, None),
-        ({"a": {}}, ABSENT),
-        ({"a": 1}, ABSENT),
-        ({}, ABSENT),
-        (None, ABSENT),
-    ],
-)
-def test_a_dotted_key_is_found(document: Any, found: Any) -> None:
-    assert value(document, "a.b") is found

@@ -1,0 +1,49 @@
+"""Summarise one version in a row: commit, date, number of facts, main scores, registered model, state."""
+
+from typing import TYPE_CHECKING, Any
+
+from stages.core.project import artifacts, git
+
+if TYPE_CHECKING:
+    from lore.versions.version import Version
+
+Row = dict[str, Any]
+
+
+def row_of(version: "Version") -> Row:
+    """Return a summary of the version, from the files that git holds. A value is None where it has none.
+
+    Raises InputError where one of these files cannot be read.
+    """
+    from lore.comparison.significance import look_up
+
+    scores = version.document(artifacts.EVALUATE_METRICS) or {}
+    augmented = version.document(artifacts.AUGMENT_METRICS) or {}
+    registered = version.document(artifacts.REGISTER_METRICS) or {}
+    return {
+        "version": version.name,
+        "commit": version.short or None,
+        "date": date_of(version),
+        "facts": augmented.get("facts"),
+        "probes": look_up(scores, "train", "probes", "exact_match"),
+        "general": look_up(scores, "train", "general", "exact_match"),
+        "identity": registered.get("identity"),
+        "state": state_of(version),
+    }
+
+
+def date_of(version: "Version") -> str | None:
+    """Return the day of the commit, such as 2026-07-01, or None for the workspace."""
+    if version.commit is None:
+        return None
+    return git.text("show", "--no-patch", "--format=%cs", version.commit) or ""
+
+
+def state_of(version: "Version") -> str:
+    """Return `clean` for one whole run that is committed, else what is wrong."""
+    if version.commit is None and git.output("status", "--porcelain"):
+        return "changed since HEAD"
+    outputs = [artifacts.CLEAN, artifacts.EVALUATE, artifacts.EVALUATE_METRICS]
+    if version.doubts(outputs):
+        return "not one whole run"
+    return "clean"

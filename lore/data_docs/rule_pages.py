@@ -1,0 +1,100 @@
+"""Draw what every rule found: the pages of Great Expectations, made to open offline, and a first page."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import escape
+
+from lore.data_docs import contradictions_page
+from lore.data_docs.cleaning import Row, Verdicts, checked_frame, quiet_context
+from lore.rendering import html
+from lore.rendering.report import Section
+
+if TYPE_CHECKING:
+    from lore.data_docs.cleaning import Rule
+
+FROM_THE_NETWORK = re.compile(
+    r"<link[^>]*https?://[^>]*>"  # <link rel="stylesheet" href="https://…">
+    r'|<script[^>]*src="https?://[^>]*>\s*</script>'  # <script src="https://…"></script>
+    r'|<img[^>]*src="https?://[^>]*>',  # <img src="https://…">
+    re.DOTALL,
+)
+"""Tags of Great Expectations' pages that fetch something."""
+
+
+def write_rule_pages(verdicts: Verdicts, version: str, folder: Path) -> None:
+    """Validate the facts as `clean` does, and let Great Expectations write its pages into `folder`."""
+    import great_expectations as gx
+
+    frame, expectations = checked_frame(verdicts)
+    context = quiet_context()
+    site = {
+        "class_name": "SiteBuilder",
+        "store_backend": {
+            "class_name": "TupleFilesystemStoreBackend",
+            "base_directory": str(folder),
+        },
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+    }
+    context.add_data_docs_site("site", site)
+    asset = context.data_sources.add_pandas("records").add_dataframe_asset("facts")
+    batch = asset.add_batch_definition_whole_dataframe("all")
+    suite = context.suites.add(gx.ExpectationSuite(name=f"rules-{version}"))
+    for expectation in expectations:
+        suite.add_expectation(expectation)
+    definition = context.validation_definitions.add(
+        gx.ValidationDefinition(name="facts", data=batch, suite=suite)
+    )
+    results = {"result_format": "COMPLETE", "unexpected_index_column_names": ["id", "locator"]}
+    checkpoint = context.checkpoints.add(
+        gx.Checkpoint(name="rules", validation_definitions=[definition], result_format=results)
+    )
+    checkpoint.run(batch_parameters={"dataframe": frame})
+    context.build_data_docs(site_names=["site"])
+
+
+def offline(page: str, version: str) -> str:
+    """Return a page of Great Expectations with our style instead of what it would fetch.
+
+    It is stamped with the version of the data and rules.
+    """
+    stamp = f'<p class="lorekeep">Lorekeep · data and rules {escape(version)}</p>'
+    style = f"<style>{html.style('docs.css')}</style>"
+    page = FROM_THE_NETWORK.sub("", page)
+    page = page.replace("</head>", f"{style}</head>", 1)
+    return page.replace("<body>", f"<body>{stamp}", 1)
+
+
+def index(folder: Path, verdicts: Verdicts, contradictions: int, version: str) -> str:
+    """Return the first page: every rule with what it found, and links to the other pages in `folder`.
+
+    Great Expectations' own list of pages is made by scripts from the network.
+    """
+    # Great Expectations names both files itself, one by the time. There is one of each.
+    (results,) = folder.glob("validations/**/*.html")
+    (suite,) = folder.glob("expectations/*.html")
+    return html.render(
+        "index.html",
+        title="What the rules found",
+        version=version,
+        facts=len(verdicts.facts),
+        results=results.relative_to(folder).as_posix(),
+        suite=suite.relative_to(folder).as_posix(),
+        contradictions_file=contradictions_page.FILE,
+        contradictions=contradictions,
+        rules=rules_table(verdicts.checks.rules, verdicts.violations),
+    )
+
+
+def rules_table(rules: "Sequence[Rule]", violations: list[Row]) -> Section:
+    """Count the violations of each rule. Rules of one name and message count as one."""
+    counts = Counter((entry["rule"], entry["message"]) for entry in violations)
+    rows: dict[tuple[str, str], tuple[str, ...]] = {}
+    for rule in rules:
+        number = counts[rule.name, rule.message]
+        rows[rule.name, rule.message] = (rule.name, rule.message, f"{number:,}")
+    columns = ("rule", "what must hold", "violations")
+    return Section("", columns=columns, rows=list(rows.values()))
