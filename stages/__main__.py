@@ -1,8 +1,9 @@
 """The one launcher: `python -m stages <name> <paths…>`, as dvc.yaml calls it.
 
-It settles threads and instruction set before torch or numpy load, checks the installed libraries against
-requirements.lock, dies with its parent, runs the stage, and notes its time and memory in metrics/timing.json (which is
-not hashed). An error made on purpose is printed without a traceback.
+Before torch or numpy load, it fixes threads and instruction set. It checks the installed libraries
+against requirements.lock, runs the stage, and dies with its parent. It notes the stage's time and
+memory in metrics/timing.json, which is not hashed. An error raised on purpose is printed without a
+traceback.
 """
 
 import argparse
@@ -27,14 +28,22 @@ from stages.core.project.params import Run, load, read_section
 TIMING = Path("metrics/timing.json")
 FULL = "free some space and run dvc repro again; no output was left half-written"
 FORBIDDEN = "make it writable for this user and run dvc repro again"
-WAYS_OUT = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL} | dict.fromkeys(
-    (errno.EACCES, errno.EPERM, errno.EROFS), FORBIDDEN
-)
-"""What a person can do about an error of the file system."""
+ADVICE = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EFBIG: FULL,
+    errno.EACCES: FORBIDDEN,
+    errno.EPERM: FORBIDDEN,
+    errno.EROFS: FORBIDDEN,
+}
+"""Advice for errors of the file system, by error number."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one stage; the exit code is 0, 1 for an error of input or settings, 2 for a wrong command line."""
+    """Run one stage and return the exit code.
+
+    0: done. 1: an error of input or settings. 2: a wrong command line.
+    """
     options = parse_arguments(sys.argv[1:] if argv is None else argv)
     runtime.die_with_parent()
     try:
@@ -50,15 +59,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in WAYS_OUT:
+        if error.errno not in ADVICE:
             raise
-        print(f"\n{options.stage}: {error}; {WAYS_OUT[error.errno]}", file=sys.stderr)
+        print(f"\n{options.stage}: {error}; {ADVICE[error.errno]}", file=sys.stderr)
         return 1
     return 0
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
-    """Stage name and paths; exits with 2 and the nearest stage name where there is no such stage."""
+    """Parse stage name and paths. Exits with 2 and the nearest stage name where there is no such stage."""
     parser = argparse.ArgumentParser(
         prog="python -m stages",
         description="Run one stage of the pipeline. `dvc repro` does this for every stage whose inputs changed.",
@@ -76,6 +85,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 def check_paths(stage: ModuleType, options: argparse.Namespace) -> None:
     """Exit with 2 and a usage line where the number of paths is not what the stage takes."""
+    # A stage's `run` takes (params, run, …paths).
     wanted = list(inspect.signature(stage.run).parameters)[2:]
     if len(options.paths) != len(wanted):
         usage = " ".join(f"<{name}>" for name in wanted)
@@ -85,21 +95,25 @@ def check_paths(stage: ModuleType, options: argparse.Namespace) -> None:
 
 
 def note_timing(stage: str, seconds: float) -> None:
-    """Merge wall time in seconds and peak memory in bytes (of the largest process) into metrics/timing.json."""
-    if (
-        "LOCAL_RANK" in os.environ
-    ):  # one of several processes: the one that started them notes the time
+    """Write wall time in seconds and peak memory in bytes of the stage into metrics/timing.json."""
+    one_of_several_processes = "LOCAL_RANK" in os.environ
+    if one_of_several_processes:  # the process that started them notes the time
         return
-    timing = json.loads(TIMING.read_text()) if TIMING.is_file() else {}
-    peak = (
-        max(
-            resource.getrusage(who).ru_maxrss
-            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
-        * 1024
-    )
-    timing[stage] = {"seconds": round(seconds, 2), "peak_bytes": peak}
-    write_json(TIMING, {name: timing[name] for name in STAGES if name in timing})
+    timing = {}
+    if TIMING.is_file():
+        timing = json.loads(TIMING.read_text())
+    timing[stage] = {"seconds": round(seconds, 2), "peak_bytes": peak_memory()}
+    in_flow_order = {name: timing[name] for name in STAGES if name in timing}
+    write_json(TIMING, in_flow_order)
+
+
+def peak_memory() -> int:
+    """Return the peak resident memory in bytes of the largest process: this one or a finished child."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    largest_child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    # The unit is kilobytes, on macOS bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return max(own, largest_child) * unit
 
 
 if __name__ == "__main__":
