@@ -23,7 +23,7 @@ import pandas as pd
 from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import registry
-from stages.core.models.causal_lm import sha256_of_folder
+from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import GateError, InputError, ParamsError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run, read_yaml
