@@ -154,8 +154,8 @@ def judge(
         task = fact["subject"] or fact["fact"] or fact["question"]
         task_hits[task].append(fact["correct"])
 
-    hits_never_replayed = []
-    hits_replayed = []
+    hits_never_replayed: list[bool] = []
+    hits_replayed: list[bool] = []
     for row, answer in zip(general, general_answers, strict=True):
         hits = hits_replayed if row["replayed"] else hits_never_replayed
         hits.append(scores.is_right(answer, [row["answer"]]))

@@ -58,8 +58,8 @@ def remembered(
     known = load(path) if before else None
     if known is not None:
         counts["reused"] += 1
-        for line in known.splitlines():
-            yield json.loads(line)
+        for known_line in known.splitlines():
+            yield json.loads(known_line)
         return
 
     counts["computed"] += 1
