@@ -1,64 +1,72 @@
-"""base: resolve the base model and pin it by hash.
+"""base: find the base model and pin it by hash.
 
-In: the seed folder (`model/`, `replay.jsonl`, `echoes.jsonl`, `skill.jsonl`) given in `cmd`, and params naming another model
-if wanted. Out: `model/` (config, safetensors, tokenizer), `replay.jsonl` (what the base was taught and what it says about names
-of which it knows nothing, for replay), `skill.jsonl` (for measuring what is kept) and `manifest.json` (source, revision,
-SHA-256, size, architecture).
+In: the seed folder (`model/`, `replay.jsonl`, `echoes.jsonl`, `skill.jsonl`); params may name another
+model. Out:
 
-Refused: a hub repository without a pinned revision (a full commit hash), weights that are not safetensors, a model
-whose code would have to be downloaded, a folder without tokenizer.
+- `model/`: config, safetensors, tokenizer
+- `replay.jsonl`: texts for replay, which the base was taught, and its answers about names unknown to it
+- `skill.jsonl`: questions that measure how much of the base's knowledge is kept
+- `manifest.json`: source, revision, SHA-256, size, architecture
+
+Refused: a hub repository without a pinned revision (a full commit hash), weights that are not
+safetensors, a model whose code would have to be downloaded, a folder without tokenizer.
 """
 
-import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.core.models.causal_lm import load_causal_lm, sha256_of_folder
+from stages.core.models.causal_lm import load_causal_lm
+from stages.core.models.model_folder import (
+    is_pinned,
+    pinning_advice,
+    sha256_of_folder,
+    unsafe_weights,
+)
 from stages.core.project.errors import InputError, ModelError, ParamsError
-from stages.core.project.output import replacing
+from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
+"""Config, weights and tokenizer of a model."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
     """Which base model."""
 
-    source: Literal["embedded", "folder", "hub"]
-    """`embedded`: the seed model of this repository; `folder`: a local model folder; `hub`: a hub repository."""
-    folder: str | None
+    source: Literal["embedded", "folder", "hub"] = "embedded"
+    """`embedded`: the seed model of this repository. `folder`: a local model folder. `hub`: a hub repository."""
+    folder: str | None = None
     """Path of the model folder, for `folder`."""
-    repository: str | None
+    repository: str | None = None
     """Name on the hub such as `deepseek-ai/deepseek-llm-7b-base`, for `hub`."""
-    revision: str | None
+    revision: str | None = None
     """Full commit hash (40 hex digits) of the repository, for `hub`: a branch or tag may move."""
 
 
 def run(params: Params, run: Run, seed: Path, out: Path) -> None:
-    """Resolve the base model into `out`."""
+    """Put the base model and its texts into `out`."""
     source = locate(params, seed)
     with replacing(out) as folder:
         copy_model(source, folder / "model")
         join_lines([seed / "replay.jsonl", seed / "echoes.jsonl"], folder / "replay.jsonl")
         join_lines([seed / "skill.jsonl"], folder / "skill.jsonl")
         manifest = describe(params, folder / "model")
-        (folder / "manifest.json").write_text(
-            json.dumps(manifest, indent=2) + "\n", encoding="utf-8"
-        )
+        write_json(folder / "manifest.json", manifest)
     print(
-        f"base: {manifest['architecture']}, {manifest['parameters']:,} parameters, sha256 {manifest['sha256'][:12]}…"
+        f"base: {manifest['architecture']}, {manifest['parameters']:,} parameters, "
+        f"sha256 {manifest['sha256'][:12]}…"
     )
 
 
 def locate(params: Params, seed: Path) -> Path:
-    """The folder that holds the chosen model; downloads a hub repository at its revision.
+    """Return the folder of the chosen model; a hub repository is downloaded at its revision.
 
-    Raises ParamsError for settings that do not fit the source, InputError where there is no such folder or revision.
+    Raises ParamsError for settings that do not fit the source, InputError where there is no such folder
+    or revision.
     """
     if params.source == "embedded":
         return existing(
@@ -74,16 +82,13 @@ def locate(params: Params, seed: Path) -> Path:
         raise ParamsError(
             "base.repository: missing; write the hub name, such as deepseek-ai/deepseek-llm-7b-base"
         )
-    if params.revision is None or not re.fullmatch(r"[0-9a-f]{40}", params.revision):
-        raise ParamsError(
-            f"base.revision: a hub model needs a full commit hash (40 hex digits), got {params.revision!r}; "
-            "copy it from the repository's list of commits, because a branch or tag may move"
-        )
+    if params.revision is None or not is_pinned(params.revision):
+        raise ParamsError(f"base.revision: {pinning_advice(params.revision)}")
     return download(params.repository, params.revision)
 
 
 def download(repository: str, revision: str) -> Path:
-    """Fetch config, tokenizer and safetensors of one commit. Raises InputError where it cannot be had."""
+    """Fetch config, tokenizer and safetensors of one commit. Raises InputError where that fails."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -92,53 +97,55 @@ def download(repository: str, revision: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"base: {repository} at revision {revision} cannot be had ({type(error).__name__}: {reason}); "
-            "check base.repository and base.revision, and that the hub can be reached"
+            f"base: {repository} at revision {revision} cannot be fetched "
+            f"({type(error).__name__}: {reason}); check base.repository and base.revision, and that the "
+            "hub can be reached"
         ) from None
 
 
 def existing(folder: Path, advice: str) -> Path:
-    """The folder, or InputError with advice."""
+    """Return the folder; raises InputError with advice where it does not exist."""
     if not folder.is_dir():
         raise InputError(f"base: {folder}: no such folder; {advice}")
     return folder
 
 
 def copy_model(source: Path, target: Path) -> None:
-    """Copy config, tokenizer and safetensors, nothing else. Raises ModelError where weights are in another format."""
+    """Copy config, tokenizer and safetensors, nothing else. Raises ModelError for other weights."""
     if not any(source.glob("*.safetensors")):
-        others = sorted(
-            path.name
-            for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf")
-            for path in source.glob(pattern)
-        )
-        found = f"found {', '.join(others)}" if others else "found no weights"
+        others = unsafe_weights(source)
+        here = f"found {', '.join(others)}" if others else "found no weights"
         raise ModelError(
-            f"base: {source}: {found}; only safetensors are loaded: convert the model first"
+            f"base: {source}: {here}; only safetensors are loaded: convert the model first"
         )
     target.mkdir(parents=True)
-    for path in sorted({path for pattern in FILES for path in source.glob(pattern)}):
-        shutil.copyfile(path, target / path.name)
+    for pattern in FILES:
+        for path in source.glob(pattern):
+            shutil.copyfile(path, target / path.name)
 
 
 def join_lines(sources: list[Path], target: Path) -> None:
     """Join JSON Lines files of the seed. Raises InputError where one is missing."""
+    parts = []
     for source in sources:
         if not source.is_file():
             raise InputError(
                 f"base: {source}: not found; it belongs to this repository: git checkout models/seed"
             )
-    target.write_bytes(b"".join(source.read_bytes() for source in sources))
+        parts.append(source.read_bytes())
+    target.write_bytes(b"".join(parts))
 
 
 def describe(params: Params, model_folder: Path) -> dict[str, Any]:
     """Load the model once, which proves that it can be used, and describe it."""
     model, _ = load_causal_lm(model_folder)
+    from_hub = params.source == "hub"
+    weights = model_folder.glob("*.safetensors")
     return {
-        "source": params.source if params.source != "hub" else f"hub:{params.repository}",
-        "revision": params.revision if params.source == "hub" else None,
+        "source": f"hub:{params.repository}" if from_hub else params.source,
+        "revision": params.revision if from_hub else None,
         "sha256": sha256_of_folder(model_folder),
         "parameters": model.num_parameters(),
-        "bytes": sum(path.stat().st_size for path in model_folder.glob("*.safetensors")),
+        "bytes": sum(path.stat().st_size for path in weights),
         "architecture": model.config.architectures[0],
     }

@@ -1,9 +1,10 @@
 """distill: the tuned model teaches a smaller student that starts from some of the teacher's layers.
 
-In: the base, the adapter of train, the records of augment. Out: a complete model folder; metrics `distill.json` and the
-learning curve `distill.csv`.
+In: the base, the adapter of train, the records of augment. Out: a complete model folder; metrics
+`distill.json`, the learning curve `distill.csv`, and loss and checksum of every step, `steps/distill.csv`.
 
-Loss per token, temperature T, teacher logits z, student logits s (Hinton et al. 2015, arXiv 1503.02531):
+Loss per token, with temperature T, teacher logits z, student logits s (Hinton et al. 2015, arXiv
+1503.02531):
 (1 - hard_weight) * T² * CE(softmax(z / T), softmax(s / T)) + hard_weight * CE(next token, softmax(s)).
 T² keeps the soft gradients of the same size at every temperature.
 
@@ -29,31 +30,31 @@ from stages.core.repeatable.seeding import derive, seed_torch
 class Params:
     """The student and how it is taught."""
 
-    layers: int
+    layers: int = 2
     """Layers of the student, taken evenly from first to last of the teacher's."""
-    temperature: float
-    """Softens both distributions; 1 teaches the teacher's own probabilities, higher values its second choices."""
-    hard_weight: float
-    """Weight of the loss on the text itself, in [0, 1]; the rest goes to the teacher's distribution."""
-    learning_rate: float
-    """Peak rate of Muon, which trains the matrices inside the layers; embeddings and norms stay the teacher's."""
-    weight_decay: float
+    temperature: float = 2.0
+    """Softens both distributions. 1: the teacher's own probabilities. Higher: more of its second choices."""
+    hard_weight: float = 0.5
+    """Weight of the loss on the text itself, in [0, 1]. The rest goes to the teacher's distribution."""
+    learning_rate: float = 0.01
+    """Peak rate of Muon, which trains the matrices inside the layers. Embeddings and norms stay the teacher's."""
+    weight_decay: float = 0.01
     """Decoupled weight decay of the matrices."""
-    rows_per_batch: int
+    rows_per_batch: int = 64
     """Texts per step."""
-    steps: int
+    steps: int = 800
     """Most optimizer steps."""
-    warmup: int
+    warmup: int = 30
     """Steps of linear warm-up, followed by linear decay to zero."""
-    eval_every: int
+    eval_every: int = 100
     """Steps between evaluations on the valid wordings."""
-    patience: int
+    patience: int = 3
     """Evaluations without improvement before training stops."""
-    replay_share: float
-    """Share of the rows taken from the base's own material, in [0, 1)."""
-    max_tokens: int
-    """Longest row; what is beyond is cut."""
-    precision: Literal["fp32", "bf16", "fp16"]
+    replay_share: float = 0.33
+    """Share of the rows taken from the base's own texts, in [0, 1)."""
+    max_tokens: int = 128
+    """Longest row in tokens; the rest of a longer one is cut."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Mixed precision, as in train."""
 
 
@@ -85,38 +86,41 @@ def run(
             student.save_pretrained(folder)
             tokenizer.padding_side = "left"
             tokenizer.save_pretrained(folder)
-    share = student.num_parameters() / teacher.num_parameters()
-    best = round(float(trainer.state.best_metric), 4)
-    write_json(
-        metrics,
-        {
-            "steps": result.global_step,
-            "best_step": int(trainer.state.best_global_step),
-            "valid_loss": best,
-            "parameters": student.num_parameters(),
-            "share_of_teacher": round(share, 4),
-        },
-    )
+    size = student.num_parameters()
+    share = size / teacher.num_parameters()
+    best_loss = round(float(trainer.state.best_metric), 4)
+    summary = {
+        "steps": result.global_step,
+        "best_step": int(trainer.state.best_global_step),
+        "valid_loss": best_loss,
+        "parameters": size,
+        "share_of_teacher": round(share, 4),
+    }
+    write_json(metrics, summary)
     print(
-        f"distill: {student.num_parameters():,} parameters, {share:.2f} of the teacher's; best valid loss {best}"
+        f"distill: {size:,} parameters, {share:.2f} of the teacher's; best valid loss {best_loss}"
     )
 
 
 def student_of(teacher: Any, layers: int) -> Any:
-    """A trainable copy of the teacher with `layers` of its layers, evenly spaced from first to last."""
+    """Return a trainable copy of the teacher with `layers` of its layers, evenly spaced from first to last."""
     total = teacher.config.num_hidden_layers
     if not 1 <= layers <= total:
         raise ParamsError(
             f"distill.layers: the teacher has {total} layers, got {layers}; write a number from 1 to {total}"
         )
     student = copy.deepcopy(teacher).requires_grad_(True)
-    kept = [round(i * (total - 1) / max(1, layers - 1)) for i in range(layers)]
-    student.model.layers = type(student.model.layers)(student.model.layers[i] for i in kept)
+    # 3 of 7 layers: the numbers 0, 3 and 6. One layer alone is the first.
+    gaps = max(1, layers - 1)
+    kept = [round(i * (total - 1) / gaps) for i in range(layers)]
+    layer_list = type(student.model.layers)
+    student.model.layers = layer_list([student.model.layers[number] for number in kept])
     for index, layer in enumerate(student.model.layers):
-        layer.self_attn.layer_idx = index  # the position of its keys and values in the cache
+        layer.self_attn.layer_idx = index  # where the cache keeps its keys and values
     student.config.num_hidden_layers = layers
-    if getattr(student.config, "layer_types", None):
-        student.config.layer_types = [student.config.layer_types[i] for i in kept]
+    layer_types = getattr(student.config, "layer_types", None)
+    if layer_types:
+        student.config.layer_types = [layer_types[number] for number in kept]
     return student
 
 
@@ -131,22 +135,30 @@ def make_trainer(
     scratch: Path,
     log: tracking.Log,
 ) -> tuple[Any, Any]:
-    """The Trainer with the distillation loss, and the curve it fills."""
+    """Return the Trainer with the distillation loss, and the curve that it fills."""
     import torch
     from transformers import EarlyStoppingCallback, Trainer, get_linear_schedule_with_warmup
 
     from stages.core.models import training
     from stages.core.models.muon import Muon, layer_matrices
 
+    texts = training.Material.read(base, augment, params.replay_share, run.seed)
+    matrices = layer_matrices(student)
+    optimizer = Muon(matrices, lr=params.learning_rate, weight_decay=params.weight_decay)
+    schedule = get_linear_schedule_with_warmup(optimizer, params.warmup, params.steps)
+    watcher = training.Curve(log.metric)
+
     class Distiller(Trainer):
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
         ) -> Any:
+            shown = {
+                "input_ids": inputs["input_ids"],
+                "attention_mask": inputs["attention_mask"],
+            }
             with torch.inference_mode():
-                taught = teacher(
-                    input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
-                ).logits
-            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+                taught = teacher(**shown).logits
+            outputs = model(**shown)
             loss = distillation_loss(
                 outputs.logits, taught, inputs["labels"], params.temperature, params.hard_weight
             )
@@ -154,27 +166,20 @@ def make_trainer(
                 watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
 
-    data = training.Material.read(base, augment, params.replay_share, run.seed)
-    optimizer = Muon(
-        layer_matrices(student), lr=params.learning_rate, weight_decay=params.weight_decay
+    arguments = training.arguments(
+        scratch / "checkpoints", params, run, seed=derive(run.seed, "distill")
     )
-    watcher = training.Curve(log.metric)
+    train_rows = training.token_rows(
+        texts.train, tokenizer, params.max_tokens, scratch / "train", texts.replayed
+    )
+    valid_rows = training.token_rows(texts.valid, tokenizer, params.max_tokens, scratch / "valid")
     trainer = Distiller(
         model=student,
-        args=training.arguments(
-            scratch / "checkpoints", params, run, seed=derive(run.seed, "distill")
-        ),
-        train_dataset=training.token_rows(
-            data.train, tokenizer, params.max_tokens, scratch / "train", data.replayed
-        ),
-        eval_dataset=training.token_rows(
-            data.valid, tokenizer, params.max_tokens, scratch / "valid"
-        ),
+        args=arguments,
+        train_dataset=train_rows,
+        eval_dataset=valid_rows,
         data_collator=training.collator(tokenizer),
-        optimizers=(
-            optimizer,
-            get_linear_schedule_with_warmup(optimizer, params.warmup, params.steps),
-        ),
+        optimizers=(optimizer, schedule),
         callbacks=[watcher, EarlyStoppingCallback(params.patience)],
     )
     return trainer, watcher
@@ -183,17 +188,19 @@ def make_trainer(
 def distillation_loss(
     student: Any, teacher: Any, labels: Any, temperature: float, hard_weight: float
 ) -> Any:
-    """The loss of the module docstring; logits (B, T, V), labels (B, T) with -100 where nothing is to be learned."""
+    """Return the loss of the module docstring.
+
+    Logits of student and teacher are (B, T, V), labels (B, T) with -100 where nothing is to be learned.
+    """
     from torch.nn import functional
 
-    wanted = labels[:, 1:] != -100  # position t predicts token t + 1
-    student, teacher, labels = (
-        student[:, :-1][wanted],
-        teacher[:, :-1][wanted],
-        labels[:, 1:][wanted],
-    )  # (N, V), (N,)
-    soft = functional.cross_entropy(
-        student / temperature, functional.softmax(teacher / temperature, dim=-1)
-    )
-    hard = functional.cross_entropy(student, labels)
+    # Position t predicts token t + 1: the last position predicts nothing, the first token is not
+    # predicted. Only the N predictions whose label is to be learned count.
+    learned = labels[:, 1:] != -100  # (B, T - 1)
+    student_logits = student[:, :-1][learned]  # (N, V)
+    teacher_logits = teacher[:, :-1][learned]  # (N, V)
+    next_tokens = labels[:, 1:][learned]  # (N,)
+    soft_targets = functional.softmax(teacher_logits / temperature, dim=-1)
+    soft = functional.cross_entropy(student_logits / temperature, soft_targets)
+    hard = functional.cross_entropy(student_logits, next_tokens)
     return (1 - hard_weight) * temperature**2 * soft + hard_weight * hard

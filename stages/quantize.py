@@ -1,11 +1,11 @@
 """quantize: the tuned model and the student in INT8, complete folders that load without the float file.
 
-In: base, adapter of train, student of distill. Out: `train/` and `student/`, each with config, safetensors and
-tokenizer; metrics `quantize.json`.
+In: base, adapter of train, student of distill. Out: `train/` and `student/`, each with config, safetensors
+and tokenizer; metrics `quantize.json`.
 
-The weights of every linear layer become 8-bit integers with one float scale per output row (torchao, symmetric,
-weight-only: activations stay float, which costs no accuracy to speak of). Embeddings, norms and the output head keep
-their precision: with tied embeddings the head is the embedding.
+The weights of every linear layer become 8-bit integers with one float scale per output row (torchao,
+symmetric). With `weight_only`, activations stay float, which costs hardly any accuracy. Embeddings, norms
+and the output head keep their precision: with tied embeddings the head is the embedding.
 """
 
 import json
@@ -25,8 +25,8 @@ from stages.core.repeatable.seeding import seed_torch
 class Params:
     """How weights are rounded."""
 
-    scheme: Literal["weight_only", "dynamic"]
-    """`weight_only`: INT8 weights, float activations; `dynamic`: activations are rounded to INT8 too while running."""
+    scheme: Literal["weight_only", "dynamic"] = "weight_only"
+    """`weight_only`: INT8 weights, float activations. `dynamic`: activations become INT8 too while running."""
 
 
 def run(
@@ -34,11 +34,11 @@ def run(
 ) -> None:
     """Quantize both models into `out`."""
     seed_torch(run.seed, run.threads)
-    sources = {"train": (base / "model", train / "adapter"), "student": (distill, None)}
-    sizes = {}
     with replacing(out) as folder:
-        for name, (source, adapter) in sources.items():
-            sizes[name] = quantize(params, source, adapter, folder / name)
+        sizes = {
+            "train": quantize(params, base / "model", train / "adapter", folder / "train"),
+            "student": quantize(params, distill, None, folder / "student"),
+        }
     write_json(metrics, sizes)
     for name, size in sizes.items():
         print(f"quantize: {name}: {size['bytes']:,} bytes, {size['share']:.3f} of float32")
@@ -49,41 +49,46 @@ def quantize(params: Params, source: Path, adapter: Path | None, target: Path) -
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
     from transformers import AutoModelForCausalLM, TorchAoConfig
 
-    scheme = (
-        Int8WeightOnlyConfig()
-        if params.scheme == "weight_only"
-        else Int8DynamicActivationInt8WeightConfig()
-    )
+    schemes = {
+        "weight_only": Int8WeightOnlyConfig,
+        "dynamic": Int8DynamicActivationInt8WeightConfig,
+    }
+    scheme = schemes[params.scheme]()
     with tempfile.TemporaryDirectory() as merged:
         model, tokenizer = load_causal_lm(source, adapter, merge=adapter is not None)
         model.save_pretrained(merged)
-        rounded = AutoModelForCausalLM.from_pretrained(
+        quantized = AutoModelForCausalLM.from_pretrained(
             merged, quantization_config=TorchAoConfig(scheme)
         )
-    rounded.save_pretrained(target)
+    quantized.save_pretrained(target)
     tokenizer.save_pretrained(target)
+    size = 0
     for path in sorted(target.glob("*.safetensors")):
         sort_metadata(path)
-    size = sum(path.stat().st_size for path in target.glob("*.safetensors"))
+        size += path.stat().st_size
+    float32_bytes = model.num_parameters() * 4
     return {
         "bytes": size,
-        "float32_bytes": model.num_parameters() * 4,
-        "share": round(size / model.num_parameters() / 4, 4),
+        "float32_bytes": float32_bytes,
+        "share": round(size / float32_bytes, 4),
     }
 
 
 def sort_metadata(path: Path) -> None:
     """Rewrite a safetensors file with sorted metadata.
 
-    The library writes them in the random order of a hash map, so that equal models would be different bytes. The
-    format: 8 bytes little-endian header length, the header as JSON padded with spaces, the tensors (safetensors format,
-    v0.4).
+    The library writes them in the random order of a hash map, so that equal models would be different
+    bytes. The format (safetensors v0.4): 8 bytes with the header's length, little-endian; the header as
+    JSON, padded with spaces; the tensors.
     """
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
+    tensors = content[8 + length :]
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # tensors stay aligned to eight bytes
+    # Tensors must stay aligned to eight bytes: a header of 13 bytes gets 3 spaces.
+    padding = -len(text) % 8
+    text += b" " * padding
     with replacing(path) as temporary:
-        temporary.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+        temporary.write_bytes(len(text).to_bytes(8, "little") + text + tensors)

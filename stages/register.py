@@ -1,21 +1,22 @@
 """register: gates, then a model version in MLflow that loads and answers.
 
-In: the models, the scores of evaluate, dvc.lock. Out: `manifest.json` (gates with limit and number, hashes of every
-model, the version's identity), the same as `register.json` in metrics; in MLflow a version of the registered model,
-with an alias.
+In: the models, the scores of evaluate, dvc.lock. Out: `manifest.json` (gates with limit and number, hashes
+of every model, the version's identity), and `register.json` in metrics; in MLflow a version of the
+registered model, with an alias.
 
-The identity of a knowledge version is the digest of what dvc.lock says the stages before this one made, because a run comes
-before its commit; git's parent and whether the tree was dirty are tags. It is made of outputs, all of them inputs of this
-stage, and not of code or settings: a change that changed no byte is no other version, and DVC would not run this stage for it.
-The same identity is never registered twice.
+The identity of a knowledge version is the digest of the outputs of the stages before this one, by the
+hashes in dvc.lock. A run comes before its commit, so the identity cannot be a commit: git's parent and
+whether the tree was dirty are tags. All these outputs are inputs of this stage. Code and settings are no
+part of the identity: a change of them that changes no byte makes no other version, and DVC would not run
+this stage for it. The same identity is never registered twice.
 
-Refused: a gate that fails (all failures are named, nothing is registered); a model that, loaded from MLflow, answers
-another way than evaluate recorded.
+Refused: a gate that fails (all failures are named, nothing is registered); a model that, loaded from
+MLflow, gives another answer than evaluate recorded.
 """
 
 import hashlib
 import json
-import subprocess
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ import pandas as pd
 from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import registry
-from stages.core.models.causal_lm import sha256_of_folder
+from stages.core.models.model_folder import sha256_of_folder
+from stages.core.project import git
 from stages.core.project.errors import GateError, InputError, ParamsError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run, read_yaml
@@ -37,7 +39,7 @@ class Gate:
     """One condition on metrics/evaluate.json; scores are named by dotted path, `train.probes.exact_match`."""
 
     score: str
-    """What is judged."""
+    """The score that is judged."""
     at_least: float | None = None
     """Least value; or, with `of`, least share of the other score."""
     loses_at_most: float | None = None
@@ -50,12 +52,12 @@ class Gate:
 class Params:
     """What must hold, and the name to register under."""
 
-    model: str
+    model: str = "lorekeep"
     """Name of the registered model."""
-    alias: str
+    alias: str = "champion"
     """Alias that moves to the new version."""
-    gates: list[Gate]
-    """All must pass."""
+    gates: list[Gate] = field(default_factory=list)
+    """Conditions that must all hold. An empty list registers every model."""
 
 
 def run(
@@ -75,30 +77,34 @@ def run(
 ) -> None:
     """Judge the gates and register the tuned model."""
     report = json.loads(scores.read_text(encoding="utf-8"))
-    gates = [judge(gate, report, number) for number, gate in enumerate(params.gates)]
+    gates = []
+    for number, gate in enumerate(params.gates):
+        gates.append(judge(gate, report, number))
     show(gates)
-    if failed := [gate for gate in gates if not gate["passed"]]:
-        lines = "\n".join(
-            f"  {gate['gate']}: {gate['number']}, the limit is {gate['limit']}" for gate in failed
-        )
-        raise GateError(
-            f"{len(failed)} of {len(gates)} gates failed, nothing was registered:\n{lines}\n"
-            "The models are in place; improve them, or change register.gates. For experiments run: dvc repro evaluate"
-        )
-    folders = {"base": base / "model", "extract": extract, "clean": clean, "augment": augment}
-    folders |= {"train": train / "adapter", "distill": distill, "quantize": quantize}
-    manifest: Row = {
-        "identity": identity(Path("dvc.lock")),
-        "gates": gates,
-        "sha256": {name: sha256_of_folder(folder) for name, folder in folders.items()},
+    require_all(gates)
+
+    folders = {
+        "base": base / "model",
+        "extract": extract,
+        "clean": clean,
+        "augment": augment,
+        "train": train / "adapter",
+        "distill": distill,
+        "quantize": quantize,
     }
-    tags = {"knowledge_version": manifest["identity"]} | git_state()
-    tags |= {f"sha256.{name}": digest for name, digest in manifest["sha256"].items()}
+    digests = {}
+    for name, folder in folders.items():
+        digests[name] = sha256_of_folder(folder)
+    manifest: Row = {"identity": identity(Path("dvc.lock")), "gates": gates, "sha256": digests}
+    tags = {"knowledge_version": manifest["identity"], **git_state()}
+    for name, digest in digests.items():
+        tags[f"sha256.{name}"] = digest
+    answers_made_by = json.loads((evaluate / "manifest.json").read_text(encoding="utf-8"))
     version = registry.register(
         params.model,
         params.alias,
         {"base": folders["base"], "adapter": folders["train"]},
-        json.loads((evaluate / "manifest.json").read_text(encoding="utf-8"))["max_new_tokens"],
+        answers_made_by["max_new_tokens"],
         tags,
         numbers(report),
         known_answer(evaluate),
@@ -107,121 +113,132 @@ def run(
         write_json(folder / "manifest.json", manifest)
     write_json(metrics, {"identity": manifest["identity"], "gates_passed": len(gates)})
     print(
-        f"register: {params.model} version {version}, alias {params.alias}, identity {manifest['identity'][:12]}…"
+        f"register: {params.model} version {version}, alias {params.alias}, "
+        f"identity {manifest['identity'][:12]}…"
     )
 
 
+def require_all(gates: list[Row]) -> None:
+    """Raise GateError, which names every gate that failed."""
+    failed = [gate for gate in gates if not gate["passed"]]
+    if not failed:
+        return
+    lines = [f"{len(failed)} of {len(gates)} gates failed, nothing was registered:"]
+    for gate in failed:
+        lines.append(f"  {gate['gate']}: {gate['number']}, the limit is {gate['limit']}")
+    lines.append(
+        "The models are in place; improve them, or change register.gates. "
+        "For experiments run: dvc repro evaluate"
+    )
+    raise GateError("\n".join(lines))
+
+
 def judge(gate: Gate, report: Row, number: int) -> Row:
-    """One gate with its number and limit. Raises ParamsError where it is not one condition on scores that exist."""
+    """Return one gate with its number and limit.
+
+    Raises ParamsError where the gate is not exactly one condition on scores that exist.
+    """
     where = f"register.gates.{number}"
-    if (gate.at_least is None) == (gate.loses_at_most is None) or (
-        gate.loses_at_most is not None and not gate.of
-    ):
+    conditions = [gate.at_least is not None, gate.loses_at_most is not None]
+    lacks_comparison = gate.loses_at_most is not None and not gate.of
+    if sum(conditions) != 1 or lacks_comparison:
         raise ParamsError(f"{where}: write at_least (perhaps with of), or loses_at_most with of")
     value = look_up(report, gate.score, where)
     other = look_up(report, gate.of, where) if gate.of else None
+
     if gate.loses_at_most is not None and other is not None:
-        number_, name = round(other - value, 4), f"{gate.score} loses against {gate.of}"
+        loss = round(other - value, 4)
         return {
-            "gate": name,
-            "number": number_,
+            "gate": f"{gate.score} loses against {gate.of}",
+            "number": loss,
             "limit": gate.loses_at_most,
-            "passed": number_ <= gate.loses_at_most,
+            "passed": loss <= gate.loses_at_most,
         }
     least = gate.at_least or 0.0
+    name = f"{gate.score} is at least"
     if other is not None:
-        least, name = (
-            round(least * other, 4),
-            f"{gate.score} is at least {gate.at_least} of {gate.of}",
-        )
-    else:
-        name = f"{gate.score} is at least"
+        least = round(least * other, 4)
+        name = f"{gate.score} is at least {gate.at_least} of {gate.of}"
     return {"gate": name, "number": value, "limit": least, "passed": value >= least}
 
 
 def look_up(report: Row, path: str, where: str) -> float:
-    """The number at a dotted path (of a score, its value)."""
-    found: Any = report
+    """Return the number at a dotted path; of a score, its value."""
+    entry: Any = report
     for part in path.split("."):
-        if not isinstance(found, dict) or part not in found:
-            known = ", ".join(found) if isinstance(found, dict) else "nothing"
+        if not isinstance(entry, dict) or part not in entry:
+            known = ", ".join(entry) if isinstance(entry, dict) else "nothing"
             raise ParamsError(
                 f"{where}: evaluate.json has no {path!r}; at {part!r} there is {known}"
             )
-        found = found[part]
-    value = found["value"] if isinstance(found, dict) and "value" in found else found
-    if not isinstance(value, (int, float)):
+        entry = entry[part]
+    if isinstance(entry, dict) and "value" in entry:
+        entry = entry["value"]
+    if not isinstance(entry, (int, float)):
         raise ParamsError(
             f"{where}: {path!r} is no number; name a score, such as {path}.exact_match"
         )
-    return float(value)
+    return float(entry)
 
 
 def identity(lock: Path) -> str:
-    """SHA-256 over the hashes that dvc.lock has of data/<stage> and models/<stage> of every stage before this one.
+    """Return the SHA-256 over the hashes that dvc.lock has of data/<stage> and models/<stage>.
 
-    Raises InputError where one is missing.
+    It covers every stage before this one. Raises InputError where an output is missing.
     """
     stages = read_yaml(lock).get("stages", {}) if lock.is_file() else {}
-    made = {
-        name: [
-            out["md5"]
-            for out in stages.get(name, {}).get("outs", [])
-            if out["path"] in (f"data/{name}", f"models/{name}")
-        ]
-        for name in UPSTREAM
-    }
-    if missing := [name for name, hashes in made.items() if not hashes]:
+    hashes: dict[str, list[str]] = {}
+    for name in UPSTREAM:
+        hashes[name] = []
+        for out in stages.get(name, {}).get("outs", []):
+            if out["path"] in (f"data/{name}", f"models/{name}"):
+                hashes[name].append(out["md5"])
+    missing = [name for name in UPSTREAM if not hashes[name]]
+    if missing:
         raise InputError(
             f"{lock}: no output of {', '.join(missing)}; register runs in the pipeline: dvc repro"
         )
-    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
 def git_state() -> dict[str, str]:
-    """The commit this run grew from, and whether anything but the run's own results had changed since."""
+    """Return the commit this run grew from, and whether the tree was dirty.
 
-    def git(*command: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *command], capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
-
-    changed = git(
-        "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!metrics"
-    )
-    dirty = "unknown" if changed is None else str(bool(changed)).lower()
-    return {"git_parent": git("rev-parse", "HEAD") or "none", "dirty": dirty}
+    Changes of the run's own results (dvc.lock, metrics) do not count.
+    """
+    others = [".", ":!dvc.lock", ":!metrics"]
+    changes = git.text("status", "--porcelain", "--untracked-files=no", "--", *others)
+    dirty = "unknown"
+    if changes is not None:
+        dirty = "true" if changes else "false"
+    return {"git_parent": git.text("rev-parse", "HEAD") or "none", "dirty": dirty}
 
 
 def known_answer(evaluate: Path) -> tuple[str, str]:
-    """A question, and what the tuned model answered in evaluate: the first of the facts it had right, if any."""
+    """Return a question, and the tuned model's answer in evaluate: the first of the right ones, if any."""
     facts = pd.read_parquet(evaluate / "facts.parquet")
-    facts = facts[facts["variant"] == "train"].sort_values(
-        "correct", ascending=False, kind="stable"
-    )
-    return str(facts["question"].iloc[0]), str(facts["answer"].iloc[0])
+    of_train = facts[facts["variant"] == "train"]
+    right_first = of_train.sort_values("correct", ascending=False, kind="stable")
+    first = right_first.iloc[0]
+    return str(first["question"]), str(first["answer"])
 
 
 def numbers(report: Row, prefix: str = "") -> dict[str, float]:
-    """Every score's value by dotted name, for MLflow."""
-    found: dict[str, float] = {}
-    for name, entry in report.items():
-        if isinstance(entry, dict):
-            found |= (
-                {f"{prefix}{name}": float(entry["value"])}
-                if "value" in entry
-                else numbers(entry, f"{prefix}{name}.")
-            )
+    """Return every score's value by dotted name, for MLflow."""
+    values: dict[str, float] = {}
+    for key, entry in report.items():
+        name = f"{prefix}{key}"
+        if not isinstance(entry, dict):
+            values[name] = float(entry)
+        elif "value" in entry:
+            values[name] = float(entry["value"])
         else:
-            found[f"{prefix}{name}"] = float(entry)
-    return found
+            values |= numbers(entry, f"{name}.")
+    return values
 
 
 def show(gates: list[Row]) -> None:
     """Print the gates on one screen."""
     for gate in gates:
-        print(
-            f"  {'pass' if gate['passed'] else 'FAIL'}  {gate['gate']} {gate['limit']}: {gate['number']}"
-        )
+        verdict = "pass" if gate["passed"] else "FAIL"
+        print(f"  {verdict}  {gate['gate']} {gate['limit']}: {gate['number']}")

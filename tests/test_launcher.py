@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from stages.core.project import lock, runtime
@@ -201,6 +202,39 @@ def test_threads_and_instruction_set_reach_torch(isa: Any) -> None:
     assert done.stdout.split() == ["2", "AVX2" if isa == "avx2" else "DEFAULT"]
 
 
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_passively_unless_the_user_says_otherwise(
+    given: str | None, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenMP prints its settings when torch loads it, where OMP_DISPLAY_ENV asks for that."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    code = (
+        "from stages.core.project.params import Run; from stages.core.project import runtime;"
+        "runtime.prepare(Run()); import torch"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"OMP_DISPLAY_ENV": "TRUE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
+
+
+def test_peak_memory_is_that_of_the_largest_process() -> None:
+    from stages import __main__
+
+    own = psutil.Process().memory_info().rss
+    assert __main__.peak_memory() >= own
+    code = "x = bytearray(900_000_000)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert 900_000_000 < __main__.peak_memory() < 100_000_000_000
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="parents are watched on Linux only")
 def test_a_stage_dies_with_its_parent(folder: Path) -> None:
     endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id FROM n WHERE id < 0"
@@ -215,16 +249,16 @@ def test_a_stage_dies_with_its_parent(folder: Path) -> None:
     time.sleep(2)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    assert wait_for(lambda: not Path(f"/proc/{child[0]}/exe").exists() or state(child[0]) == "Z")
+    assert wait_for(lambda: has_ended(child[0]))
 
 
-def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in path.read_text().split()] if path.exists() else []
+def children(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children()
 
 
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or dead and not yet collected by its new parent."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def wait_for(condition: Any, seconds: float = 20) -> Any:

@@ -1,47 +1,49 @@
-"""Pictures of the scores, for MLflow: drawn without a screen, hashed nowhere."""
+"""Pictures of the scores, for MLflow: drawn without a screen, and no input of a hash."""
 
 from typing import Any
 
-BAR = 0.8
-"""Height of an attribute's bars together, in the distance between two attributes."""
+GROUP_HEIGHT = 0.8
+"""Height of the bars of one attribute together. The distance between two attributes is 1."""
 
 
 def attributes(table: Any) -> Any:
-    """Exact match per attribute and variant with its 95 % interval, and the majority control as a line.
+    """Draw exact match per attribute and variant with its 95 % interval, and the majority control as a line.
 
-    `table` is attributes.csv: variant, attribute, exact_match, low, high, n, control. Returns a matplotlib Figure.
+    `table` is attributes.csv: variant, attribute, exact_match, low, high, n, control. Returns a matplotlib
+    Figure.
     """
     from matplotlib.figure import Figure
 
-    variants, names = (
-        list(table["variant"].unique()),
-        sorted(table["attribute"].unique(), reverse=True),
-    )
+    variants = list(table["variant"].unique())
+    names = sorted(table["attribute"].unique(), reverse=True)  # matplotlib draws from below
     figure = Figure(figsize=(8, 1.5 + 0.7 * len(names)), layout="constrained")
     axes = figure.subplots()
+
+    bar_height = GROUP_HEIGHT / len(variants)
     for number, variant in enumerate(variants):
         rows = table[table["variant"] == variant].set_index("attribute").loc[names]
-        places = [
-            place + BAR * (0.5 - (number + 0.5) / len(variants)) for place in range(len(names))
-        ]
+        # The first variant's bar is the topmost of each group.
+        offset = GROUP_HEIGHT * (0.5 - (number + 0.5) / len(variants))
+        heights = [position + offset for position in range(len(names))]
         spread = [rows["exact_match"] - rows["low"], rows["high"] - rows["exact_match"]]
         axes.barh(
-            places,
+            heights,
             rows["exact_match"],
-            BAR / len(variants),
+            bar_height,
             xerr=spread,
             label=variant,
             error_kw={"elinewidth": 0.8},
         )
+
+    # The control is the same for every variant.
     control = table[table["variant"] == variants[0]].set_index("attribute").loc[names, "control"]
-    for place, share in enumerate(control):
-        label = "most frequent value" if place == 0 else None
+    for position, share in enumerate(control):
         axes.plot(
             [share, share],
-            [place - BAR / 2, place + BAR / 2],
+            [position - GROUP_HEIGHT / 2, position + GROUP_HEIGHT / 2],
             color="black",
             linestyle=":",
-            label=label,
+            label="most frequent value" if position == 0 else None,  # one entry in the legend
         )
     axes.set(
         xlim=(0, 1),

@@ -1,12 +1,14 @@
 """Scores of answers, each in [0, 1] with a 95 % interval and its n.
 
-Exact match: the answer, folded (NFKC, case, white space, final full stops), is one of the accepted answers, which are
-the full sentence, the value with its unit and, for a number, the number. Numbers compare as they are written. The
-interval is Wilson's (E. B. Wilson, 1927).
-BLEU (sacrebleu, effective order) and ROUGE-L F1 (rouge-score) are means over full-sentence answers; Chinese is cut into
-characters for both. Entity F1 is micro-averaged: 2 hits / (entities expected + entities answered), each answer's
-entities a multiset, found by rules fixed beforehand (`entity_pattern`). Their intervals are bootstrapped (percentiles of
-1,000 seeded resamples; B. Efron, 1979).
+Exact match: the answer, folded (NFKC, case, white space, final full stops), is one of the accepted answers.
+These are the full sentence, the value with its unit and, for a number, the number. Numbers compare as they
+are written. The interval is Wilson's (E. B. Wilson, 1927).
+
+BLEU (sacrebleu, effective order) and ROUGE-L F1 (rouge-score) are means over full-sentence answers. Both
+take a Chinese character as a token. Entity F1 is micro-averaged: 2 hits / (entities expected + entities
+answered). Each answer's entities are a multiset, found by rules that are fixed beforehand
+(`entity_pattern`). These three intervals are bootstrapped: percentiles of 1,000 seeded resamples (B. Efron,
+1979).
 """
 
 import math
@@ -23,8 +25,13 @@ from stages.core.records.record import fold
 Z = 1.959964  # two-sided 95 % of the normal distribution
 RESAMPLES = 1000
 CHINESE = re.compile(r"[\u3400-\u9fff]")
+"""A Chinese character."""
+CHINESE_TOKENS = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
+"""A Chinese character, or a word of other letters and digits: 铁的 Fe 26 gives 铁, 的, Fe, 26."""
 NUMBER = r"-?\d+(?:\.\d+)?"
+"""1538, -268.9"""
 NAME = r"(?<=\s)[A-ZÀ-ÖØ-Þ][\w'’-]*(?: [A-ZÀ-ÖØ-Þ][\w'’-]*)*"
+"""Capitalised words behind a space: Marie Curie, Élie O'Neill. The first word of a text is none."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,35 +46,48 @@ class Score(TypedDict):
 
 
 def is_right(answer: str, accepted: list[str]) -> bool:
-    """Exact match of the folded answer with one of the accepted ones."""
+    """Return whether the folded answer is one of the folded accepted ones."""
     return strip(answer) in {strip(text) for text in accepted}
 
 
 def strip(text: str) -> str:
-    """Folded, without final full stops."""
+    """Fold a text and remove its final full stops."""
     return fold(text).rstrip(".。 ")
 
 
 def share(hits: list[bool]) -> Score:
-    """Share of hits with Wilson's interval; an empty list gives 0 in [0, 1]."""
+    """Return the share of hits with Wilson's interval; an empty list gives 0 in [0, 1]."""
     n = len(hits)
     if n == 0:
         return {"value": 0.0, "low": 0.0, "high": 1.0, "n": 0}
-    return rounded(sum(hits) / n, *wilson(sum(hits), n), n)
+    low, high = wilson(sum(hits), n)
+    return rounded(sum(hits) / n, low, high, n)
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of n > 0."""
+    """Return Wilson's 95 % interval of a share p = hits / n, n > 0.
+
+    (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)
+    """
     p = hits / n
-    centre, half = p + Z**2 / (2 * n), Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-    low, high = (centre - half) / (1 + Z**2 / n), (centre + half) / (1 + Z**2 / n)
+    centre = p + Z**2 / (2 * n)
+    half = Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+    scale = 1 + Z**2 / n
+    low = (centre - half) / scale
+    high = (centre + half) / scale
     return max(0.0, low), min(1.0, high)
 
 
 def texts(pairs: list[tuple[str, str]], entity: re.Pattern[str], seed: int) -> dict[str, Score]:
-    """BLEU, ROUGE-L and entity F1 of (expected, answer) pairs."""
-    overlap = np.array([*map(overlaps(), pairs)])  # (n, 2)
-    counts = np.array([entity_counts(entity, *pair) for pair in pairs], dtype=np.float64)  # (n, 3)
+    """Return BLEU, ROUGE-L and entity F1 of (expected, answer) pairs."""
+    overlap_of = overlaps()
+    overlap_rows = []
+    count_rows = []
+    for expected, answer in pairs:
+        overlap_rows.append(overlap_of((expected, answer)))
+        count_rows.append(entity_counts(entity, expected, answer))
+    overlap = np.array(overlap_rows)  # (n, 2): BLEU, ROUGE-L
+    counts = np.array(count_rows, dtype=np.float64)  # (n, 3): hits, expected, answered
     return {
         "bleu": bootstrap(overlap[:, :1], mean, seed),
         "rouge_l": bootstrap(overlap[:, 1:], mean, seed),
@@ -76,24 +96,24 @@ def texts(pairs: list[tuple[str, str]], entity: re.Pattern[str], seed: int) -> d
 
 
 def overlaps() -> Callable[[tuple[str, str]], tuple[float, float]]:
-    """A function that gives BLEU and ROUGE-L F1 of one (expected, answer) pair."""
+    """Return a function that gives BLEU and ROUGE-L F1 of one (expected, answer) pair."""
     from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu.metrics import BLEU
 
-    bleus = {
-        chinese: BLEU(effective_order=True, tokenize="zh" if chinese else "13a")
-        for chinese in (False, True)
-    }
-    rouges = {
-        chinese: RougeScorer(["rougeL"], tokenizer=Characters() if chinese else None)
-        for chinese in (False, True)
-    }
+    bleu_of_words = BLEU(effective_order=True, tokenize="13a")
+    bleu_of_chinese = BLEU(effective_order=True, tokenize="zh")
+    rouge_of_words = RougeScorer(["rougeL"])
+    rouge_of_chinese = RougeScorer(["rougeL"], tokenizer=Characters())
 
     def score(pair: tuple[str, str]) -> tuple[float, float]:
         expected, answer = pair
-        chinese = bool(CHINESE.search(expected))
-        bleu = bleus[chinese].sentence_score(answer, [expected]).score / 100
-        return bleu, rouges[chinese].score(expected, answer)["rougeL"].fmeasure
+        if CHINESE.search(expected):
+            bleu_scorer, rouge_scorer = bleu_of_chinese, rouge_of_chinese
+        else:
+            bleu_scorer, rouge_scorer = bleu_of_words, rouge_of_words
+        bleu = bleu_scorer.sentence_score(answer, [expected]).score / 100
+        rouge = rouge_scorer.score(expected, answer)["rougeL"].fmeasure
+        return bleu, rouge
 
     return score
 
@@ -102,54 +122,62 @@ class Characters:
     """Tokenizer for ROUGE: a Chinese character is a token, and so is any other word."""
 
     def tokenize(self, text: str) -> list[str]:
-        """Tokens of a text."""
-        return re.findall(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+", fold(text))
+        """Return the tokens of a text."""
+        return CHINESE_TOKENS.findall(fold(text))
 
 
 def entity_pattern(names: Iterable[str], units: Iterable[str]) -> re.Pattern[str]:
-    """What counts as an entity, longest first: a known name (subject, value in words) as it is written; a number with a
-    known unit behind it, or without; capitalised words that do not begin the text."""
+    """Return the pattern of an entity.
 
-    def any_of(words: Iterable[str]) -> str:
-        return (
-            "|".join(
-                re.escape(word) for word in sorted(set(words), key=lambda word: (-len(word), word))
-            )
-            or "(?!)"
-        )
+    An entity is a known name (subject, or value in words) as it is written; a number, with a known unit
+    behind it or without; or capitalised words that do not begin the text. Where several fit, the longest
+    name counts: `alkali metal lamp` before `alkali metal`.
+    """
+    known_name = rf"(?<!\w)(?:{any_of(names)})(?!\w)"
+    number = rf"{NUMBER}(?: ?(?:{any_of(units)})(?!\w))?"
+    return re.compile(f"{known_name}|{number}|{NAME}")
 
-    return re.compile(
-        rf"(?<!\w)(?:{any_of(names)})(?!\w)|{NUMBER}(?: ?(?:{any_of(units)})(?!\w))?|{NAME}"
-    )
+
+def any_of(words: Iterable[str]) -> str:
+    """Return a pattern of any of the words, the longest first; without words it matches nothing."""
+    longest_first = sorted(set(words), key=lambda word: (-len(word), word))
+    pattern = "|".join(re.escape(word) for word in longest_first)
+    return pattern or "(?!)"
 
 
 def entity_counts(pattern: re.Pattern[str], expected: str, answer: str) -> tuple[int, int, int]:
-    """Entities that both texts have, that are expected, and that are answered."""
-    wanted, found = Counter(pattern.findall(expected)), Counter(pattern.findall(answer))
-    return (wanted & found).total(), wanted.total(), found.total()
+    """Count the entities that both texts have, those expected, and those answered."""
+    wanted = Counter(pattern.findall(expected))
+    answered = Counter(pattern.findall(answer))
+    hits = wanted & answered  # of a name that stands twice in one text and once in the other: one
+    return hits.total(), wanted.total(), answered.total()
 
 
 def mean(values: Floats) -> float:
-    """Mean of a column; `values`: (n, 1)."""
+    """Return the mean of a column (n, 1)."""
     return float(values.mean())
 
 
 def micro_f1(counts: Floats) -> float:
-    """F1 of summed counts, 1 where there is nothing to find; `counts`: (n, 3)."""
-    hits, wanted, found = counts.sum(axis=0)
-    return float(2 * hits / (wanted + found)) if wanted + found else 1.0
+    """Return the F1 of summed counts (n, 3): hits, expected, answered. It is 1 where there is no entity."""
+    hits, wanted, answered = counts.sum(axis=0)
+    if wanted + answered == 0:
+        return 1.0
+    return float(2 * hits / (wanted + answered))
 
 
 def bootstrap(values: Floats, statistic: Callable[[Floats], float], seed: int) -> Score:
-    """A statistic of rows (n, k) with the percentiles 2.5 and 97.5 of its value on resampled rows."""
+    """Return a statistic of rows (n, k), with the percentiles 2.5 and 97.5 of its value on resampled rows."""
     n = len(values)
     rng = np.random.default_rng(seed)
-    low, high = np.percentile(
-        [statistic(values[rng.integers(n, size=n)]) for _ in range(RESAMPLES)], [2.5, 97.5]
-    )
+    resampled = []
+    for _ in range(RESAMPLES):
+        chosen = rng.integers(n, size=n)  # n row numbers, drawn with replacement
+        resampled.append(statistic(values[chosen]))
+    low, high = np.percentile(resampled, [2.5, 97.5])
     return rounded(statistic(values), float(low), float(high), n)
 
 
 def rounded(value: float, low: float, high: float, n: int) -> Score:
-    """To four digits."""
+    """Return a score with four digits."""
     return {"value": round(value, 4), "low": round(low, 4), "high": round(high, 4), "n": n}

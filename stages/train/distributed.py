@@ -1,67 +1,82 @@
 """DeepSpeed and several processes: what changes when training is shared.
 
-ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054) shards optimizer states (stage 1), gradients (2) and parameters (3) over
-processes. It flattens what it optimizes: under stages 1 to 3 steps are plain AdamW's; the penalty of `curvature.py` stays.
+ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054) shards optimizer states (stage 1), gradients (2) and
+parameters (3) over processes. It flattens the parameters that it optimizes, so that under stages 1 to 3
+the steps are plain AdamW's. The penalty of `curvature.py` stays.
 """
 
+import copy
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 Wanted = None | int | dict[str, Any]
+"""The setting `train.deepspeed`: none, a ZeRO stage, or a whole config."""
+FOLLOWS_PARAMS: dict[str, Any] = {
+    "train_micro_batch_size_per_gpu": "auto",
+    "gradient_accumulation_steps": "auto",
+    "gradient_clipping": "auto",
+    "bf16": {"enabled": "auto"},
+    "fp16": {"enabled": "auto"},
+    "zero_allow_untested_optimizer": True,
+}
+"""Batch, precision and clipping are what params.yaml says ("auto"), unless a config says otherwise."""
 
 
 def config(wanted: int | dict[str, Any]) -> dict[str, Any]:
-    """A DeepSpeed config of a ZeRO stage, or the given one; batch, precision and clipping follow params.yaml ("auto")."""
+    """Return the DeepSpeed config of a ZeRO stage, or the given one with the rest filled in."""
     given = {"zero_optimization": {"stage": wanted}} if isinstance(wanted, int) else wanted
-    auto = {
-        "train_micro_batch_size_per_gpu": "auto",
-        "gradient_accumulation_steps": "auto",
-        "gradient_clipping": "auto",
-        "bf16": {"enabled": "auto"},
-        "fp16": {"enabled": "auto"},
-        "zero_allow_untested_optimizer": True,
-    }
-    return auto | given
+    return copy.deepcopy(FOLLOWS_PARAMS) | given
 
 
 def zero_stage(wanted: Wanted) -> int:
-    """What is sharded: 0 nothing, 1 the optimizer's states, 2 the gradients too, 3 the parameters too."""
-    return 0 if wanted is None else config(wanted).get("zero_optimization", {}).get("stage", 0)
+    """Return what is sharded: 0 nothing, 1 optimizer states, 2 gradients too, 3 parameters too."""
+    if wanted is None:
+        return 0
+    stage: int = config(wanted).get("zero_optimization", {}).get("stage", 0)
+    return stage
 
 
 def launched() -> bool:
-    """Whether this process is one of several that a launcher started."""
+    """Return whether this process is one of several that a launcher started."""
     return "LOCAL_RANK" in os.environ
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes."""
+    """Return whether this process is the one that writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def launch(processes: int, stage: str, paths: list[Path]) -> None:
-    """Run the stage in several processes of this machine by torchrun; exits with a message where one of them fails."""
+    """Run the stage in several processes of this machine by torchrun.
+
+    Exits with a message where one of them fails.
+    """
     command = [
         sys.executable,
         "-m",
         "torch.distributed.run",
         "--standalone",
         f"--nproc-per-node={processes}",
+        "-m",
+        "stages",
+        stage,
     ]
-    done = subprocess.run([*command, "-m", "stages", stage, *map(str, paths)], check=False)
+    for path in paths:
+        command.append(str(path))
+    done = subprocess.run(command, check=False)
     if done.returncode:
         sys.exit(
-            f"{stage}: one of {processes} processes failed, exit code {done.returncode}; what it said stands above"
+            f"{stage}: one of {processes} processes failed, exit code {done.returncode}; "
+            "what it said stands above"
         )
 
 
 def whole(parameters: list[Any], wanted: Wanted) -> Any:
-    """A context in which parameters that stage 3 has sharded are whole."""
-    from contextlib import nullcontext
-
+    """Return a context in which parameters that stage 3 has sharded are whole."""
     if zero_stage(wanted) < 3:
         return nullcontext()
     import deepspeed

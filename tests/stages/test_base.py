@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stages import base
-from stages.core.models.causal_lm import sha256_of_folder
+from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import InputError, ModelError, ParamsError
 from stages.core.project.params import Run
 
@@ -83,7 +83,7 @@ def test_revision_that_cannot_be_had(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     params = base.Params(source="hub", folder=None, repository="some/model", revision=COMMIT)
-    with pytest.raises(InputError, match=f"base: some/model at revision {COMMIT} cannot be had"):
+    with pytest.raises(InputError, match=f"base: some/model at revision {COMMIT} cannot be fetched"):
         base.locate(params, seed)
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from stages import STAGES, register
 from stages.core.mlflow import tracking
-from stages.core.models.causal_lm import generate, load_causal_lm, sha256_of_folder
+from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import GateError, InputError, ModelError, ParamsError
 from stages.core.project.params import Run, load
 from stages.core.records.prompt import question_prompt

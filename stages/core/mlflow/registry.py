@@ -1,7 +1,9 @@
 """Model versions in MLflow: each registered once, loaded back and asked before its alias moves."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from stages.core.project.errors import ModelError
 
 SERVED = Path(__file__).with_name("served.py")
 REQUIREMENTS = ("mlflow", "peft", "safetensors", "torch", "transformers")
+"""Libraries that a version needs to be loaded and asked."""
 
 
 def register(
@@ -23,9 +26,10 @@ def register(
 ) -> int:
     """Register a model as a version of `name`, move `alias` to it and return its number.
 
-    `folders` are those of `base` and `adapter`. A version with the same `knowledge_version` tag is taken as it is.
-    `known` is a question with its recorded answer. Raises InputError where the store cannot be used, ModelError where
-    the version, loaded as anyone would load it, answers another way; a new version is then removed.
+    `folders` are those of `base` and `adapter`. A version with the same `knowledge_version` tag is not made
+    again. `known` is a question with its recorded answer. The version is loaded as anyone would load it,
+    and asked. Raises ModelError where it gives another answer; a new version is then removed. Raises
+    InputError where the store cannot be used.
     """
     store = client()
     from mlflow.exceptions import MlflowException
@@ -37,16 +41,11 @@ def register(
                 version = create(store, name, folders, max_new_tokens, tags, metrics)
                 if not answers(name, version, known):
                     store.delete_model_version(name, version)
-                    raise disagreement(
-                        name, version, known, "it was removed; run dvc repro --force evaluate"
-                    )
+                    advice = "it was removed; run dvc repro --force evaluate"
+                    raise disagreement(name, version, known, advice)
             elif not answers(name, version, known):
-                raise disagreement(
-                    name,
-                    version,
-                    known,
-                    f"delete version {version} in MLflow and run dvc repro --force register",
-                )
+                advice = f"delete version {version} in MLflow and run dvc repro --force register"
+                raise disagreement(name, version, known, advice)
             store.set_registered_model_alias(name, alias, version)
     except (MlflowException, OSError) as error:
         raise unreachable(error) from None
@@ -55,9 +54,7 @@ def register(
 
 @contextmanager
 def addressed() -> Iterator[None]:
-    """Point mlflow's own functions at the store; afterwards the process, environment included, is as it was."""
-    import os
-
+    """Point mlflow's own functions at the store. Afterwards the process and its environment are as before."""
     import mlflow
 
     before = os.environ.get("MLFLOW_TRACKING_URI")
@@ -71,7 +68,7 @@ def addressed() -> Iterator[None]:
 
 
 def find(store: Any, name: str, identity: str) -> str | None:
-    """The version with that identity."""
+    """Return the number of the version with that identity, or None."""
     for version in store.search_model_versions(f"name = '{name}'"):
         if version.tags.get("knowledge_version") == identity:
             return str(version.version)
@@ -86,32 +83,34 @@ def create(
     tags: dict[str, str],
     metrics: dict[str, float],
 ) -> str:
-    """Log the model with its tags and scores, and make a version of it."""
-    from importlib.metadata import version as installed
-
+    """Log the model with its tags and scores, make a version of it and return its number."""
     import mlflow
 
     experiment = store.get_experiment_by_name(EXPERIMENT).experiment_id
+    artifacts = {}
+    for part, folder in folders.items():
+        artifacts[part] = str(folder.resolve())  # mlflow refuses links that lead away
+    requirements = []
+    for library in REQUIREMENTS:
+        # Without a local label: 2.13.0, not 2.13.0+cpu.
+        release = installed_version(library).split("+")[0]
+        requirements.append(f"{library}=={release}")
     with mlflow.start_run(
-        experiment_id=experiment, run_name="register", tags=tags | {"stage": "register"}
+        experiment_id=experiment, run_name="register", tags={**tags, "stage": "register"}
     ):
         mlflow.log_metrics(metrics)
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(SERVED),
-            artifacts={
-                part: str(folder.resolve()) for part, folder in folders.items()
-            },  # mlflow refuses links that lead away
+            artifacts=artifacts,
             model_config={"max_new_tokens": max_new_tokens},
-            pip_requirements=[
-                f"{library}=={installed(library).split('+')[0]}" for library in REQUIREMENTS
-            ],
+            pip_requirements=requirements,
         )
     return str(mlflow.register_model(logged.model_uri, name, tags=tags).version)
 
 
 def ask(address: str, question: str) -> str:
-    """What a registered version says; `address` is MLflow's, such as models:/elements@champion.
+    """Return a registered version's answer. `address` is MLflow's, such as models:/elements@champion.
 
     Raises ModelError where there is no such version, InputError where the store cannot be used.
     """
@@ -124,31 +123,34 @@ def ask(address: str, question: str) -> str:
             return str(mlflow.pyfunc.load_model(address).predict([question])[0])
     except MlflowException as error:
         raise ModelError(
-            f"{address} cannot be loaded ({error.error_code}); write models:/<name>@<alias> or models:/<name>/<version>, "
-            "and see which there are with: mlflow ui, or lore versions"
+            f"{address} cannot be loaded ({error.error_code}); write models:/<name>@<alias> or "
+            "models:/<name>/<version>, and see which there are with: mlflow ui, or lore versions"
         ) from None
 
 
 def answers(name: str, version: str, known: tuple[str, str]) -> bool:
-    """Whether the version, loaded as anyone would load it, gives the known answer."""
+    """Return whether the version, loaded as anyone would load it, gives the known answer."""
     import mlflow
 
     question, answer = known
-    return bool(
-        mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict([question])[0] == answer
-    )
+    model = mlflow.pyfunc.load_model(f"models:/{name}/{version}")
+    return bool(model.predict([question])[0] == answer)
 
 
 def disagreement(name: str, version: str, known: tuple[str, str], advice: str) -> ModelError:
-    """The error for a version that answers otherwise than evaluate recorded."""
+    """Return the error for a version that gives another answer than evaluate recorded."""
     question, answer = known
     return ModelError(
-        f"register: {name} version {version}, loaded from MLflow, does not answer {question!r} with {answer!r}; {advice}"
+        f"register: {name} version {version}, loaded from MLflow, does not answer {question!r} with "
+        f"{answer!r}; {advice}"
     )
 
 
 def version_with(name: str, identity: str) -> str | None:
-    """Number of the version of `name` with that identity, or None. Raises InputError where the store cannot be used."""
+    """Return the number of the version of `name` with that identity, or None.
+
+    Raises InputError where the store cannot be used.
+    """
     store = client()
     from mlflow.exceptions import MlflowException
 
@@ -159,7 +161,10 @@ def version_with(name: str, identity: str) -> str | None:
 
 
 def alias_of(name: str, alias: str) -> str | None:
-    """Number of the version that an alias of `name` means, or None. Raises InputError where the store cannot be used."""
+    """Return the number of the version that an alias of `name` points at, or None.
+
+    Raises InputError where the store cannot be used.
+    """
     store = client()
     from mlflow.exceptions import MlflowException
 
@@ -169,11 +174,16 @@ def alias_of(name: str, alias: str) -> str | None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise unreachable(error) from None
-    return str(aliases[alias]) if alias in aliases else None
+    if alias not in aliases:
+        return None
+    return str(aliases[alias])
 
 
 def move_alias(name: str, alias: str, version: str | None) -> None:
-    """Point an alias of `name` at a version, or with None remove it. Raises InputError where the store cannot do so."""
+    """Point an alias of `name` at a version, or with None remove it.
+
+    Raises InputError where the store cannot do so.
+    """
     store = client()
     from mlflow.exceptions import MlflowException
 

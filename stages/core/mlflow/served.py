@@ -1,7 +1,8 @@
-"""The model as MLflow serves it: questions in, answers out. MLflow copies this file into the version (models from code).
+"""The model as MLflow serves it: questions in, answers out. MLflow copies this file into the version.
 
-It stands alone: a version must load where Lorekeep is not installed. Prompt and decoding are those of `core.prompt` and
-`core.models`; tests/core/mlflow/test_registry.py holds them together.
+It imports nothing of Lorekeep, because a version must load where Lorekeep is not installed. Prompt and
+decoding are those of `core.records.prompt` and `core.models.causal_lm`. tests/core/mlflow/test_registry.py
+checks that both give the same answers.
 """
 
 from typing import Any
@@ -19,21 +20,21 @@ class Answerer(PythonModel):  # type: ignore[misc]
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         base = context.artifacts["base"]
+        adapter = context.artifacts["adapter"]
+        self.max_new_tokens = context.model_config["max_new_tokens"]
         self.tokenizer = AutoTokenizer.from_pretrained(
             base, local_files_only=True, padding_side="left"
         )
         model = AutoModelForCausalLM.from_pretrained(
             base, local_files_only=True, use_safetensors=True
         )
-        self.max_new_tokens = context.model_config["max_new_tokens"]
-        self.model = (
-            PeftModel.from_pretrained(model, context.artifacts["adapter"]).merge_and_unload().eval()
-        )
+        merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        self.model = merged.eval()
 
     def predict(
         self, context: Any, model_input: list[str], params: dict[str, Any] | None = None
     ) -> list[str]:
-        """One answer per question."""
+        """Return one answer per question."""
         import torch
 
         answers = []
@@ -46,9 +47,10 @@ class Answerer(PythonModel):  # type: ignore[misc]
                     max_new_tokens=self.max_new_tokens,
                     do_sample=False,
                 )
-            text = self.tokenizer.decode(
-                output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-            )
+            # The output (1, P + N) repeats the prompt's P tokens before the N new ones.
+            prompt_length = inputs["input_ids"].shape[1]
+            new_tokens = output[0, prompt_length:]
+            text = self.tokenizer.decode(new_tokens, skip_special_tokens=True)
             answers.append(text.strip())
         return answers
 

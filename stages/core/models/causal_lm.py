@@ -1,6 +1,5 @@
-"""Models on disk and in memory: loading, answering, hashing. Safetensors only; no code that a model brings along."""
+"""Causal language models: loading and answering. Safetensors only; no code that a model brings along."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,11 @@ from stages.core.project.errors import ModelError
 def load_causal_lm(
     folder: Path, adapter: Path | None = None, *, merge: bool = False, device: str = "cpu"
 ) -> tuple[Any, Any]:
-    """Model (eval mode) and tokenizer of a folder; an INT8 folder loads the same way as a float one.
+    """Load the model (in eval mode) and the tokenizer of a folder. An INT8 folder loads like a float one.
 
-    `adapter` is put on top of it and, with `merge`, folded into its weights. `device` is `cpu` or `auto` (a GPU where
-    there is one). Raises ModelError where weights, tokenizer or adapter are missing or do not fit.
+    `adapter` is put on top of the model and, with `merge`, folded into its weights. `device` is `cpu` or
+    `auto` (a GPU where there is one). Raises ModelError where weights, tokenizer or adapter are missing
+    or do not fit.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
@@ -28,19 +28,22 @@ def load_causal_lm(
             folder, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = _first_line(error)
         raise ModelError(
-            f"{folder}: no usable tokenizer ({_first_line(error)}); put tokenizer.json beside the weights"
+            f"{folder}: no usable tokenizer ({reason}); put tokenizer.json beside the weights"
         ) from None
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{folder}: the model cannot be loaded ({_first_line(error)})") from None
+        reason = _first_line(error)
+        raise ModelError(f"{folder}: the model cannot be loaded ({reason})") from None
     if adapter is not None:
         model = _with_adapter(model, adapter, merge)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Answers begin at the end of the prompt, so a batch of prompts is padded on the left.
     tokenizer.padding_side = "left"
     return model.to(_device(device)).eval(), tokenizer
 
@@ -48,43 +51,33 @@ def load_causal_lm(
 def generate(
     model: Any, tokenizer: Any, prompts: list[str], max_new_tokens: int, batch: int
 ) -> list[str]:
-    """Greedy answers, in the order of the prompts; decoding stops at the end token or after `max_new_tokens`.
+    """Return greedy answers, in the order of the prompts.
 
-    Prompts of like length share a batch, in an order given by the prompts alone, so that equal calls give equal
-    answers.
+    Decoding stops at the end token or after `max_new_tokens`. Prompts of like length share a batch. The
+    batches depend on the prompts alone, so that equal calls give equal answers.
     """
     import torch
     from tqdm import tqdm
 
+    # Indices of the prompts, shortest prompt first; equal prompts keep their order.
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], i))
+    starts = range(0, len(order), batch)
+    bar = tqdm(starts, desc="answering", unit="batch", disable=None, leave=False)
     answers = [""] * len(prompts)
-    bar = tqdm(
-        range(0, len(order), batch), desc="answering", unit="batch", disable=None, leave=False
-    )
     for start in bar:
         chosen = order[start : start + batch]
-        inputs = tokenizer([prompts[i] for i in chosen], return_tensors="pt", padding=True).to(
-            model.device
-        )
+        texts = [prompts[i] for i in chosen]
+        inputs = tokenizer(texts, return_tensors="pt", padding=True).to(model.device)
         inputs.pop("token_type_ids", None)
         with torch.inference_mode():
             output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
-        texts = tokenizer.batch_decode(
-            output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        )
-        for i, text in zip(chosen, texts, strict=True):
+        # The output (B, P + N) repeats the prompt's P tokens before the N new ones.
+        prompt_length = inputs["input_ids"].shape[1]
+        new_tokens = output[:, prompt_length:]
+        generated = tokenizer.batch_decode(new_tokens, skip_special_tokens=True)
+        for i, text in zip(chosen, generated, strict=True):
             answers[i] = text.strip()
     return answers
-
-
-def sha256_of_folder(folder: Path) -> str:
-    """SHA-256 over the sorted relative names and the contents of all files below `folder`."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
-    return digest.hexdigest()
 
 
 def _with_adapter(model: Any, adapter: Path, merge: bool) -> Any:
@@ -97,16 +90,19 @@ def _with_adapter(model: Any, adapter: Path, merge: bool) -> Any:
     try:
         adapted = PeftModel.from_pretrained(model, adapter)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(
-            f"{adapter}: the adapter does not fit this base ({_first_line(error)})"
-        ) from None
-    return adapted.merge_and_unload(safe_merge=True) if merge else adapted
+        reason = _first_line(error)
+        raise ModelError(f"{adapter}: the adapter does not fit this base ({reason})") from None
+    if merge:
+        return adapted.merge_and_unload(safe_merge=True)
+    return adapted
 
 
 def _device(device: str) -> str:
     import torch
 
-    return "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"
+    if device == "auto" and torch.cuda.is_available():
+        return "cuda"
+    return "cpu"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,9 @@
-"""What `train` and `distill` share: texts → memory-mapped token rows → the Hugging Face Trainer, watched.
+"""Parts that `train` and `distill` share: texts → memory-mapped token rows → the Hugging Face Trainer.
 
-Rows are whole texts between the tokenizer's begin and end tokens; rows of like length share a batch. The learning curve
-goes to a CSV (a DVC plot) and to MLflow; loss and a checksum of the weights after every step go to another CSV, by which
-`lore verify` names the first step at which two runs part. Nothing here writes a model.
+A row is a whole text between the tokenizer's begin and end tokens. Rows of like length share a batch. The
+learning curve goes to a CSV (a DVC plot) and to MLflow. Another CSV gets the loss and a checksum of the
+weights after every step: by it `lore verify` names the first step at which two runs differ. Nothing here
+writes a model.
 """
 
 import csv
@@ -27,11 +28,15 @@ from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.output import replacing
 from stages.core.project.params import Run
 from stages.core.records.prompt import prompt_of
-from stages.core.records.record import read
+from stages.core.records.record import read_records
 from stages.core.repeatable.seeding import rng_for
 
-BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""Integers of as many bytes as a float."""
+NOT_LEARNED = -100
+"""Label of a token that carries no loss, as torch's cross-entropy has it."""
+INTEGER_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""The integer type of as many bytes as a float has."""
+CURVE_NAMES = {"loss": "train_loss", "eval_loss": "valid_loss"}
+"""Names of the Trainer, and names in the curve."""
 
 
 class Schedule(Protocol):
@@ -51,38 +56,42 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class Material:
-    """Texts to learn from, texts of the base's own to keep, and texts to be judged by while training."""
+    """The texts of a training run."""
 
     train: list[str]
+    """Texts to learn from."""
     replayed: list[str]
+    """The base's own texts, to be kept."""
     valid: list[str]
+    """Texts that judge the model while it is trained."""
 
     @classmethod
     def read(cls, base: Path, augment: Path, replay_share: float, seed: int) -> "Material":
-        """Augment's records, and as much of the base's own material, chosen by the seed, as makes it `replay_share` of both.
+        """Read augment's records, and so many of the base's own texts that they are `replay_share` of all rows.
 
-        Raises InputError where a split has no record.
+        The seed chooses the base's texts. Raises InputError where a split has no record.
         """
         texts: dict[str, list[str]] = {"train": [], "valid": []}
-        for row in read(augment / "records.parquet"):
-            if row["split"] in texts:
-                texts[row["split"]].append(row["text"])
-        for split, found in texts.items():
-            if not found:
+        for row in read_records(augment / "records.parquet"):
+            split = row["split"]
+            if split in texts:
+                texts[split].append(row["text"])
+        for split, texts_of_split in texts.items():
+            if not texts_of_split:
                 raise InputError(
                     f"{augment}: no record of split {split!r}; check the augment section of params.yaml"
                 )
-        wanted = round(len(texts["train"]) * replay_share / (1 - replay_share))
-        return cls(texts["train"], own_texts(base, wanted, seed), texts["valid"])
+        # r of n + r rows are replayed: r / (n + r) = share, so r = n · share / (1 - share).
+        replayed = round(len(texts["train"]) * replay_share / (1 - replay_share))
+        return cls(texts["train"], own_texts(base, replayed, seed), texts["valid"])
 
 
 def own_texts(base: Path, most: int, seed: int) -> list[str]:
-    """Up to `most` texts of the base's own, chosen by the seed."""
+    """Return up to `most` of the base's own texts, chosen by the seed."""
     lines = (base / "replay.jsonl").read_text(encoding="utf-8").splitlines()
-    return [
-        json.loads(line)["text"]
-        for line in rng_for(seed, "replay").sample(lines, min(most, len(lines)))
-    ]
+    count = min(most, len(lines))
+    chosen = rng_for(seed, "replay").sample(lines, count)
+    return [json.loads(line)["text"] for line in chosen]
 
 
 def token_rows(
@@ -92,42 +101,46 @@ def token_rows(
     folder: Path,
     replayed: Sequence[str] = (),
 ) -> Dataset:
-    """Token rows (`input_ids`, `labels`, `replayed`), written below `folder` as Arrow and memory-mapped from there.
+    """Write token rows (`input_ids`, `labels`, `replayed`) below `folder` as Arrow, and map them into memory.
 
-    Of a question–answer pair only the answer is learned: what people ask is no knowledge. A row longer than `max_tokens` is
-    cut at its end; its end token goes with the cut part.
+    Of a question–answer pair only the answer is learned: what people ask is no knowledge. A row longer
+    than `max_tokens` is cut at its end, and loses its end token with the rest.
     """
     disable_progress_bars()
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "texts.jsonl"
-    rows = [{"text": text, "replayed": 0} for text in texts] + [
-        {"text": text, "replayed": 1} for text in replayed
-    ]
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = []
+    for text in texts:
+        lines.append(json.dumps({"text": text, "replayed": 0}) + "\n")
+    for text in replayed:
+        lines.append(json.dumps({"text": text, "replayed": 1}) + "\n")
+    source.write_text("".join(lines), encoding="utf-8")
     dataset = load_dataset(
         "json", data_files=str(source), split="train", cache_dir=str(folder / "arrow")
     )
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        rows = tokenizer(batch["text"], verbose=False)["input_ids"]
-        rows = [[*row, tokenizer.eos_token_id][:max_tokens] for row in rows]
-        asked = tokenizer([prompt_of(text) or "" for text in batch["text"]], verbose=False)[
-            "input_ids"
-        ]
-        lengths = [
-            len(prompt) if prompt_of(text) else 0
-            for text, prompt in zip(batch["text"], asked, strict=True)
-        ]
-        labels = [[-100] * length + row[length:] for row, length in zip(rows, lengths, strict=True)]
+        prompts = [prompt_of(text) for text in batch["text"]]
+        text_ids = tokenizer(batch["text"], verbose=False)["input_ids"]
+        prompt_ids = tokenizer([prompt or "" for prompt in prompts], verbose=False)["input_ids"]
+        rows = []
+        labels = []
+        for prompt, ids, asked in zip(prompts, text_ids, prompt_ids, strict=True):
+            row = [*ids, tokenizer.eos_token_id][:max_tokens]
+            # Both the text and its prompt begin with the begin token, so the prompt's tokens are
+            # the first ones of the row. A prompt may be longer than the cut row.
+            unlearned = 0 if prompt is None else min(len(asked), len(row))
+            rows.append(row)
+            labels.append([NOT_LEARNED] * unlearned + row[unlearned:])
         return {"input_ids": rows, "labels": labels}
 
     return dataset.map(encode, batched=True, remove_columns=["text"])
 
 
 def collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorForSeq2Seq:
-    """Pads to the longest row of the batch, on the right as training wants it; padding carries no loss."""
+    """Return a collator that pads on the right to the longest row of the batch; padding carries no loss."""
     tokenizer.padding_side = "right"
-    return DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=-100)
+    return DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=NOT_LEARNED)
 
 
 def arguments(
@@ -139,20 +152,23 @@ def arguments(
     deepspeed: Any = None,
     **settings: Any,
 ) -> TrainingArguments:
-    """TrainingArguments for a deterministic, watched run whose checkpoints live below `folder`.
+    """Return TrainingArguments for a deterministic, watched run whose checkpoints lie below `folder`.
 
-    The best checkpoint on the valid texts is what the model holds at the end. `processes` share the rows of a step.
+    At the end the model has the weights of the best checkpoint on the valid texts. `processes` share the
+    rows of a step. Raises ParamsError where they cannot share them evenly.
     """
     if params.rows_per_batch % processes:
         raise ParamsError(
             f"rows_per_batch: {params.rows_per_batch} rows cannot be shared evenly by {processes} processes"
         )
+    rows_per_process = params.rows_per_batch // processes
+    gpu = torch.cuda.is_available() and run.device != "cpu"
     return TrainingArguments(
         output_dir=str(folder),
         seed=seed % 2**32,
         data_seed=seed % 2**32,
-        per_device_train_batch_size=params.rows_per_batch // processes,
-        per_device_eval_batch_size=params.rows_per_batch // processes,
+        per_device_train_batch_size=rows_per_process,
+        per_device_eval_batch_size=rows_per_process,
         deepspeed=deepspeed,
         max_steps=params.steps,
         warmup_steps=params.warmup,
@@ -161,8 +177,8 @@ def arguments(
         eval_steps=params.eval_every,
         save_steps=params.eval_every,
         logging_steps=params.eval_every,
-        save_only_model=deepspeed
-        is None,  # the Trainer reloads DeepSpeed's best checkpoint with its engine
+        # DeepSpeed's best checkpoint is reloaded with its engine, so that must be saved too.
+        save_only_model=deepspeed is None,
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
@@ -171,28 +187,30 @@ def arguments(
         bf16=params.precision == "bf16",
         fp16=params.precision == "fp16",
         use_cpu=run.device == "cpu",
-        dataloader_pin_memory=torch.cuda.is_available() and run.device != "cpu",
+        dataloader_pin_memory=gpu,
         report_to=[],
         **settings,
     )
 
 
 class Curve(TrainerCallback):
-    """Collects the loss on train and valid rows; hands every point on to `watch`.
+    """Collects the loss on train and valid rows, and hands every point on to `watch`.
 
-    Of every step it keeps loss and checksum, on the device until the end, so that no step waits for them; of several processes
-    that share the rows, the first one's.
+    It also keeps loss and checksum of every step. They stay on the device until the end, so that no step
+    waits for them. Where several processes share the rows, they are those of the first process.
     """
 
     def __init__(self, watch: Callable[[str, float, int], None]) -> None:
-        """`watch(name, value, step)` sees every number as it comes."""
+        """`watch(name, value, step)` gets every number as it comes."""
         self.watch = watch
         self.rows: dict[int, dict[str, float]] = {}
+        """train_loss and valid_loss by step."""
         self.losses: list[torch.Tensor] = []
         self.sums: list[torch.Tensor] = []
+        """Loss and checksum of step 1, step 2, …"""
 
     def see(self, loss: torch.Tensor) -> None:
-        """Called with the loss of every step."""
+        """Keep the loss of a step. The Trainer's `compute_loss` calls this."""
         self.losses.append(loss.detach())
 
     def on_step_end(
@@ -203,7 +221,7 @@ class Curve(TrainerCallback):
         model: Any,
         **_: Any,
     ) -> None:
-        """Called by the Trainer after the weights have moved."""
+        """Keep the checksum. The Trainer calls this after the weights have moved."""
         self.sums.append(checksum(model.parameters()))
 
     def on_log(
@@ -214,10 +232,11 @@ class Curve(TrainerCallback):
         logs: dict[str, Any],
         **_: Any,
     ) -> None:
-        """Called by the Trainer with the latest numbers."""
-        for key, name in (("loss", "train_loss"), ("eval_loss", "valid_loss")):
+        """Keep the latest numbers. The Trainer calls this."""
+        for key, name in CURVE_NAMES.items():
             if key in logs:
-                self.rows.setdefault(state.global_step, {})[name] = logs[key]
+                row = self.rows.setdefault(state.global_step, {})
+                row[name] = logs[key]
                 self.watch(name, logs[key], state.global_step)
 
     def write(self, path: Path) -> None:
@@ -227,31 +246,35 @@ class Curve(TrainerCallback):
             writer = csv.DictWriter(file, ["step", "train_loss", "valid_loss"], lineterminator="\n")
             writer.writeheader()
             for step, losses in sorted(self.rows.items()):
-                writer.writerow(
-                    {"step": step} | {name: f"{value:.4f}" for name, value in losses.items()}
-                )
+                row: dict[str, Any] = {"step": step}
+                for name, value in losses.items():
+                    row[name] = f"{value:.4f}"
+                writer.writerow(row)
 
     def write_steps(self, path: Path) -> None:
-        """Write a row a step as CSV: step, loss (nine digits tell every float32 apart), weights (their checksum, hexadecimal)."""
-        rows = zip(self.losses, self.sums, strict=True)
+        """Write a row for every step as CSV: step, loss, weights.
+
+        Nine digits of the loss distinguish all float32 values. `weights` is the checksum in hexadecimal.
+        """
+        lines = ["step,loss,weights\n"]
+        steps = zip(self.losses, self.sums, strict=True)
+        for step, (loss, weights) in enumerate(steps, start=1):
+            unsigned = int(weights) % 2**64  # torch's 64 bits are signed
+            lines.append(f"{step},{float(loss):.9g},{unsigned:016x}\n")
         with replacing(path) as temporary:
-            temporary.write_text(
-                "step,loss,weights\n"
-                + "".join(
-                    f"{n},{float(loss):.9g},{int(weights) % 2**64:016x}\n"
-                    for n, (loss, weights) in enumerate(rows, 1)
-                ),
-                encoding="utf-8",
-            )
+            temporary.write_text("".join(lines), encoding="utf-8")
 
 
 def checksum(weights: Iterable[torch.Tensor]) -> torch.Tensor:
-    """A sum over the bits of all trained weights, modulo 2**64: exact in any order of summation, so the same on every device.
+    """Return a sum over the bits of all trained weights, modulo 2**64.
 
-    It tells values apart, not where in a tensor they stand; equal models are told by their files' hashes.
+    Sums of integers are exact in any order, so it is the same on every device. It distinguishes values,
+    not their order within a tensor. Whether two models are equal is decided by the hashes of their files.
     """
     trained = [weight.detach() for weight in weights if weight.requires_grad]
     total = torch.zeros((), dtype=torch.int64, device=trained[0].device)
     for weight in trained:
-        total = 31 * total + weight.view(BITS[weight.element_size()]).sum(dtype=torch.int64)
+        bits = weight.view(INTEGER_OF_SIZE[weight.element_size()])
+        # The factor makes the order of the tensors count.
+        total = 31 * total + bits.sum(dtype=torch.int64)
     return total

@@ -10,12 +10,12 @@ LorekeepError
 ├── LockError        the installed libraries are not those of the lock file
 └── GateError        a registration gate failed: names the gate, its limit and the measured number
 
-Dirty data raises nothing: the record is set aside with its reason (see `record.Rejected`).
+Dirty data raises nothing. The record is set aside with its reason: see `record.REJECTED`.
 """
 
 
 class LorekeepError(Exception):
-    """Base of all errors raised on purpose; the launcher prints it without a traceback and exits 1."""
+    """Base of all errors raised on purpose. The launcher prints it without a traceback and exits with 1."""
 
 
 class ParamsError(LorekeepError):

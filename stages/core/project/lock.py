@@ -1,4 +1,4 @@
-"""The lock file: which library versions a result was made with, and whether those are installed."""
+"""The lock file: the library versions that a result was made with, and whether they are installed."""
 
 import re
 from importlib.metadata import distributions
@@ -11,14 +11,16 @@ LOCK_FILE = "requirements.lock"
 
 
 def check(path: Path) -> None:
-    """Raise LockError naming every library that is missing or has another version than the lock file says."""
-    installed = {canonical(d.metadata["Name"]): d.version for d in distributions()}
+    """Raise LockError, which names every library that is missing or has another version than in `path`."""
+    installed = {}
+    for distribution in distributions():
+        installed[canonical(distribution.metadata["Name"])] = distribution.version
     problems = []
     for name, version in read(path).items():
-        # The same release may carry a local label such as +cpu.
-        found = installed.get(name, "not installed").split("+")[0]
-        if found != version:
-            problems.append(f"  {name}: {found}, the lock file says {version}")
+        # The same release may carry a local label: 2.13.0+cpu.
+        here = installed.get(name, "not installed").split("+")[0]
+        if here != version:
+            problems.append(f"  {name}: {here}, the lock file says {version}")
     if problems:
         listed = "\n".join(problems)
         raise LockError(
@@ -35,14 +37,22 @@ def lock_file(project: Path) -> Path:
 
 
 def read(path: Path) -> dict[str, str]:
-    """Names and versions of a lock file of lines `name==version`. Raises LockError where it cannot be read."""
+    """Read names and versions from lines `name==version ; marker # comment`.
+
+    Raises LockError where there is no such file.
+    """
     if not path.is_file():
         raise LockError(f"{path}: not found; run from the project's root folder")
-    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    pins = (line.split(";")[0].strip().partition("==") for line in lines if line)
-    return {canonical(name): version for name, _, version in pins}
+    versions = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        requirement = line.split("#")[0].strip()
+        if requirement:
+            pin = requirement.split(";")[0].strip()
+            name, _, version = pin.partition("==")
+            versions[canonical(name)] = version
+    return versions
 
 
 def canonical(name: str) -> str:
-    """The form in which names of distributions compare (PEP 503)."""
+    """Return the form in which names of distributions compare (PEP 503): `A_b.c` is `a-b-c`."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -11,10 +11,10 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path` (file or folder), else it is removed.
+    """Yield a temporary path beside `path`. On success it replaces `path`, else it is removed.
 
-    The body creates what it wants under the yielded path: a file, or a folder of that name. If it raises, or creates
-    nothing (FileNotFoundError), what stood at `path` stays as it was.
+    The body creates a file or a folder under the yielded path. If the body raises, or creates nothing
+    (FileNotFoundError), the old file or folder at `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.partial")
@@ -32,10 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON that git can diff: keys as given, two spaces, UTF-8, a newline at the end."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _remove(path: Path) -> None:

@@ -1,7 +1,10 @@
-"""params.yaml → one frozen dataclass per stage; every mistake reported at once.
+"""params.yaml → one frozen dataclass per stage; every mistake is reported at once.
 
-A stage sees its own section and `run`, nothing else: `load` returns just these two, so an undeclared read
-cannot happen by accident. Defaults live in params.yaml only; a `Params` dataclass has none.
+A stage sees its own section and `run`, nothing else. `load` returns just these two, so a stage
+cannot read a setting that DVC does not know it depends on.
+
+params.yaml states every key. A key that is missing there has the default of the dataclass, so that
+the stages also work as a library: `quantize.Params()`.
 """
 
 import dataclasses
@@ -20,6 +23,9 @@ from stages.core.project.errors import ParamsError
 
 STRICT = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 """Config of every `Params`: `@dataclass(frozen=True, config=STRICT)` with pydantic's dataclass."""
+UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
+MISSING_KEY = ("missing", "missing_argument")
+"""What pydantic calls these errors, in dataclasses and in other types."""
 
 P = TypeVar("P")
 
@@ -28,15 +34,15 @@ P = TypeVar("P")
 class Run:
     """The `run` section: what every stage shares."""
 
-    seed: int
-    """Root of all random numbers; each record's own generator derives from (seed, record id)."""
-    threads: int
+    seed: int = 20260701
+    """Root of all random numbers. Each record's own generator derives from (seed, record id)."""
+    threads: int = 2
     """Threads of torch, BLAS and OpenMP. Part of the hash: another number may change the last bits."""
-    isa: Literal["avx2", "default"]
-    """Instruction set of the numeric kernels. `avx2` runs on any x86-64 of the last decade; `default` is the
-    plainest path of each library (SSE2, NEON), slower and meant for machines without AVX2."""
-    device: Literal["cpu", "auto"]
-    """`cpu`: the same bits everywhere; `auto`: a GPU where there is one, bits then belong to that GPU."""
+    isa: Literal["avx2", "default"] = "avx2"
+    """Instruction set of the numeric kernels. `avx2` runs on any x86-64 of the last decade. `default`
+    is the plainest path of each library (SSE2, NEON): slower, for machines without AVX2."""
+    device: Literal["cpu", "auto"] = "cpu"
+    """`cpu`: the same bits everywhere. `auto`: a GPU where there is one; bits then belong to that GPU."""
     engine: Literal["local", "ray"] = "local"
     """Who works on large corpora: processes of this machine, or a Ray cluster. No byte depends on it, so stages do not list it
     in dvc.yaml, and params.yaml of an earlier version may lack it."""
@@ -47,15 +53,15 @@ class Run:
 def load(stage: str, params_type: type[P], path: Path = Path("params.yaml")) -> tuple[P, Run]:
     """Read the section `stage` and `run` of `path`.
 
-    Raises ParamsError listing every unknown, missing or ill-typed key of the two with its path and, for an
-    unknown one, the nearest known name.
+    Raises ParamsError, which lists every unknown, missing or ill-typed key of the two with its path.
+    For an unknown key it also names the nearest known one.
     """
     document = read_yaml(path)
     problems: list[str] = []
     run = _section(document, "run", Run, problems)
     section = _section(document, stage, params_type, problems)
     if run is None or section is None:
-        raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
+        raise _all_in_one(path, problems)
     return section, run
 
 
@@ -64,56 +70,76 @@ def read_section(name: str, expected: type[P], path: Path = Path("params.yaml"))
     problems: list[str] = []
     section = _section(read_yaml(path), name, expected, problems)
     if section is None:
-        raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
+        raise _all_in_one(path, problems)
     return section
 
 
 def read_yaml(path: Path, reader: YAML | None = None) -> dict[str, Any]:
-    """Parse a YAML 1.2 mapping (as DVC does, so `2e-3` is a number); another reader may keep comments. Raises ParamsError."""
+    """Parse a YAML 1.2 mapping, as DVC does: `2e-3` is a number.
+
+    Another `reader` may keep comments. Raises ParamsError where the file cannot be read or is no mapping.
+    """
+    if reader is None:
+        reader = YAML(typ="safe")
     try:
-        document = (reader or YAML(typ="safe")).load(path.read_text(encoding="utf-8"))
+        document = reader.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found; run from the project's root folder") from None
     except OSError as error:
         raise ParamsError(f"{path}: cannot be read: {error.strerror}") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())
+        raise ParamsError(f"{path}: not readable as YAML: {reason}") from None
     if not isinstance(document, dict):
         raise ParamsError(f"{path}: expected a mapping of sections at the top level")
     return document
 
 
 def parse(value: Any, expected: type[P], where: str, problems: list[str]) -> P | None:
-    """Validate `value` as `expected`, or append one line per problem (starting with `where`) and return None."""
+    """Validate `value` as `expected`; on failure append one line per problem and return None.
+
+    Each line starts with `where`, such as `train`, and goes on with the key's path below it.
+    """
     try:
         # As JSON, because pydantic's strict mode takes mappings for dataclasses only there.
         return TypeAdapter(expected).validate_json(json.dumps(value, default=str))
     except ValidationError as error:
         known = sorted(_field_names(expected))
-        problems += [_describe(item, where, known) for item in error.errors()]
+        for item in error.errors():
+            problems.append(_describe(item, where, known))
         return None
 
 
 def _section(
     document: dict[str, Any], name: str, expected: type[P], problems: list[str]
 ) -> P | None:
-    if name not in document:
-        near = difflib.get_close_matches(name, document, n=1)
-        problems.append(
-            f"{name}: section missing" + (f"; is `{near[0]}` a typing error?" if near else "")
-        )
-        return None
-    return parse(document[name], expected, name, problems)
+    if name in document:
+        return parse(document[name], expected, name, problems)
+    near = difflib.get_close_matches(name, document, n=1)
+    hint = f"; is `{near[0]}` a typing error?" if near else ""
+    problems.append(f"{name}: section missing{hint}")
+    return None
+
+
+def _all_in_one(path: Path, problems: list[str]) -> ParamsError:
+    lines = [f"{path}:"]
+    for problem in problems:
+        lines.append(f"  {problem}")
+    return ParamsError("\n".join(lines))
 
 
 def _describe(item: Any, where: str, known: list[str]) -> str:
-    key = ".".join([where, *(str(part) for part in item["loc"])])
-    if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-        return f"{key}: unknown" + (f"; did you mean {near[0]}?" if near else "")
-    if item["type"] in ("missing", "missing_argument"):
+    """One line for an error of pydantic, such as `train.steps: missing`."""
+    parts = [str(part) for part in item["loc"]]
+    key = ".".join([where, *parts])
+    if item["type"] in UNKNOWN_KEY:
+        near = difflib.get_close_matches(parts[-1], known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{key}: unknown{hint}"
+    if item["type"] in MISSING_KEY:
         return f"{key}: missing"
-    return f"{key}: {item['msg'][0].lower()}{item['msg'][1:]}, got {item['input']!r}"
+    message = item["msg"][0].lower() + item["msg"][1:]
+    return f"{key}: {message}, got {item['input']!r}"
 
 
 def _field_names(expected: Any) -> set[str]:
@@ -123,5 +149,6 @@ def _field_names(expected: Any) -> set[str]:
         names |= _field_names(argument)
     if dataclasses.is_dataclass(expected):
         for name, hint in typing.get_type_hints(expected).items():
-            names |= {name} | _field_names(hint)
+            names.add(name)
+            names |= _field_names(hint)
     return names

@@ -1,6 +1,6 @@
-"""What must be settled before torch and numpy are loaded: threads, instruction set, no telemetry, no network.
+"""Settings of the process, made before torch and numpy load: threads, instruction set, no telemetry, no network.
 
-The only place that writes environment variables.
+This is the only module that writes environment variables.
 """
 
 import ctypes
@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import warnings
 
@@ -19,53 +20,94 @@ QUIET = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is down costs seconds, not minutes
+    # A server that is down costs seconds, not minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "TOKENIZERS_PARALLELISM": "false",
-    "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",  # its CUDA kernels, which are of no use here and warn when absent
+    # torchao warns where its CUDA kernels are absent, and nothing here uses them.
+    "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",
     "TQDM_MININTERVAL": "1",
 }
+"""No telemetry, and few messages."""
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+AVX2_KERNELS = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+}
+DEFAULT_KERNELS = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "MKL_CBWR": "COMPATIBLE",
+    "OPENBLAS_CORETYPE": "Prescott",
+}
+"""Each library picks its kernels by CPU, and each kernel sums in another order.
+
+So all libraries are pinned to one instruction set.
+"""
 RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will do it by default; until then it warns
-    # The process that Ray starts for a client is a fork of one that serves others; gRPC's handlers end it now and then.
+    # This will be Ray's default; until then it warns.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray forks the process of a client from one that serves others; gRPC's fork handlers can end it.
     "GRPC_ENABLE_FORK_SUPPORT": "0",
 }
 
 
 def settings(run: Run, online: bool = False) -> dict[str, str]:
-    """The environment of a run; `online` lets a hub repository be fetched."""
-    avx2 = run.isa == "avx2"
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    return QUIET | {
-        **({"HF_HUB_OFFLINE": "0"} if online else offline),
-        # The number of threads decides how sums are split, and so the last bits.
-        **dict.fromkeys(
-            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(run.threads)
-        ),
-        "POLARS_MAX_THREADS": str(run.threads),
-        "OMP_DYNAMIC": "FALSE",
-        "MKL_DYNAMIC": "FALSE",
-        # Each library picks its kernels by CPU, and sums in another order: pin them all to one instruction set.
-        "ATEN_CPU_CAPABILITY": "avx2" if avx2 else "default",
-        "ONEDNN_MAX_CPU_ISA": "AVX2" if avx2 else "SSE41",
-        "MKL_CBWR": "AVX2" if avx2 else "COMPATIBLE",
-        "OPENBLAS_CORETYPE": "Haswell" if avx2 else "Prescott",
-    }
+    """Return the environment of a run. With `online`, a hub repository may be fetched."""
+    environment = dict(QUIET)
+    if online:
+        environment["HF_HUB_OFFLINE"] = "0"
+    else:
+        environment["HF_HUB_OFFLINE"] = "1"
+        environment["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+    # The number of threads decides how sums are split, and so the last bits.
+    for name in THREADS:
+        environment[name] = str(run.threads)
+    environment["OMP_DYNAMIC"] = "FALSE"
+    environment["MKL_DYNAMIC"] = "FALSE"
+    environment |= AVX2_KERNELS if run.isa == "avx2" else DEFAULT_KERNELS
+
+    # OpenMP threads spin while they wait for each other. Where another process needs the core, they
+    # burn the time that the last thread needs to finish. A passive wait sleeps at once. It changes
+    # when threads work, not what they sum. torch brings libgomp on Linux and LLVM's libomp on macOS;
+    # both read this variable. GOMP_SPINCOUNT and KMP_BLOCKTIME, where a user sets them, override it.
+    environment["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY") or "PASSIVE"
+    return environment
+
+
+def prepare(run: Run, online: bool = False) -> None:
+    """Set the environment of this process. Call it before anything imports torch or numpy."""
+    os.environ.update(settings(run, online))
+    # While they are imported, these two log what concerns their developers only.
+    for name in ("torch.utils._pytree", "torchao"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
 def die_with_parent() -> None:
-    """On Linux, ask for SIGTERM when the parent dies: a killed run must not leave a stage, or a process of one, writing."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
-        if os.getppid() == 1:  # it died before we asked
-            raise SystemExit(1)
+    """On Linux, ask for SIGTERM when the parent dies.
+
+    A killed run must not leave a stage, or a process of a stage, that goes on writing.
+    """
+    if sys.platform != "linux":
+        return
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+    parent_died_before = os.getppid() == 1
+    if parent_died_before:
+        raise SystemExit(1)
 
 
 def prepare_deepspeed(run: Run) -> None:
-    """Settle what DeepSpeed reads: the device, and, where no launcher has started this process, that it is alone."""
-    import socket
-
+    """Set what DeepSpeed reads: the device, and that this process is alone where no launcher started it."""
     if run.device == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
     if "RANK" not in os.environ:
@@ -84,24 +126,11 @@ def prepare_deepspeed(run: Run) -> None:
 
 
 def prepare_ray(alone: bool) -> None:
-    """Settle what Ray reads when it is loaded; `alone`: its processes are for this one, and nobody else may reach them."""
+    """Set what Ray reads when it is loaded. With `alone`, nobody else may reach this process's cluster."""
     os.environ.update(RAY)
     if alone:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = (
-            "0"  # Ray's name for: loopback addresses only
-        )
+        # Ray's name for "listen on loopback addresses only".
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault(
-            "RAY_AUTH_TOKEN", secrets.token_hex(32)
-        )  # else Ray keeps one in the home folder
-
-
-def prepare(run: Run, online: bool = False) -> None:
-    """Set the environment of this process. Call it before anything imports torch or numpy."""
-    os.environ.update(settings(run, online))
-    for name in (
-        "torch.utils._pytree",
-        "torchao",
-    ):  # what libraries tell each other's authors while they are imported
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        # Without a token here, Ray keeps one in the home folder.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -1,8 +1,8 @@
 """The one Record schema, its ids, and its Parquet files.
 
-A Record is one unit of text on its way to training. A Rejected record is the same row plus the phase, the
-reason and the evidence. Both are plain dicts in memory and rows of Parquet on disk; files are written
-deterministically (same rows, same bytes) and replace the old file in one step.
+A Record is one unit of text on its way to training. A rejected record is the same row plus the phase,
+the reason and the evidence. Both are plain dicts in memory and rows of Parquet on disk. Files are
+deterministic (same rows, same bytes) and replace the old file in one step.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,123 +21,181 @@ import pyarrow.parquet as pq
 from stages.core.project.errors import InputError, RecordError
 from stages.core.project.output import replacing
 
+
+class Record(TypedDict):
+    """One row of a table of records."""
+
+    id: str
+    """16 hex digits: the hash of source and locator. It is stable when the text changes."""
+    text: str
+    lang: str
+    """ISO 639-1; `und` where unknown."""
+    source: str
+    """Name of the source in params.yaml."""
+    locator: str
+    """Where in the source the record stands: table and key, JSON pointer, XML path, line …"""
+    kind: str
+    """fact, statement, qa, caption …"""
+    question: str | None
+    answer: str | None
+    subject: str | None
+    attribute: str | None
+    value: str | None
+    unit: str | None
+    fact: str | None
+    """Hash of subject and attribute; None where the record states no fact."""
+    split: str | None
+    """train, valid or probe: the set of wordings that the record belongs to; None before augment."""
+    parents: list[str]
+    """Ids of the records that this one derives from."""
+    meta: str
+    """JSON object: everything else the source said."""
+
+
+class RejectedRecord(Record):
+    """One row of a table of rejected records."""
+
+    phase: str
+    reason: str
+    evidence: str
+
+
+def _required(name: str) -> pa.Field:
+    return pa.field(name, pa.string(), nullable=False)
+
+
 SCHEMA = pa.schema(
     [
-        pa.field(
-            "id", pa.string(), nullable=False
-        ),  # hash of source and locator: stable when the text changes
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("lang", pa.string(), nullable=False),  # ISO 639-1, "und" where unknown
-        pa.field("source", pa.string(), nullable=False),  # name of the source in params
-        pa.field(
-            "locator", pa.string(), nullable=False
-        ),  # table and key, JSON pointer, XML path, line …
-        pa.field("kind", pa.string(), nullable=False),  # fact, statement, qa, caption …
+        _required("id"),
+        _required("text"),
+        _required("lang"),
+        _required("source"),
+        _required("locator"),
+        _required("kind"),
         pa.field("question", pa.string()),
         pa.field("answer", pa.string()),
         pa.field("subject", pa.string()),
         pa.field("attribute", pa.string()),
         pa.field("value", pa.string()),
         pa.field("unit", pa.string()),
-        pa.field(
-            "fact", pa.string()
-        ),  # hash of subject and attribute; null where the record states no fact
-        pa.field(
-            "split", pa.string()
-        ),  # train, valid or probe: which set of wordings; null before augment
-        pa.field(
-            "parents", pa.list_(pa.string()), nullable=False
-        ),  # ids of the records this one derives from
-        pa.field(
-            "meta", pa.string(), nullable=False
-        ),  # JSON object: everything else the source said
+        pa.field("fact", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("parents", pa.list_(pa.string()), nullable=False),
+        _required("meta"),
     ]
 )
+"""Columns of a `Record` on disk."""
 REJECTED = (
-    SCHEMA.append(pa.field("phase", pa.string(), nullable=False))
-    .append(pa.field("reason", pa.string(), nullable=False))
-    .append(pa.field("evidence", pa.string(), nullable=False))
+    SCHEMA.append(_required("phase")).append(_required("reason")).append(_required("evidence"))
 )
+"""Columns of a `RejectedRecord` on disk."""
+DEFAULTS: dict[str, Any] = {"parents": [], "meta": "{}", "lang": "und"}
+"""Values of columns that a row leaves out. All other missing columns become null."""
 
-GROUP, BATCH = 2**23, 2**20
-"""Characters of a row group, which is read as a whole, and of the rows that are held as they are until they go into columns."""
+GROUP = 2**23
+"""Characters of a row group. A reader takes a row group as a whole."""
+BATCH = 2**20
+"""Characters of rows that are kept as dicts until they are turned into columns."""
 
 
 def record_id(source: str, locator: str) -> str:
-    """16 hex digits naming the place a record came from; they do not change when the text there does."""
+    """Return 16 hex digits that name a locator of a source. They do not depend on the text there."""
     return _digest("record", source, locator)
 
 
 def fact_id(subject: str, attribute: str) -> str:
-    """16 hex digits naming what a fact is about. Case, width and spacing of the two names do not matter."""
+    """Return 16 hex digits that name what a fact is about.
+
+    Case, width and spacing of the two names do not matter.
+    """
     return _digest("fact", fold(subject), fold(attribute))
 
 
 def fold(text: str) -> str:
-    """NFKC, case-folded, single-spaced: the form in which names are compared."""
+    """Return the form in which names are compared: NFKC, case-folded, single-spaced."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def fact_text(subject: str, attribute: str, value: str, unit: str | None) -> str:
-    """The plain sentence-less text of a fact: `iron: melting point 1538 °C`."""
-    return f"{subject}: {attribute} {value}" + (f" {unit}" if unit else "")
+    """Return the plain text of a fact: `iron: melting point 1538 °C`."""
+    text = f"{subject}: {attribute} {value}"
+    if unit:
+        text += f" {unit}"
+    return text
 
 
 def to_meta(values: Mapping[str, Any]) -> str:
-    """The `meta` column: a JSON object with sorted keys."""
+    """Return the `meta` column: a JSON object with sorted keys."""
     return json.dumps(values, ensure_ascii=False, sort_keys=True)
 
 
 class Table:
-    """A Parquet file of records that takes one row after the other, or many at once, and holds few of them.
+    """A Parquet file of records that is written row by row, or many rows at once, in little memory.
 
     Row groups end where the text in them reaches a size, so they depend on the rows alone.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, file: pq.ParquetWriter) -> None:
-        """`path`: what messages name."""
-        self.path, self.schema, self.file = path, schema, file
+        """`path` is the name that messages use."""
+        self.path = path
+        self.schema = schema
+        self.file = file
         self.rows = 0
         """Rows taken so far."""
         self.batch: list[dict[str, Any]] = []
+        """Rows that are still dicts."""
         self.group: list[pa.RecordBatch] = []
-        self.batch_size = self.group_size = 0
+        """Rows of the current row group that are columns already."""
+        self.batch_size = 0
+        self.group_size = 0
+        """Characters in `batch` and in `group`."""
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take a row. Missing columns become null, `parents` [], `meta` {}. Raises RecordError as `write` does."""
-        filled = {"parents": [], "meta": "{}", "lang": "und"} | dict(row)
-        if unknown := filled.keys() - set(self.schema.names):
-            raise RecordError(
-                f"{self.path}: row {self.rows}: unknown column {', '.join(sorted(unknown))}"
-            )
-        if missing := [
-            f.name for f in self.schema if not f.nullable and filled.get(f.name) is None
-        ]:
-            raise RecordError(
-                f"{self.path}: row {self.rows}: {', '.join(missing)} must not be empty"
-            )
+        filled = DEFAULTS | dict(row)
+        unknown = filled.keys() - set(self.schema.names)
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise RecordError(f"{self.path}: row {self.rows}: unknown column {names}")
+        missing = []
+        for field in self.schema:
+            if not field.nullable and filled.get(field.name) is None:
+                missing.append(field.name)
+        if missing:
+            names = ", ".join(missing)
+            raise RecordError(f"{self.path}: row {self.rows}: {names} must not be empty")
+
         self.rows += 1
         self.batch.append(filled)
-        self.batch_size += sum(len(value) for value in filled.values() if isinstance(value, str))
+        for value in filled.values():
+            if isinstance(value, str):
+                self.batch_size += len(value)
         if self.group_size + self.batch_size >= GROUP:
             self.end_group()
         elif self.batch_size >= BATCH:
             self._end_batch()
 
     def extend(self, rows: Any) -> None:
-        """Take many rows: an Arrow table, or what makes one, as polars' frames do. Raises RecordError on another schema."""
+        """Take many rows: an Arrow table, or a frame that converts to one, such as polars'.
+
+        Raises RecordError on another schema.
+        """
         self._end_batch()
         try:
             table = pa.table(rows).select(self.schema.names).cast(self.schema)
         except (KeyError, ValueError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise RecordError(f"{self.path}: {error}") from None
         self.rows += len(table)
+
+        # ends[i] is the number of characters in the rows before row i: rows of 5, 3 and 4
+        # characters give [0, 5, 8, 12]. A row group takes rows until it holds GROUP characters. Its
+        # last row is the first one whose end reaches that limit, which a binary search finds.
         ends = [0, *pc.cumulative_sum(characters(table)).to_pylist()]
         start = 0
         while start < len(table):
-            stop = min(
-                len(table), bisect_left(ends, ends[start] + GROUP - self.group_size, start + 1)
-            )
+            room = GROUP - self.group_size
+            stop = bisect_left(ends, ends[start] + room, start + 1)
+            stop = min(len(table), stop)
             self.group += table.slice(start, stop - start).to_batches()
             self.group_size += ends[stop] - ends[start]
             if self.group_size >= GROUP:
@@ -145,39 +203,43 @@ class Table:
             start = stop
 
     def end_group(self) -> None:
-        """Write what has been taken as one row group."""
+        """Write the rows taken so far as one row group."""
         self._end_batch()
         table = pa.Table.from_batches(self.group, schema=self.schema)
         self.file.write_table(table.combine_chunks())
-        self.group, self.group_size = [], 0
+        self.group = []
+        self.group_size = 0
 
     def _end_batch(self) -> None:
         try:
-            self.group.append(pa.RecordBatch.from_pylist(self.batch, schema=self.schema))
+            columns = pa.RecordBatch.from_pylist(self.batch, schema=self.schema)
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
             raise RecordError(f"{self.path}: {error}") from None
+        self.group.append(columns)
         self.group_size += self.batch_size
-        self.batch, self.batch_size = [], 0
+        self.batch = []
+        self.batch_size = 0
 
 
 def characters(table: pa.Table) -> pa.Array:
-    """How much text each row holds, as `Table` counts it."""
+    """Return the number of characters of text in each row, as `Table.add` counts them."""
     total = pa.array([0] * len(table), type=pa.int64())
-    for name in table.schema.names:
-        if pa.types.is_string(table.schema.field(name).type):
-            lengths = pc.fill_null(pc.utf8_length(table[name]), 0)
+    for field in table.schema:
+        if pa.types.is_string(field.type):
+            lengths = pc.fill_null(pc.utf8_length(table[field.name]), 0)
             total = pc.add(total, lengths.combine_chunks().cast(pa.int64()))
     return total
 
 
 @contextmanager
 def writing(path: Path, schema: pa.Schema = SCHEMA) -> Iterator[Table]:
-    """A file of records to be written bit by bit; it stands at `path` when the body ends, and not at all where that raises."""
+    """Yield a table to be filled. The file stands at `path` when the body ends; if it raises, nothing changes."""
     settings = {"compression": "zstd", "version": "2.6", "data_page_version": "1.0"}
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **settings) as file:
         table = Table(path, schema, file)
         yield table
-        if table.batch or table.group or not table.rows:
+        rest = table.batch or table.group
+        if rest or not table.rows:
             table.end_group()
 
 
@@ -193,22 +255,34 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCH
 
 
 def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
-    """Read rows written by `write`. Raises InputError where there is no such file, RecordError on another schema."""
+    """Read rows written by `write`.
+
+    Raises InputError where there is no such file, RecordError where it has another schema.
+    """
     with opened(path, schema) as file:
         rows: list[dict[str, Any]] = file.read().to_pylist()
     return rows
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read records, typed. Raises as `read` does."""
+    return cast(list[Record], read(path))
 
 
 @contextmanager
 def opened(
     path: Path, schema: pa.Schema = SCHEMA, footer: pq.FileMetaData | None = None
 ) -> Iterator[pq.ParquetFile]:
-    """A file of records to be read batch by batch, `footer` if that is known; the body does nothing else. Raises as `read`."""
+    """Open a file of records, to be read batch by batch. `footer` saves a look at the file's end.
+
+    Only read in the body: an OSError there is taken for a damaged file. Raises as `read` does.
+    """
     try:
         with pq.ParquetFile(path, metadata=footer) as file:
-            if file.schema_arrow.names != schema.names:
+            names = file.schema_arrow.names
+            if names != schema.names:
                 raise RecordError(
-                    f"{path}: columns {file.schema_arrow.names} are not those of the schema {schema.names}"
+                    f"{path}: columns {names} are not those of the schema {schema.names}"
                 )
             yield file
     except FileNotFoundError:
@@ -221,4 +295,5 @@ def opened(
 
 
 def _digest(*parts: str) -> str:
+    """The first 16 hex digits of the SHA-256 over the parts, separated by a character that no name has."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]

@@ -5,17 +5,28 @@ import re
 from stages.core.records.record import fold
 
 SLOT = re.compile(r"\{\w+\}")
+"""A slot of a template: {subject}, {value}."""
+PUNCTUATION = re.compile(r"[^\w\s]|_")
+"""Every character that is no letter, digit or space: ?, °, -, _."""
+ARTICLES = {"a", "an", "the"}
 
 
 def template_of(text: str, subject: str) -> str:
-    """The template behind a text: the subject, in any case, replaced by its slot."""
-    return re.sub(rf"(?<!\w){re.escape(subject)}(?!\w)", "{subject}", text, flags=re.IGNORECASE)
+    """Return the template behind a text: the subject, in any case, replaced by its slot."""
+    # As a whole word: "iron" matches in "Iron melts", not in "ironing".
+    whole_word = rf"(?<!\w){re.escape(subject)}(?!\w)"
+    return re.sub(whole_word, "{subject}", text, flags=re.IGNORECASE)
 
 
 def normalise(template: str) -> str:
-    """The form in which two templates count as the same: folded, slots alike, no punctuation, no articles."""
-    words = re.sub(r"[^\w\s]|_", " ", fold(SLOT.sub(" slotslot ", template))).split()
-    return " ".join(word for word in words if word not in {"a", "an", "the"})
+    """Return the form in which two templates count as the same.
+
+    It is folded, all slots are alike, and punctuation and articles are gone: "Does the {subject}
+    melt?" and "does {value} melt" give the same.
+    """
+    text = fold(SLOT.sub(" slotslot ", template))
+    words = PUNCTUATION.sub(" ", text).split()
+    return " ".join(word for word in words if word not in ARTICLES)
 
 
 def fill(template: str, **slots: str) -> str:

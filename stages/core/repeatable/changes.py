@@ -1,7 +1,8 @@
-"""How many records of a stage are not those of its last run in this folder.
+"""How many records of a stage differ from those of its last run in this folder.
 
-A table of digests of the last run lies beside the memo's results, never in an output: it is for the reader of a summary, and no
-byte depends on it. Digests are polars' row hashes, which hold for one version of polars; after another, there is no last run.
+A table of digests of the last run lies beside the memo's results, never in an output. It is for the
+reader of a summary, and no byte of an output depends on it. Digests are polars' row hashes, which hold
+for one version of polars only: after an update of polars there is no last run.
 """
 
 import errno
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from stages.core.repeatable import memo
 
 AT_ONCE = 1_000_000
-"""Records that are compared at once."""
+"""Records that are compared at once, which bounds the memory."""
 
 
 class Changes(NamedTuple):
@@ -26,60 +27,70 @@ class Changes(NamedTuple):
     unchanged: int
 
     def __str__(self) -> str:
-        """For a summary."""
-        counts = ", ".join(f"{name} {count:,}" for name, count in self._asdict().items())
-        return f"{counts} since the last run here"
+        """For a summary: `changed 1, new 20, deleted 0, unchanged 3,411 since the last run here`."""
+        counts = [f"{name} {count:,}" for name, count in self._asdict().items()]
+        return f"{', '.join(counts)} since the last run here"
 
 
 def compare(stage: str, folder: Path) -> Changes | None:
-    """The records and rejected records in `folder` against those of the stage's last run here, which they then are.
+    """Compare the records and rejected records in `folder` with those of the stage's last run here.
 
-    None where there was none, or where the memo cannot be used. Ids count once. Memory does not grow with the number of records.
+    Afterwards those in `folder` are the last run's. Returns None where there was no last run, or where
+    the memo cannot be used. An id counts once. Memory does not grow with the number of records.
     """
     import polars
     from polars.exceptions import PolarsError
 
-    here = hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
-    place = memo.folder() / "last" / here / f"{stage}-{polars.__version__}.parquet"
-    found: list[Changes] = []
+    this_project = hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
+    name = f"{stage}-{polars.__version__}.parquet"
+    last_run = memo.folder() / "last" / this_project / name
+    changes: Changes | None = None
 
-    def write(path: Path) -> None:
+    def write_and_compare(path: Path) -> None:
+        nonlocal changes
+        tables = [digests(folder / "records.parquet"), digests(folder / "rejected.parquet")]
         try:
-            polars.concat(
-                [digests(folder / f"{name}.parquet") for name in ("records", "rejected")]
-            ).sink_parquet(path)
-        except PolarsError as error:  # so it calls a full disk
+            polars.concat(tables).sink_parquet(path)
+        except PolarsError as error:  # such as a full disk
             raise OSError(errno.EIO, str(error)) from None
-        with suppress(OSError, PolarsError):  # none yet, or damaged
-            found.append(counted(place, path))
+        with suppress(OSError, PolarsError):  # there is no last run, or its table is damaged
+            changes = counted(last_run, path)
 
-    memo.keep(place, write)
-    return next(iter(found), None)
+    memo.keep(last_run, write_and_compare)
+    return changes
 
 
 def digests(path: Path) -> Any:
-    """(id, digest) of a table's records, both 64-bit hashes, as a lazy frame."""
+    """Return (id, digest) of a table's records, both as 64-bit hashes, in a lazy frame."""
     import polars
 
-    rest = polars.struct(polars.exclude("id"))
-    return polars.scan_parquet(path).select(id=polars.col("id").hash(), digest=rest.hash())
+    all_but_id = polars.struct(polars.exclude("id"))
+    return polars.scan_parquet(path).select(id=polars.col("id").hash(), digest=all_but_id.hash())
 
 
 def counted(before: Path, now: Path) -> Changes:
-    """What differs between two files of digests, a part of the ids at a time."""
+    """Count the differences between two files of digests.
+
+    The ids are split into parts by their remainder, and one part is in memory at a time.
+    """
     import polars
 
-    tables = [polars.scan_parquet(path) for path in (before, now)]
-    rows = max(table.select(polars.len()).collect().item() for table in tables)
+    old_table = polars.scan_parquet(before)
+    new_table = polars.scan_parquet(now)
+    rows = max(
+        old_table.select(polars.len()).collect().item(),
+        new_table.select(polars.len()).collect().item(),
+    )
     parts = 1 + rows // AT_ONCE
-    total = Changes(0, 0, 0, 0)
+    changed = added = deleted = unchanged = 0
     for part in range(parts):
-        old, new = (
-            table.filter(polars.col("id") % parts == part).collect().unique("id")
-            for table in tables
-        )
+        in_part = polars.col("id") % parts == part
+        old = old_table.filter(in_part).collect().unique("id")
+        new = new_table.filter(in_part).collect().unique("id")
         both = old.join(new, on="id", suffix="_now")
         same = both.filter(both["digest"] == both["digest_now"]).height
-        found = (both.height - same, new.height - both.height, old.height - both.height, same)
-        total = Changes(*map(sum, zip(total, found, strict=True)))
-    return total
+        changed += both.height - same
+        added += new.height - both.height
+        deleted += old.height - both.height
+        unchanged += same
+    return Changes(changed, added, deleted, unchanged)

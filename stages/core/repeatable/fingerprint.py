@@ -1,9 +1,12 @@
-"""What a function's result depends on beside its arguments: the code, the libraries and the machine, as one digest.
+"""One digest of everything that a function's result depends on beside its arguments: code, libraries, machine.
 
-Code is the module's own source and that of every module of this project that it imports, directly or not, also inside functions.
-Libraries are the installed distributions of all other modules these files import, with what those require: nothing of that is a
-list that somebody must keep. Not seen: a module imported by a computed name, a package's `__init__` that nobody names, a library
-that another loads without requiring it, and programs; the caller names such an engine.
+Code is the module's own source and that of every module of this project that it imports, directly or
+not, also inside functions. Libraries are the installed distributions of all other modules that these
+files import, with the distributions they require. So nobody has to keep a list.
+
+Not covered are: a module imported by a computed name, a package's `__init__` that no import names, a
+library that another library loads without requiring it, and external programs. The caller passes the
+version of such a program on its own.
 """
 
 import ast
@@ -26,7 +29,10 @@ from stages.core.project.lock import canonical
 ROOT = Path(stages.__file__).parents[1]
 OWN = "stages"
 NEUTRAL = {"stages.core.mlflow.tracking"}
-"""Only logs and finds the project's root, so a result does not depend on it; it would bring in MLflow with all it requires."""
+"""Modules on which no result depends. This one only logs and finds the project's root.
+
+It would bring in MLflow with everything that MLflow requires.
+"""
 KERNELS = (
     "OMP_NUM_THREADS",
     "ATEN_CPU_CAPABILITY",
@@ -34,96 +40,125 @@ KERNELS = (
     "MKL_CBWR",
     "OPENBLAS_CORETYPE",
 )
-"""What `runtime` settles: each may change the last bits of a number."""
+"""Variables that `runtime` sets and of which each may change the last bits of a number."""
 
 
 def of(module: str) -> str:
-    """The digest of a module's code as it lies on disk now, of its libraries, and of what numbers depend on here."""
-    code = {
-        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sources(module)
-    }
-    machine = [
-        platform.python_version(),
-        platform.system(),
-        platform.machine(),
-        *map(os.environ.get, KERNELS),
-    ]
-    return hashlib.sha256(json.dumps([code, libraries(module), machine]).encode()).hexdigest()
+    """Return the digest of a module's code as it is on disk now, of its libraries, and of the machine."""
+    code = {}
+    for path in sources(module):
+        name = str(path.relative_to(ROOT))
+        code[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    machine = [platform.python_version(), platform.system(), platform.machine()]
+    kernels = [os.environ.get(name) for name in KERNELS]
+    content = json.dumps([code, libraries(module), [*machine, *kernels]])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 @cache
 def sources(module: str) -> tuple[Path, ...]:
-    """Files of a module of this project and of all that it imports of it, sorted. Raises ImportError where it has none."""
+    """Return the files of a module of this project and of all modules of this project that it imports.
+
+    They are sorted. Raises ImportError where the module is none of this project.
+    """
     if file_of(module) is None:
         raise ImportError(
             f"{module}: no module of this project, so its code cannot be told from another"
         )
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     todo = [module]
     while todo:
         name = todo.pop()
         path = file_of(name)
-        if name not in found and name not in NEUTRAL and path is not None:
-            found[name] = path
-            todo += [other for other in imported(name, path) if other.split(".")[0] == OWN]
-    return tuple(sorted(found.values()))
+        if name in files or name in NEUTRAL or path is None:
+            continue
+        files[name] = path
+        for other in imported(name, path):
+            if other.split(".")[0] == OWN:
+                todo.append(other)
+    return tuple(sorted(files.values()))
 
 
 @cache
 def libraries(module: str) -> dict[str, str]:
-    """Versions of the distributions that a module's code imports and of what they require, by name; empty: not installed."""
-    known = packages_distributions()
-    names = {
-        name.split(".")[0] for path in sources(module) for name in imported(name_of(path), path)
-    }
-    todo = [
-        (owner, "")
-        for name in names - {OWN} - sys.stdlib_module_names
-        for owner in known.get(name, [name])
-    ]
+    """Return name and version of the distributions that a module's code imports and of those they require.
+
+    The version of a distribution that is not installed is empty.
+    """
+    # An import names a package, such as `PIL`; a distribution has another name, `pillow`.
+    distributions_of = packages_distributions()
+    todo: list[tuple[str, str]] = []
+    for package in imported_packages(module):
+        for name in distributions_of.get(package, [package]):
+            todo.append((name, ""))
+
+    versions: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
-    found: dict[str, str] = {}
     while todo:
+        # With an extra, as in `ray[client]`, a distribution requires more than without.
         name, extra = todo.pop()
-        if (canonical(name), extra) in seen:
+        key = (canonical(name), extra)
+        if key in seen:
             continue
-        seen.add((canonical(name), extra))
+        seen.add(key)
         try:
             installed = distribution(name)
         except PackageNotFoundError:
-            found[canonical(name)] = ""
+            versions[canonical(name)] = ""
             continue
-        found[canonical(name)] = installed.version
-        for requirement in map(Requirement, installed.requires or []):
-            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                todo += [(requirement.name, wanted) for wanted in ("", *requirement.extras)]
-    return dict(sorted(found.items()))
+        versions[canonical(name)] = installed.version
+        for line in installed.requires or []:
+            requirement = Requirement(line)
+            marker = requirement.marker
+            if marker is None or marker.evaluate({"extra": extra}):
+                todo.append((requirement.name, ""))
+                for wanted in requirement.extras:
+                    todo.append((requirement.name, wanted))
+    return dict(sorted(versions.items()))
+
+
+def imported_packages(module: str) -> set[str]:
+    """Return the top-level packages of others that a module's code imports, without the standard library."""
+    packages: set[str] = set()
+    for path in sources(module):
+        for name in imported(name_of(path), path):
+            packages.add(name.split(".")[0])
+    return packages - {OWN} - sys.stdlib_module_names
 
 
 def imported(name: str, path: Path) -> Iterator[str]:
-    """Full names of the modules that a file imports; of `from a import b`, a.b where that is a module of this project, else a."""
+    """Yield the full names of the modules that a file imports.
+
+    `from a import b` gives a.b where that is a module of this project, else a.
+    """
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            for alias in node.names:
+                yield alias.name
         elif isinstance(node, ast.ImportFrom):
-            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            # Two dots and the name `core` stand for `from ..core import …`.
+            relative = "." * node.level + (node.module or "")
+            origin = importlib.util.resolve_name(relative, package)
             for alias in node.names:
                 below = f"{origin}.{alias.name}"
                 yield below if file_of(below) else origin
 
 
 def file_of(module: str) -> Path | None:
-    """The source of a module or package of this project."""
+    """Return the source of a module or package of this project, or None."""
+    if module != OWN and not module.startswith(f"{OWN}."):
+        return None
     base = ROOT.joinpath(*module.split("."))
-    files = (base.with_name(f"{base.name}.py"), base / "__init__.py")
-    return next(
-        (file for file in files if f"{module}.".startswith(f"{OWN}.") and file.is_file()), None
-    )
+    for file in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
 
 
 def name_of(path: Path) -> str:
-    """The name under which a file of this project is imported."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    """Return the name under which a file of this project is imported."""
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    if parts[-1] == "__init__":
+        parts.pop()
+    return ".".join(parts)

@@ -1,11 +1,13 @@
-"""Results of expensive functions, remembered between runs: the same file, arguments, code and libraries give the same result.
+"""Results of expensive functions, kept between runs: same file, arguments, code and libraries, same result.
 
-They lie in `.memo` in the project's root, also of experiments that DVC runs in a folder of their own, or in the folder that
-LOREKEEP_MEMO names, which clones may share. That folder is no output: without it every byte of every output is the same, later.
+They lie in `.memo` in the project's root. An experiment that DVC runs in a temporary folder uses the
+same one. LOREKEEP_MEMO names another folder, which clones may share. The folder is no output: without
+it every byte of every output is the same, and the run takes longer.
 
-One result is one file, named by its key and written under a temporary name, then renamed, so that neither a kill nor a second
-process leaves half of one; a file that does not have its checksum is dropped and computed again. Values are JSON, never pickle.
-A folder that cannot be used costs time, never the result: one warning. Why so: docs/decisions/009-memo.md.
+One result is one file, named by its key. It is written under a temporary name, then renamed, so that
+neither a kill nor a second process leaves half a result. A file whose checksum is wrong is dropped and
+computed again. Values are JSON, never pickle. A folder that cannot be used costs time and one warning,
+never the result. Why it works this way: docs/decisions/009-memo.md.
 """
 
 import hashlib
@@ -25,109 +27,138 @@ from stages.core.mlflow import tracking
 from stages.core.repeatable import fingerprint
 
 PARTIAL = ".partial"
+"""Ending of a temporary file."""
 STALE = 3600
-"""Seconds after which a temporary file is what a killed process left."""
+"""Age in seconds from which on a temporary file is taken for the rest of a killed process."""
 counts: Counter[str] = Counter()
-"""In this process: results `computed` and `reused`."""
+"""Numbers of results in this process: `computed` and `reused`."""
 
 
 def folder() -> Path:
-    """Where results lie."""
-    return Path(os.environ.get("LOREKEEP_MEMO") or tracking.root() / ".memo")
+    """Return the folder of the results."""
+    named = os.environ.get("LOREKEEP_MEMO")
+    if named:
+        return Path(named)
+    return tracking.root() / ".memo"
 
 
 def remembered(
     function: Callable[..., Iterable[Any]], file: Path, *arguments: Any, engine: str = ""
 ) -> Iterator[Any]:
-    """The items of `function(file, *arguments)` as JSON holds them (tuples are lists), computed only where they are not known.
+    """Yield the items of `function(file, *arguments)`, computed only where they are not known.
 
-    The function is one of a module of this project and depends on nothing but the file's content, not its name, the arguments,
-    which JSON can hold, its code and libraries (`fingerprint`), and `engine`: the version of what it calls beside. Items come as
-    they are computed; where it raises, those before the error have come, and nothing is remembered.
+    `function` must belong to a module of this project. Its result may depend on the file's content (not
+    its name), on the arguments, on its code and libraries (see `fingerprint`), and on `engine`: the
+    version of an external program that it calls. Arguments and items must be JSON values; tuples come
+    back as lists. Items come as they are computed. If the function raises, the items before the error
+    have been yielded, and nothing is kept.
     """
     before = state(function, file)
-    place = place_of(function, [*before, arguments, engine])
-    known = load(place) if before else None
-    counts["computed" if known is None else "reused"] += 1
+    path = path_of(function, [*before, arguments, engine])
+    known = load(path) if before else None
     if known is not None:
-        yield from map(json.loads, known.splitlines())
+        counts["reused"] += 1
+        for known_line in known.splitlines():
+            yield json.loads(known_line)
         return
+
+    counts["computed"] += 1
     lines = []
     for item in function(file, *arguments):
-        lines.append(json.dumps(item))
-        yield json.loads(lines[-1])
-    if (
-        before and state(function, file) == before
-    ):  # else somebody edited the file or the code in the meantime
-        store(place, "\n".join(lines).encode())
+        line = json.dumps(item)
+        lines.append(line)
+        yield json.loads(line)
+    edited_meanwhile = state(function, file) != before
+    if before and not edited_meanwhile:
+        store(path, "\n".join(lines).encode())
 
 
 def recalled(function: Callable[..., Any], text: str, engine: str, *arguments: Any) -> Any:
-    """`function(text, *arguments)` as JSON holds it, which depends on the text and on `engine` alone, whatever the arguments are
-    that find the engine, beside code and libraries. Nothing of the text is kept but its hash.
+    """Return `function(text, *arguments)`, computed only where it is not known.
+
+    The result may depend on the text, on `engine` (the version of a model or program), and on code and
+    libraries. The arguments only say where to find that engine, so they are no part of the key. The
+    text itself is not stored, only its hash.
     """
-    place = place_of(function, [function.__module__, code_of(function.__module__), text, engine])
-    known = load(place)
-    counts["computed" if known is None else "reused"] += 1
+    module = function.__module__
+    path = path_of(function, [module, code_of(module), text, engine])
+    known = load(path)
     if known is not None:
+        counts["reused"] += 1
         return json.loads(known)
+    counts["computed"] += 1
     content = json.dumps(function(text, *arguments)).encode()
-    store(place, content)
+    store(path, content)
     return json.loads(content)
 
 
-def place_of(function: Callable[..., Any], key: list[Any]) -> Path:
-    """The file of a function's result for a key that JSON can hold."""
+def path_of(function: Callable[..., Any], key: list[Any]) -> Path:
+    """Return the file of a function's result for a key of JSON values."""
     name = hashlib.sha256(json.dumps([function.__qualname__, *key]).encode()).hexdigest()
+    # Two digits of the name make 256 folders, so that none of them holds too many files.
     return folder() / "results" / function.__qualname__ / name[:2] / name
 
 
-@cache  # asked for with every text; this process runs the code that it has loaded
+@cache  # it is asked for every text, and this process runs the code that it loaded
 def code_of(module: str) -> str:
-    """`fingerprint.of` a module."""
+    """Return `fingerprint.of` a module."""
     return fingerprint.of(module)
 
 
 def state(function: Callable[..., Any], file: Path) -> list[str]:
-    """Digests of the code and of the file's content now; empty where the file cannot be read, as the function will say."""
+    """Return the module and the digests of its code and of the file's content now.
+
+    Empty where the file cannot be read; the function will raise the error for that.
+    """
     try:
         with file.open("rb") as opened:
             content = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
         return []
-    return [function.__module__, fingerprint.of(function.__module__), content]
+    module = function.__module__
+    return [module, fingerprint.of(module), content]
 
 
-def load(place: Path) -> bytes | None:
-    """What was stored there, or None. What is damaged is removed."""
+def load(path: Path) -> bytes | None:
+    """Return what was stored there, or None. A damaged file is removed."""
     try:
-        checksum, _, content = place.read_bytes().partition(b"\n")
+        stored = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         unusable(error.strerror or "")
         return None
-    whole = checksum == checksum_of(place.name, content)
-    with suppress(OSError):  # a folder that is only read is as good
-        if whole:
-            os.utime(place)  # `prune` keeps what was used last
-        else:
-            place.unlink()
-    return content if whole else None
+    # The first line is the checksum of the rest.
+    checksum, _, content = stored.partition(b"\n")
+    if checksum != checksum_of(path.name, content):
+        with suppress(OSError):
+            path.unlink()
+        return None
+    with suppress(OSError):  # a read-only folder can be used too
+        os.utime(path)  # `prune` keeps the results that were used last
+    return content
 
 
-def store(place: Path, content: bytes) -> None:
-    """Keep a result, so that `load` finds it."""
-    keep(place, lambda path: path.write_bytes(checksum_of(place.name, content) + b"\n" + content))
+def store(path: Path, content: bytes) -> None:
+    """Keep a result, so that `load` returns it."""
+    checksum = checksum_of(path.name, content)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(checksum + b"\n" + content)
+
+    keep(path, write)
 
 
-def keep(place: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file under a name of its own, which then takes its place; where that fails, nothing is kept."""
-    temporary = place.with_name(f".{place.name}.{secrets.token_hex(8)}{PARTIAL}")
+def keep(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file under a temporary name, then rename it to `path`.
+
+    Where that fails, nothing is kept.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        temporary.replace(place)
+        temporary.replace(path)
     except OSError as error:
         unusable(error.strerror or "")
     finally:
@@ -136,35 +167,47 @@ def keep(place: Path, write: Callable[[Path], Any]) -> None:
 
 
 def checksum_of(name: str, content: bytes) -> bytes:
-    """SHA-256 over name and content, so that a file under another's name counts as damaged."""
+    """Return the SHA-256 over name and content: a file under the name of another counts as damaged."""
     return hashlib.sha256(name.encode() + b"\n" + content).hexdigest().encode()
 
 
-@cache  # said once
+@cache  # printed once
 def unusable(reason: str) -> None:
-    """Say that results are not kept."""
+    """Print that results are not kept."""
     print(
-        f"memo: {folder()}: {reason}; results are computed anew and not kept. Free some space there, make it writable, or name "
-        "another folder in LOREKEEP_MEMO",
+        f"memo: {folder()}: {reason}; results are computed anew and not kept. Free some space there, "
+        "make it writable, or name another folder in LOREKEEP_MEMO",
         file=sys.stderr,
     )
 
 
 def prune(limit: int) -> tuple[int, int]:
-    """Remove what was not used for longest until at most `limit` bytes are left, and what kills left; (files, bytes) removed."""
-    found = []
+    """Remove the results used longest ago until at most `limit` bytes are left.
+
+    Also removes what killed processes left. Returns the numbers of files and bytes removed.
+    """
+    statuses: list[tuple[Path, os.stat_result]] = []
     for path in files():
         with suppress(FileNotFoundError):  # a running stage has renamed it
-            found.append((path, path.stat()))
-    kept = removed = size = 0
-    for path, status in sorted(found, key=lambda item: -item[1].st_mtime_ns):
-        kept += status.st_size
-        if kept > limit or (path.name.endswith(PARTIAL) and status.st_mtime < time.time() - STALE):
+            statuses.append((path, path.stat()))
+    statuses.sort(key=lambda item: item[1].st_mtime_ns, reverse=True)
+
+    now = time.time()
+    total = 0
+    removed_files = 0
+    removed_bytes = 0
+    for path, status in statuses:
+        total += status.st_size
+        left_by_a_kill = path.name.endswith(PARTIAL) and status.st_mtime < now - STALE
+        if total > limit or left_by_a_kill:
             path.unlink(missing_ok=True)
-            removed, size = removed + 1, size + status.st_size
-    return removed, size
+            removed_files += 1
+            removed_bytes += status.st_size
+    return removed_files, removed_bytes
 
 
 def files() -> list[Path]:
-    """All files of the memo."""
-    return [path for path in folder().rglob("*") if path.is_file()] if folder().is_dir() else []
+    """Return all files of the memo."""
+    if not folder().is_dir():
+        return []
+    return [path for path in folder().rglob("*") if path.is_file()]

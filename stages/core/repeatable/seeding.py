@@ -5,21 +5,24 @@ import random
 
 
 def derive(seed: int, *keys: str | int) -> int:
-    """A 64-bit seed from the run's seed and the keys (a record id, a step name), equal on every machine."""
-    text = "\x1f".join([str(seed), *(str(key) for key in keys)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    """Derive a 64-bit seed from the run's seed and keys (a record id, a step name), equal on every machine."""
+    parts = [str(seed)]
+    for key in keys:
+        parts.append(str(key))
+    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big")
 
 
 def rng_for(seed: int, *keys: str | int) -> random.Random:
-    """A generator of its own for one record or one purpose."""
+    """Return a generator of its own for one record or one purpose."""
     return random.Random(derive(seed, *keys))
 
 
 def seed_torch(seed: int, threads: int) -> None:
-    """Seed torch, numpy and random, pin the threads, demand deterministic kernels. Imports torch."""
+    """Seed torch, numpy and random, fix the number of threads, demand deterministic kernels. Imports torch."""
     import torch
     from transformers import set_seed
 
     torch.set_num_threads(threads)
-    set_seed(derive(seed) % 2**32)
+    set_seed(derive(seed) % 2**32)  # numpy takes 32 bits
     torch.use_deterministic_algorithms(True)

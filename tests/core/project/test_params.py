@@ -1,7 +1,12 @@
-"""params: every mistake of a section in one message, each with its key path and, if unknown, the nearest name."""
+"""params: every mistake of a section in one message, each with its key path and, if unknown, the nearest name.
 
+params.yaml states every setting, and a setting that is missing there has its default.
+"""
+
+import dataclasses
+import importlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -9,9 +14,13 @@ from hypothesis import strategies as st
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from stages import STAGES
 from stages.core.project.errors import ParamsError
 from stages.core.project.params import STRICT, Run, load, parse, read_section, read_yaml
 
+ROOT = Path(__file__).parents[3]
+LIBRARY = ("base", "train", "distill", "quantize", "evaluate", "register")
+"""Stages whose settings all have defaults."""
 RUN = "run: {seed: 1, threads: 2, isa: avx2, device: cpu}\n"
 
 
@@ -66,6 +75,56 @@ def test_a_right_section_is_read(tmp_path: Path) -> None:
     section, run = load("toy", Params, write(tmp_path, RUN + GOOD))
     assert section == Params(0.002, 10, "fast", [Gate("a.b", 1.0)], {"first": Gate("c", 0.5)}, None)
     assert run == Run(seed=1, threads=2, isa="avx2", device="cpu")
+
+
+def unstated(params_type: Any, section: dict[str, Any], where: str) -> list[str]:
+    """Settings of a dataclass, and of the dataclasses in it, that a section of params.yaml lacks."""
+    problems = []
+    for field in dataclasses.fields(params_type):
+        name = f"{where}.{field.name}"
+        if field.name not in section:
+            problems.append(name)
+        elif dataclasses.is_dataclass(field.type) and section[field.name]:
+            problems += unstated(field.type, section[field.name], name)
+    return problems
+
+
+def test_params_yaml_states_every_setting() -> None:
+    document = read_yaml(ROOT / "params.yaml")
+    problems = unstated(Run, document["run"], "run")
+    for stage in STAGES:
+        module = importlib.import_module(f"stages.{stage}")
+        problems += unstated(module.Params, document[stage], stage)
+    assert not problems
+
+
+def test_a_setting_that_is_not_stated_is_noticed() -> None:
+    train = read_yaml(ROOT / "params.yaml")["train"]
+    del train["lora"]["r"], train["steps"]
+    module = importlib.import_module("stages.train")
+    assert unstated(module.Params, train, "train") == ["train.lora.r", "train.steps"]
+
+
+@pytest.mark.parametrize("stage", LIBRARY)
+def test_a_stage_has_defaults_and_a_missing_key_falls_back_to_them(
+    tmp_path: Path, stage: str
+) -> None:
+    params_type = importlib.import_module(f"stages.{stage}").Params
+    defaults = params_type()
+    assert load(stage, params_type, write(tmp_path, f"run: {{}}\n{stage}: {{}}\n")) == (
+        defaults,
+        Run(),
+    )
+    stated, run = load(stage, params_type, ROOT / "params.yaml")
+    assert run == Run()
+    if stage != "register":  # its gates and the name of the model are those of this project
+        assert stated == defaults
+
+
+def test_a_key_that_is_there_changes_only_itself(tmp_path: Path) -> None:
+    train = importlib.import_module("stages.train")
+    section, _ = load("train", train.Params, write(tmp_path, "run: {}\ntrain: {lora: {r: 4}}\n"))
+    assert section == train.Params(lora=train.Lora(r=4))
 
 
 def test_a_section_is_read_alone(tmp_path: Path) -> None:

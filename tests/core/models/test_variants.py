@@ -1,0 +1,94 @@
+"""variants: the list that evaluate, `lore ask` and reports share; every variant loads from the stages' folders."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages import evaluate, quantize
+from stages.core.models import variants
+from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.project.errors import ModelError
+from stages.core.project.params import Run
+from stages.core.records.prompt import question_prompt
+
+ROOT = Path(__file__).parents[3]
+QUESTION = "At what temperature does iron melt?"
+
+
+def test_names_are_in_the_order_of_the_pipeline() -> None:
+    assert variants.NAMES == ("base", "train", "distill", "quantize", "quantize_train")
+    assert variants.TUNED_NAMES == ("train", "distill", "quantize", "quantize_train")
+
+
+def test_an_int8_form_names_a_float_variant_made_before_it() -> None:
+    float_forms = {}
+    for variant in variants.VARIANTS:
+        if variant.float_form is not None:
+            float_forms[variant.name] = variant.float_form
+    assert float_forms == {"quantize": "distill", "quantize_train": "train"}
+    for int8, float_form in float_forms.items():
+        assert variants.NAMES.index(float_form) < variants.NAMES.index(int8)
+
+
+def test_every_variant_has_its_folder() -> None:
+    folders = variants.folders(Path("b"), Path("t"), Path("d"), Path("q"))
+    assert tuple(folders) == variants.NAMES
+    assert folders["train"] == {
+        "folder": Path("b/model"),
+        "adapter": Path("t/adapter"),
+        "merge": True,
+    }
+    assert folders["quantize"] == {"folder": Path("q/student")}
+    assert folders["quantize_train"] == {"folder": Path("q/train")}
+
+
+def test_the_projects_folders_are_those_of_evaluate_in_dvc_yaml() -> None:
+    from ruamel.yaml import YAML
+
+    stages: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    base, train, distill, quantized = stages["evaluate"]["cmd"].split()[4:8]
+    named = variants.folders(Path(base), Path(train), Path(distill), Path(quantized))
+    assert variants.folders_here() == named
+
+
+@pytest.fixture
+def project(
+    tiny_base: Path, tiny_adapter: Path, tmp_path: Path, run_params: Run, monkeypatch: Any
+) -> Path:
+    """A working directory with the models of a pipeline, all from one tiny model, but no student."""
+    project = tmp_path / "project"
+    (project / "models").mkdir(parents=True)
+    (project / "models/base").symlink_to(tiny_base)
+    (project / "models/train").symlink_to(tiny_adapter.parent)
+    quantize.run(
+        quantize.Params(),
+        run_params,
+        project / "models/base",
+        project / "models/train",
+        tiny_base / "model",
+        project / "models/quantize",
+        project / "quantize.json",
+    )
+    monkeypatch.chdir(project)
+    return project
+
+
+def test_a_variant_answers_as_evaluate_asks_it(project: Path) -> None:
+    assert evaluate.generate is generate  # one way of asking
+    prompts = [question_prompt(QUESTION)]
+    expected = {}
+    for name, folders in variants.folders_here().items():
+        if name != "distill":
+            model, tokenizer = load_causal_lm(**folders)
+            (answer,) = generate(model, tokenizer, prompts, variants.MAX_NEW_TOKENS, batch=1)
+            expected[name] = " ".join(answer.split())
+    answered = {name: variants.answers([QUESTION], name)[0] for name in expected}
+    assert answered == expected
+    assert answered["train"] != answered["base"]
+    assert all("\n" not in answer for answer in answered.values())
+
+
+def test_a_variant_that_is_not_there_is_named(project: Path) -> None:
+    with pytest.raises(ModelError, match=r"models/distill: no safetensors here"):
+        variants.answers([QUESTION], "distill")
