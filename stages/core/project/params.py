@@ -37,11 +37,15 @@ class Run:
     plainest path of each library (SSE2, NEON), slower and meant for machines without AVX2."""
     device: Literal["cpu", "auto"]
     """`cpu`: the same bits everywhere; `auto`: a GPU where there is one, bits then belong to that GPU."""
-    engine: Literal["local", "ray"] = "local"
-    """Who works on large corpora: processes of this machine, or a Ray cluster. No byte depends on it, so stages do not list it
-    in dvc.yaml, and params.yaml of an earlier version may lack it."""
+    executor: Literal["local", "ray"] = "local"
+    """What works on the batches of a large corpus: threads and processes of this machine, or a Ray cluster. No byte depends
+    on it, so stages do not list it in dvc.yaml. The params.yaml of an earlier version may lack it."""
     address: str | None = None
-    """The Ray cluster, for `ray`; None starts one on this machine, with `threads` workers. No byte depends on it."""
+    """The Ray cluster, for `ray`. None starts one on this machine, with `threads` workers. No byte depends on it."""
+
+
+RENAMED = {"run.engine": "run.executor"}
+"""Former key → its present name."""
 
 
 def load(stage: str, params_type: type[P], path: Path = Path("params.yaml")) -> tuple[P, Run]:
@@ -109,6 +113,8 @@ def _section(
 def _describe(item: Any, where: str, known: list[str]) -> str:
     key = ".".join([where, *(str(part) for part in item["loc"])])
     if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        if key in RENAMED:
+            return f"{key}: unknown; did you mean {RENAMED[key]}?"
         near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
         return f"{key}: unknown" + (f"; did you mean {near[0]}?" if near else "")
     if item["type"] in ("missing", "missing_argument"):
