@@ -1,8 +1,11 @@
-"""clean: extracted records → normalised, informative, verified ones. Every other record is set aside with its reason.
+"""clean: extracted records → normalised, informative, verified ones.
 
-In: records, rejected records and sources of extract, the rules file, and the exclusions file. Out: `records.parquet`,
-`rejected.parquet` (as it was extracted, with phase and reason), `contradictions.json`, `violations.json`, and `clean.json`
-(counts). Where recurring lines are taken out (`lines.py`), `lines.json` names them all.
+Every other record is set aside with its reason.
+
+In: records, rejected records and sources of extract, the rules file, and the exclusions file. Out:
+`records.parquet`, `rejected.parquet` (as it was extracted, with phase and reason),
+`contradictions.json`, `violations.json`, and `clean.json` (counts). Where recurring lines are taken
+out (`lines.py`), `lines.json` names them all.
 
 Each phase counts its records:
 
@@ -10,11 +13,13 @@ Each phase counts its records:
 2. normalise: one form for dates, quantities and texts (`values/`)
 3. personal: personal data is replaced or masked, if the section `personal` says so (`personal/`)
 4. filter: texts that say too little (`information.py`), and then repeats (`repeats.py`)
-5. verify: rules (`rules.py`), contradictions (`contradictions.py`), and then answers that differ (`answers.py`)
+5. verify: rules (`rules.py`), contradictions (`contradictions.py`), and then answers that differ
+   (`answers.py`)
 
 read = kept + rejected, in all and per source. What extract had set aside counts as read, too.
 
-Refused: settings with an unknown unit, a rules file with unknown keys or columns, an exclusions file with malformed ids.
+Refused: settings with an unknown unit, a rules file with unknown keys or columns, an exclusions
+file with malformed ids.
 """
 
 import json
@@ -106,8 +111,8 @@ def run(
             verified = verify(corpus, checks, params, treatment)
             if not corpus.ledger.alive.any():
                 raise InputError(
-                    f"clean: not one of {len(corpus.ledger.verdict)} records of {extracted} was kept; "
-                    "check the clean section of params.yaml"
+                    f"clean: not one of {len(corpus.ledger.verdict)} records of {extracted} "
+                    "was kept; check the clean section of params.yaml"
                 )
             tally = write(corpus, before, folder, treatment)
             write_entries(folder / "contradictions.json", verified.contradictions())
@@ -134,9 +139,10 @@ def run(
 def verify(
     corpus: Filtered, checks: rules.Rules, params: Params, treatment: Treatment | None
 ) -> Verified:
-    """Set aside the facts that break a rule, then those that contradict a source of higher priority.
+    """Set aside the facts that break a rule, then those that contradict a better source.
 
-    Answers that differ from the first one to their question are set aside only if params declare it.
+    Answers that differ from the first one to their question are set aside only if params declare
+    it.
     """
     facts = corpus.kept_facts()
     position_of = dict(zip(facts["id"], facts["position"], strict=True))
@@ -202,7 +208,8 @@ def summary(
 def show(report: Row) -> None:
     """Print the summary on one screen."""
     print(
-        f"clean: read {report['read']:,} = kept {report['kept']:,} + rejected {report['rejected']:,}"
+        f"clean: read {report['read']:,} = kept {report['kept']:,} "
+        f"+ rejected {report['rejected']:,}"
     )
     for phase, count in report["phases"].items():
         print(f"  {phase:10} in {count['in']:6,}  rejected {count['rejected']:5,}")

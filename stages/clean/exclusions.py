@@ -1,8 +1,11 @@
-"""Exclusions: what must not be learned any more. A YAML file names it by ids and holds no content (data/raw/exclusions.yaml).
+"""Exclusions: what must not be learned any more.
 
-An exclusion holds for as long as the file names it. Whatever it names is set aside wherever a source states it, now or later.
-That happens before any other phase sees the record, so it enters no count, no duplicate and no contradiction. The source,
-the locator and the reason of such a record are kept, and nothing of what it says (`redacted`).
+A YAML file names it by ids and holds no content (data/raw/exclusions.yaml).
+
+An exclusion holds for as long as the file names it. Whatever it names is set aside wherever a
+source states it, now or later. That happens before any other phase sees the record, so it enters no
+count, no duplicate and no contradiction. The source, the locator and the reason of such a record
+are kept, and nothing of what it says (`redacted`).
 """
 
 import re
@@ -36,7 +39,8 @@ class Entry:
     id: str
     """16 hex digits. For a source: its name in params.yaml."""
     reason: str
-    """Why, such as the number of a request. It goes into data/clean/rejected.parquet: no personal data."""
+    """Why, such as the number of a request. It goes into data/clean/rejected.parquet: no personal
+    data."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -48,13 +52,17 @@ class Exclusions:
     subjects: list[Entry]
     """Ids of subjects (`subject_id`): every record about one, facts and texts."""
     records: list[Entry]
-    """Ids of records. Every other record that says the same in the same words is excluded with them."""
+    """Ids of records. Every other record that says the same in the same words is excluded with
+    them."""
     sources: list[Entry]
     """Names of sources. What another source states too is still learned from that source."""
 
 
 def read(path: Path) -> Exclusions:
-    """Parse the file. Raises ParamsError with every problem: unknown or missing keys, malformed ids, empty reasons."""
+    """Parse the file.
+
+    Raises ParamsError with every problem: unknown or missing keys, malformed ids, empty reasons.
+    """
     problems: list[str] = []
     listed = parse(read_yaml(path), Exclusions, "exclusions", problems)
     if listed is not None:
@@ -63,7 +71,8 @@ def read(path: Path) -> Exclusions:
                 where = f"exclusions.{kind}.{number}"
                 if kind != "sources" and not ID.fullmatch(entry.id):
                     problems.append(
-                        f"{where}.id: not an id of 16 hex digits; lore forget finds it, with --apply it writes the entry"
+                        f"{where}.id: not an id of 16 hex digits; "
+                        "lore forget finds it, with --apply it writes the entry"
                     )
                 if not entry.reason.strip():
                     problems.append(
@@ -93,7 +102,10 @@ def some(listed: Exclusions) -> bool:
 
 
 def same_words(rows: Iterable[Row], listed: Exclusions) -> dict[Content, str]:
-    """What the excluded records say → reason. Every record of the corpus that says it is excluded with them."""
+    """What the excluded records say → reason.
+
+    Every record of the corpus that says it is excluded with them.
+    """
     reasons = _reasons(listed.records)
     same: dict[Content, str] = {}
     for row in rows:
@@ -105,7 +117,10 @@ def same_words(rows: Iterable[Row], listed: Exclusions) -> dict[Content, str]:
 def named(
     rows: Iterable[Row], listed: Exclusions, same: Mapping[Content, str]
 ) -> dict[str, tuple[str, str]]:
-    """id → (reason, evidence) of the excluded records among `rows`. `same` is the `same_words` of the whole corpus."""
+    """id → (reason, evidence) of the excluded records among `rows`.
+
+    `same` is the `same_words` of the whole corpus.
+    """
     records = _reasons(listed.records)
     facts = _reasons(listed.facts)
     subjects = _reasons(listed.subjects)

@@ -1,17 +1,22 @@
-"""Low information: free texts that say nothing particular, found by TF-IDF and by the phrases they share.
+"""Low information: free texts that say nothing particular.
 
-score(text) = Σ_t tf(t) · w(t) / Σ_t tf(t), with w(t) = max(0, 1 - log df(t) / log cap), cap = max(3, common · N).
+    score(text) = Σ_t tf(t) · w(t) / Σ_t tf(t)
+    w(t) = max(0, 1 - log df(t) / log cap)
+    cap = max(3, common · N)
 
-tf(t) counts the word t in the text. df(t) is the number of subjects in whose texts it occurs, and N the number of subjects.
-A text without a subject counts as a subject of its own. w is the usual inverse document frequency, scaled: a word of one
-subject alone weighs 1, and a word that `common` of all subjects share weighs 0. The score is a mean over the words of the
-text, so it lies in [0, 1], and a text repeated twice scores as once. It is the share of the text that is about something in
-particular. Below the threshold 0.05, fewer than one word in twenty is. Boilerplate recurs from subject to subject and scores
-0. Knowledge does not (docs/decisions/001-information-score.md).
+It is TF-IDF, scaled. tf(t) counts the word t in the text. df(t) is the number of subjects in whose
+texts it occurs, and N the number of subjects. A text without a subject counts as a subject of its
+own. A word of one subject alone weighs 1. A word that `common` of all subjects share weighs 0.
 
-Single words fail where the whole corpus shares one vocabulary. Phrases still tell menus and notices from prose there:
-`particular` is the share of a text's phrases that are not common, and a phrase is common if `share` of all texts have it.
-Common phrases are sought in a sample, drawn by the hash of the id, so memory does not grow with the corpus.
+The score is a mean over the words of the text, so it lies in [0, 1], and a text repeated twice
+scores as once. It is the share of the text that is about something in particular. Below the
+threshold 0.05, fewer than one word in twenty is. Boilerplate recurs from subject to subject and
+scores 0. Knowledge does not (docs/decisions/001-information-score.md).
+
+Single words fail where the whole corpus shares one vocabulary. Phrases still tell menus and notices
+from prose there: `particular` is the share of a text's phrases that are not common, and a phrase is
+common if `share` of all texts have it. Common phrases are sought in a sample, drawn by the hash of
+the id, so memory does not grow with the corpus.
 
 Facts are not scored: the source gives them their form, and what they say is their value.
 """
@@ -51,7 +56,10 @@ class Boilerplate:
 
 @dataclass(frozen=True, config=STRICT)
 class Lines:
-    """Which lines recur in the texts of a source, and are taken out (`lines.py`). All three conditions must hold."""
+    """Which lines recur in the texts of a source, and are taken out (`lines.py`).
+
+    All three conditions must hold.
+    """
 
     share: Annotated[float, Field(gt=0, le=1)]
     """Least share of the source's texts that hold the line."""
@@ -72,11 +80,13 @@ class Params:
     boilerplate: Boilerplate | None
     """None keeps everything."""
     near_duplicates: float | None
-    """A free text repeats an earlier one from this similarity on, in (0, 1]. None keeps all but exact duplicates."""
+    """A free text repeats an earlier one from this similarity on, in (0, 1]. None keeps all but
+    exact duplicates."""
     lines: Lines | None = None
     """None leaves texts whole."""
     numbers: Literal["ignore", "apart"] = "ignore"
-    """Whether texts that say other numbers may be near duplicates. Copies of a page differ in a date, leaflets in a dose."""
+    """Whether texts that say other numbers may be near duplicates. Copies of a page differ in a
+    date, leaflets in a dose."""
 
 
 def _no_counts() -> pl.DataFrame:
@@ -98,8 +108,8 @@ class Frequencies:
     texts: int = 0
     """Number of texts without a subject."""
     waiting: list["Frequencies"] = field(default_factory=list)
-    """Batches that are not merged yet. They are merged once they are larger than the rest, so that the rest is read
-    seldom."""
+    """Batches that are not merged yet. They are merged once they are larger than the rest, so that
+    the rest is read seldom."""
 
     def __len__(self) -> int:
         """Rows of both tables."""
@@ -136,11 +146,14 @@ def total_counts(tables: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def frequencies(words: Terms, subjects: pl.Series) -> Frequencies:
-    """Count the words of the texts of one batch. `subjects` are folded, and null where a text has none."""
+    """Count the words of the texts of one batch.
+
+    `subjects` are folded, and null where a text has none.
+    """
     has_subject = subjects.is_not_null().to_numpy()
     about = words.of(has_subject).once()
-    # The hash of each text's subject, once for each of its words: texts of 2 and 1 words about iron and gold give
-    # [iron, iron, gold].
+    # The hash of each text's subject, once for each of its words: texts of 2 and 1 words about iron
+    # and gold give [iron, iron, gold].
     subject_hashes = subjects.drop_nulls().hash(seed=2).to_numpy()
     subject_of_word = np.repeat(subject_hashes, about.counts)
     return Frequencies(
@@ -160,8 +173,8 @@ def scores(words: Terms, weights: pl.DataFrame) -> Array:
 def sampled(ids: pl.Series, records: int) -> Array:
     """Which texts of a corpus of so many records belong to the sample: bool [texts].
 
-    The upper 32 bits of the hash of an id are as good as a random number. The sample has the texts whose number is below
-    the share that is wanted.
+    The upper 32 bits of the hash of an id are as good as a random number. The sample has the texts
+    whose number is below the share that is wanted.
     """
     share = min(1.0, SAMPLE / max(1, records))
     random = ids.hash(seed=3).to_numpy() >> np.uint64(32)
@@ -183,8 +196,8 @@ def text_counts(terms: Terms) -> pl.DataFrame:
     first_of_word[1:] = words[1:] != words[:-1]
     new = np.ones(len(words), dtype=bool)
     new[1:] = first_of_word[1:] | (texts[1:] != texts[:-1])
-    # before[i] counts the different pairs before row i: 0 1 1 2 3. Words begin at rows 0 and 3, and the table ends at 4.
-    # before[[0, 3, 4]] is [0, 2, 3], so a is in 2 texts and b in 1.
+    # before[i] counts the different pairs before row i: 0 1 1 2 3. Words begin at rows 0 and 3, and
+    # the table ends at 4. before[[0, 3, 4]] is [0, 2, 3], so a is in 2 texts and b in 1.
     before = np.concatenate(([0], np.cumsum(new)))
     begins = np.flatnonzero(first_of_word)
     counts = np.diff(before[np.append(begins, len(words))])
@@ -192,7 +205,10 @@ def text_counts(terms: Terms) -> pl.DataFrame:
 
 
 def common_phrases(counts: list[pl.DataFrame], texts: int, params: Boilerplate) -> pl.Series:
-    """Hashes of the phrases that are common among so many sampled texts, sorted. `counts` are those of all batches."""
+    """Hashes of the phrases that are common among so many sampled texts, sorted.
+
+    `counts` are those of all batches.
+    """
     total = total_counts([_no_counts(), *counts])
     least = max(FEWEST, params.share * texts)
     return total.filter(pl.col("count") >= least)["word"].sort()

@@ -1,13 +1,18 @@
-"""Recurring lines: headers, footers and notices that many texts of one source share. They are taken out of these texts.
+"""Recurring lines: headers, footers and notices that many texts of one source share.
 
-A text that keeps its line breaks is cut at these, any other text between sentences. Lines are compared clean, in NFKC and
-lower case. A line of few words is never taken out: it may be a value (Active, in the cell of a table) or a heading.
+They are taken out of these texts.
 
-Only texts of two lines or more count when recurring lines are sought. A text of one line repeats other texts as a whole or
-not at all, and `repeats.py` judges that. For the same reason the answer to a question never loses its only line.
+A text that keeps its line breaks is cut at these, any other text between sentences. Lines are
+compared clean, in NFKC and lower case. A line of few words is never taken out: it may be a value
+(Active, in the cell of a table) or a heading.
 
-Lines are sought in a sample of about 16,384 texts a source, drawn by the hash of the id, so memory does not grow with the
-corpus. In a smaller source the sample is all of them. How many texts lose a line is counted exactly, as it is taken out.
+Only texts of two lines or more count when recurring lines are sought. A text of one line repeats
+other texts as a whole or not at all, and `repeats.py` judges that. For the same reason the answer
+to a question never loses its only line.
+
+Lines are sought in a sample of about 16,384 texts a source, drawn by the hash of the id, so memory
+does not grow with the corpus. In a smaller source the sample is all of them. How many texts lose a
+line is counted exactly, as it is taken out.
 """
 
 from collections import Counter
@@ -26,13 +31,14 @@ from stages.clean.personal import Treatment
 from stages.clean.values.columns import cleaned
 
 BREAK = "\ufdd0"
-"""Marks the end of each line while texts are cut. No text uses this code, a noncharacter of Unicode."""
+"""Marks the end of each line while texts are cut. No text uses this code, a noncharacter of
+Unicode."""
 SENTENCE_END = r"""([.!?]+["'”’)\]]*\s+|[。！？]+[”’」』）]*\s*)"""
-"""The end of a sentence with the white space behind it. In English there must be white space: `. `, `?" `, `...) `. In
-Chinese there need not be: `。`, `！”`.
-"""
+"""The end of a sentence with the white space behind it. In English there must be white space: `. `,
+`?" `, `...) `. In Chinese there need not be: `。`, `！”`."""
 WORD = r"[\x{3400}-\x{9fff}]|[\p{L}\p{M}\p{N}&&[^\x{3400}-\x{9fff}]]+"
-"""A word as it is counted here: one Chinese character, or a run of other letters, marks and digits. `铁 rusts` has two."""
+"""A word as it is counted here: one Chinese character, or a run of other letters, marks and digits.
+`铁 rusts` has two."""
 SAYS_SOMETHING = r"[\p{L}\p{N}]"
 """A letter or digit. A line of `* * *` has none."""
 LETTER = r"\p{L}"
@@ -41,7 +47,8 @@ SHOWN, LONGEST = 50, 200
 """Number of lines in metrics/clean.json, and of characters of each line there."""
 LINES: dict[str, Any] = {"source": pl.String, "line": pl.UInt64}
 Counts = tuple[pl.DataFrame, Counter[str]]
-"""A table source, line, count: in how many texts each line stands. And how many texts of each source were looked at."""
+"""A table source, line, count: in how many texts each line stands. And how many texts of each
+source were looked at."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,10 @@ class Cut:
             self.lines[key] = first, before + count
 
     def report(self) -> list[dict[str, Any]]:
-        """All lines with their source, and the number and share of texts that lost them. The most frequent come first."""
+        """All lines with their source, and the number and share of texts that lost them.
+
+        The most frequent come first.
+        """
         rows = []
         for (source, _), (line, count) in self.lines.items():
             share = round(count / self.texts[source], 4)
@@ -88,13 +98,17 @@ class Cut:
     def summary(self) -> str:
         """One line for the screen."""
         times = sum(count for _, count in self.lines.values())
-        return f"{len(self.lines):,} recurring ones taken out, {times:,} times, of {self.changed:,} texts"
+        return (
+            f"{len(self.lines):,} recurring ones taken out, {times:,} times, "
+            f"of {self.changed:,} texts"
+        )
 
 
 def texts_in(frame: pl.DataFrame) -> pl.DataFrame:
     """A table at, id, source, text, whole: the free texts of a batch, and the answers to questions.
 
-    `at` is the number of the record in the batch. An answer must not lose its only line, so it is not `whole`.
+    `at` is the number of the record in the batch. An answer must not lose its only line, so it is
+    not `whole`.
     """
     is_free_text = pl.col("question").is_null()
     text = pl.when(is_free_text).then("text").otherwise("answer")
@@ -136,11 +150,14 @@ def lines_of(texts: pl.DataFrame, words: int) -> pl.DataFrame:
 def counted(
     frame: pl.DataFrame, words: int, sizes: dict[str, int], excluded: Iterable[str]
 ) -> Counts:
-    """In how many sampled texts of a batch each line stands. `sizes`: how many records each source has."""
+    """In how many sampled texts of a batch each line stands.
+
+    `sizes`: how many records each source has.
+    """
     texts = texts_in(frame).filter(~pl.col("id").is_in(list(excluded)))
 
-    # A text belongs to the sample if the upper 32 bits of its hash lie below the limit of its source. Of a source of
-    # 32,768 texts half are wanted, so its limit is 2**31.
+    # A text belongs to the sample if the upper 32 bits of its hash lie below the limit of its
+    # source. Of a source of 32,768 texts half are wanted, so its limit is 2**31.
     limits = {}
     for source, size in sizes.items():
         limits[source] = int(min(1.0, SAMPLE / size) * 2**32)
@@ -190,8 +207,9 @@ def without(
 ) -> tuple[pl.DataFrame, Array, Cut]:
     """The records of a batch without their recurring lines, and what was lost.
 
-    Returns the records, the row numbers of those that say nothing any more (int64), and what all of them lost. Records with
-    a row number in `left` are left alone and not counted. `treatment` is applied to the lines as a report shows them.
+    Returns the records, the row numbers of those that say nothing any more (int64), and what all of
+    them lost. Records with a row number in `left` are left alone and not counted. `treatment` is
+    applied to the lines as a report shows them.
     """
     texts = texts_in(frame).filter(~pl.col("at").is_in(list(left)))
     known = recurring.lines.with_columns(gone=True)
@@ -219,14 +237,18 @@ def without(
 def lost(
     lines: pl.DataFrame, frame: pl.DataFrame, treatment: Treatment | None
 ) -> dict[tuple[str, int], tuple[str, int]]:
-    """`Cut.lines` of the lines that are taken out of a batch. They stand in the order of their texts."""
+    """`Cut.lines` of the lines that are taken out of a batch.
+
+    They stand in the order of their texts.
+    """
     once_a_text = lines.unique(["at", "line"], keep="first", maintain_order=True)
     table = once_a_text.group_by("source", "line", maintain_order=True).agg(
         pl.col("at", "piece").first(), pl.len().alias("count")
     )
     table = table.with_columns(cleaned(table["piece"]).alias("piece"))
     if treatment:
-        # The line is treated as the evidence of its record, whose fields may say what is personal in it.
+        # The line is treated as the evidence of its record, whose fields may say what is personal
+        # in it.
         rows = []
         for at, piece in table.select("at", "piece").iter_rows():
             rows.append(frame.row(at, named=True) | {"evidence": piece})
@@ -239,7 +261,10 @@ def lost(
 
 
 def replaced(frame: pl.DataFrame, rest: pl.DataFrame) -> pl.DataFrame:
-    """The records with the rest of their texts. The text of a question–answer pair is made of both again."""
+    """The records with the rest of their texts.
+
+    The text of a question–answer pair is made of both again.
+    """
     if rest.is_empty():
         return frame
     whole = frame.with_row_index("at").join(

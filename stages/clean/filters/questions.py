@@ -1,8 +1,11 @@
-"""Questions of free question–answer records, as they are compared: NFKC, lower case, single blanks, no punctuation at the end.
+"""Questions of free question–answer records, in the form in which they are compared.
 
-A question that does not name its subject ("How long does it last?") is about that subject. It is the same as another such
-question only if that is about the same subject. A question from which personal data was taken ("When was <PERSON> born?")
-may have been about anybody, so it is compared with none.
+That is NFKC, lower case, single blanks, and no punctuation at the end.
+
+A question that does not name its subject ("How long does it last?") is about that subject. It is
+the same as another such question only if that is about the same subject. A question from which
+personal data was taken ("When was <PERSON> born?") may have been about anybody, so it is compared
+with none.
 """
 
 import numpy as np
@@ -11,15 +14,20 @@ import polars as pl
 from stages.clean.filters.terms import WORD, Array, Terms, fold, numbers, phrases, words
 
 AT_THE_END = r"[\s?!.,;:。、~؟،؛।]+$"
-"""Punctuation and white space at the end of a text: ` ?`, `...`, `。`. After NFKC, full-width forms such as ？ are plain."""
+"""Punctuation and white space at the end of a text: ` ?`, `...`, `。`. After NFKC, full-width forms
+such as ？ are plain."""
 PLACED = r"<[A-Z_]{2,20}>|\*{2}"
-"""What `personal` leaves alike in place of different things: <PERSON>, or the ** of a masked number."""
+"""What `personal` leaves alike in place of different things: <PERSON>, or the ** of a masked
+number."""
 SEPARATOR = "\x1f"
 """Between joined columns. Clean text has no such character."""
 
 
 def folded(questions: pl.Series) -> pl.Series:
-    """The form in which questions are compared. A question of nothing but punctuation stays as it is."""
+    """The form in which questions are compared.
+
+    A question of nothing but punctuation stays as it is.
+    """
     spaced = fold(questions).str.replace_all(r"\s+", " ").str.strip_chars()
     bare = spaced.str.replace(AT_THE_END, "")
     return bare.zip_with(bare != "", spaced)
@@ -47,9 +55,10 @@ def comparable(questions: pl.Series) -> pl.Series:
 def answered(frame: pl.DataFrame, said: Terms, apart: bool) -> Terms:
     """The phrases by which texts are near duplicates.
 
-    `frame` has the texts, `said` all their phrases. An answer has its own phrases, which are the same only under one
-    question. Two diseases may have one answer, and both questions are worth keeping. The texts of a long question with the
-    answers yes and no are the same but for one word. `apart`: phrases are the same only in texts that say the same numbers.
+    `frame` has the texts, `said` all their phrases. An answer has its own phrases, which are the
+    same only under one question. Two diseases may have one answer, and both questions are worth
+    keeping. The texts of a long question with the answers yes and no are the same but for one word.
+    `apart`: phrases are the same only in texts that say the same numbers.
     """
     is_pair = frame["question"].is_not_null()
     if not (is_pair.any() or apart):

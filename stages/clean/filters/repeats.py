@@ -1,15 +1,19 @@
-"""Repeats: records that say what an earlier one says, word for word or nearly so. The earliest, in order of priority, stays.
+"""Repeats: records that say what an earlier one says, word for word or nearly so.
 
-Word for word: a free text is the same wherever it stands. A fact is the same only within its source (dates of review
-aside). Two sources that agree support each other, and both are kept.
+The earliest, in order of priority, stays.
 
-Nearly so, for free texts, and for answers to one question (`questions.answered`): two texts are alike if the Jaccard
-similarity of their sets of phrases, estimated by MinHash (Broder 1997; R-MinHash of rensa), is at least a given one. Pairs
-are found by locality-sensitive hashing in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4). At
-similarity 0.7 one pair in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, a text stays if it is
+Word for word: a free text is the same wherever it stands. A fact is the same only within its source
+(dates of review aside). Two sources that agree support each other, and both are kept.
+
+Nearly so, for free texts, and for answers to one question (`questions.answered`): two texts are
+alike if the Jaccard similarity of their sets of phrases, estimated by MinHash (Broder 1997;
+R-MinHash of rensa), is at least a given one. Pairs are found by locality-sensitive hashing in bands
+(Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4). At similarity 0.7 one pair
+in 80 is missed, at 0.8 one in 14,000. Within a group of texts that are alike, a text stays if it is
 not like an earlier one that stays.
 
-A text is named by its number among the free texts of the corpus, a record by its position in the corpus.
+A text is named by its number among the free texts of the corpus, a record by its position in the
+corpus.
 """
 
 from collections.abc import Iterator
@@ -23,7 +27,8 @@ import polars as pl
 from stages.clean.filters.terms import Array, Terms
 
 BANDS, ROWS = 24, 5
-"""A signature has BANDS · ROWS values. Texts are compared if all ROWS values of one band are the same."""
+"""A signature has BANDS · ROWS values. Texts are compared if all ROWS values of one band are the
+same."""
 SEED = 42
 CHUNK = 1 << 16
 """Number of pairs or texts whose signatures are held at a time."""
@@ -36,7 +41,8 @@ SEPARATOR, NULL = "\x1f", "\x00"
 def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
     """128 bits that stand for what each record says: uint64 [records, 2].
 
-    `folded` are the records' texts as they are compared, `meta` their further fields without dates of review.
+    `folded` are the records' texts as they are compared, `meta` their further fields without dates
+    of review.
     """
     of_fact = pl.col("fact").is_not_null()
     parts = [pl.col("kind"), pl.lit(folded), pl.col("question"), pl.col("answer")]
@@ -49,7 +55,7 @@ def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
 
 
 def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
-    """The records `alive` that repeat an earlier such record, and the first record that each of them repeats.
+    """The records `alive` that repeat an earlier one, and the first record that each repeats.
 
     `keys` is uint64 [records, 2], `alive` bool [records].
     """
@@ -64,7 +70,9 @@ def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
 
 
 def lots(keys: Array, alive: Array) -> Iterator[Array]:
-    """The row numbers of `alive` in lots of about `COMPARED`. Rows with the same key are in one lot.
+    """The row numbers of `alive` in lots of about `COMPARED`.
+
+    Rows with the same key are in one lot.
 
     So memory holds one lot at a time.
     """
@@ -113,7 +121,10 @@ def store(signatures: Array, values: Path, bands: Path) -> None:
 
 
 class Signatures:
-    """Signatures of a corpus, in files. One band, or one chunk of texts, is read at a time, and never the whole."""
+    """Signatures of a corpus, in files.
+
+    One band, or one chunk of texts, is read at a time, and never the whole.
+    """
 
     def __init__(self) -> None:
         """Of no texts yet."""
@@ -152,7 +163,8 @@ class Signatures:
     def alike(self, alive: Array, similarity: float) -> tuple[Array, Array, Array]:
         """The texts `alive` that are like an earlier one that stays.
 
-        Returns these texts in order, for each of them the one that stays, and how much they are alike (float64).
+        Returns these texts in order, for each of them the one that stays, and how much they are
+        alike (float64).
         """
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
@@ -161,8 +173,9 @@ class Signatures:
         if not len(left):
             return left, right, share
 
-        # Groups of texts that are connected by pairs. The texts that occur in pairs are numbered anew, from 0: of the
-        # pairs (5, 9) and (9, 40), `texts` is [5, 9, 40], and the pairs are (0, 1) and (1, 2).
+        # Groups of texts that are connected by pairs. The texts that occur in pairs are numbered
+        # anew, from 0: of the pairs (5, 9) and (9, 40), `texts` is [5, 9, 40], and the pairs are
+        # (0, 1) and (1, 2).
         texts, numbers = np.unique(np.concatenate([left, right]), return_inverse=True)
         left_numbers, right_numbers = numbers[: len(left)], numbers[len(left) :]
         edges = (np.ones(len(left), dtype=bool), (left_numbers, right_numbers))
@@ -196,16 +209,21 @@ class Signatures:
         )
 
     def _pairs(self, alive: Array, similarity: float) -> tuple[Array, Array, Array]:
-        """Pairs of texts that share a band and are alike: the earlier texts, the later ones, and how much they are alike."""
+        """Pairs of texts that share a band and are alike.
+
+        Returns the earlier texts, the later ones, and how much they are alike.
+        """
         pairs = np.zeros(0, dtype=np.uint64)
         for number in range(BANDS):
             band = self.band(number)
             for lot in lots(band, alive):
-                # Sorted by band, texts with the same band are neighbours, in the order of the corpus.
+                # Sorted by band, texts with the same band are neighbours, in the order of the
+                # corpus.
                 texts = lot[np.argsort(band[lot], kind="stable")]
                 keys = band[texts]
                 same = np.flatnonzero(keys[1:] == keys[:-1])
-                # Two texts as one number, which is sorted much faster: the upper 32 bits are the earlier one.
+                # Two texts as one number, which is sorted much faster: the upper 32 bits are the
+                # earlier one.
                 new_pairs = (texts[same] << 32) | texts[same + 1]
                 pairs = np.unique(np.concatenate([pairs, new_pairs.astype(np.uint64)]))
         left = (pairs >> np.uint64(32)).astype(np.int64)
@@ -227,7 +245,10 @@ class Signatures:
         return found
 
     def _signed(self, groups: list[Array]) -> Iterator[tuple[Array, Array]]:
-        """Each group with the signatures of its members. They are read for many groups at once, at least for one."""
+        """Each group with the signatures of its members.
+
+        They are read for many groups at once, at least for one.
+        """
         # Groups of 3, 4 and 5 texts have the ends [0, 3, 7, 12].
         ends = np.cumsum([0, *(len(group) for group in groups)])
         start = 0
@@ -255,7 +276,10 @@ def grouped(values: Array) -> list[Array]:
 def _losers(
     members: Array, signatures: Array, similarity: float
 ) -> Iterator[tuple[int, int, float]]:
-    """The texts of a group that go: text, the earlier one that it is like, and how much. `members` are in their order."""
+    """The texts of a group that go: text, the earlier one that it is like, and how much.
+
+    `members` are in their order.
+    """
     while len(members) > 1:
         # The first text stays, and those like it go. Then the same again with the rest.
         first = int(members[0])
@@ -273,7 +297,8 @@ def _band_keys(rows: Array) -> Array:
     """
     mixed = np.zeros(len(rows), dtype=np.uint64)
     for column in range(ROWS):
-        # Multiply by an odd constant and fold the upper bits into the lower ones (as SplitMix64 does).
+        # Multiply by an odd constant and fold the upper bits into the lower ones (as SplitMix64
+        # does).
         mixed = (mixed ^ rows[:, column]) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
     return mixed

@@ -1,7 +1,8 @@
 """Words of many texts at once, as 64-bit hashes. Frequencies and similarities are counted in these.
 
-A word is a run of letters, marks and digits, in lower case and NFKC. Runs of Chinese are cut into words by jieba
-(github.com/fxsjy/jieba, in the Rust implementation). A phrase is three consecutive words.
+A word is a run of letters, marks and digits, in lower case and NFKC. Runs of Chinese are cut into
+words by jieba (github.com/fxsjy/jieba, in the Rust implementation). A phrase is three consecutive
+words.
 
 The hashes are those of polars, whose version the lock file pins. A test pins one of them.
 """
@@ -17,9 +18,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 HAN = r"[\x{3400}-\x{9fff}]"
 """A Chinese character: 铁."""
 COMPATIBLE = r"[^\x00-\x7f\x{2013}\x{2014}\x{2018}-\x{201d}\x{3001}\x{3002}\x{3400}-\x{9fff}]"
-"""A character that NFKC might change, such as Ａ or ㎏. Coarse: it is any but ASCII, the dashes –—, the quotes ‘’‚‛“”, the
-marks 、。 and Chinese characters, which are known to stay.
-"""
+"""A character that NFKC might change, such as Ａ or ㎏. Coarse: it is any but ASCII, the
+dashes –—, the quotes ‘’‚‛“”, the marks 、。 and Chinese characters, which are known to stay."""
 WORD = r"[\p{L}\p{M}\p{N}]+"
 """A run of letters, marks and digits: iron, 铁在, H2O."""
 BETWEEN = r"[^\p{L}\p{M}\p{N} ]"
@@ -27,16 +27,18 @@ BETWEEN = r"[^\p{L}\p{M}\p{N} ]"
 NUMBER = r"\p{N}+(?:[.,/:-]\p{N}+)*"
 """A number with all its parts: 5, 2.5, 1,000, 120/80, 2024-05-01."""
 PHRASE = 3
-"""Words of a phrase. Three are enough to be particular, and few enough to survive a changed word nearby."""
+"""Words of a phrase. Three are enough to be particular, and few enough to survive a changed word
+nearby."""
 ODD = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
-"""Odd constants of SplitMix64 (Steele, Lea, Flood 2014). Each word of a phrase is multiplied by another one, so that their
-order counts.
-"""
+"""Odd constants of SplitMix64 (Steele, Lea, Flood 2014). Each word of a phrase is multiplied by
+another one, so that their order counts."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Hashes of the terms of many texts, one text after the other. The terms of text i are `hashes[starts[i]:starts[i + 1]]`.
+    """Hashes of the terms of many texts, one text after the other.
+
+    The terms of text i are `hashes[starts[i]:starts[i + 1]]`.
 
     The texts "a b", "" and "c" have the hashes [a, b, c] and the starts [0, 2, 2, 3].
     """
@@ -58,8 +60,8 @@ class Terms:
 
     def once(self) -> "Terms":
         """Each term of a text once, in the order of the hashes."""
-        # lexsort sorts by its last key first: by text, and within a text by hash. Equal terms of a text are then
-        # neighbours, and a term is kept where it differs from the one before it.
+        # lexsort sorts by its last key first: by text, and within a text by hash. Equal terms of a
+        # text are then neighbours, and a term is kept where it differs from the one before it.
         texts = self.texts
         order = np.lexsort((self.hashes, texts))
         hashes = self.hashes[order]
@@ -72,7 +74,8 @@ class Terms:
 
     def of(self, chosen: Array) -> "Terms":
         """Those of the chosen texts: bool [texts]."""
-        # [True, False, True] for texts with 2, 1 and 1 terms becomes [True, True, False, True] for the terms.
+        # [True, False, True] for texts with 2, 1 and 1 terms becomes [True, True, False, True] for
+        # the terms.
         of_chosen = np.repeat(chosen, self.counts)
         return Terms(self.hashes[of_chosen], starts_of(self.counts[chosen]))
 
@@ -81,8 +84,9 @@ class Terms:
 
         Whole, since the sum of fractions depends on the order in which they are added.
         """
-        # total[i] is the sum of the first i values, so the values of a text add up to the difference of two totals. For
-        # the values [1, 2, 4] of the example, total is [0, 1, 3, 7] and the sums are [3, 0, 4].
+        # total[i] is the sum of the first i values, so the values of a text add up to the
+        # difference of two totals. For the values [1, 2, 4] of the example, total is [0, 1, 3, 7]
+        # and the sums are [3, 0, 4].
         total = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
         return total[self.starts[1:]] - total[self.starts[:-1]]
 
@@ -110,20 +114,24 @@ def changed(
 
 
 def numbers(folded: pl.Series) -> Array:
-    """64 bits that stand for the numbers in digits that each text says, in their order: uint64. The texts are folded."""
+    """64 bits that stand for the numbers in digits that each text says, in their order: uint64.
+
+    The texts are folded.
+    """
     return folded.str.extract_all(NUMBER).list.join(" ").hash(seed=10).to_numpy()
 
 
 def words(folded: pl.Series) -> Terms:
     """Words of each text. The texts are folded."""
-    # To blank what is between words and to split at blanks is a third faster than to find each `WORD`. It leaves empty
-    # pieces: "a, b" becomes "a  b" and then [a, "", b].
+    # To blank what is between words and to split at blanks is a third faster than to find each
+    # `WORD`. It leaves empty pieces: "a, b" becomes "a  b" and then [a, "", b].
     pieces = _chinese_apart(folded).str.replace_all(BETWEEN, " ").str.split(" ")
     all_pieces = pieces.explode(empty_as_null=False)
     at = np.flatnonzero((all_pieces != "").to_numpy())  # numbers of the pieces that are words
     hashes = all_pieces.hash(seed=1).to_numpy()[at]
-    # A text's pieces begin at `bounds`. As many words stand before it as there are smaller numbers in `at`: of the texts
-    # "a, b" and "c" the pieces are [a, "", b, c], the bounds [0, 3, 4], at [0, 2, 3], and the starts [0, 2, 3].
+    # A text's pieces begin at `bounds`. As many words stand before it as there are smaller numbers
+    # in `at`: of the texts "a, b" and "c" the pieces are [a, "", b, c], the bounds [0, 3, 4], at
+    # [0, 2, 3], and the starts [0, 2, 3].
     bounds = np.concatenate(([0], np.cumsum(pieces.list.len().to_numpy(), dtype=np.int64)))
     return Terms(hashes, np.searchsorted(at, bounds))
 

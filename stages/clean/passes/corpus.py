@@ -1,8 +1,11 @@
-"""A corpus on its way through `clean`: it is read and normalised batch by batch, with files in between.
+"""A corpus on its way through `clean`, read and normalised batch by batch.
 
-A worker gets a batch as a `Piece`, which says where its records stand, and reads them itself. The results are small beside
-the records. Memory holds a few batches per worker, the words with their frequencies, the facts, and some tens of bytes a
-record. It never holds all texts. Neither the size of a batch nor the executor changes a byte of the output.
+Files hold it between the passes.
+
+A worker gets a batch as a `Piece`, which says where its records stand, and reads them itself. The
+results are small beside the records. Memory holds a few batches per worker, the words with their
+frequencies, the facts, and some tens of bytes a record. It never holds all texts. Neither the size
+of a batch nor the executor changes a byte of the output.
 """
 
 import os
@@ -28,12 +31,13 @@ from stages.clean.values import columns, normalise
 from stages.core.records.record import opened
 
 BATCH_BYTES, BATCH_ROWS = 12 << 20, 1 << 15
-"""Size of the largest batch. A worker reads the whole row group of its batch, so a row group is cut only if it is larger."""
+"""Size of the largest batch. A worker reads the whole row group of its batch, so a row group is cut
+only if it is larger."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Records of a file that follow each other: where they stand, so that any worker can read them."""
+    """Records of a file that follow each other: where they stand, so that a worker can read them."""
 
     source: Path
     start: int
@@ -45,7 +49,10 @@ class Piece:
     """Records of the row group that stand before them."""
 
     def extracted(self, excluded: Excluded) -> pl.DataFrame:
-        """The records as they were extracted. Excluded ones are empty. Raises InputError or RecordError as `record.opened`."""
+        """The records as they were extracted.
+
+        Excluded ones are empty. Raises InputError or RecordError as `record.opened`.
+        """
         with opened(self.source, footer=_footer(self.source)) as file:
             table = file.read_row_group(self.group).slice(self.skipped, self.rows).combine_chunks()
         frame = pl.DataFrame(table, schema=columns.COLUMNS)
@@ -54,7 +61,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Part:
-    """A batch after the first pass: the files that hold it, and which of its records were set aside."""
+    """A batch after the first pass: its files, and which of its records were set aside."""
 
     piece: Piece
     file: Path
@@ -99,13 +106,17 @@ class Prepared:
     phrases: pl.DataFrame
     """In how many of these texts each phrase occurs."""
     personal: Counter[str]
-    """How many values of each kind of personal data there were, and under `records` in how many records."""
+    """How many values of each kind of personal data there were, and under `records` in how many
+    records."""
     cut: lines.Cut
     """The recurring lines that were taken out."""
 
 
 def pieces(source: Path) -> list[Piece]:
-    """The batches of a file, in the order of its records. Each row group is cut into as few equal parts as possible."""
+    """The batches of a file, in the order of its records.
+
+    Each row group is cut into as few equal parts as possible.
+    """
     with opened(source) as file:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
     source = source.absolute()
@@ -128,7 +139,8 @@ def pieces(source: Path) -> list[Piece]:
 def _footer(source: Path) -> pq.FileMetaData | None:
     """The footer of a file, or None where it cannot be read.
 
-    It is kept between batches, since the footer of a large file is too large to be read for every batch.
+    It is kept between batches, since the footer of a large file is too large to be read for every
+    batch.
     """
     try:
         return _kept_footer(source, source.stat().st_mtime_ns)
@@ -154,8 +166,9 @@ def prepare(
 ) -> Prepared:
     """Normalise a batch of a corpus of so many `records`, and count what is in it.
 
-    `counted`: the frequencies of words are needed. `apart`: texts that say other numbers are no near duplicates.
-    `recurring`: lines that are taken out first. If a worker dies, another one calls this again and writes the same files.
+    `counted`: the frequencies of words are needed. `apart`: texts that say other numbers are no
+    near duplicates. `recurring`: lines that are taken out first. If a worker dies, another one
+    calls this again and writes the same files.
     """
     start = piece.start
     frame = piece.extracted(excluded)

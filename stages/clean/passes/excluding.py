@@ -1,4 +1,4 @@
-"""Which records of a corpus are excluded: as `exclusions.find`, with the corpus read by an executor."""
+"""Which records of a corpus are excluded: `exclusions.find`, with an executor."""
 
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,14 @@ Row = dict[str, Any]
 def excluded_in(
     source: Path, before: list[Row], listed: Exclusions, executor: Executor
 ) -> Excluded:
-    """What `exclusions.find` gives for the records of a file, and then for `before`, which extract set aside."""
+    """`exclusions.find` for the records of a file, and then for those that extract had set aside."""
     if not exclusions.some(listed):
         return NOTHING
     batches = pieces(source)
     many = len(batches) > PROCESSES_FROM
 
-    # First pass: what the excluded records say, since every record that says the same is excluded with them.
+    # First pass: what the excluded records say, since every record that says the same is excluded
+    # with them.
     same: dict[Content, str] = {}
     if listed.records:
         reading = partial(_same_words, listed=listed)

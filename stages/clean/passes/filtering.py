@@ -1,9 +1,11 @@
-"""The first two phases of `clean`: every record is normalised, and records that say too little or nothing new are set aside.
+"""The first two phases of `clean`: normalise, and filter.
 
-There are two passes over the corpus. The first one normalises and counts (`corpus.prepare`). The second one scores each
-free text by these counts. Then repeats are sought: exact ones, and near ones among the rest. Where recurring lines are
-taken out (`lines.py`), a pass before these finds them. An executor does all that reads texts or words, batch by batch. This
-module gathers the results.
+Every record is normalised. Records that say too little or nothing new are set aside.
+
+There are two passes over the corpus. The first one normalises and counts (`corpus.prepare`). The
+second one scores each free text by these counts. Then repeats are sought: exact ones, and near ones
+among the rest. Where recurring lines are taken out (`lines.py`), a pass before these finds them. An
+executor does all that reads texts or words, batch by batch. This module gathers the results.
 """
 
 from collections import Counter
@@ -31,7 +33,7 @@ PROCESSES_FROM = 6
 
 @dataclass(frozen=True)
 class Filtered:
-    """A corpus after two phases: the verdict on every record, and the files that hold its normalised form."""
+    """A corpus after two phases: the verdict on every record, and its normalised form in files."""
 
     executor: Executor
     excluded: Excluded
@@ -39,7 +41,8 @@ class Filtered:
     parts: list[Part]
     spellings: dict[str, str]
     personal: Counter[str]
-    """How many values of each kind of personal data there were, and under `records` in how many records."""
+    """How many values of each kind of personal data there were, and under `records` in how many
+    records."""
     texts: Array
     """Positions of all usable free texts, in their order: int64."""
     signatures: repeats.Signatures
@@ -52,9 +55,13 @@ class Filtered:
         return self.ledger.kept(part.piece.start, part.piece.rows)
 
     def holding(self, positions: Array) -> Iterator[tuple[Part, Array]]:
-        """Each part that holds records at `positions`, with their row numbers in it. `positions` are sorted."""
-        # The parts start at 0, 100 and 200, and the positions are [7, 150, 160]. Then the cuts are [0, 1, 3], and the
-        # positions are split into [] (before the first part), [7], [150, 160] and [].
+        """Each part that holds records at `positions`, with their row numbers in it.
+
+        `positions` are sorted.
+        """
+        # The parts start at 0, 100 and 200, and the positions are [7, 150, 160]. Then the cuts are
+        # [0, 1, 3], and the positions are split into [] (before the first part), [7], [150, 160]
+        # and [].
         starts = [part.piece.start for part in self.parts]
         cuts = np.searchsorted(positions, starts)
         of_parts = np.split(positions, cuts)[1:]
@@ -95,10 +102,12 @@ def filtered(
 ) -> Filtered:
     """Normalise and filter the records of the file `source`.
 
-    `folder` is empty and takes the files between the passes. All workers of the executor must see it. `excluded` are set
-    aside before all else. `treatment` is applied to personal data, between normalising and filtering.
+    `folder` is empty and takes the files between the passes. All workers of the executor must see
+    it. `excluded` are set aside before all else. `treatment` is applied to personal data, between
+    normalising and filtering.
 
-    Raises InputError or RecordError where the file cannot be read, ParamsError where `reading` names an unknown unit.
+    Raises InputError or RecordError where the file cannot be read, ParamsError where `reading`
+    names an unknown unit.
     """
     normalise.check_units(reading)
     batches = pieces(source)
@@ -170,7 +179,7 @@ def _lines_of(piece: Piece, words: int, sizes: dict[str, int], excluded: Exclude
 
 
 class Statistics:
-    """What the records of a corpus are judged by. Batches are added in the order of their records."""
+    """What the records of a corpus are judged by. Batches are added in their order."""
 
     def __init__(self, records: int) -> None:
         """Of a corpus of so many records. No batch is added yet."""
@@ -242,7 +251,10 @@ def _set_aside_low_information(
 def _scores(
     part: Part, weights: pl.DataFrame | None, recurring: pl.Series | None
 ) -> tuple[Array, Array]:
-    """Score, and share of particular phrases, of each free text of a part. Both are 1 where they are not asked for."""
+    """Score, and share of particular phrases, of each free text of a part.
+
+    Both are 1 where they are not asked for.
+    """
     words = part.terms()
     scores = shares = np.ones(len(part.positions))
     if weights is not None:

@@ -1,6 +1,9 @@
-"""What becomes of every record. A record costs a few bytes here, so the verdicts on a corpus of any size fit in memory.
+"""What becomes of every record.
 
-The position of a record is its number in the corpus, from 0, in the order in which it was extracted.
+A record costs a few bytes here, so the verdicts on a corpus of any size fit in memory.
+
+The position of a record is its number in the corpus, from 0, in the order in which it was
+extracted.
 """
 
 from collections import Counter
@@ -24,7 +27,8 @@ class Reason:
     phase: str
     name: str
     evidence: str = ""
-    """A template: {number} is a score, {other} the id of the record that stays. Empty: each record has its own evidence."""
+    """A template: {number} is a score, {other} the id of the record that stays. Empty: each record
+    has its own evidence."""
 
 
 class Ledger:
@@ -33,7 +37,7 @@ class Ledger:
     def __init__(self, records: int) -> None:
         """Nothing is set aside yet."""
         self.verdict = np.zeros(records, dtype=np.uint16)
-        """0 where the record is kept. Otherwise one more than the index of its reason in `reasons`."""
+        """0: the record is kept. Otherwise one more than the index of its reason in `reasons`."""
         self.number = np.zeros(records, dtype=np.float32)
         self.other = np.zeros(records, dtype=np.int32)
         self.notes: dict[int, str] = {}
@@ -86,7 +90,10 @@ class Ledger:
         return np.unique(self.other[np.isin(self.verdict, verdicts_with_other)])
 
     def said(self, position: int, ids: Mapping[int, str]) -> Row:
-        """Phase, reason and evidence of a record that was set aside. `ids` has those of the positions in `others`."""
+        """Phase, reason and evidence of a record that was set aside.
+
+        `ids` has those of the positions in `others`.
+        """
         reason = self.reasons[self.verdict[position] - 1]
         other = None
         if OTHER in reason.evidence:

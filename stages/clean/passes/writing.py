@@ -1,7 +1,7 @@
-"""The last pass: the records of each part are sorted into kept and rejected ones, and written in their order.
+"""The last pass: records are sorted into kept and rejected ones, and written in their order.
 
-Workers sort. This process writes, since each of the two tables is one file. What is written passes through it once, part by
-part.
+Workers sort. This process writes, since each of the two tables is one file. What is written passes
+through it once, part by part.
 """
 
 from collections import Counter
@@ -83,7 +83,7 @@ def sort_out(
     treatment: Treatment | None,
     excluded: Excluded,
 ) -> tuple[pa.Table, pa.Table]:
-    """The kept records of a part in their one form, and the rejected ones as they were extracted, with their reasons."""
+    """The kept records of a part, normalised, and the rejected ones as extracted, with reasons."""
     part, kept, reasons = item
     alive = pl.Series(kept, dtype=pl.Boolean)
     good = part.normalised(spellings).filter(alive)
@@ -115,7 +115,9 @@ def _ids(item: tuple[Part, Array]) -> list[str]:
 
 
 def as_written(corpus: Filtered, positions: Array, treatment: Treatment | None) -> Iterator[Row]:
-    """The records at `positions`, which are sorted, as they were before normalising (at least the columns `WRITTEN`).
+    """The records at `positions`, which are sorted, as they were before normalising.
+
+    They have at least the columns `WRITTEN`.
 
     With a treatment, they are without their personal data.
     """

@@ -1,8 +1,10 @@
-"""Answers that differ: one question (`questions.keys`) with free answers that are neither the same nor near duplicates.
+"""Answers that differ: one question, and free answers that are not alike.
 
-The filter has found which answers are the same or near duplicates. Nobody can tell whether two other answers exclude each
-other: they may be the words of two institutes for one thing. So they are reported, and nothing is set aside unless that is
-declared (`verify.answers`).
+Questions are compared by `questions.keys`.
+
+The filter has found which answers are the same or near duplicates. Nobody can tell whether two
+other answers exclude each other: they may be the words of two institutes for one thing. So they are
+reported, and nothing is set aside unless that is declared (`verify.answers`).
 
 Memory holds 24 bytes per question, and the texts of `CHUNK` pairs.
 """
@@ -40,7 +42,7 @@ LOST = Reason(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Positions of records that answer a question in another way than the first record that answers it."""
+    """Positions of records that answer a question in another way than the first record does."""
 
     first: Array
     """Positions of the first records, in their order: int64."""
@@ -57,8 +59,8 @@ class Pairs:
 def judge(corpus: Filtered, choice: Choice, least: float | None, treated: bool) -> Pairs:
     """Find the pairs, and set the other answers aside if `choice` says that the first one stays.
 
-    `least`: answers at least so similar are near duplicates. None: only the same words are. `treated`: personal data was
-    taken out.
+    `least`: answers at least so similar are near duplicates. None: only the same words are.
+    `treated`: personal data was taken out.
     """
     decided = choice == "first"
     if choice == "ignore":
@@ -73,7 +75,7 @@ def judge(corpus: Filtered, choice: Choice, least: float | None, treated: bool) 
 
 
 def differing(corpus: Filtered, least: float, treated: bool) -> tuple[Array, Array]:
-    """Positions of the first record that asks a question, and of each later one whose answer is not like its answer."""
+    """Positions of the first record of a question, and of later ones with another answer."""
     items = ((part, corpus.alive(part)) for part in corpus.parts)
     all_positions = [np.zeros(0, dtype=np.int64)]
     all_keys = [np.zeros((0, 2), dtype=np.uint64)]
@@ -86,7 +88,8 @@ def differing(corpus: Filtered, least: float, treated: bool) -> tuple[Array, Arr
     other_rows, first_rows = repeats.earlier(keys, np.ones(len(keys), dtype=bool))
     other, first = positions[other_rows], positions[first_rows]
 
-    # Signatures are named by the number of the text. `corpus.texts` are sorted positions: in [2, 5, 9], 9 is number 2.
+    # Signatures are named by the number of the text. `corpus.texts` are sorted positions: in [2, 5,
+    # 9], 9 is number 2.
     similar = corpus.signatures.similarity(
         np.searchsorted(corpus.texts, first), np.searchsorted(corpus.texts, other)
     )

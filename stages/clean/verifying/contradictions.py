@@ -1,9 +1,12 @@
-"""Contradictions: one fact, two values. The source of higher priority wins. Both sides stay in the report.
+"""Contradictions: one fact, two values.
+
+The source of higher priority wins. Both sides stay in the report.
 
 Free answers to one question are another matter (`answers.py`).
 
-Values are compared after normalisation, so two sources that differ only in the unit agree. Only attributes with a tolerance,
-or declared `single_valued`, can contradict: an element has one melting point and many uses.
+Values are compared after normalisation, so two sources that differ only in the unit agree. Only
+attributes with a tolerance, or declared `single_valued`, can contradict: an element has one melting
+point and many uses.
 """
 
 from typing import Any, Literal
@@ -38,8 +41,8 @@ class Params:
     single_valued: list[str]
     """Attributes that are words or whole numbers. Any difference is a contradiction."""
     answers: Literal["report", "first", "ignore"]
-    """What happens to free answers to one question that differ. report: all are kept and reported. first: the first one is
-    kept. ignore: they are not sought."""
+    """What happens to free answers to one question that differ. report: all are kept and reported.
+    first: the first one is kept. ignore: they are not sought."""
 
 
 def find(
@@ -47,8 +50,8 @@ def find(
 ) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
     """id → (reason, evidence) of the losing records, and one report entry per losing record.
 
-    `rows` are in order of priority. The first record of a fact wins, also within one source. `original`: id → the record as
-    it was before normalising.
+    `rows` are in order of priority. The first record of a fact wins, also within one source.
+    `original`: id → the record as it was before normalising.
     """
     winners: dict[str, Row] = {}
     reasons = {}
@@ -91,7 +94,7 @@ def agree(winner: Row, other: Row, params: Params) -> bool:
 
 
 def side(row: Row, original: dict[str, Row]) -> dict[str, Any]:
-    """One side of a contradiction: its locator, the value as it is written there, and the normalised value."""
+    """One side of a contradiction: locator, value as written there, and normalised value."""
     return {
         "record": row["id"],
         "source": row["source"],

@@ -1,4 +1,4 @@
-"""Rules in the words of Great Expectations (docs.greatexpectations.io): conditions, expectations, and the rows that break them.
+"""Rules in the words of Great Expectations (docs.greatexpectations.io).
 
 Its result format COMPLETE lists every failing row by number. Nothing is cut off or sampled.
 """
@@ -33,7 +33,10 @@ def batch_of(table: "pd.DataFrame") -> Any:
 
 
 def validate(batch: Any, name: str, expectation: Any) -> list[int]:
-    """The numbers of all rows that break the rule of that name. Raises ParamsError where it cannot be judged."""
+    """The numbers of all rows that break the rule of that name.
+
+    Raises ParamsError where it cannot be judged.
+    """
     result_format = {"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
     with warnings.catch_warnings():
         # pandas warns of patterns with groups, which are allowed here.
@@ -51,7 +54,8 @@ def validate(batch: Any, name: str, expectation: Any) -> list[int]:
 def exceptions_in(info: Any) -> Iterator[str]:
     """Messages of errors that were raised while judging.
 
-    Great Expectations goes on after an error. It reports one error, or one for each metric in a nested mapping.
+    Great Expectations goes on after an error. It reports one error, or one for each metric in a
+    nested mapping.
     """
     if not isinstance(info, dict):
         return
@@ -91,7 +95,10 @@ def of_column(
 
 
 def condition(when: dict[str, Any]) -> Any:
-    """A row condition, all of whose parts must hold: column → value, list of values, or (above, below)."""
+    """A row condition, all of whose parts must hold.
+
+    Column → value, list of values, or (above, below).
+    """
     from great_expectations.expectations.row_conditions import Column
 
     whole: Any = Column("id").is_not_null()  # holds for every row

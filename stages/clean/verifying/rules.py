@@ -1,12 +1,12 @@
 """Rules: what must hold of a record, declared in a YAML file and checked by Great Expectations.
 
-The file (data/raw/rules.yaml documents it by example) has `differences`, number columns made of two others, and `rules`:
-name, `when` (which records), `expect` (what must hold of one column), message, and perhaps `severity`. The rules see a frame
-with one row per fact: its columns, `number` (the value as a number, if it is one), and every further field of the record,
-numbers as numbers.
+The file (data/raw/rules.yaml documents it by example) has `differences`, number columns made of two
+others, and `rules`: name, `when` (which records), `expect` (what must hold of one column), message,
+and perhaps `severity`. The rules see a frame with one row per fact: its columns, `number` (the
+value as a number, if it is one), and every further field of the record, numbers as numbers.
 
-Each violation names record and rule. Of the rules of severity `reject` that a record breaks, the first one in the file sets
-it aside. `warn` lets the record pass, and `stop` ends the run.
+Each violation names record and rule. Of the rules of severity `reject` that a record breaks, the
+first one in the file sets it aside. `warn` lets the record pass, and `stop` ends the run.
 """
 
 import difflib
@@ -49,7 +49,10 @@ class Reference:
 
 @dataclass(frozen=True, config=STRICT)
 class Expect:
-    """What must hold of `column`: exactly one of the other fields. Only min and max may stand together."""
+    """What must hold of `column`: exactly one of the other fields.
+
+    Only min and max may stand together.
+    """
 
     column: str
     min: float | None = None
@@ -82,7 +85,10 @@ class Rules:
 
 
 def read_rules(path: Path) -> Rules:
-    """Parse the file. Raises ParamsError with every problem: unknown keys, expectations that say nothing or too much."""
+    """Parse the file.
+
+    Raises ParamsError with every problem: unknown keys, expectations that say nothing or too much.
+    """
     problems: list[str] = []
     rules = parse(read_yaml(path), Rules, "rules", problems)
     if rules is not None:
@@ -90,8 +96,8 @@ def read_rules(path: Path) -> Rules:
             kinds = kinds_of(rule.expect)
             if len(kinds) != 1:
                 problems.append(
-                    f"rules.{number}.expect ({rule.name}): write one of min/max, {', '.join(KINDS)}; "
-                    f"got {', '.join(kinds) or 'none'}"
+                    f"rules.{number}.expect ({rule.name}): "
+                    f"write one of min/max, {', '.join(KINDS)}; got {', '.join(kinds) or 'none'}"
                 )
         for name, columns in rules.differences.items():
             if len(columns) != 2:
@@ -114,7 +120,8 @@ def violations(
 ) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
     """id → (rule, evidence) of the records to set aside, and every violation.
 
-    Raises ParamsError where a rule names a column that no record has, InputError where a rule of severity `stop` is broken.
+    Raises ParamsError where a rule names a column that no record has, InputError where a rule of
+    severity `stop` is broken.
     """
     reasons: dict[str, tuple[str, str]] = {}
     found: list[dict[str, Any]] = []

@@ -13,9 +13,9 @@ from stages.core.project.params import Run
 def executor_of(run: Run, folder: Path, worker_module: str) -> Iterator[Executor]:
     """The executor that `run` names, for the time of the body.
 
-    `folder` must exist: workers write into it. `worker_module` names the module that imports all the code that workers
-    run. That code and its libraries must be the same on every node of a cluster. Raises ExecutorError where the
-    executor cannot be used.
+    `folder` must exist: workers write into it. `worker_module` names the module that imports all
+    the code that workers run. That code and its libraries must be the same on every node of a
+    cluster. Raises ExecutorError where the executor cannot be used.
     """
     if run.executor == "local":
         yield LocalExecutor(run.threads)

@@ -1,7 +1,7 @@
 """The protocol of executors, which run a function over many items.
 
-An executor gives the results in the order of the items. It takes few items ahead of the results that were
-taken. No byte of a result depends on which executor is used, or on its number of workers.
+An executor gives the results in the order of the items. It takes few items ahead of the results
+that were taken. No byte of a result depends on which executor is used, or on its number of workers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,10 +15,9 @@ WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": LARGEST_KEPT_ARRAY,
     "MALLOC_TRIM_THRESHOLD_": LARGEST_KEPT_ARRAY,
 }
-"""Environment of worker processes. Memory of arrays up to this many bytes stays with the process when they are freed.
-By default glibc returns it to the system, which clears it page by page for the next batch. That costs a twentieth of the
-time.
-"""
+"""Environment of worker processes. Memory of arrays up to this many bytes stays with the process
+when they are freed. By default glibc returns it to the system, which clears it page by page for the
+next batch. That costs a twentieth of the time."""
 
 
 class Executor(Protocol):

@@ -15,7 +15,8 @@ from stages.core.project.runtime import die_with_parent
 class LocalExecutor:
     """Workers of this machine.
 
-    Threads run in parallel what polars, Arrow and rensa do. Python code runs in parallel only in processes.
+    Threads run in parallel what polars, Arrow and rensa do. Python code runs in parallel only in
+    processes.
     """
 
     workers: int

@@ -1,10 +1,11 @@
-"""The executor of a Ray cluster: one started on this machine for the run, or a running one (`run.address`).
+"""The executor of a Ray cluster: one of this machine's own, or a running one (`run.address`).
 
-Every item is a task of Ray Core. Where a worker dies, Ray gives its task to another one. A task reads its records and
-writes its files anew, so the first try leaves nothing half done. Ray Data is not used (docs/decisions/011-engines.md).
+Every item is a task of Ray Core. Where a worker dies, Ray gives its task to another one. A task
+reads its records and writes its files anew, so the first try leaves nothing half done. Ray Data is
+not used (docs/decisions/011-engines.md).
 
-All nodes must see the project, its data and the folder of the run under the same paths, and must have the same code and
-libraries. Each worker checks this before its first item.
+All nodes must see the project, its data and the folder of the run under the same paths, and must
+have the same code and libraries. Each worker checks this before its first item.
 """
 
 import dataclasses
@@ -45,8 +46,8 @@ INSTALL = (
     "pip install 'ray[client]', in the version of requirements.lock, or write run.executor: local"
 )
 START = (
-    "start one (GRPC_ENABLE_FORK_SUPPORT=0 ray start --head), write its address, or write run.address: null for one of this "
-    "machine's own"
+    "start one (GRPC_ENABLE_FORK_SUPPORT=0 ray start --head), write its address, "
+    "or write run.address: null for one of this machine's own"
 )
 
 
@@ -66,7 +67,10 @@ class RayExecutor:
     """The workers of a cluster."""
 
     def __init__(self, requirement: Requirement | None) -> None:
-        """`requirement`: what workers need that may run on other machines. This process is already connected."""
+        """`requirement`: what workers need that may run on other machines.
+
+        This process is already connected.
+        """
         import ray
 
         self.ray: Any = ray
@@ -78,7 +82,10 @@ class RayExecutor:
     def in_order(
         self, function: Callable[[Item], Result], items: Iterable[Item], processes: bool = False
     ) -> Iterator[Result]:
-        """As `Executor.in_order`. Raises ExecutorError where workers die repeatedly or lack what they need."""
+        """As `Executor.in_order`.
+
+        Raises ExecutorError where workers die repeatedly or lack what they need.
+        """
         shared = self.ray.put((function, self.requirement))
         waiting: deque[Any] = deque()
         try:
@@ -100,17 +107,21 @@ class RayExecutor:
         except errors.RayTaskError as error:
             if isinstance(error.cause, ModuleNotFoundError):
                 raise ExecutorError(
-                    f"ray: {error.cause} on a worker; {fingerprint.ROOT} must be there on every node"
+                    f"ray: {error.cause} on a worker; "
+                    f"{fingerprint.ROOT} must be there on every node"
                 ) from None
             raise error.cause from None
         except errors.RayError as error:
             raise ExecutorError(
-                f"ray: a batch was given up after {RETRIES + 1} tries: {shown(error)}; see whether the nodes have memory enough "
-                "(ray status), and run dvc repro again"
+                f"ray: a batch was given up after {RETRIES + 1} tries: {shown(error)}; "
+                "see whether the nodes have memory enough (ray status), and run dvc repro again"
             ) from None
 
     def _cancel(self, tasks: list[Any]) -> None:
-        """Stop tasks whose results nobody takes: they would write into a folder that is about to be removed."""
+        """Stop tasks whose results nobody takes.
+
+        They would write into a folder that is about to be removed.
+        """
         # The connection itself may be lost.
         with suppress(self.ray.exceptions.RayError, OSError):
             for task in tasks:
@@ -129,7 +140,7 @@ def call(shared: tuple[Callable[[Any], Any], Requirement | None], item: Any) -> 
 
 @cache
 def check(requirement: Requirement) -> None:
-    """Raise ExecutorError where this worker does not see the folder of the run, or might give other bytes."""
+    """Raise ExecutorError where this worker lacks the run's folder, code or libraries."""
     node = socket.gethostname()
     folder = requirement.mark.parent
     if not requirement.mark.exists():
@@ -158,14 +169,16 @@ def check(requirement: Requirement) -> None:
 
 
 def requirement_of(folder: Path, module: str) -> Requirement:
-    """What workers on other machines need: they must see `folder`, and have the code of `module`."""
+    """What workers on other machines need: to see `folder`, and the code of `module`."""
     mark = folder.absolute() / f"{token_hex(8)}.mark"
     mark.touch()
     return Requirement(mark, module, versions(module))
 
 
 def versions(module: str) -> tuple[tuple[str, str], ...]:
-    """Name and version of what the bytes of a result depend on: Python, the code of `module`, and its libraries.
+    """Name and version of what the bytes of a result depend on.
+
+    These are Python, the code of `module`, and its libraries.
 
     The version of a source file is the beginning of its SHA-256, such as
     ("stages/clean/passes/corpus.py", "3f9a1c2b7d40").
@@ -180,7 +193,10 @@ def versions(module: str) -> tuple[tuple[str, str], ...]:
 
 @contextmanager
 def connected(run: Run, folder: Path, worker_module: str) -> Iterator[RayExecutor]:
-    """The cluster that `run` names. Raises ExecutorError where Ray is not installed or the cluster does not answer."""
+    """The cluster that `run` names.
+
+    Raises ExecutorError where Ray is not installed or the cluster does not answer.
+    """
     if importlib.util.find_spec("ray") is None:
         raise ExecutorError(f"run.executor is ray, which is not installed: {INSTALL}")
     own_cluster = run.address is None

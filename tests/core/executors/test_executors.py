@@ -56,7 +56,10 @@ def opened(run: Run, folder: Path) -> AbstractContextManager[Executor]:
 
 
 def waited_for(condition: Callable[[], Any]) -> Any:
-    """The first value of the condition that is true. Only the test's own timeout limits how long it takes."""
+    """The first value of the condition that is true.
+
+    Only the test's own timeout limits how long it takes.
+    """
     while not (value := condition()):
         time.sleep(0.05)
     return value
@@ -80,7 +83,10 @@ def client_port() -> int:
 
 @pytest.fixture(scope="module")
 def nodes(client_port: int) -> Iterator[str]:
-    """The address of a cluster of two nodes with one worker each, whose processes are those of this machine."""
+    """The address of a cluster of two nodes with one worker each.
+
+    All their processes are those of this machine.
+    """
     runtime.prepare_ray(alone=True)
     from ray.cluster_utils import Cluster
 
@@ -200,7 +206,8 @@ def test_a_cluster_elsewhere_is_reached_by_its_client(
 ) -> None:
     from ray.util.client import worker
 
-    # The client server starts in the background. On a busy machine it needs more than the usual seconds.
+    # The client server starts in the background. On a busy machine it needs more than the usual
+    # seconds.
     waited_for(partial(listens, client_port))
     monkeypatch.setattr(ray, "PATIENCE", LONGER_THAN_ANY_TEST)
     monkeypatch.setattr(worker, "INITIAL_TIMEOUT_SEC", LONGER_THAN_ANY_TEST)
@@ -212,7 +219,7 @@ def test_a_cluster_elsewhere_is_reached_by_its_client(
 
 @dataclasses.dataclass(frozen=True)
 class Stalling(Treatment):
-    """Stops in the batch that holds an address, until its worker is killed; the next one goes on."""
+    """Stops in the batch that holds an address, until its worker is killed. The next one goes on."""
 
     folder: Path
 
