@@ -149,7 +149,8 @@ def _reasons(entries: Iterable[Entry]) -> dict[str, str]:
 
 def said(row: Row) -> Content:
     """What a record says, whatever its source and locator."""
-    return record.fold(row["text"]), row["question"], row["answer"]
+    text = record.fold(row["text"])
+    return text, row["question"], row["answer"]
 
 
 def redacted(row: Row, excluded: Excluded) -> Row:

@@ -197,16 +197,8 @@ def explain(record_id: str, params: clean.Params, files: Files) -> Explanation:
         locator=final["locator"],
         extracted=None if extracted is None else _shown(extracted),
         phases=phases,
-        violations=[
-            entry
-            for entry in _entries(files.cleaned / "violations.json")
-            if entry["record"] == name
-        ],
-        contradictions=[
-            entry
-            for entry in _entries(files.cleaned / "contradictions.json")
-            if name in _records_of(entry)
-        ],
+        violations=_violations_of(name, files),
+        contradictions=_contradictions_of(name, files),
     )
 
 
@@ -421,10 +413,23 @@ def _entries(path: Path) -> Iterator[Row]:
         ) from None
 
 
+def _violations_of(name: str, files: Files) -> list[Row]:
+    """Entries of violations.json about a record."""
+    entries = _entries(files.cleaned / "violations.json")
+    return [entry for entry in entries if entry["record"] == name]
+
+
+def _contradictions_of(name: str, files: Files) -> list[Row]:
+    """Entries of contradictions.json in which a record is a side."""
+    entries = _entries(files.cleaned / "contradictions.json")
+    return [entry for entry in entries if name in _records_of(entry)]
+
+
 def _records_of(entry: Row) -> list[str]:
     """Ids of the two sides of a contradiction."""
-    sides = ("winner", "loser") if "winner" in entry else ("first", "second")
-    return [entry[side]["record"] for side in sides]
+    names = ("winner", "loser") if "winner" in entry else ("first", "second")
+    sides = [entry[name] for name in names]
+    return [side["record"] for side in sides]
 
 
 @dataclass(frozen=True)

@@ -134,15 +134,20 @@ class Frequencies:
         self.merge()
         subjects = self.texts + self.pairs["subject"].n_unique()
         cap = math.log(max(3.0, common * subjects))
-        in_subjects = self.pairs.group_by("word").agg(pl.len().cast(pl.Int64).alias("count"))
+        subjects_of_word = pl.len().cast(pl.Int64)
+        in_subjects = self.pairs.group_by("word").agg(subjects_of_word.alias("count"))
         counts = total_counts([self.lone, in_subjects])
-        weight = (1 - pl.col("count").cast(pl.Float64).log() / cap).clip(0)
-        return counts.select("word", (weight * SCALE).round().cast(pl.Int64).alias("weight"))
+        frequency = pl.col("count").cast(pl.Float64)
+        weight = (1 - frequency.log() / cap).clip(0)
+        whole = (weight * SCALE).round().cast(pl.Int64)
+        return counts.select("word", whole.alias("weight"))
 
 
 def total_counts(tables: list[pl.DataFrame]) -> pl.DataFrame:
     """word, count: the sum of several such tables."""
-    return pl.concat(tables).group_by("word").agg(pl.col("count").sum())
+    together = pl.concat(tables)
+    total = pl.col("count").sum()
+    return together.group_by("word").agg(total)
 
 
 def frequencies(words: Terms, subjects: pl.Series) -> Frequencies:
@@ -166,8 +171,10 @@ def frequencies(words: Terms, subjects: pl.Series) -> Frequencies:
 def scores(words: Terms, weights: pl.DataFrame) -> Array:
     """The score of each text, float64."""
     table = pl.DataFrame({"word": words.hashes})
-    weight_of_word = table.join(weights, on="word", how="left", maintain_order="left")["weight"]
-    return words.sums(weight_of_word.to_numpy()) / SCALE / np.maximum(words.counts, 1)
+    table = table.join(weights, on="word", how="left", maintain_order="left")
+    weight_of_word = table["weight"].to_numpy()
+    weight_of_text = words.sums(weight_of_word) / SCALE
+    return weight_of_text / np.maximum(words.counts, 1)
 
 
 def sampled(ids: pl.Series, records: int) -> Array:
@@ -211,10 +218,13 @@ def common_phrases(counts: list[pl.DataFrame], texts: int, params: Boilerplate) 
     """
     total = total_counts([_no_counts(), *counts])
     least = max(FEWEST, params.share * texts)
-    return total.filter(pl.col("count") >= least)["word"].sort()
+    common = total.filter(pl.col("count") >= least)
+    return common["word"].sort()
 
 
 def particular(phrases: Terms, common: pl.Series) -> Array:
     """Share of each text's phrases that are not common, float64. 1 for a text without words."""
-    is_common = pl.Series(phrases.hashes).is_in(common.implode()).to_numpy()
-    return 1 - phrases.sums(is_common) / np.maximum(phrases.counts, 1)
+    hashes = pl.Series(phrases.hashes)
+    is_common = hashes.is_in(common.implode()).to_numpy()
+    number = phrases.sums(is_common)
+    return 1 - number / np.maximum(phrases.counts, 1)

@@ -93,7 +93,10 @@ class Cut:
 
     def shown(self) -> list[dict[str, Any]]:
         """The most frequent lines, cut to a length, for metrics/clean.json."""
-        return [row | {"line": row["line"][:LONGEST]} for row in self.report()[:SHOWN]]
+        rows = self.report()[:SHOWN]
+        for row in rows:
+            row["line"] = row["line"][:LONGEST]
+        return rows
 
     def summary(self) -> str:
         """One line for the screen."""
@@ -189,7 +192,9 @@ def recurring(batches: Iterable[Counts], params: Lines) -> Recurring:
 def named(rows: list[dict[str, Any]], words: int) -> Recurring:
     """The recurring lines, from what `Cut.report` says of them."""
     table = pl.DataFrame(rows, schema={"source": pl.String, "line": pl.String})
-    return Recurring(table.with_columns(fold(table["line"]).hash(seed=7).alias("line")), words)
+    hashes = fold(table["line"]).hash(seed=7)
+    table = table.with_columns(hashes.alias("line"))
+    return Recurring(table, words)
 
 
 def sizes(source: Path) -> dict[str, int]:

@@ -47,9 +47,12 @@ def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
     of_fact = pl.col("fact").is_not_null()
     parts = [pl.col("kind"), pl.lit(folded), pl.col("question"), pl.col("answer")]
     for name in ("source", "fact", "value", "unit"):
-        parts.append(pl.when(of_fact).then(pl.col(name)))
-    parts.append(pl.when(of_fact).then(pl.lit(meta)))
-    joined = pl.concat_str([part.fill_null(NULL) for part in parts], separator=SEPARATOR)
+        column = pl.col(name)
+        parts.append(pl.when(of_fact).then(column))
+    further = pl.lit(meta)
+    parts.append(pl.when(of_fact).then(further))
+    filled = [part.fill_null(NULL) for part in parts]
+    joined = pl.concat_str(filled, separator=SEPARATOR)
     table = frame.select(a=joined.hash(seed=4), b=joined.hash(seed=5))
     return np.column_stack([table["a"].to_numpy(), table["b"].to_numpy()])
 
@@ -61,10 +64,12 @@ def earlier(keys: Array, alive: Array) -> tuple[Array, Array]:
     """
     tables = []
     for chosen in lots(keys[:, 0], alive):
-        table = pl.DataFrame({"row": chosen, "a": keys[chosen, 0], "b": keys[chosen, 1]})
+        first_half, second_half = keys[chosen, 0], keys[chosen, 1]
+        table = pl.DataFrame({"row": chosen, "a": first_half, "b": second_half})
         first = pl.col("row").min().over("a", "b")
         table = table.select("row", first.alias("first"))
-        tables.append(table.filter(pl.col("row") != pl.col("first")))
+        repeats = pl.col("row") != pl.col("first")
+        tables.append(table.filter(repeats))
     repeated = pl.concat(tables).sort("row")
     return repeated["row"].to_numpy(), repeated["first"].to_numpy()
 

@@ -56,7 +56,9 @@ class Terms:
     @property
     def texts(self) -> Array:
         """Number of the text of each term: in the example [0, 0, 2]."""
-        return np.repeat(np.arange(len(self.starts) - 1), self.counts)
+        counts = self.counts
+        numbers = np.arange(len(counts))
+        return np.repeat(numbers, counts)
 
     def once(self) -> "Terms":
         """Each term of a text once, in the order of the hashes."""
@@ -87,13 +89,15 @@ class Terms:
         # total[i] is the sum of the first i values, so the values of a text add up to the
         # difference of two totals. For the values [1, 2, 4] of the example, total is [0, 1, 3, 7]
         # and the sums are [3, 0, 4].
-        total = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
-        return total[self.starts[1:]] - total[self.starts[:-1]]
+        sums = np.cumsum(values, dtype=np.int64)
+        total = np.concatenate(([0], sums))
+        return np.diff(total[self.starts])
 
 
 def starts_of(counts: Array) -> Array:
     """The `starts` of texts with so many terms each: [2, 0, 1] becomes [0, 2, 2, 3]."""
-    return np.concatenate(([0], np.cumsum(counts)))
+    ends = np.cumsum(counts)
+    return np.concatenate(([0], ends))
 
 
 def fold(texts: pl.Series) -> pl.Series:
@@ -118,7 +122,9 @@ def numbers(folded: pl.Series) -> Array:
 
     The texts are folded.
     """
-    return folded.str.extract_all(NUMBER).list.join(" ").hash(seed=10).to_numpy()
+    found = folded.str.extract_all(NUMBER)
+    joined = found.list.join(" ")
+    return joined.hash(seed=10).to_numpy()
 
 
 def words(folded: pl.Series) -> Terms:
@@ -128,12 +134,13 @@ def words(folded: pl.Series) -> Terms:
     pieces = _chinese_apart(folded).str.replace_all(BETWEEN, " ").str.split(" ")
     all_pieces = pieces.explode(empty_as_null=False)
     at = np.flatnonzero((all_pieces != "").to_numpy())  # numbers of the pieces that are words
-    hashes = all_pieces.hash(seed=1).to_numpy()[at]
+    hashes = all_pieces.hash(seed=1).to_numpy()
     # A text's pieces begin at `bounds`. As many words stand before it as there are smaller numbers
     # in `at`: of the texts "a, b" and "c" the pieces are [a, "", b, c], the bounds [0, 3, 4], at
     # [0, 2, 3], and the starts [0, 2, 3].
-    bounds = np.concatenate(([0], np.cumsum(pieces.list.len().to_numpy(), dtype=np.int64)))
-    return Terms(hashes, np.searchsorted(at, bounds))
+    lengths = pieces.list.len().to_numpy()
+    bounds = starts_of(lengths.astype(np.int64))
+    return Terms(hashes[at], np.searchsorted(at, bounds))
 
 
 def phrases(words: Terms) -> Terms:
@@ -145,7 +152,8 @@ def phrases(words: Terms) -> Terms:
     mixed ^= mixed >> np.uint64(31)
 
     # A text of n words has n - 2 phrases, a text of one or two words one, an empty text none.
-    counts = np.maximum(words.counts - (PHRASE - 1), np.minimum(words.counts, 1))
+    at_least = np.minimum(words.counts, 1)
+    counts = np.maximum(words.counts - (PHRASE - 1), at_least)
     starts = starts_of(counts)
 
     # The last two words of a text begin no phrase, unless they are its first word.
@@ -159,14 +167,16 @@ def phrases(words: Terms) -> Terms:
     # In a text of one or two words, the mix above ran into the next text. Mix its own words alone.
     short = (words.counts > 0) & (words.counts < PHRASE)
     for text in np.flatnonzero(short):
-        own = words.hashes[words.starts[text] : words.starts[text + 1]]
+        start, end = words.starts[text], words.starts[text + 1]
+        own = words.hashes[start:end]
         found[starts[text]] = _mix(own)
     return Terms(found, starts)
 
 
 def _mix(hashes: Array) -> Any:
     """The hash of one phrase of so many words."""
-    mixed = np.sum(hashes * ODD[: len(hashes)], dtype=np.uint64)
+    factors = ODD[: len(hashes)]
+    mixed = np.sum(hashes * factors, dtype=np.uint64)
     return mixed ^ (mixed >> np.uint64(31))
 
 

@@ -54,7 +54,8 @@ class Piece:
         Excluded ones are empty. Raises InputError or RecordError as `record.opened`.
         """
         with opened(self.source, footer=_footer(self.source)) as file:
-            table = file.read_row_group(self.group).slice(self.skipped, self.rows).combine_chunks()
+            group = file.read_row_group(self.group)
+            table = group.slice(self.skipped, self.rows).combine_chunks()
         frame = pl.DataFrame(table, schema=columns.COLUMNS)
         return columns.redacted(frame, excluded) if excluded else frame
 

@@ -211,8 +211,10 @@ class Statistics:
     @property
     def texts(self) -> Array:
         """Positions of all usable free texts, in their order: int64."""
-        none = np.zeros(0, dtype=np.int64)
-        return np.concatenate([none, *(part.positions for part in self.parts)])
+        positions = [np.zeros(0, dtype=np.int64)]
+        for part in self.parts:
+            positions.append(part.positions)
+        return np.concatenate(positions)
 
 
 def _set_aside_low_information(
@@ -268,7 +270,8 @@ def _set_aside_below(
     ledger: Ledger, reason: Reason, texts: Array, scores: Array, least: float
 ) -> None:
     """Set aside the texts that score below the least."""
-    low = (scores < least) & ledger.alive[texts]
+    alive = ledger.alive[texts]
+    low = alive & (scores < least)
     ledger.sift(reason, texts[low], scores[low])
 
 
