@@ -289,7 +289,7 @@ def test_every_shared_setting_is_a_dependency_or_changes_no_byte() -> None:
     from stages.core.project.params import Run
 
     declared = [f"run.{field.name}" for field in dataclasses.fields(Run)]
-    assert declared == [*SHARED, "run.engine", "run.address"]
+    assert declared == [*SHARED, "run.executor", "run.address"]
     assert [f"run.{name}" for name in yaml(ROOT / "params.yaml")["run"]] == declared
 
 

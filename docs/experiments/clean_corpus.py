@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--engine", default="local", help="local or ray: run.engine")
+    parser.add_argument("--executor", default="local", help="local or ray: run.executor")
     parser.add_argument("--address", help="run.address")
     parser.add_argument("--batch-rows", type=int, default=1 << 15, help="largest batch, in records")
     parser.add_argument(
@@ -58,7 +58,7 @@ def main() -> None:
         verify=Verify({}, [], "report"),
     )
     corpus.BATCH_ROWS = options.batch_rows
-    run = Run(1, options.threads, "avx2", "cpu", options.engine, options.address)
+    run = Run(1, options.threads, "avx2", "cpu", options.executor, options.address)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:
         extracted = Path(folder) / "extract"

@@ -1,10 +1,14 @@
-"""Does `clean` give the same bytes whoever does the work, and what does it cost? Also where a worker, or a whole node, is killed.
+"""Does `clean` give the same bytes with every executor, and what does each cost? Also where a worker, or a node, is killed.
 
     PYTHONPATH=. python docs/experiments/engines.py --corpus <folder with parquet/> --out <folder> [--batch-rows 500]
 
-From the project's root. The corpus is that of clean_corpus.py, which is run with each engine. Prints a table: time of cleaning,
-with the start of the engine, as a ratio to the first run; peak memory (not shared, sampled) of the process that leads and of all
-together; after how many batches something was killed. Exits with 1 where bytes differ.
+Run it from the project's root. The corpus is that of clean_corpus.py, which is run with each executor. It prints a table:
+
+- the time of cleaning, with the start of the executor, as a ratio to the first run
+- the peak memory (not shared, sampled) of the process that leads, and of all processes together
+- after how many batches something was killed
+
+It exits with 1 where bytes differ.
 """
 
 import argparse
@@ -50,8 +54,8 @@ class Setting:
     rows: int
     done: dict[str, Measured] = field(default_factory=dict)
 
-    def run(self, name: str, *engine: str, kill: Kill | None = None) -> None:
-        """Clean the corpus with an engine; kill something when a third of the batches are done."""
+    def run(self, name: str, *arguments: str, kill: Kill | None = None) -> None:
+        """Clean the corpus with an executor; kill something when a third of the batches are done."""
         out = self.out / name.replace(" ", "-")
         script = str(Path(__file__).with_name("clean_corpus.py"))
         command = [
@@ -64,7 +68,7 @@ class Setting:
             "--batch-rows",
             str(self.rows),
         ]
-        leader = subprocess.Popen([*command, *engine], stdout=subprocess.PIPE, text=True)
+        leader = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
         found = self.watched(psutil.Process(leader.pid), out, kill)
         said, _ = leader.communicate()
         if leader.returncode:
@@ -165,16 +169,16 @@ def main() -> None:
     many = str(options.threads)
     runs.run("local", "--threads", many)
     runs.run("local, one worker", "--threads", "1")
-    runs.run("ray", "--threads", many, "--engine", "ray")
-    runs.run("ray, one worker", "--threads", "1", "--engine", "ray")
-    runs.run("ray, a worker killed", "--threads", many, "--engine", "ray", kill=kill_worker)
+    runs.run("ray", "--threads", many, "--executor", "ray")
+    runs.run("ray, one worker", "--threads", "1", "--executor", "ray")
+    runs.run("ray, a worker killed", "--threads", many, "--executor", "ray", kill=kill_worker)
     with two_nodes(1) as (address, kill):
-        runs.run("ray, two nodes", "--threads", many, "--engine", "ray", "--address", address)
+        runs.run("ray, two nodes", "--threads", many, "--executor", "ray", "--address", address)
         runs.run(
             "ray, a node killed",
             "--threads",
             many,
-            "--engine",
+            "--executor",
             "ray",
             "--address",
             address,

@@ -1,15 +1,25 @@
-"""clean: extracted records → normalised, informative, verified ones; every other record set aside with its reason.
+"""clean: extracted records → normalised, informative, verified ones.
 
-In: records, rejected records and sources of extract; the rules file; the exclusions file. Out: `records.parquet`,
-`rejected.parquet` (with the phase and the reason, as it was extracted), `contradictions.json`, `violations.json`, and
-`clean.json` (counts). Where recurring lines are taken out (`lines.py`), `lines.json` names them all.
+Every other record is set aside with its reason.
 
-What `exclusions.py` names is set aside first, without its content. Three phases, each counted: normalise (`columns.py`),
-filter (`information.py`, then `repeats.py`), verify (`rules.py`, `contradictions.py`, then `answers.py`). read = kept + rejected,
-in all and per source; what extract had set aside counts as read too. Where the section `personal` says so, personal data is taken
-out after normalising, a phase of its own (`personal/`).
+In: records, rejected records and sources of extract, the rules file, and the exclusions file. Out:
+`records.parquet`, `rejected.parquet` (as it was extracted, with phase and reason),
+`contradictions.json`, `violations.json`, and `clean.json` (counts). Where recurring lines are taken
+out (`lines.py`), `lines.json` names them all.
 
-Refused: settings that name an unknown unit, a rules file with unknown keys or columns, an exclusions file with what is no id.
+Each phase counts its records:
+
+1. exclude: what the exclusions file names is set aside, without its content (`exclusions.py`)
+2. normalise: one form for dates, quantities and texts (`values/`)
+3. personal: personal data is replaced or masked, if the section `personal` says so (`personal/`)
+4. filter: texts that say too little (`information.py`), and then repeats (`repeats.py`)
+5. verify: rules (`rules.py`), contradictions (`contradictions.py`), and then answers that differ
+   (`answers.py`)
+
+read = kept + rejected, in all and per source. What extract had set aside counts as read, too.
+
+Refused: settings with an unknown unit, a rules file with unknown keys or columns, an exclusions
+file with malformed ids.
 """
 
 import json
@@ -34,7 +44,7 @@ from stages.clean.passes.writing import Tally, as_written, write
 from stages.clean.personal import Treatment
 from stages.clean.values import normalise
 from stages.clean.verifying import answers, contradictions, rules
-from stages.core.executors.local import engine_of
+from stages.core.executors.choice import executor_of
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
@@ -42,6 +52,8 @@ from stages.core.records import record
 from stages.core.repeatable import changes
 
 Row = dict[str, Any]
+WORKER_MODULE = "stages.clean.passes.writing"
+"""The module that imports all the code that workers run."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -56,14 +68,14 @@ class Params:
 
 @plain_dataclass
 class Verified:
-    """What the last phase found."""
+    """The results of the last phase."""
 
     violations: list[Row]
     disputes: list[Row]
     """Contradictions between facts."""
     pairs: answers.Pairs
     entries: Callable[[], Iterator[Row]]
-    """What the report says of the pairs; their texts are read while it is written."""
+    """Yields the report entries of the pairs. Their texts are read while the report is written."""
 
     def contradictions(self) -> Iterator[Row]:
         """All entries of contradictions.json."""
@@ -90,52 +102,62 @@ def run(
     with replacing(out) as folder:
         between = folder / "between"
         between.mkdir(parents=True)
-        with engine_of(run, between) as engine:
-            excluded = excluded_in(source, before, listed, engine)
+        with executor_of(run, between, WORKER_MODULE) as executor:
+            excluded = excluded_in(source, before, listed, executor)
             before = [exclusions.redacted(row, excluded) for row in before]
             corpus = filtered(
-                source, params.normalise, params.filter, engine, between, treatment, excluded
+                source, params.normalise, params.filter, executor, between, treatment, excluded
             )
-            found = verify(corpus, checks, params, treatment)
+            verified = verify(corpus, checks, params, treatment)
             if not corpus.ledger.alive.any():
                 raise InputError(
-                    f"clean: not one of {len(corpus.ledger.verdict)} records of {extracted} was kept; "
-                    "check the clean section of params.yaml"
+                    f"clean: not one of {len(corpus.ledger.verdict)} records of {extracted} "
+                    "was kept; check the clean section of params.yaml"
                 )
             tally = write(corpus, before, folder, treatment)
-            write_entries(folder / "contradictions.json", found.contradictions())
-        write_json(folder / "violations.json", found.violations)
+            write_entries(folder / "contradictions.json", verified.contradictions())
+        write_json(folder / "violations.json", verified.violations)
         shutil.rmtree(between)
         if params.filter.lines:
             write_json(folder / "lines.json", corpus.cut.report())
-    report = summary(corpus.ledger, tally, sources, before, len(found.disputes) + len(found.pairs))
-    report |= {"personal": treatment.report(corpus.personal)} if treatment else {}
-    report |= {"lines": corpus.cut.shown()} if params.filter.lines else {}
+
+    disputes = len(verified.disputes) + len(verified.pairs)
+    report = summary(corpus.ledger, tally, sources, before, disputes)
+    if treatment:
+        report["personal"] = treatment.report(corpus.personal)
+    if params.filter.lines:
+        report["lines"] = corpus.cut.shown()
     write_json(metrics, report)
     show(report)
     if params.filter.lines:
         print(f"  lines      {corpus.cut.summary()}")
-    if compared := changes.compare("clean", out):
+    compared = changes.compare("clean", out)
+    if compared:
         print(f"  {compared}")
 
 
 def verify(
     corpus: Filtered, checks: rules.Rules, params: Params, treatment: Treatment | None
 ) -> Verified:
-    """Set aside the facts that break a rule or lose against a source of higher priority, and answers that do, if so declared."""
-    facts = corpus.facts()
-    places = dict(zip(facts["id"], facts["place"], strict=True))
-    rows = facts.drop("place").to_dicts()
+    """Set aside the facts that break a rule, then those that contradict a better source.
+
+    Answers that differ from the first one to their question are set aside only if params declare
+    it.
+    """
+    facts = corpus.kept_facts()
+    position_of = dict(zip(facts["id"], facts["position"], strict=True))
+    rows = facts.drop("position").to_dicts()
+
     corpus.ledger.begin("verify")
     reasons, violations = rules.violations(rows, checks)
-    corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
+    corpus.ledger.note("verify", {position_of[name]: reason for name, reason in reasons.items()})
+
     rows = [row for row in rows if row["id"] not in reasons]
-    written = {
-        row["id"]: row
-        for row in as_written(corpus, facts["place"].to_numpy().astype(np.int64), treatment)
-    }
+    positions = facts["position"].to_numpy().astype(np.int64)
+    written = {row["id"]: row for row in as_written(corpus, positions, treatment)}
     reasons, disputes = contradictions.find(rows, written, params.verify)
-    corpus.ledger.note("verify", {places[name]: reason for name, reason in reasons.items()})
+    corpus.ledger.note("verify", {position_of[name]: reason for name, reason in reasons.items()})
+
     pairs = answers.judge(
         corpus, params.verify.answers, params.filter.near_duplicates, treatment is not None
     )
@@ -143,53 +165,56 @@ def verify(
 
 
 def write_entries(path: Path, entries: Iterator[Row]) -> None:
-    """Write what `write_json` makes of a list, entry by entry."""
+    """Write the entries one by one, with the bytes that `write_json` writes of their list."""
+    empty = True
     with path.open("w", encoding="utf-8") as file:
-        mark = "[\n"
         for entry in entries:
-            file.write(
-                mark + textwrap.indent(json.dumps(entry, ensure_ascii=False, indent=2), "  ")
-            )
-            mark = ",\n"
-        file.write("[]\n" if mark == "[\n" else "\n]\n")
+            file.write("[\n" if empty else ",\n")
+            shown = json.dumps(entry, ensure_ascii=False, indent=2)
+            file.write(textwrap.indent(shown, "  "))
+            empty = False
+        file.write("[]\n" if empty else "\n]\n")
 
 
 def summary(
     ledger: Ledger, tally: Tally, sources: list[Row], before: list[Row], disputes: int
 ) -> Row:
-    """What metrics/clean.json says."""
+    """The content of metrics/clean.json."""
     records = len(ledger.verdict)
-    phases = {"extract": {"in": records + len(before), "out": records, "rejected": len(before)}}
+    extract = {"in": records + len(before), "out": records, "rejected": len(before)}
+    reasons = ledger.counts() + Counter(row["reason"] for row in before)
+    by_source = {}
+    for source in sources:
+        name = source["name"]
+        by_source[name] = {
+            "units": source["units"],
+            "records": source["records"] + source["rejected"],
+            "kept": tally.kept[name],
+            "rejected": tally.rejected[name],
+        }
+        if "skipped" in source:
+            by_source[name]["skipped"] = source["skipped"]
     return {
         "read": records + len(before),
         "kept": tally.kept.total(),
         "rejected": tally.rejected.total(),
-        "reasons": dict(
-            sorted((ledger.counts() + Counter(row["reason"] for row in before)).items())
-        ),
-        "phases": phases | ledger.phases,
+        "reasons": dict(sorted(reasons.items())),
+        "phases": {"extract": extract} | ledger.phases,
         "contradictions": disputes,
-        "sources": {
-            source["name"]: {
-                "units": source["units"],
-                "records": source["records"] + source["rejected"],
-                "kept": tally.kept[source["name"]],
-                "rejected": tally.rejected[source["name"]],
-            }
-            | ({"skipped": source["skipped"]} if "skipped" in source else {})
-            for source in sources
-        },
+        "sources": by_source,
     }
 
 
 def show(report: Row) -> None:
     """Print the summary on one screen."""
     print(
-        f"clean: read {report['read']:,} = kept {report['kept']:,} + rejected {report['rejected']:,}"
+        f"clean: read {report['read']:,} = kept {report['kept']:,} "
+        f"+ rejected {report['rejected']:,}"
     )
     for phase, count in report["phases"].items():
         print(f"  {phase:10} in {count['in']:6,}  rejected {count['rejected']:5,}")
-    for reason, count in sorted(report["reasons"].items(), key=lambda item: (-item[1], item[0])):
+    by_count = sorted(report["reasons"].items(), key=lambda item: (-item[1], item[0]))
+    for reason, count in by_count:
         print(f"    {reason:30} {count:5,}")
     if report["contradictions"]:
         print(f"  contradictions {report['contradictions']:,}: lore docs shows both sides of each")

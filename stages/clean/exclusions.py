@@ -1,8 +1,11 @@
-"""Exclusions: what must not be learned any more, named by ids in a YAML file that holds no content (data/raw/exclusions.yaml).
+"""Exclusions: what must not be learned any more.
 
-The rule stands for as long as the file names it: what is named is set aside wherever a source states it, now or later, before
-any other phase sees it, so that no count, no duplicate and no contradiction is made of it. Of a record that is set aside so,
-the place and the reason are kept, and nothing of what it says (`redacted`).
+A YAML file names it by ids and holds no content (data/raw/exclusions.yaml).
+
+An exclusion holds for as long as the file names it. Whatever it names is set aside wherever a
+source states it, now or later. That happens before any other phase sees the record, so it enters no
+count, no duplicate and no contradiction. The source, the locator and the reason of such a record
+are kept, and nothing of what it says (`redacted`).
 """
 
 import re
@@ -19,13 +22,14 @@ from stages.core.records import record
 Row = dict[str, Any]
 Excluded = Mapping[str, tuple[str, str]]
 """Id of a record → reason, evidence."""
-Said = tuple[str, str | None, str | None]
-"""Folded text, question, answer."""
+Content = tuple[str, str | None, str | None]
+"""What a record says: its folded text, question and answer."""
 REASON = "excluded"
 KINDS = ("facts", "subjects", "records", "sources")
 ID = re.compile(r"[0-9a-f]{16}")
+"""An id of a fact, subject or record: 0123456789abcdef."""
 CONTENT = ("question", "answer", "subject", "attribute", "value", "unit")
-"""Columns that say something, beside `text` and `meta`; the fact's id stays, which is a hash."""
+"""Columns that say something, beside `text` and `meta`. The fact's id stays, since it is a hash."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -33,9 +37,10 @@ class Entry:
     """One thing that is excluded."""
 
     id: str
-    """16 hex digits; of a source, its name in params.yaml."""
+    """16 hex digits. For a source: its name in params.yaml."""
     reason: str
-    """Why, such as the number of a request. It goes into data/clean/rejected.parquet: no personal data."""
+    """Why, such as the number of a request. It goes into data/clean/rejected.parquet: no personal
+    data."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -43,35 +48,43 @@ class Exclusions:
     """The file."""
 
     facts: list[Entry]
-    """Ids of facts: whichever source states one."""
+    """Ids of facts. A fact is excluded whichever source states it."""
     subjects: list[Entry]
     """Ids of subjects (`subject_id`): every record about one, facts and texts."""
     records: list[Entry]
-    """Ids of records, and with each every record that says the same in the same words."""
+    """Ids of records. Every other record that says the same in the same words is excluded with
+    them."""
     sources: list[Entry]
-    """Names of sources. What another source states too is still learned from that."""
+    """Names of sources. What another source states too is still learned from that source."""
 
 
 def read(path: Path) -> Exclusions:
-    """Parse the file. Raises ParamsError with every problem: unknown or missing keys, what is no id, an empty reason."""
+    """Parse the file.
+
+    Raises ParamsError with every problem: unknown or missing keys, malformed ids, empty reasons.
+    """
     problems: list[str] = []
-    found = parse(read_yaml(path), Exclusions, "exclusions", problems)
-    for kind in KINDS if found else ():
-        for number, entry in enumerate(getattr(found, kind)):
-            where = f"exclusions.{kind}.{number}"
-            if kind != "sources" and not ID.fullmatch(entry.id):
-                problems.append(
-                    f"{where}.id: not an id of 16 hex digits; lore forget finds it, with --apply it writes the entry"
-                )
-            if not entry.reason.strip():
-                problems.append(f"{where}.reason: empty; say why in a few words that name nobody")
-    if found is None or problems:
+    listed = parse(read_yaml(path), Exclusions, "exclusions", problems)
+    if listed is not None:
+        for kind in KINDS:
+            for number, entry in enumerate(getattr(listed, kind)):
+                where = f"exclusions.{kind}.{number}"
+                if kind != "sources" and not ID.fullmatch(entry.id):
+                    problems.append(
+                        f"{where}.id: not an id of 16 hex digits; "
+                        "lore forget finds it, with --apply it writes the entry"
+                    )
+                if not entry.reason.strip():
+                    problems.append(
+                        f"{where}.reason: empty; say why in a few words that name nobody"
+                    )
+    if listed is None or problems:
         raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
-    return found
+    return listed
 
 
 def subject_id(subject: str) -> str:
-    """16 hex digits naming whom or what a record is about: as of a fact without an attribute."""
+    """16 hex digits that name the subject of records: the id of a fact without an attribute."""
     return record.fact_id(subject, "")
 
 
@@ -88,40 +101,66 @@ def some(listed: Exclusions) -> bool:
     return any(getattr(listed, kind) for kind in KINDS)
 
 
-def same_words(rows: Iterable[Row], listed: Exclusions) -> dict[Said, str]:
-    """What the excluded ones among the records say → reason: whatever record of the corpus says it is excluded with them."""
-    reasons = {entry.id: entry.reason for entry in listed.records}
-    return {said(row): reasons[row["id"]] for row in rows if row["id"] in reasons and row["text"]}
+def same_words(rows: Iterable[Row], listed: Exclusions) -> dict[Content, str]:
+    """What the excluded records say → reason.
+
+    Every record of the corpus that says it is excluded with them.
+    """
+    reasons = _reasons(listed.records)
+    same: dict[Content, str] = {}
+    for row in rows:
+        if row["id"] in reasons and row["text"]:
+            same[said(row)] = reasons[row["id"]]
+    return same
 
 
 def named(
-    rows: Iterable[Row], listed: Exclusions, same: Mapping[Said, str]
+    rows: Iterable[Row], listed: Exclusions, same: Mapping[Content, str]
 ) -> dict[str, tuple[str, str]]:
-    """id → (reason, evidence) of the excluded ones among the records; `same` are the `same_words` of the whole corpus."""
-    by = {kind: {entry.id: entry.reason for entry in getattr(listed, kind)} for kind in KINDS}
-    found = {}
+    """id → (reason, evidence) of the excluded records among `rows`.
+
+    `same` is the `same_words` of the whole corpus.
+    """
+    records = _reasons(listed.records)
+    facts = _reasons(listed.facts)
+    subjects = _reasons(listed.subjects)
+    sources = _reasons(listed.sources)
+    excluded = {}
     for row in rows:
-        told = (
-            ("record", by["records"].get(row["id"])),
-            ("fact", by["facts"].get(row["fact"])),
-            ("subject", by["subjects"].get(subject_id(row["subject"])) if row["subject"] else None),
-            ("source", by["sources"].get(row["source"])),
-            ("same words as an excluded record", same.get(said(row)) if same else None),
-        )
-        if why := next((f"{kind}: {reason}" for kind, reason in told if reason), None):
-            found[row["id"]] = (REASON, why)
-    return found
+        # The first kind that has a reason is the evidence.
+        by_kind = {
+            "record": records.get(row["id"]),
+            "fact": facts.get(row["fact"]),
+            "subject": subjects.get(subject_id(row["subject"])) if row["subject"] else None,
+            "source": sources.get(row["source"]),
+            "same words as an excluded record": same.get(said(row)) if same else None,
+        }
+        for kind, reason in by_kind.items():
+            if reason:
+                excluded[row["id"]] = (REASON, f"{kind}: {reason}")
+                break
+    return excluded
 
 
-def said(row: Row) -> Said:
-    """What a record says, in whichever source and place it stands."""
-    return record.fold(row["text"]), row["question"], row["answer"]
+def _reasons(entries: Iterable[Entry]) -> dict[str, str]:
+    """Id → reason."""
+    return {entry.id: entry.reason for entry in entries}
+
+
+def said(row: Row) -> Content:
+    """What a record says, whatever its source and locator."""
+    text = record.fold(row["text"])
+    return text, row["question"], row["answer"]
 
 
 def redacted(row: Row, excluded: Excluded) -> Row:
-    """The record as it is set aside: an excluded one without its content, any other as it is; rejected ones get the reason."""
+    """The record as it is set aside: without its content if it is excluded, otherwise as it is.
+
+    A record that extract had rejected gets the reason of the exclusion.
+    """
     if row["id"] not in excluded:
         return row
-    reason, evidence = excluded[row["id"]]
-    why = {"reason": reason, "evidence": evidence} if "reason" in row else {}
-    return row | dict.fromkeys(CONTENT) | {"text": f"[{REASON}]", "meta": "{}"} | why
+    redacted_row = row | dict.fromkeys(CONTENT) | {"text": f"[{REASON}]", "meta": "{}"}
+    if "reason" in row:
+        redacted_row["reason"], redacted_row["evidence"] = excluded[row["id"]]
+    return redacted_row

@@ -1,19 +1,24 @@
-"""Low information: free texts that say nothing particular, found by TF-IDF and by the phrases they share.
+"""Low information: free texts that say nothing particular.
 
-score(text) = Σ_t tf(t) · w(t) / Σ_t tf(t), with w(t) = max(0, 1 - log df(t) / log cap), cap = max(3, common · N).
+    score(text) = Σ_t tf(t) · w(t) / Σ_t tf(t)
+    w(t) = max(0, 1 - log df(t) / log cap)
+    cap = max(3, common · N)
 
-tf(t) counts the word in the text; df(t) is the number of subjects whose texts hold it (a text without a subject is a
-subject of its own), N the number of subjects. w is the usual inverse document frequency, scaled so that a word of one
-subject alone weighs 1 and one that `common` of all subjects share weighs 0. The score is a mean over the text's words,
-so it lies in [0, 1] and a text repeated twice scores as once. It reads: the share of the text that is about something
-in particular. At the threshold 0.05 fewer than one word in twenty is; boilerplate recurs from subject to subject and
-scores 0, knowledge does not (docs/decisions/001-information-score.md).
+It is TF-IDF, scaled. tf(t) counts the word t in the text. df(t) is the number of subjects in whose
+texts it occurs, and N the number of subjects. A text without a subject counts as a subject of its
+own. A word of one subject alone weighs 1. A word that `common` of all subjects share weighs 0.
 
-Words fail where the whole corpus shares one vocabulary; phrases still tell menus and notices from prose: `particular` is the
-share of a text's phrases that are not common, and a phrase is common if `share` of all texts have it. Common phrases
-are sought in a sample, drawn by the hash of the id, so memory does not grow with the corpus.
+The score is a mean over the words of the text, so it lies in [0, 1], and a text repeated twice
+scores as once. It is the share of the text that is about something in particular. Below the
+threshold 0.05, fewer than one word in twenty is. Boilerplate recurs from subject to subject and
+scores 0. Knowledge does not (docs/decisions/001-information-score.md).
 
-Facts are not scored: their form is the source's, and what they say is their value.
+Single words fail where the whole corpus shares one vocabulary. Phrases still tell menus and notices
+from prose there: `particular` is the share of a text's phrases that are not common, and a phrase is
+common if `share` of all texts have it. Common phrases are sought in a sample, drawn by the hash of
+the id, so memory does not grow with the corpus.
+
+Facts are not scored: the source gives them their form, and what they say is their value.
 """
 
 import math
@@ -34,151 +39,192 @@ SCALE = 1 << 20
 SAMPLE = 1 << 14
 """About how many texts common phrases are sought in."""
 COUNTS = {"word": pl.UInt64, "count": pl.Int64}
+PAIRS = {"word": pl.UInt64, "subject": pl.UInt64}
 FEWEST = 10
-"""Texts that share a phrase before it can be common."""
+"""Number of texts that must share a phrase before it can be common."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Boilerplate:
-    """Texts made of phrases that recur."""
+    """Which texts are made of phrases that recur."""
 
     share: float
-    """Share of all texts from which on a phrase is common."""
+    """A phrase is common if at least this share of all texts have it."""
     particular: float
-    """Least share of a text's phrases that are not common."""
+    """Least share of a text's phrases that must not be common."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Lines:
-    """Which lines recur in the texts of a source, and are taken out (`lines.py`): all must hold."""
+    """Which lines recur in the texts of a source, and are taken out (`lines.py`).
+
+    All three conditions must hold.
+    """
 
     share: Annotated[float, Field(gt=0, le=1)]
-    """Share of the source's texts that hold the line."""
+    """Least share of the source's texts that hold the line."""
     least: Annotated[int, Field(ge=3)]
-    """Number of them."""
+    """Least number of these texts."""
     words: Annotated[int, Field(ge=1)]
-    """Fewest words of the line; each Chinese character counts as one."""
+    """Least number of words of the line. Each Chinese character counts as one."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
-    """Where free texts say too little, or what an earlier one said."""
+    """When a free text says too little, or repeats an earlier one."""
 
     threshold: float
-    """Least score of a free text, in [0, 1]; 0 keeps everything."""
+    """Least score of a free text, in [0, 1]. 0 keeps everything."""
     common: float
-    """Share of all subjects from which on a word tells nothing."""
+    """A word that at least this share of all subjects have weighs nothing."""
     boilerplate: Boilerplate | None
     """None keeps everything."""
     near_duplicates: float | None
-    """Least similarity, in (0, 1], from which on a free text repeats an earlier one; None keeps all but exact duplicates."""
+    """A free text repeats an earlier one from this similarity on, in (0, 1]. None keeps all but
+    exact duplicates."""
     lines: Lines | None = None
     """None leaves texts whole."""
     numbers: Literal["ignore", "apart"] = "ignore"
-    """Whether texts that say other numbers may be near duplicates: copies of a page differ in a date, leaflets in a dose."""
+    """Whether texts that say other numbers may be near duplicates. Copies of a page differ in a
+    date, leaflets in a dose."""
+
+
+def _no_counts() -> pl.DataFrame:
+    return pl.DataFrame(schema=COUNTS)
+
+
+def _no_pairs() -> pl.DataFrame:
+    return pl.DataFrame(schema=PAIRS)
 
 
 @plain_dataclass
 class Frequencies:
     """In how many subjects each word occurs, counted batch by batch."""
 
-    lone: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COUNTS))
-    """word, count: of texts without a subject."""
-    pairs: pl.DataFrame = field(
-        default_factory=lambda: pl.DataFrame(schema={"word": pl.UInt64, "subject": pl.UInt64})
-    )
-    """Words with the subjects in whose texts they occur."""
+    lone: pl.DataFrame = field(default_factory=_no_counts)
+    """word, count: in how many texts without a subject each word occurs."""
+    pairs: pl.DataFrame = field(default_factory=_no_pairs)
+    """word, subject: each word with each subject in whose texts it occurs."""
     texts: int = 0
-    """Texts without a subject."""
+    """Number of texts without a subject."""
     waiting: list["Frequencies"] = field(default_factory=list)
-    """Of batches that are still to be added: merged when they are as large as the rest, so that it is gone over seldom."""
+    """Batches that are not merged yet. They are merged once they are larger than the rest, so that
+    the rest is read seldom."""
 
     def __len__(self) -> int:
         """Rows of both tables."""
         return len(self.lone) + len(self.pairs)
 
-    def add(self, found: "Frequencies") -> None:
-        """Add what was counted in another batch."""
-        self.waiting.append(found)
-        self.texts += found.texts
-        if sum(map(len, self.waiting)) > len(self):
+    def add(self, batch: "Frequencies") -> None:
+        """Add the counts of another batch."""
+        self.waiting.append(batch)
+        self.texts += batch.texts
+        if sum(len(waiting) for waiting in self.waiting) > len(self):
             self.merge()
 
     def merge(self) -> None:
-        """Add what waits."""
-        every = [self, *self.waiting]
-        self.lone = (
-            pl.concat([one.lone for one in every]).group_by("word").agg(pl.col("count").sum())
-        )
-        self.pairs = pl.concat([one.pairs for one in every]).unique()
+        """Merge the batches that wait."""
+        batches = [self, *self.waiting]
+        self.lone = total_counts([batch.lone for batch in batches])
+        self.pairs = pl.concat([batch.pairs for batch in batches]).unique()
         self.waiting = []
 
     def weights(self, common: float) -> pl.DataFrame:
-        """word, weight: w of every word, in units of 1 / SCALE."""
+        """A table word, weight: w of every word, in units of 1 / SCALE."""
         self.merge()
         subjects = self.texts + self.pairs["subject"].n_unique()
         cap = math.log(max(3.0, common * subjects))
-        of_subjects = self.pairs.group_by("word").agg(pl.len().cast(pl.Int64).alias("count"))
-        counts = pl.concat([self.lone, of_subjects]).group_by("word").agg(pl.col("count").sum())
-        weight = (1 - pl.col("count").cast(pl.Float64).log() / cap).clip(0)
-        return counts.select("word", (weight * SCALE).round().cast(pl.Int64).alias("weight"))
+        subjects_of_word = pl.len().cast(pl.Int64)
+        in_subjects = self.pairs.group_by("word").agg(subjects_of_word.alias("count"))
+        counts = total_counts([self.lone, in_subjects])
+        frequency = pl.col("count").cast(pl.Float64)
+        weight = (1 - frequency.log() / cap).clip(0)
+        whole = (weight * SCALE).round().cast(pl.Int64)
+        return counts.select("word", whole.alias("weight"))
+
+
+def total_counts(tables: list[pl.DataFrame]) -> pl.DataFrame:
+    """word, count: the sum of several such tables."""
+    together = pl.concat(tables)
+    total = pl.col("count").sum()
+    return together.group_by("word").agg(total)
 
 
 def frequencies(words: Terms, subjects: pl.Series) -> Frequencies:
-    """Count the words of one batch; `subjects` are folded, null where there is none."""
-    with_subject = subjects.is_not_null().to_numpy()
-    about = words.of(with_subject).once()
-    known = np.repeat(subjects.drop_nulls().hash(seed=2).to_numpy(), about.counts)
+    """Count the words of the texts of one batch.
+
+    `subjects` are folded, and null where a text has none.
+    """
+    has_subject = subjects.is_not_null().to_numpy()
+    about = words.of(has_subject).once()
+    # The hash of each text's subject, once for each of its words: texts of 2 and 1 words about iron
+    # and gold give [iron, iron, gold].
+    subject_hashes = subjects.drop_nulls().hash(seed=2).to_numpy()
+    subject_of_word = np.repeat(subject_hashes, about.counts)
     return Frequencies(
-        text_counts(words.of(~with_subject)),
-        pl.DataFrame({"word": about.hashes, "subject": known}).unique(),
-        int((~with_subject).sum()),
+        lone=text_counts(words.of(~has_subject)),
+        pairs=pl.DataFrame({"word": about.hashes, "subject": subject_of_word}).unique(),
+        texts=int((~has_subject).sum()),
     )
 
 
 def scores(words: Terms, weights: pl.DataFrame) -> Array:
     """The score of each text, float64."""
-    found = pl.DataFrame({"word": words.hashes}).join(
-        weights, on="word", how="left", maintain_order="left"
-    )["weight"]
-    return words.sums(found.to_numpy()) / SCALE / np.maximum(words.counts, 1)
+    table = pl.DataFrame({"word": words.hashes})
+    table = table.join(weights, on="word", how="left", maintain_order="left")
+    weight_of_word = table["weight"].to_numpy()
+    weight_of_text = words.sums(weight_of_word) / SCALE
+    return weight_of_text / np.maximum(words.counts, 1)
 
 
 def sampled(ids: pl.Series, records: int) -> Array:
-    """Which texts of a corpus of so many records belong to the sample."""
-    limit = min(1.0, SAMPLE / max(1, records))
-    return (ids.hash(seed=3).to_numpy() >> np.uint64(32)) < limit * (1 << 32)
+    """Which texts of a corpus of so many records belong to the sample: bool [texts].
+
+    The upper 32 bits of the hash of an id are as good as a random number. The sample has the texts
+    whose number is below the share that is wanted.
+    """
+    share = min(1.0, SAMPLE / max(1, records))
+    random = ids.hash(seed=3).to_numpy() >> np.uint64(32)
+    chosen: Array = random < share * (1 << 32)
+    return chosen
 
 
 def text_counts(terms: Terms) -> pl.DataFrame:
-    """word, count: in how many texts each term occurs; by word."""
-    ordered = pl.DataFrame({"word": terms.hashes, "text": terms.texts.astype(np.uint32)}).sort(
-        "word", maintain_order=True
-    )
-    words, texts = ordered["word"].to_numpy(), ordered["text"].to_numpy()
-    first, new = np.ones((2, len(words)), dtype=bool)
-    first[1:] = words[1:] != words[:-1]
-    new[1:] = first[1:] | (
-        texts[1:] != texts[:-1]
-    )  # a text's terms follow each other, and so do one term's texts
-    at = np.flatnonzero(first)
-    seen = np.concatenate(([0], np.cumsum(new)))
-    return pl.DataFrame(
-        {"word": words[at], "count": np.diff(seen[np.append(at, len(words))])}, schema=COUNTS
-    )
+    """A table word, count: in how many texts each term occurs, ordered by word."""
+    pairs = pl.DataFrame({"word": terms.hashes, "text": terms.texts.astype(np.uint32)})
+    pairs = pairs.sort("word", maintain_order=True)
+    words, texts = pairs["word"].to_numpy(), pairs["text"].to_numpy()
+    # Sorted by word, with the texts of each word in order, equal pairs are neighbours. Example:
+    #   words        a  a  a  b      (the text 0 has the word a twice)
+    #   texts        0  0  2  0
+    #   first_of_word  1  0  0  1
+    #   new          1  0  1  1      (the pair differs from the one before)
+    first_of_word = np.ones(len(words), dtype=bool)
+    first_of_word[1:] = words[1:] != words[:-1]
+    new = np.ones(len(words), dtype=bool)
+    new[1:] = first_of_word[1:] | (texts[1:] != texts[:-1])
+    # before[i] counts the different pairs before row i: 0 1 1 2 3. Words begin at rows 0 and 3, and
+    # the table ends at 4. before[[0, 3, 4]] is [0, 2, 3], so a is in 2 texts and b in 1.
+    before = np.concatenate(([0], np.cumsum(new)))
+    begins = np.flatnonzero(first_of_word)
+    counts = np.diff(before[np.append(begins, len(words))])
+    return pl.DataFrame({"word": words[begins], "count": counts}, schema=COUNTS)
 
 
 def common_phrases(counts: list[pl.DataFrame], texts: int, params: Boilerplate) -> pl.Series:
-    """Hashes of the phrases that are common among so many sampled texts."""
-    whole = (
-        pl.concat([pl.DataFrame(schema=COUNTS), *counts])
-        .group_by("word")
-        .agg(pl.col("count").sum())
-    )
-    return whole.filter(pl.col("count") >= max(FEWEST, params.share * texts))["word"].sort()
+    """Hashes of the phrases that are common among so many sampled texts, sorted.
+
+    `counts` are those of all batches.
+    """
+    total = total_counts([_no_counts(), *counts])
+    least = max(FEWEST, params.share * texts)
+    common = total.filter(pl.col("count") >= least)
+    return common["word"].sort()
 
 
 def particular(phrases: Terms, common: pl.Series) -> Array:
-    """Share of each text's phrases that are not common, float64; 1 for a text without words."""
-    known = pl.Series(phrases.hashes).is_in(common.implode()).to_numpy()
-    return 1 - phrases.sums(known) / np.maximum(phrases.counts, 1)
+    """Share of each text's phrases that are not common, float64. 1 for a text without words."""
+    hashes = pl.Series(phrases.hashes)
+    is_common = hashes.is_in(common.implode()).to_numpy()
+    number = phrases.sums(is_common)
+    return 1 - number / np.maximum(phrases.counts, 1)

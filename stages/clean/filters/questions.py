@@ -1,7 +1,10 @@
-"""Questions of free question–answer records, as they are compared: NFKC, lower case, single blanks, no punctuation at the end.
+"""Questions of free question–answer records, in the form in which they are compared.
 
-A question that does not name its subject ("How long does it last?") is about that subject, and the same as another only of the
-same subject. One from which personal data was taken ("When was <PERSON> born?") may have been about anybody, and is compared
+That is NFKC, lower case, single blanks, and no punctuation at the end.
+
+A question that does not name its subject ("How long does it last?") is about that subject. It is
+the same as another such question only if that is about the same subject. A question from which
+personal data was taken ("When was <PERSON> born?") may have been about anybody, so it is compared
 with none.
 """
 
@@ -11,27 +14,37 @@ import polars as pl
 from stages.clean.filters.terms import WORD, Array, Terms, fold, numbers, phrases, words
 
 AT_THE_END = r"[\s?!.,;:。、~؟،؛।]+$"
-"""After NFKC, which makes the full-width forms plain."""
+"""Punctuation and white space at the end of a text: ` ?`, `...`, `。`. After NFKC, full-width forms
+such as ？ are plain."""
 PLACED = r"<[A-Z_]{2,20}>|\*{2}"
-"""What `personal` leaves in place of different things alike."""
+"""What `personal` leaves alike in place of different things: <PERSON>, or the ** of a masked
+number."""
+SEPARATOR = "\x1f"
+"""Between joined columns. Clean text has no such character."""
 
 
 def folded(questions: pl.Series) -> pl.Series:
-    """The form in which questions are compared; of one that is punctuation alone all of it."""
+    """The form in which questions are compared.
+
+    A question of nothing but punctuation stays as it is.
+    """
     spaced = fold(questions).str.replace_all(r"\s+", " ").str.strip_chars()
     bare = spaced.str.replace(AT_THE_END, "")
     return bare.zip_with(bare != "", spaced)
 
 
 def keys(frame: pl.DataFrame) -> Array:
-    """128 bits that stand for what each of the questions asks: uint64 [records, 2]."""
-    asked, subject = folded(frame["question"]), folded(frame["subject"].fill_null(""))
-    named = pl.col("asked").str.contains(pl.col("subject"), literal=True)
-    about = pl.concat_str(
-        "asked", pl.when(named).then(pl.lit("")).otherwise("subject"), separator="\x1f"
+    """128 bits that stand for what each question asks: uint64 [records, 2]."""
+    table = pl.DataFrame(
+        {
+            "asked": folded(frame["question"]),
+            "subject": folded(frame["subject"].fill_null("")),
+        }
     )
-    whole = pl.DataFrame({"asked": asked, "subject": subject}).select(about)["asked"]
-    return np.column_stack([whole.hash(seed=7).to_numpy(), whole.hash(seed=8).to_numpy()])
+    names_subject = pl.col("asked").str.contains(pl.col("subject"), literal=True)
+    subject = pl.when(names_subject).then(pl.lit("")).otherwise("subject")
+    asked = table.select(pl.concat_str("asked", subject, separator=SEPARATOR))["asked"]
+    return np.column_stack([asked.hash(seed=7).to_numpy(), asked.hash(seed=8).to_numpy()])
 
 
 def comparable(questions: pl.Series) -> pl.Series:
@@ -40,26 +53,30 @@ def comparable(questions: pl.Series) -> pl.Series:
 
 
 def answered(frame: pl.DataFrame, said: Terms, apart: bool) -> Terms:
-    """The phrases by which texts are near duplicates: of an answer its own, which are the same only under one question.
+    """The phrases by which texts are near duplicates.
 
-    `frame` has the texts, `said` are all their phrases. Two diseases may have one answer, and it is worth asking for both; and
-    of a long question with a short answer, all but the answer is the same: yes and no. `apart`: phrases are the same only in
-    texts that say the same numbers.
+    `frame` has the texts, `said` all their phrases. An answer has its own phrases, which are the
+    same only under one question. Two diseases may have one answer, and both questions are worth
+    keeping. The texts of a long question with the answers yes and no are the same but for one word.
+    `apart`: phrases are the same only in texts that say the same numbers.
     """
-    asked = frame["question"].is_not_null()
-    if not (asked.any() or apart):
+    is_pair = frame["question"].is_not_null()
+    if not (is_pair.any() or apart):
         return said
-    texts, under = fold(frame["text"]), np.zeros(len(frame), dtype=np.uint64)
-    if asked.any():
+
+    texts = fold(frame["text"])
+    # Phrases are mixed with these 64 bits of their text, by exclusive or. 0 changes nothing.
+    context = np.zeros(len(frame), dtype=np.uint64)
+    if is_pair.any():
         answers = fold(frame["answer"].fill_null(""))
-        told = answers.zip_with(
-            answers.str.contains(WORD), answers.hash(seed=9).cast(pl.String)
-        )  # signs alone: + or −
-        texts = told.zip_with(asked, texts)
+        # An answer of signs alone, such as + or −, has no words. Its hash is its word.
+        has_words = answers.str.contains(WORD)
+        answers = answers.zip_with(has_words, answers.hash(seed=9).cast(pl.String))
+        texts = answers.zip_with(is_pair, texts)
         said = phrases(words(texts))
-        under = np.where(
-            asked.to_numpy(), folded(frame["question"].fill_null("")).hash(seed=6).to_numpy(), under
-        )
+        questions = folded(frame["question"].fill_null("")).hash(seed=6).to_numpy()
+        context = np.where(is_pair.to_numpy(), questions, context)
     if apart:
-        under = under ^ numbers(texts)
-    return Terms(said.hashes ^ np.repeat(under, said.counts), said.starts)
+        context = context ^ numbers(texts)
+    context_of_phrase = np.repeat(context, said.counts)
+    return Terms(said.hashes ^ context_of_phrase, said.starts)

@@ -1,8 +1,11 @@
-"""A corpus on its way through `clean`: read and normalised batch by batch, with files in between.
+"""A corpus on its way through `clean`, read and normalised batch by batch.
 
-A batch is given to a worker as a `Piece`, which says where its records stand; whoever works on it reads them. What comes back is
-small beside them. Memory holds a few batches per worker, the words with their frequencies, the facts, and some tens of bytes a
-record; never all texts. How large a batch is and who works on it changes no byte of what comes out.
+Files hold it between the passes.
+
+A worker gets a batch as a `Piece`, which says where its records stand, and reads them itself. The
+results are small beside the records. Memory holds a few batches per worker, the words with their
+frequencies, the facts, and some tens of bytes a record. It never holds all texts. Neither the size
+of a batch nor the executor changes a byte of the output.
 """
 
 import os
@@ -28,33 +31,38 @@ from stages.clean.values import columns, normalise
 from stages.core.records.record import opened
 
 BATCH_BYTES, BATCH_ROWS = 12 << 20, 1 << 15
-"""Most of a batch. Whoever works on one reads the row group that it stands in as a whole, so it is cut only if it must be."""
+"""Size of the largest batch. A worker reads the whole row group of its batch, so a row group is cut
+only if it is larger."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Records of a file that follow each other: where they stand, so that a worker anywhere can read them."""
+    """Records of a file that follow each other: where they stand, so that a worker can read them."""
 
     source: Path
     start: int
-    """Place of the first record in the corpus."""
+    """Position of the first record in the corpus."""
     rows: int
     group: int
-    """The row group of the file that holds them."""
+    """Number of the row group of the file that holds them."""
     skipped: int
-    """Records of the group that stand before them."""
+    """Records of the row group that stand before them."""
 
     def extracted(self, excluded: Excluded) -> pl.DataFrame:
-        """The records as they were extracted; excluded ones are empty. Raises InputError or RecordError as `record.opened`."""
+        """The records as they were extracted.
+
+        Excluded ones are empty. Raises InputError or RecordError as `record.opened`.
+        """
         with opened(self.source, footer=_footer(self.source)) as file:
-            table = file.read_row_group(self.group).slice(self.skipped, self.rows).combine_chunks()
+            group = file.read_row_group(self.group)
+            table = group.slice(self.skipped, self.rows).combine_chunks()
         frame = pl.DataFrame(table, schema=columns.COLUMNS)
         return columns.redacted(frame, excluded) if excluded else frame
 
 
 @dataclass(frozen=True)
 class Part:
-    """One batch that was worked on: the files that hold it, and what the corpus is judged by."""
+    """A batch after the first pass: its files, and which of its records were set aside."""
 
     piece: Piece
     file: Path
@@ -63,16 +71,16 @@ class Part:
     """Words of its free texts."""
     signatures: repeats.Stored
     """Signatures of its free texts."""
-    places: Array
-    """Places of the free texts, as far as they are usable: int64."""
+    positions: Array
+    """Positions of its usable free texts in the corpus: int64."""
     unusable: dict[int, tuple[str, str]]
-    """Place → reason, evidence."""
+    """Position → reason, evidence, of records that cannot be normalised."""
     personal: dict[int, tuple[str, str]]
     """The same of records set aside for the personal data they hold."""
     excluded: dict[int, tuple[str, str]]
     """The same of records that must not be learned."""
     emptied: Array
-    """Places of the records that were nothing but recurring lines: int64."""
+    """Positions of the records that were nothing but recurring lines: int64."""
 
     def normalised(self, spellings: dict[str, str]) -> pl.DataFrame:
         """Its records in their one form, subjects spelt as in the first record about them."""
@@ -85,42 +93,56 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What one batch adds to what the corpus is judged by."""
+class Prepared:
+    """A batch after the first pass, with what it adds to the statistics of the corpus."""
 
     part: Part
     spellings: dict[str, str]
+    """The first spelling of each subject, by folded subject."""
     keys: Array
+    """`repeats.keys` of all its records."""
     frequencies: information.Frequencies
     sampled: int
-    """Free texts that belong to the sample."""
+    """Number of free texts that belong to the sample."""
     phrases: pl.DataFrame
-    """In how many of them each phrase occurs."""
+    """In how many of these texts each phrase occurs."""
     personal: Counter[str]
-    """How many values of each kind of personal data, and in how many records."""
+    """How many values of each kind of personal data there were, and under `records` in how many
+    records."""
     cut: lines.Cut
     """The recurring lines that were taken out."""
 
 
 def pieces(source: Path) -> list[Piece]:
-    """The batches of a file, in the order of its records: each row group in as many equal parts as it needs."""
+    """The batches of a file, in the order of its records.
+
+    Each row group is cut into as few equal parts as possible.
+    """
     with opened(source) as file:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-    found, first = [], 0
+    source = source.absolute()
+    found: list[Piece] = []
+    first = 0
     for number, group in enumerate(groups):
-        parts = max(1, -(-group.total_byte_size // BATCH_BYTES), -(-group.num_rows // BATCH_ROWS))
+        # ceil(a / b) for whole numbers is -(-a // b).
+        parts_by_bytes = -(-group.total_byte_size // BATCH_BYTES)
+        parts_by_rows = -(-group.num_rows // BATCH_ROWS)
+        parts = max(1, parts_by_bytes, parts_by_rows)
+        # 10 rows in 3 parts are cut at 0, 3, 6 and 10.
         cuts = [group.num_rows * part // parts for part in range(parts + 1)]
-        found += [
-            Piece(source.absolute(), first + a, b - a, number, a)
-            for a, b in pairwise(cuts)
-            if b > a
-        ]
+        for start, end in pairwise(cuts):
+            if end > start:
+                found.append(Piece(source, first + start, end - start, number, start))
         first += group.num_rows
     return found
 
 
 def _footer(source: Path) -> pq.FileMetaData | None:
-    """The footer of a file, which is too large in a large one to be read for every batch; None where it cannot be read."""
+    """The footer of a file, or None where it cannot be read.
+
+    It is kept between batches, since the footer of a large file is too large to be read for every
+    batch.
+    """
     try:
         return _kept_footer(source, source.stat().st_mtime_ns)
     except (OSError, pa.ArrowInvalid):
@@ -142,62 +164,80 @@ def prepare(
     treatment: Treatment | None,
     excluded: Excluded,
     recurring: lines.Recurring | None = None,
-) -> Found:
-    """Normalise one of the `pieces` of a corpus of so many records, and count what is in it (words only if `counted`).
+) -> Prepared:
+    """Normalise a batch of a corpus of so many `records`, and count what is in it.
 
-    `apart`: texts that say other numbers are no near duplicates.
-    `recurring` are the lines that are taken out of it before. Once more, after a worker died, it writes the same files again.
+    `counted`: the frequencies of words are needed. `apart`: texts that say other numbers are no
+    near duplicates. `recurring`: lines that are taken out first. If a worker dies, another one
+    calls this again and writes the same files.
     """
-    start, frame = piece.start, piece.extracted(excluded)
-    gone = (
-        {at: excluded[name] for at, name in enumerate(frame["id"]) if name in excluded}
-        if excluded
-        else {}
-    )
-    emptied, cut = np.zeros(0, dtype=np.int64), lines.Cut()
+    start = piece.start
+    frame = piece.extracted(excluded)
+
+    # Here `row` is a row number within the batch. The position in the corpus is start + row.
+    gone: dict[int, tuple[str, str]] = {}
+    if excluded:
+        for row, name in enumerate(frame["id"]):
+            if name in excluded:
+                gone[row] = excluded[name]
+    emptied = np.zeros(0, dtype=np.int64)
+    cut = lines.Cut()
     if recurring is not None:
         frame, emptied, cut = lines.without(frame, recurring, gone, treatment)
     normal = columns.normalise(frame, params, gone)
     personal: dict[int, tuple[str, str]] = {}
-    counts: Counter[str] = Counter()
+    personal_counts: Counter[str] = Counter()
     if treatment:
-        normal, personal, counts = columns.without_personal(normal, params.dates, treatment)
+        normal, personal, personal_counts = columns.without_personal(
+            normal, params.dates, treatment
+        )
+
     usable = np.ones(len(frame), dtype=bool)
     usable[[*gone, *normal.unusable, *personal]] = False
-    emptied = emptied[usable[emptied]]
+    emptied = emptied[usable[emptied]]  # a record is set aside for one reason only, the first
     usable[emptied] = False
-    texts = normal.frame.filter(pl.col("fact").is_null() & pl.lit(pl.Series(usable)))
-    places = start + np.flatnonzero(normal.frame["fact"].is_null().to_numpy() & usable)
+    free_text = normal.frame["fact"].is_null().to_numpy() & usable
+    text_rows = np.flatnonzero(free_text)
+    texts = normal.frame.filter(pl.Series(free_text))
+
     folded = fold(normal.frame["text"])
-    found = words(folded.gather(places - start))
-    said = phrases(found)
-    chosen = information.sampled(texts["id"], records)
+    words_of_texts = words(folded.gather(text_rows))
+    phrases_of_texts = phrases(words_of_texts)
+    sampled = information.sampled(texts["id"], records)
+    frequencies = information.Frequencies()
+    if counted:
+        frequencies = information.frequencies(words_of_texts, fold(texts["subject"]))
+
     part = Part(
         piece=piece,
         file=folder / f"{start}.arrow",
         words=folder / f"{start}.words.npz",
         signatures=repeats.Stored(
-            folder / f"{start}.signatures.npy", folder / f"{start}.bands", len(places)
+            folder / f"{start}.signatures.npy", folder / f"{start}.bands", len(text_rows)
         ),
-        places=places,
-        unusable={start + at: problem for at, problem in normal.unusable.items()},
-        personal={start + at: problem for at, problem in personal.items()},
-        excluded={start + at: problem for at, problem in gone.items()},
+        positions=start + text_rows,
+        unusable=_positioned(normal.unusable, start),
+        personal=_positioned(personal, start),
+        excluded=_positioned(gone, start),
         emptied=start + emptied,
     )
-    store(part, normal.frame, found, repeats.signatures(questions.answered(texts, said, apart)))
-    return Found(
+    compared = questions.answered(texts, phrases_of_texts, apart)
+    store(part, normal.frame, words_of_texts, repeats.signatures(compared))
+    return Prepared(
         part=part,
-        spellings=columns.spellings(normal.frame.filter(pl.lit(pl.Series(usable)))),
+        spellings=columns.spellings(normal.frame.filter(pl.Series(usable))),
         keys=repeats.keys(normal.frame, folded, normal.meta),
-        frequencies=information.frequencies(found, fold(texts["subject"]))
-        if counted
-        else information.Frequencies(),
-        sampled=int(chosen.sum()),
-        phrases=information.text_counts(said.of(chosen)),
-        personal=counts,
+        frequencies=frequencies,
+        sampled=int(sampled.sum()),
+        phrases=information.text_counts(phrases_of_texts.of(sampled)),
+        personal=personal_counts,
         cut=cut,
     )
+
+
+def _positioned(reasons: dict[int, tuple[str, str]], start: int) -> dict[int, tuple[str, str]]:
+    """Reasons by position in the corpus, from reasons by row of a batch that begins at `start`."""
+    return {start + row: reason for row, reason in reasons.items()}
 
 
 def store(part: Part, frame: pl.DataFrame, words: Terms, signatures: Array) -> None:
@@ -212,7 +252,10 @@ def store(part: Part, frame: pl.DataFrame, words: Terms, signatures: Array) -> N
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name to write under; the file takes its place at `path` when it is whole. Two who write the same do not meet."""
+    """A name to write under. The file appears at `path` once it is complete.
+
+    Two workers that write the same file do not meet, since each name is random.
+    """
     temporary = path.with_name(f"{token_hex(8)}-{path.name}")
     yield temporary
     os.replace(temporary, path)

@@ -1,8 +1,11 @@
-"""The first two phases of `clean`: every record normalised, and those set aside that say too little or nothing new.
+"""The first two phases of `clean`: normalise, and filter.
 
-Two passes over the corpus: the first normalises and counts (`corpus.prepare`), the second scores each free text by what was
-counted. Then repeats are sought: exact ones, and near ones among what is left. Where recurring lines are taken out (`lines.py`),
-one pass before these seeks them. Whatever reads texts or words is the work of an `engine`; here is gathered what it found.
+Every record is normalised. Records that say too little or nothing new are set aside.
+
+There are two passes over the corpus. The first one normalises and counts (`corpus.prepare`). The
+second one scores each free text by these counts. Then repeats are sought: exact ones, and near ones
+among the rest. Where recurring lines are taken out (`lines.py`), a pass before these finds them. An
+executor does all that reads texts or words, batch by batch. This module gathers the results.
 """
 
 from collections import Counter
@@ -17,84 +20,103 @@ import polars as pl
 from stages.clean.exclusions import Excluded
 from stages.clean.filters import information, lines, repeats
 from stages.clean.filters.terms import Array, phrases
-from stages.clean.passes.corpus import Found, Part, Piece, pieces, prepare
+from stages.clean.passes.corpus import Part, Piece, Prepared, pieces, prepare
 from stages.clean.passes.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
 from stages.clean.values import columns, normalise
-from stages.core.executors.local import Engine
+from stages.core.executors.executor import Executor
 
 NOTHING: Excluded = {}
 PROCESSES_FROM = 6
-"""Batches from which on starting processes pays: each takes about two seconds."""
+"""Number of batches above which processes pay. Starting each one takes about two seconds."""
 
 
 @dataclass(frozen=True)
 class Filtered:
-    """A corpus after two phases: what became of every record, and where its normalised form is."""
+    """A corpus after two phases: the verdict on every record, and its normalised form in files."""
 
-    engine: Engine
+    executor: Executor
     excluded: Excluded
     ledger: Ledger
     parts: list[Part]
     spellings: dict[str, str]
     personal: Counter[str]
-    """How many values of each kind of personal data, and in how many records."""
+    """How many values of each kind of personal data there were, and under `records` in how many
+    records."""
     texts: Array
-    """Places of all usable free texts, in their order: int64."""
+    """Positions of all usable free texts, in their order: int64."""
     signatures: repeats.Signatures
     """Of these texts."""
     cut: lines.Cut = field(default_factory=lines.Cut)
     """The recurring lines that were taken out."""
 
     def alive(self, part: Part) -> Array:
-        """Which records of a part are kept so far."""
+        """Which records of a part are kept so far: bool."""
         return self.ledger.kept(part.piece.start, part.piece.rows)
 
-    def holding(self, places: Array) -> Iterator[tuple[Part, Array]]:
-        """The parts that hold the records at `places`, which are sorted, each with where in it they stand."""
-        cuts = np.searchsorted(places, [part.piece.start for part in self.parts])
-        for part, inside in zip(self.parts, np.split(places, cuts)[1:], strict=True):
+    def holding(self, positions: Array) -> Iterator[tuple[Part, Array]]:
+        """Each part that holds records at `positions`, with their row numbers in it.
+
+        `positions` are sorted.
+        """
+        # The parts start at 0, 100 and 200, and the positions are [7, 150, 160]. Then the cuts are
+        # [0, 1, 3], and the positions are split into [] (before the first part), [7], [150, 160]
+        # and [].
+        starts = [part.piece.start for part in self.parts]
+        cuts = np.searchsorted(positions, starts)
+        of_parts = np.split(positions, cuts)[1:]
+        for part, inside in zip(self.parts, of_parts, strict=True):
             if len(inside):
                 yield part, inside - part.piece.start
 
-    def facts(self) -> pl.DataFrame:
-        """The facts among the kept records, with their `place` in the corpus."""
+    def kept_facts(self) -> pl.DataFrame:
+        """The facts among the kept records, with their `position` in the corpus."""
         items = ((part, self.alive(part)) for part in self.parts)
-        found = list(self.engine.in_order(partial(facts_of, spellings=self.spellings), items))
-        return (
-            pl.concat(found)
-            if found
-            else pl.DataFrame(schema={"place": pl.UInt32, **columns.COLUMNS})
-        )
+        reading = partial(facts_of, spellings=self.spellings)
+        frames = list(self.executor.in_order(reading, items))
+        if not frames:
+            return pl.DataFrame(schema={"position": pl.UInt32, **columns.COLUMNS})
+        return pl.concat(frames)
+
+    def facts(self) -> pl.DataFrame:
+        """As `kept_facts`, under the column name that `lore docs` knows."""
+        return self.kept_facts().rename({"position": "place"})
 
 
 def facts_of(item: tuple[Part, Array], spellings: dict[str, str]) -> pl.DataFrame:
-    """The facts among the records of a part that are kept, with their `place` in the corpus."""
+    """The facts among the kept records of a part, with their `position` in the corpus."""
     part, alive = item
-    frame = part.normalised(spellings).with_row_index("place", part.piece.start)
-    return frame.filter(pl.lit(pl.Series(alive)) & pl.col("fact").is_not_null())
+    frame = part.normalised(spellings).with_row_index("position", part.piece.start)
+    kept = pl.lit(pl.Series(alive))
+    return frame.filter(kept & pl.col("fact").is_not_null())
 
 
 def filtered(
     source: Path,
     reading: normalise.Params,
     params: information.Params,
-    engine: Engine,
+    executor: Executor,
     folder: Path,
     treatment: Treatment | None = None,
     excluded: Excluded = NOTHING,
 ) -> Filtered:
-    """Normalise and filter the records of the file `source`; `folder`, empty, takes what lies between the passes, and all workers
-    of the engine must see it.
+    """Normalise and filter the records of the file `source`.
 
-    `excluded` are set aside before all else; `treatment` is what happens to personal data, between the two.
+    `folder` is empty and takes the files between the passes. All workers of the executor must see
+    it. `excluded` are set aside before all else. `treatment` is applied to personal data, between
+    normalising and filtering.
 
-    Raises InputError or RecordError where the file cannot be read, ParamsError where `reading` names an unknown unit.
+    Raises InputError or RecordError where the file cannot be read, ParamsError where `reading`
+    names an unknown unit.
     """
     normalise.check_units(reading)
     batches = pieces(source)
     records = sum(piece.rows for piece in batches)
-    ledger, common = Ledger(records), Common(records)
+    recurring = None
+    if params.lines:
+        recurring = _recurring_lines(batches, params.lines, executor, excluded)
+
+    # First pass: normalise and count.
     preparing = partial(
         prepare,
         records=records,
@@ -104,62 +126,63 @@ def filtered(
         folder=folder.absolute(),
         treatment=treatment,
         excluded=excluded,
-        recurring=_recurring(batches, params.lines, engine, excluded) if params.lines else None,
+        recurring=recurring,
     )
-    for found in engine.in_order(preparing, batches, processes=len(batches) > PROCESSES_FROM):
-        common.add(found)
+    many = len(batches) > PROCESSES_FROM
+    statistics = Statistics(records)
+    for prepared in executor.in_order(preparing, batches, processes=many):
+        statistics.add(prepared)
+
+    ledger = Ledger(records)
     if excluded:
         ledger.begin("exclude")
-        for part in common.parts:
+        for part in statistics.parts:
             ledger.note("exclude", part.excluded)
     ledger.begin("normalise")
-    for part in common.parts:
+    for part in statistics.parts:
         ledger.note("normalise", part.unusable)
     if treatment:
         ledger.begin("personal")
-        for part in common.parts:
+        for part in statistics.parts:
             ledger.note("personal", part.personal)
     ledger.begin("filter")
     if params.lines:
-        for part in common.parts:
-            ledger.sift(
-                Reason("filter", "boilerplate", "nothing but lines that recur in its source"),
-                part.emptied,
-            )
-    _low_information(ledger, common, params, engine)
-    _repeats(ledger, common, params)
-    texts, signatures = common.texts, common.signatures
+        emptied = Reason("filter", "boilerplate", "nothing but lines that recur in its source")
+        for part in statistics.parts:
+            ledger.sift(emptied, part.emptied)
+    _set_aside_low_information(ledger, statistics, params, executor)
+    _set_aside_repeats(ledger, statistics, params)
     return Filtered(
-        engine,
-        excluded,
-        ledger,
-        common.parts,
-        common.spellings,
-        common.personal,
-        texts,
-        signatures,
-        common.cut,
+        executor=executor,
+        excluded=excluded,
+        ledger=ledger,
+        parts=statistics.parts,
+        spellings=statistics.spellings,
+        personal=statistics.personal,
+        texts=statistics.texts,
+        signatures=statistics.signatures,
+        cut=statistics.cut,
     )
 
 
-def _recurring(
-    batches: list[Piece], params: information.Lines, engine: Engine, excluded: Excluded
+def _recurring_lines(
+    batches: list[Piece], params: information.Lines, executor: Executor, excluded: Excluded
 ) -> lines.Recurring:
     """The lines that recur, by source."""
     sizes = lines.sizes(batches[0].source) if batches else {}
-    counting = partial(_lines, words=params.words, sizes=sizes, excluded=excluded)
-    return lines.recurring(engine.in_order(counting, batches), params)
+    counting = partial(_lines_of, words=params.words, sizes=sizes, excluded=excluded)
+    return lines.recurring(executor.in_order(counting, batches), params)
 
 
-def _lines(piece: Piece, words: int, sizes: dict[str, int], excluded: Excluded) -> lines.Counts:
+def _lines_of(piece: Piece, words: int, sizes: dict[str, int], excluded: Excluded) -> lines.Counts:
     return lines.counted(piece.extracted(excluded), words, sizes, excluded)
 
 
-class Common:
-    """What the records of a corpus are judged by: gathered in their order, whatever batch is ready first."""
+class Statistics:
+    """What the records of a corpus are judged by. Batches are added in their order."""
 
     def __init__(self, records: int) -> None:
-        """Nothing yet, of so many records."""
+        """Of a corpus of so many records. No batch is added yet."""
         self.parts: list[Part] = []
         self.spellings: dict[str, str] = {}
         self.keys = np.empty((records, 2), dtype=np.uint64)
@@ -170,76 +193,98 @@ class Common:
         self.personal: Counter[str] = Counter()
         self.cut = lines.Cut()
 
-    def add(self, found: Found) -> None:
+    def add(self, prepared: Prepared) -> None:
         """Add the next batch."""
-        self.parts.append(found.part)
-        for folded, spelling in found.spellings.items():
+        part = prepared.part
+        self.parts.append(part)
+        for folded, spelling in prepared.spellings.items():
             self.spellings.setdefault(folded, spelling)
-        start = found.part.piece.start
-        self.keys[start : start + len(found.keys)] = found.keys
-        self.frequencies.add(found.frequencies)
-        self.sampled += found.sampled
-        self.phrases.append(found.phrases)
-        self.signatures.append(found.part.signatures)
-        self.personal += found.personal
-        self.cut.add(found.cut)
+        start = part.piece.start
+        self.keys[start : start + len(prepared.keys)] = prepared.keys
+        self.frequencies.add(prepared.frequencies)
+        self.sampled += prepared.sampled
+        self.phrases.append(prepared.phrases)
+        self.signatures.append(part.signatures)
+        self.personal += prepared.personal
+        self.cut.add(prepared.cut)
 
     @property
     def texts(self) -> Array:
-        """Places of all usable free texts, in their order."""
-        return np.concatenate([np.zeros(0, dtype=np.int64), *(part.places for part in self.parts)])
+        """Positions of all usable free texts, in their order: int64."""
+        positions = [np.zeros(0, dtype=np.int64)]
+        for part in self.parts:
+            positions.append(part.positions)
+        return np.concatenate(positions)
 
 
-def _low_information(
-    ledger: Ledger, common: Common, params: information.Params, engine: Engine
+def _set_aside_low_information(
+    ledger: Ledger, statistics: Statistics, params: information.Params, executor: Executor
 ) -> None:
-    """Score every free text, and set those aside that say too little."""
-    weights = common.frequencies.weights(params.common) if params.threshold > 0 else None
-    limits = params.boilerplate
-    recurring = (
-        information.common_phrases(common.phrases, common.sampled, limits) if limits else None
-    )
+    """The second pass: score every free text, and set aside those that say too little."""
+    weights, recurring = None, None
+    if params.threshold > 0:
+        weights = statistics.frequencies.weights(params.common)
+    if params.boilerplate:
+        recurring = information.common_phrases(
+            statistics.phrases, statistics.sampled, params.boilerplate
+        )
     if weights is None and recurring is None:
         return
-    scored = engine.in_order(partial(_scores, weights=weights, recurring=recurring), common.parts)
-    scores, own = zip(*scored, strict=True) if common.parts else ((), ())
+
+    scores_of_parts, shares_of_parts = [np.zeros(0)], [np.zeros(0)]
+    scoring = partial(_scores, weights=weights, recurring=recurring)
+    for scores, shares in executor.in_order(scoring, statistics.parts):
+        scores_of_parts.append(scores)
+        shares_of_parts.append(shares)
+
+    texts = statistics.texts
     low = Reason("filter", "low_information", f"score {{number:.3f}} is below {params.threshold}")
-    _below(ledger, low, common.texts, np.concatenate([*scores, []]), params.threshold)
-    if limits:
-        menu = Reason(
+    _set_aside_below(ledger, low, texts, np.concatenate(scores_of_parts), params.threshold)
+    if params.boilerplate:
+        least = params.boilerplate.particular
+        common = Reason(
             "filter",
             "boilerplate",
-            f"{{number:.3f}} of its phrases are particular; {limits.particular} is the least",
+            f"{{number:.3f}} of its phrases are particular; {least} is the least",
         )
-        _below(ledger, menu, common.texts, np.concatenate([*own, []]), limits.particular)
+        _set_aside_below(ledger, common, texts, np.concatenate(shares_of_parts), least)
 
 
 def _scores(
     part: Part, weights: pl.DataFrame | None, recurring: pl.Series | None
 ) -> tuple[Array, Array]:
-    """Score and share of particular phrases of each text of a part; 1 for what is not wanted."""
-    words, whole = part.terms(), np.ones(len(part.places))
-    scores = whole if weights is None else information.scores(words, weights)
-    return scores, whole if recurring is None else information.particular(phrases(words), recurring)
+    """Score, and share of particular phrases, of each free text of a part.
+
+    Both are 1 where they are not asked for.
+    """
+    words = part.terms()
+    scores = shares = np.ones(len(part.positions))
+    if weights is not None:
+        scores = information.scores(words, weights)
+    if recurring is not None:
+        shares = information.particular(phrases(words), recurring)
+    return scores, shares
 
 
-def _below(ledger: Ledger, reason: Reason, texts: Array, scores: Array, least: float) -> None:
-    """Set the texts aside that score below the least."""
-    low = (scores < least) & ledger.alive[texts]
+def _set_aside_below(
+    ledger: Ledger, reason: Reason, texts: Array, scores: Array, least: float
+) -> None:
+    """Set aside the texts that score below the least."""
+    alive = ledger.alive[texts]
+    low = alive & (scores < least)
     ledger.sift(reason, texts[low], scores[low])
 
 
-def _repeats(ledger: Ledger, common: Common, params: information.Params) -> None:
-    """Set aside what repeats an earlier record that stays."""
-    later, first = repeats.earlier(common.keys, ledger.alive)
-    common.keys = np.empty(
-        (0, 2), dtype=np.uint64
-    )  # nobody needs them any more, and they are large
+def _set_aside_repeats(ledger: Ledger, statistics: Statistics, params: information.Params) -> None:
+    """Set aside what repeats an earlier record that stays: word for word, and then nearly so."""
+    later, first = repeats.earlier(statistics.keys, ledger.alive)
+    statistics.keys = np.empty((0, 2), dtype=np.uint64)  # frees memory: 16 bytes a record
     ledger.sift(Reason("filter", "duplicate", "same as record {other}"), later, others=first)
-    if params.near_duplicates is not None:
-        texts = common.texts
-        later, first, similarity = common.signatures.alike(
-            ledger.alive[texts], params.near_duplicates
-        )
-        near = Reason("filter", "near_duplicate", "like record {other}: similarity {number:.2f}")
-        ledger.sift(near, texts[later], similarity, texts[first])
+    if params.near_duplicates is None:
+        return
+    texts = statistics.texts
+    later, first, similarity = statistics.signatures.alike(
+        ledger.alive[texts], params.near_duplicates
+    )
+    near = Reason("filter", "near_duplicate", "like record {other}: similarity {number:.2f}")
+    ledger.sift(near, texts[later], similarity, texts[first])

@@ -1,6 +1,7 @@
-"""The last pass: each part's records sorted into kept and rejected ones by whoever works on it, and written here in their order.
+"""The last pass: records are sorted into kept and rejected ones, and written in their order.
 
-What is written passes this process once, part by part, as each of the two tables is one file.
+Workers sort. This process writes, since each of the two tables is one file. What is written passes
+through it once, part by part.
 """
 
 from collections import Counter
@@ -26,6 +27,7 @@ from stages.core.records import record
 
 Row = dict[str, Any]
 WRITTEN = ["id", "value", "unit", "answer"]
+"""Columns of a record that a report shows as they were written."""
 WHY = dict.fromkeys(("phase", "reason", "evidence"), pl.String)
 
 
@@ -38,8 +40,12 @@ class Tally:
 
 
 def write(corpus: Filtered, before: list[Row], folder: Path, treatment: Treatment | None) -> Tally:
-    """Write kept and rejected records, those that extract had set aside first, each in the order they were extracted."""
-    before = treatment.rows(before) if treatment else before
+    """Write kept and rejected records, each in the order in which they were extracted.
+
+    `before` are those that extract had set aside. They come first among the rejected ones.
+    """
+    if treatment:
+        before = treatment.rows(before)
     tally = Tally(Counter(), Counter(row["source"] for row in before))
     sorting = partial(
         sort_out, spellings=corpus.spellings, treatment=treatment, excluded=corpus.excluded
@@ -50,28 +56,25 @@ def write(corpus: Filtered, before: list[Row], folder: Path, treatment: Treatmen
         ThreadPoolExecutor(2) as pool,
     ):
         rejected.extend(pl.DataFrame(before, schema=COLUMNS | WHY))
-        for good, bad in corpus.engine.in_order(sorting, judged(corpus)):
-            taken = [
-                pool.submit(kept.extend, good),
-                pool.submit(rejected.extend, bad),
-            ]  # compressing them is most of the work
-            for table in taken:
-                table.result()
+        for good, bad in corpus.executor.in_order(sorting, judged(corpus)):
+            # Most of the work is to compress the two tables, so they are written in two threads.
+            writing_good = pool.submit(kept.extend, good)
+            writing_bad = pool.submit(rejected.extend, bad)
+            writing_good.result()
+            writing_bad.result()
             tally.kept.update(per_source(good))
             tally.rejected.update(per_source(bad))
     return tally
 
 
 def judged(corpus: Filtered) -> Iterator[tuple[Part, Array, list[Row]]]:
-    """Each part, which of its records are kept, and what is said of the others."""
-    ids = names_of(corpus, corpus.ledger.others())
+    """Each part, which of its records are kept, and phase, reason and evidence of the others."""
+    ids = ids_of(corpus, corpus.ledger.others())
     for part in corpus.parts:
         alive = corpus.alive(part)
-        yield (
-            part,
-            alive,
-            [corpus.ledger.said(part.piece.start + int(at), ids) for at in np.flatnonzero(~alive)],
-        )
+        rejected = part.piece.start + np.flatnonzero(~alive)
+        reasons = [corpus.ledger.said(position, ids) for position in rejected.tolist()]
+        yield part, alive, reasons
 
 
 def sort_out(
@@ -80,42 +83,46 @@ def sort_out(
     treatment: Treatment | None,
     excluded: Excluded,
 ) -> tuple[pa.Table, pa.Table]:
-    """Kept records of a part in their one form; rejected ones as they were extracted, with what is said of them."""
-    part, kept, said = item
+    """The kept records of a part, normalised, and the rejected ones as extracted, with reasons."""
+    part, kept, reasons = item
     alive = pl.Series(kept, dtype=pl.Boolean)
-    bad = pl.concat(
-        [part.piece.extracted(excluded).filter(~alive), pl.DataFrame(said, schema=WHY)],
-        how="horizontal",
-    )
+    good = part.normalised(spellings).filter(alive)
+    rejected = part.piece.extracted(excluded).filter(~alive)
+    bad = pl.concat([rejected, pl.DataFrame(reasons, schema=WHY)], how="horizontal")
     if treatment:
-        bad = pl.DataFrame(treatment.rows(bad.iter_rows(named=True)), schema=bad.schema)
-    return part.normalised(spellings).filter(alive).to_arrow(), bad.to_arrow()
+        rows = treatment.rows(bad.iter_rows(named=True))
+        bad = pl.DataFrame(rows, schema=bad.schema)
+    return good.to_arrow(), bad.to_arrow()
 
 
 def per_source(table: pa.Table) -> dict[str, int]:
     """How many of the records each source gave."""
-    return {
-        entry["values"]: entry["counts"] for entry in pc.value_counts(table["source"]).to_pylist()
-    }
+    counts = pc.value_counts(table["source"]).to_pylist()
+    return {entry["values"]: entry["counts"] for entry in counts}
 
 
-def names_of(corpus: Filtered, places: Array) -> dict[int, str]:
-    """Ids of the records at `places`, which are sorted."""
-    found = [
-        name for names in corpus.engine.in_order(_names, corpus.holding(places)) for name in names
-    ]
-    return dict(zip(places.tolist(), found, strict=True))
+def ids_of(corpus: Filtered, positions: Array) -> dict[int, str]:
+    """Position → id of the records at `positions`, which are sorted."""
+    ids: list[str] = []
+    for of_part in corpus.executor.in_order(_ids, corpus.holding(positions)):
+        ids += of_part
+    return dict(zip(positions.tolist(), ids, strict=True))
 
 
-def _names(item: tuple[Part, Array]) -> list[str]:
+def _ids(item: tuple[Part, Array]) -> list[str]:
     part, inside = item
     return pl.read_ipc(part.file, columns=["id"])["id"].gather(inside).to_list()
 
 
-def as_written(corpus: Filtered, places: Array, treatment: Treatment | None) -> Iterator[Row]:
-    """What the records at `places`, which are sorted, said before normalising (`WRITTEN`), without their personal data."""
+def as_written(corpus: Filtered, positions: Array, treatment: Treatment | None) -> Iterator[Row]:
+    """The records at `positions`, which are sorted, as they were before normalising.
+
+    They have at least the columns `WRITTEN`.
+
+    With a treatment, they are without their personal data.
+    """
     reading = partial(_as_written, treatment=treatment, excluded=corpus.excluded)
-    for rows in corpus.engine.in_order(reading, corpus.holding(places)):
+    for rows in corpus.executor.in_order(reading, corpus.holding(positions)):
         yield from rows
 
 
@@ -124,8 +131,6 @@ def _as_written(
 ) -> list[Row]:
     part, inside = item
     frame = part.piece.extracted(excluded)[inside]
-    return (
-        treatment.rows(frame.iter_rows(named=True))
-        if treatment
-        else frame.select(WRITTEN).to_dicts()
-    )
+    if treatment:
+        return treatment.rows(frame.iter_rows(named=True))
+    return frame.select(WRITTEN).to_dicts()

@@ -1,7 +1,10 @@
-"""Answers that differ: one question (`questions.keys`), free answers that are neither the same nor near duplicates.
+"""Answers that differ: one question, and free answers that are not alike.
 
-What is the same and what is near is what the filter found. Whether two answers exclude each other nobody knows: they may be two
-institutes' words for one thing. So they are reported, and nothing is set aside unless it is declared (`verify.answers`).
+Questions are compared by `questions.keys`.
+
+The filter has found which answers are the same or near duplicates. Nobody can tell whether two
+other answers exclude each other: they may be the words of two institutes for one thing. So they are
+reported, and nothing is set aside unless that is declared (`verify.answers`).
 
 Memory holds 24 bytes per question, and the texts of `CHUNK` pairs.
 """
@@ -28,7 +31,7 @@ Choice = Literal["report", "first", "ignore"]
 KIND = "answers"
 UNDECIDED = "none: both are kept"
 CHUNK = 1 << 12
-"""Pairs whose texts are held at a time."""
+"""Number of pairs whose texts are held at a time."""
 COLUMNS = ["id", "source", "locator", "question", "answer"]
 LOST = Reason(
     "verify",
@@ -39,101 +42,117 @@ LOST = Reason(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Places of records with another answer than the first one, in order of priority, to the same question."""
+    """Positions of records that answer a question in another way than the first record does."""
 
     first: Array
-    """int64, in their order."""
+    """Positions of the first records, in their order: int64."""
     other: Array
-    """int64."""
+    """Positions of the other records: int64."""
     decided: bool
-    """Whether the others were set aside."""
+    """Whether the other records were set aside."""
 
     def __len__(self) -> int:
-        """How many pairs."""
+        """Number of pairs."""
         return len(self.first)
 
 
 def judge(corpus: Filtered, choice: Choice, least: float | None, treated: bool) -> Pairs:
-    """Find the pairs, and set the other answers aside where `choice` says that the first stays.
+    """Find the pairs, and set the other answers aside if `choice` says that the first one stays.
 
-    `least` is the similarity from which on answers are near duplicates (None: the same words); `treated`: whether personal
-    data was taken out.
+    `least`: answers at least so similar are near duplicates. None: only the same words are.
+    `treated`: personal data was taken out.
     """
-    nothing = np.zeros(0, dtype=np.int64)
-    first, other = (
-        (nothing, nothing)
-        if choice == "ignore"
-        else differing(corpus, 1.0 if least is None else least, treated)
-    )
-    if choice == "first" and len(other):
+    decided = choice == "first"
+    if choice == "ignore":
+        nothing = np.zeros(0, dtype=np.int64)
+        return Pairs(nothing, nothing, decided)
+    first, other = differing(corpus, 1.0 if least is None else least, treated)
+    if decided and len(other):
         corpus.ledger.sift(LOST, other, others=first)
+    # lexsort sorts by its last key first: by the first record, then by the other one.
     order = np.lexsort((other, first))
-    return Pairs(first[order], other[order], decided=choice == "first")
+    return Pairs(first[order], other[order], decided)
 
 
 def differing(corpus: Filtered, least: float, treated: bool) -> tuple[Array, Array]:
-    """Places of the first record that asks a question, and of each later one whose answer is not like its answer."""
+    """Positions of the first record of a question, and of later ones with another answer."""
     items = ((part, corpus.alive(part)) for part in corpus.parts)
-    found = list(corpus.engine.in_order(partial(asked, treated=treated), items))
-    places = np.concatenate([np.zeros(0, dtype=np.int64), *(places for places, _ in found)])
-    keys = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *(keys for _, keys in found)])
-    other, first = (places[rows] for rows in repeats.earlier(keys, np.ones(len(keys), dtype=bool)))
+    all_positions = [np.zeros(0, dtype=np.int64)]
+    all_keys = [np.zeros((0, 2), dtype=np.uint64)]
+    for positions, keys in corpus.executor.in_order(partial(asked, treated=treated), items):
+        all_positions.append(positions)
+        all_keys.append(keys)
+    positions, keys = np.concatenate(all_positions), np.concatenate(all_keys)
+
+    # Rows of these arrays first, and then positions.
+    other_rows, first_rows = repeats.earlier(keys, np.ones(len(keys), dtype=bool))
+    other, first = positions[other_rows], positions[first_rows]
+
+    # Signatures are named by the number of the text. `corpus.texts` are sorted positions: in [2, 5,
+    # 9], 9 is number 2.
     similar = corpus.signatures.similarity(
-        *(np.searchsorted(corpus.texts, side) for side in (first, other))
+        np.searchsorted(corpus.texts, first), np.searchsorted(corpus.texts, other)
     )
-    return first[similar < least], other[similar < least]
+    differs = similar < least
+    return first[differs], other[differs]
 
 
 def asked(item: tuple[Part, Array], treated: bool) -> tuple[Array, Array]:
-    """Places and keys of the free questions in a part that are still kept."""
+    """Positions and keys of the free questions in a part that are still kept."""
     part, alive = item
-    frame = pl.read_ipc(part.file, columns=["question", "subject", "fact"]).with_row_index(
-        "place", part.piece.start
-    )
-    frame = frame.filter(
-        pl.lit(pl.Series(alive)) & pl.col("fact").is_null() & pl.col("question").is_not_null()
-    )
+    frame = pl.read_ipc(part.file, columns=["question", "subject", "fact"])
+    frame = frame.with_row_index("position", part.piece.start)
+    kept = pl.lit(pl.Series(alive))
+    frame = frame.filter(kept & pl.col("fact").is_null() & pl.col("question").is_not_null())
     if treated:
         frame = frame.filter(questions.comparable(frame["question"]))
-    return frame["place"].to_numpy().astype(np.int64), questions.keys(frame)
+    return frame["position"].to_numpy().astype(np.int64), questions.keys(frame)
 
 
 def entries(corpus: Filtered, pairs: Pairs, treatment: Treatment | None) -> Iterator[Row]:
     """What the report says of each pair."""
+    names = ("winner", "loser") if pairs.decided else ("first", "second")
     for start in range(0, len(pairs), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        records = sides(corpus, np.union1d(pairs.first[chunk], pairs.other[chunk]), treatment)
-        for first, other in zip(
-            pairs.first[chunk].tolist(), pairs.other[chunk].tolist(), strict=True
-        ):
-            (question, one), (_, two) = records[first], records[other]
-            by = BY_PRIORITY if one["source"] != two["source"] else BY_PLACE
-            names = ("winner", "loser") if pairs.decided else ("first", "second")
+        firsts = pairs.first[start : start + CHUNK]
+        others = pairs.other[start : start + CHUNK]
+        records = sides(corpus, np.union1d(firsts, others), treatment)
+        for first, other in zip(firsts.tolist(), others.tolist(), strict=True):
+            question, first_side = records[first]
+            _, other_side = records[other]
+            rule = UNDECIDED
+            if pairs.decided:
+                same_source = first_side["source"] == other_side["source"]
+                rule = BY_PLACE if same_source else BY_PRIORITY
             yield {
                 "kind": KIND,
                 "question": question,
-                names[0]: one,
-                names[1]: two,
-                "rule": by if pairs.decided else UNDECIDED,
+                names[0]: first_side,
+                names[1]: other_side,
+                "rule": rule,
             }
 
 
 def sides(
-    corpus: Filtered, places: Array, treatment: Treatment | None
+    corpus: Filtered, positions: Array, treatment: Treatment | None
 ) -> dict[int, tuple[str, Row]]:
-    """Place → question, and the side of a dispute as `contradictions.side` makes it of facts; `places` are sorted."""
-    rows = (
-        row for rows in corpus.engine.in_order(_normalised, corpus.holding(places)) for row in rows
-    )
+    """Position → question, and the side of a dispute as `contradictions.side` makes it of facts.
+
+    `positions` are sorted.
+    """
+    rows: list[Row] = []
+    for of_part in corpus.executor.in_order(_normalised, corpus.holding(positions)):
+        rows += of_part
+    written_rows = as_written(corpus, positions, treatment)
     found = {}
-    for place, row, written in zip(
-        places.tolist(), rows, as_written(corpus, places, treatment), strict=True
-    ):
-        side = {"record": row["id"], "source": row["source"], "locator": row["locator"]}
-        found[place] = (
-            row["question"],
-            side | {"written": written["answer"], "normalised": row["answer"]},
-        )
+    for position, row, written in zip(positions.tolist(), rows, written_rows, strict=True):
+        side = {
+            "record": row["id"],
+            "source": row["source"],
+            "locator": row["locator"],
+            "written": written["answer"],
+            "normalised": row["answer"],
+        }
+        found[position] = (row["question"], side)
     return found
 
 

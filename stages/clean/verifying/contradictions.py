@@ -1,8 +1,12 @@
-"""Contradictions: one fact, two values. The source of higher priority wins; both sides stay in the report. Free answers to one
-question are another matter (`answers.py`).
+"""Contradictions: one fact, two values.
 
-Values are compared after normalisation, so sources that differ in unit only agree. Only attributes with a tolerance or
-declared `single_valued` can contradict: an element has one melting point and many uses.
+The source of higher priority wins. Both sides stay in the report.
+
+Free answers to one question are another matter (`answers.py`).
+
+Values are compared after normalisation, so two sources that differ only in the unit agree. Only
+attributes with a tolerance, or declared `single_valued`, can contradict: an element has one melting
+point and many uses.
 """
 
 from typing import Any, Literal
@@ -13,13 +17,14 @@ from stages.core.project.params import STRICT
 from stages.core.records.record import fold
 
 Row = dict[str, Any]
-BY_PRIORITY, BY_PLACE = "priority of the source", "first in the source"
-"""Why a side won."""
+BY_PRIORITY = "priority of the source"
+BY_PLACE = "first in the source"
+"""Why a side won: by the order of the sources, or by the order within one source."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Tolerance:
-    """How far two measurements of one thing may lie apart: the larger of the two limits counts."""
+    """How far two measurements of one thing may lie apart. The larger of the two limits counts."""
 
     absolute: float
     """In the attribute's unit."""
@@ -34,9 +39,10 @@ class Params:
     tolerance: dict[str, Tolerance]
     """Attributes that are quantities."""
     single_valued: list[str]
-    """Attributes that are words or whole numbers: any difference is a contradiction."""
+    """Attributes that are words or whole numbers. Any difference is a contradiction."""
     answers: Literal["report", "first", "ignore"]
-    """What becomes of free answers to one question that differ: both kept and reported, the first kept, or not looked for."""
+    """What happens to free answers to one question that differ. report: all are kept and reported.
+    first: the first one is kept. ignore: they are not sought."""
 
 
 def find(
@@ -44,10 +50,12 @@ def find(
 ) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
     """id → (reason, evidence) of the losing records, and one report entry per losing record.
 
-    `rows` are in order of priority; the first record of a fact wins, also within one source.
+    `rows` are in order of priority. The first record of a fact wins, also within one source.
+    `original`: id → the record as it was before normalising.
     """
     winners: dict[str, Row] = {}
-    reasons, report = {}, []
+    reasons = {}
+    report = []
     for row in rows:
         if not row["fact"]:
             continue
@@ -58,6 +66,7 @@ def find(
             f"{shown(row)} against {shown(winner)} in {winner['locator']}, which has priority"
         )
         reasons[row["id"]] = ("contradiction", evidence)
+        same_source = winner["source"] == row["source"]
         report.append(
             {
                 "fact": row["fact"],
@@ -65,7 +74,7 @@ def find(
                 "attribute": row["attribute"],
                 "winner": side(winner, original),
                 "loser": side(row, original),
-                "rule": BY_PRIORITY if winner["source"] != row["source"] else BY_PLACE,
+                "rule": BY_PLACE if same_source else BY_PRIORITY,
             }
         )
     return reasons, report
@@ -74,14 +83,18 @@ def find(
 def agree(winner: Row, other: Row, params: Params) -> bool:
     """Whether two records of one fact may stand side by side."""
     attribute = winner["attribute"]
-    if tolerance := params.tolerance.get(attribute):
-        a, b = float(winner["value"]), float(other["value"])
-        return abs(a - b) <= max(tolerance.absolute, tolerance.relative * abs(a))
-    return attribute not in params.single_valued or fold(winner["value"]) == fold(other["value"])
+    tolerance = params.tolerance.get(attribute)
+    if tolerance:
+        value, other_value = float(winner["value"]), float(other["value"])
+        limit = max(tolerance.absolute, tolerance.relative * abs(value))
+        return abs(value - other_value) <= limit
+    if attribute in params.single_valued:
+        return fold(winner["value"]) == fold(other["value"])
+    return True
 
 
 def side(row: Row, original: dict[str, Row]) -> dict[str, Any]:
-    """One side of a dispute: where it stands, what it said there, and what that means."""
+    """One side of a contradiction: locator, value as written there, and normalised value."""
     return {
         "record": row["id"],
         "source": row["source"],
@@ -93,4 +106,5 @@ def side(row: Row, original: dict[str, Row]) -> dict[str, Any]:
 
 def shown(row: Row) -> str:
     """Value with unit."""
-    return " ".join(filter(None, (row["value"], row["unit"])))
+    parts = [part for part in (row["value"], row["unit"]) if part]
+    return " ".join(parts)

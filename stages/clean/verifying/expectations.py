@@ -1,6 +1,6 @@
-"""Rules in the words of Great Expectations (docs.greatexpectations.io): conditions, expectations, and what broke them.
+"""Rules in the words of Great Expectations (docs.greatexpectations.io).
 
-Its result format COMPLETE lists every failing row, by number; nothing is capped or sampled.
+Its result format COMPLETE lists every failing row by number. Nothing is cut off or sampled.
 """
 
 import logging
@@ -25,36 +25,45 @@ def quiet_context() -> Any:
 
 
 def batch_of(table: "pd.DataFrame") -> Any:
-    """The frame as a Great Expectations batch."""
+    """The frame as a Great Expectations batch, with its row numbers as the column `row`."""
     context = quiet_context()
     asset = context.data_sources.add_pandas("records").add_dataframe_asset("facts")
-    return asset.add_batch_definition_whole_dataframe("all").get_batch(
-        {"dataframe": table.reset_index(names="row")}
-    )
+    whole = asset.add_batch_definition_whole_dataframe("all")
+    return whole.get_batch({"dataframe": table.reset_index(names="row")})
 
 
 def validate(batch: Any, name: str, expectation: Any) -> list[int]:
-    """Row numbers that break the rule of that name, all of them. Raises ParamsError where it cannot be judged."""
+    """The numbers of all rows that break the rule of that name.
+
+    Raises ParamsError where it cannot be judged.
+    """
+    result_format = {"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
     with warnings.catch_warnings():
+        # pandas warns of patterns with groups, which are allowed here.
         warnings.filterwarnings(
             "ignore", "This pattern is interpreted as a regular expression", UserWarning
-        )  # groups are fine
-        result = batch.validate(
-            expectation,
-            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]},
         )
-    if failures := sorted(set(exceptions_in(result.exception_info))):
+        result = batch.validate(expectation, result_format=result_format)
+    failures = sorted(set(exceptions_in(result.exception_info)))
+    if failures:
         raise ParamsError(f"rule {name} could not be judged: {'; '.join(failures)}")
-    return sorted(int(entry["row"]) for entry in result.result.get("unexpected_index_list") or [])
+    broken = result.result.get("unexpected_index_list") or []
+    return sorted(int(entry["row"]) for entry in broken)
 
 
 def exceptions_in(info: Any) -> Iterator[str]:
-    """Messages of what was raised while judging; Great Expectations reports it once, or by metric, and goes on."""
-    if isinstance(info, dict) and info.get("raised_exception"):
+    """Messages of errors that were raised while judging.
+
+    Great Expectations goes on after an error. It reports one error, or one for each metric in a
+    nested mapping.
+    """
+    if not isinstance(info, dict):
+        return
+    if info.get("raised_exception"):
         yield str(info["exception_message"])
-    elif isinstance(info, dict):
-        for entry in info.values():
-            yield from exceptions_in(entry)
+        return
+    for entry in info.values():
+        yield from exceptions_in(entry)
 
 
 def of_column(
@@ -67,7 +76,10 @@ def of_column(
     low: float | None,
     high: float | None,
 ) -> Any:
-    """The expectation of a column in the rows `where` chooses; of the others, exactly one, or `low` and `high`, is said."""
+    """The expectation of a column in the rows that `where` chooses.
+
+    Of the other arguments exactly one is given, or `low` and `high` together.
+    """
     import great_expectations.expectations as gxe
 
     common = {"column": column, "row_condition": where}
@@ -83,18 +95,23 @@ def of_column(
 
 
 def condition(when: dict[str, Any]) -> Any:
-    """A row condition of which all parts must hold: column → value, list of values, or (above, below)."""
+    """A row condition, all of whose parts must hold.
+
+    Column → value, list of values, or (above, below).
+    """
     from great_expectations.expectations.row_conditions import Column
 
-    whole: Any = Column("id").is_not_null()
+    whole: Any = Column("id").is_not_null()  # holds for every row
     for name, wanted in when.items():
         column = Column(name)
         if isinstance(wanted, tuple):
             above, below = wanted
-            parts = [column > above] if above is not None else []
-            parts += [column < below] if below is not None else []
+            if above is not None:
+                whole = whole & (column > above)
+            if below is not None:
+                whole = whole & (column < below)
+        elif isinstance(wanted, list):
+            whole = whole & column.is_in(wanted)
         else:
-            parts = [column.is_in(wanted) if isinstance(wanted, list) else column == wanted]
-        for part in parts:
-            whole = whole & part
+            whole = whole & (column == wanted)
     return whole

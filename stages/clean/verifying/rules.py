@@ -1,12 +1,12 @@
-"""Rules: what must hold of a record, declared in a YAML file and run as Great Expectations expectations.
+"""Rules: what must hold of a record, declared in a YAML file and checked by Great Expectations.
 
-The file (data/raw/rules.yaml documents it by example) holds `differences`, number columns made of two others, and
-`rules`: name, `when` (which records), `expect` (what must hold of one column), message, and perhaps `severity`. The frame they
-see has one row per fact: its columns, `number` (the value as a number, where it is one) and every further field of the
-record, numbers as numbers.
+The file (data/raw/rules.yaml documents it by example) has `differences`, number columns made of two
+others, and `rules`: name, `when` (which records), `expect` (what must hold of one column), message,
+and perhaps `severity`. The rules see a frame with one row per fact: its columns, `number` (the
+value as a number, if it is one), and every further field of the record, numbers as numbers.
 
-Each violation names record and rule. A record is set aside for the first rule of severity `reject`, in file order, that it
-breaks; `warn` lets it pass, and `stop` ends the run.
+Each violation names record and rule. Of the rules of severity `reject` that a record breaks, the
+first one in the file sets it aside. `warn` lets the record pass, and `stop` ends the run.
 """
 
 import difflib
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 COLUMNS = ["id", "source", "locator", "subject", "attribute", "value", "unit", "number"]
 KINDS = ("above", "one_of", "none_of", "matches", "in_source")
-"""What can be expected, beside min and max."""
+"""Kinds of expectations, beside min and max."""
 SHOWN = 5
-"""Violations that a message names when a run stops."""
+"""Violations that a message lists when a run stops."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -49,7 +49,10 @@ class Reference:
 
 @dataclass(frozen=True, config=STRICT)
 class Expect:
-    """What must hold of `column`: exactly one of the others (min and max may stand together)."""
+    """What must hold of `column`: exactly one of the other fields.
+
+    Only min and max may stand together.
+    """
 
     column: str
     min: float | None = None
@@ -59,12 +62,12 @@ class Expect:
     none_of: list[str] | None = None
     matches: str | None = None
     in_source: Reference | None = None
-    """The value must be one that stands there; of a source without facts, none does."""
+    """The value must be one of that column. A source without facts has no values."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Rule:
-    """One rule. Rules may share a name: they are then one reason with several cases."""
+    """One rule. Rules that share a name are one reason with several cases."""
 
     name: str
     when: dict[str, str | float | list[str] | Limits]
@@ -82,47 +85,55 @@ class Rules:
 
 
 def read_rules(path: Path) -> Rules:
-    """Parse the file. Raises ParamsError with every problem: unknown keys, expectations that say nothing or too much."""
+    """Parse the file.
+
+    Raises ParamsError with every problem: unknown keys, expectations that say nothing or too much.
+    """
     problems: list[str] = []
     rules = parse(read_yaml(path), Rules, "rules", problems)
     if rules is not None:
         for number, rule in enumerate(rules.rules):
-            said = [key for key in KINDS if getattr(rule.expect, key) is not None]
-            bounded = rule.expect.min is not None or rule.expect.max is not None
-            if len(said) + bounded != 1:
+            kinds = kinds_of(rule.expect)
+            if len(kinds) != 1:
                 problems.append(
-                    f"rules.{number}.expect ({rule.name}): write one of min/max, {', '.join(KINDS)}; "
-                    f"got {', '.join(said + ['min/max'] * bounded) or 'none'}"
+                    f"rules.{number}.expect ({rule.name}): "
+                    f"write one of min/max, {', '.join(KINDS)}; got {', '.join(kinds) or 'none'}"
                 )
-        problems += [
-            f"differences.{name}: two columns are needed"
-            for name, two in rules.differences.items()
-            if len(two) != 2
-        ]
+        for name, columns in rules.differences.items():
+            if len(columns) != 2:
+                problems.append(f"differences.{name}: two columns are needed")
     if rules is None or problems:
         raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
     return rules
 
 
+def kinds_of(expect: Expect) -> list[str]:
+    """The kinds of expectation that are declared. Exactly one is right."""
+    kinds = [kind for kind in KINDS if getattr(expect, kind) is not None]
+    if expect.min is not None or expect.max is not None:
+        kinds.append("min/max")
+    return kinds
+
+
 def violations(
     rows: list[Row], rules: Rules
 ) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
-    """id → (rule, message) of the records to set aside, and every violation.
+    """id → (rule, evidence) of the records to set aside, and every violation.
 
-    Raises ParamsError where a rule names a column that no record has, InputError where one of severity `stop` is broken.
+    Raises ParamsError where a rule names a column that no record has, InputError where a rule of
+    severity `stop` is broken.
     """
-    found: list[dict[str, Any]] = []
     reasons: dict[str, tuple[str, str]] = {}
-    if not (facts := [row for row in rows if row["fact"]]):
+    found: list[dict[str, Any]] = []
+    facts = [row for row in rows if row["fact"]]
+    if not facts:
         return reasons, found
     table = frame(facts, rules)
     batch = expectations.batch_of(table)
     for rule in rules.rules:
         check_columns(rule, table)
-        broken = [
-            entry_of(rule, dict(table.loc[index]))
-            for index in expectations.validate(batch, rule.name, expected(rule, table))
-        ]
+        broken_rows = expectations.validate(batch, rule.name, expected(rule, table))
+        broken = [entry_of(rule, dict(table.loc[number])) for number in broken_rows]
         if broken and rule.severity == "stop":
             raise stopped(rule, broken)
         found += broken
@@ -134,15 +145,15 @@ def violations(
 
 
 def entry_of(rule: Rule, row: Row) -> Row:
-    """What is reported of a violation."""
-    shown = row[rule.expect.column]
+    """What the report says of a violation."""
+    value = row[rule.expect.column]
     return {
         "record": row["id"],
         "rule": rule.name,
         "severity": rule.severity,
         "message": rule.message,
         "column": rule.expect.column,
-        "value": shown if isinstance(shown, str) else float(shown),
+        "value": value if isinstance(value, str) else float(value),
         "source": row["source"],
         "locator": row["locator"],
     }
@@ -151,57 +162,72 @@ def entry_of(rule: Rule, row: Row) -> Row:
 def stopped(rule: Rule, broken: list[Row]) -> InputError:
     """The error that ends the run, with the first violations."""
     lines = [
-        f"  {entry['locator']}: {entry['column']} is {entry['value']}" for entry in broken[:SHOWN]
+        f"clean: rule {rule.name} stops the run: {rule.message}; "
+        "mend the source, or set `severity: reject` in the rules file"
     ]
-    more = [f"  and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
-    heading = f"clean: rule {rule.name} stops the run: {rule.message}; mend the source, or set `severity: reject` in the rules file"
-    return InputError("\n".join([heading, *lines, *more]))
+    for entry in broken[:SHOWN]:
+        lines.append(f"  {entry['locator']}: {entry['column']} is {entry['value']}")
+    if len(broken) > SHOWN:
+        lines.append(f"  and {len(broken) - SHOWN} more")
+    return InputError("\n".join(lines))
 
 
 def expected(rule: Rule, table: "pd.DataFrame") -> Any:
     """The Great Expectations expectation of a rule, with its row condition."""
     expect = rule.expect
-    where = expectations.condition({name: as_limits(wanted) for name, wanted in rule.when.items()})
+    where = expectations.condition({name: as_limits(value) for name, value in rule.when.items()})
     one_of = expect.one_of
     if expect.in_source:
-        there = table[table["source"] == expect.in_source.source]
-        one_of = sorted(set(there[expect.in_source.column].dropna().astype(str)))
+        of_source = table[table["source"] == expect.in_source.source]
+        values = of_source[expect.in_source.column].dropna().astype(str)
+        one_of = sorted(set(values))
     return expectations.of_column(
-        expect.column, where, one_of=one_of, none_of=expect.none_of, matches=expect.matches, above=expect.above,
-        low=expect.min, high=expect.max,
-    )  # fmt: skip
+        expect.column,
+        where,
+        one_of=one_of,
+        none_of=expect.none_of,
+        matches=expect.matches,
+        above=expect.above,
+        low=expect.min,
+        high=expect.max,
+    )
 
 
 def as_limits(wanted: Any) -> Any:
-    """What a condition compares with: a value, a list of them, or (above, below)."""
-    return (wanted.above, wanted.below) if isinstance(wanted, Limits) else wanted
+    """What a condition compares with: a value, a list of values, or (above, below)."""
+    if isinstance(wanted, Limits):
+        return wanted.above, wanted.below
+    return wanted
 
 
 def frame(facts: list[Row], rules: Rules) -> "pd.DataFrame":
     """One row per fact, numbers as numbers."""
-    import pandas as pd  # not by workers, which import this module and judge no fact
+    import pandas as pd  # not at the top: workers import this module and judge no fact
 
     rows = []
-    for row in facts:
-        meta = {name: number(value) for name, value in json.loads(row["meta"]).items()}
-        rows.append(
-            meta
-            | {name: row[name] for name in COLUMNS if name != "number"}
-            | {"number": as_float(row["value"])}
-        )
+    for fact in facts:
+        # A further field that has the name of a column gives way to the column.
+        row = {name: number(value) for name, value in json.loads(fact["meta"]).items()}
+        for name in COLUMNS:
+            if name != "number":
+                row[name] = fact[name]
+        row["number"] = as_float(fact["value"])
+        rows.append(row)
     table = pd.DataFrame(rows)
     for name, (left, right) in rules.differences.items():
-        if {left, right} <= set(table.columns):
-            table[name] = pd.to_numeric(table[left], errors="coerce") - pd.to_numeric(
-                table[right], errors="coerce"
-            )
+        if left in table.columns and right in table.columns:
+            minuend = pd.to_numeric(table[left], errors="coerce")
+            subtrahend = pd.to_numeric(table[right], errors="coerce")
+            table[name] = minuend - subtrahend
     return table
 
 
 def check_columns(rule: Rule, table: "pd.DataFrame") -> None:
     """Raise ParamsError where the rule names a column that is not there."""
-    referred = [rule.expect.in_source.column] if rule.expect.in_source else []
-    for name in (*rule.when, rule.expect.column, *referred):
+    names = [*rule.when, rule.expect.column]
+    if rule.expect.in_source:
+        names.append(rule.expect.in_source.column)
+    for name in names:
         if name not in table.columns:
             near = difflib.get_close_matches(name, table.columns, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -209,9 +235,9 @@ def check_columns(rule: Rule, table: "pd.DataFrame") -> None:
 
 
 def number(value: Any) -> Any:
-    """A number where the text is one."""
-    found = as_float(value)
-    return value if found is None else found
+    """The value as a number where it is one, otherwise as it is."""
+    converted = as_float(value)
+    return value if converted is None else converted
 
 
 def as_float(value: Any) -> float | None:

@@ -1,10 +1,11 @@
-"""A Ray cluster as the engine of `clean`: one started on this machine for the run, or one that is there (`run.address`).
+"""The executor of a Ray cluster: one of this machine's own, or a running one (`run.address`).
 
-Every batch is a task of Ray Core, which is given to another worker where its own dies: a task reads its records and writes its
-files anew, so nothing of the first try is missed. Ray Data is not used (docs/decisions/011-engines.md).
+Every item is a task of Ray Core. Where a worker dies, Ray gives its task to another one. A task
+reads its records and writes its files anew, so the first try leaves nothing half done. Ray Data is
+not used (docs/decisions/011-engines.md).
 
-Nodes must see the project, its data and the folder of the run under the same paths, and have the same code and libraries; each
-worker looks before its first batch.
+All nodes must see the project, its data and the folder of the run under the same paths, and must
+have the same code and libraries. Each worker checks this before its first item.
 """
 
 import dataclasses
@@ -23,50 +24,57 @@ from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from stages.core.executors.local import KEPT, Item, Result
+from stages.core.executors.executor import WORKER_ENVIRONMENT, Item, Result
 from stages.core.project import runtime
-from stages.core.project.errors import EngineError
+from stages.core.project.errors import ExecutorError
 from stages.core.project.params import Run
 from stages.core.repeatable import fingerprint
 
 RETRIES = 5
-"""Times a batch is given to another worker after one died."""
+"""Times an item is given to another worker after one died."""
 AHEAD = 2
-"""Batches per CPU that are under way or wait for those before them."""
-OBJECTS = 512 << 20
-"""Bytes of shared memory for results, of a cluster of this machine's own; more of them go to disk."""
+"""Items per CPU that are being worked on or wait for earlier ones."""
+OBJECT_STORE_BYTES = 512 << 20
+"""Shared memory for results in a cluster of this machine's own. Further results go to disk."""
 PATIENCE = 5.0
-"""Seconds in which a cluster must answer."""
+"""Seconds in which the port of a cluster must answer, and in which cancelled tasks should end."""
 SHOWN = 5
-"""Differences of a node that are listed."""
+"""Differences of a node that an error lists."""
+LONGEST_CAUSE = 300
+"""Characters of a library's error that a message shows."""
 INSTALL = (
-    "pip install 'ray[client]', in the version of requirements.lock, or write run.engine: local"
+    "pip install 'ray[client]', in the version of requirements.lock, or write run.executor: local"
 )
 START = (
-    "start one (GRPC_ENABLE_FORK_SUPPORT=0 ray start --head), write its address, or write run.address: null for one of this "
-    "machine's own"
+    "start one (GRPC_ENABLE_FORK_SUPPORT=0 ray start --head), write its address, "
+    "or write run.address: null for one of this machine's own"
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Demand:
-    """What a worker must have before it may take part."""
+class Requirement:
+    """What a worker needs before it may take part."""
 
     mark: Path
-    """A file in the folder of the run."""
+    """A file in the folder of the run, which the worker must see."""
+    module: str
+    """The module that imports all the code that workers run."""
     versions: tuple[tuple[str, str], ...]
-    """Of Python, the libraries and the code."""
+    """Name and version of Python, the libraries and the code."""
 
 
-class Ray:
+class RayExecutor:
     """The workers of a cluster."""
 
-    def __init__(self, demand: Demand | None) -> None:
-        """This process is connected. `demand`: what workers are asked for, if they may be elsewhere."""
+    def __init__(self, requirement: Requirement | None) -> None:
+        """`requirement`: what workers need that may run on other machines.
+
+        This process is already connected.
+        """
         import ray
 
         self.ray: Any = ray
-        self.demand = demand
+        self.requirement = requirement
         self.task = ray.remote(call).options(
             num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD"
         )
@@ -74,97 +82,125 @@ class Ray:
     def in_order(
         self, function: Callable[[Item], Result], items: Iterable[Item], processes: bool = False
     ) -> Iterator[Result]:
-        """As `Engine.in_order`. Raises EngineError where workers die again and again, or lack what they need."""
-        shared = self.ray.put((function, self.demand))
+        """As `Executor.in_order`.
+
+        Raises ExecutorError where workers die repeatedly or lack what they need.
+        """
+        shared = self.ray.put((function, self.requirement))
         waiting: deque[Any] = deque()
         try:
             for item in items:
                 waiting.append(self.task.remote(shared, item))
-                if len(waiting) > AHEAD * self.ray.cluster_resources().get("CPU", 1):
+                cpus = self.ray.cluster_resources().get("CPU", 1)
+                if len(waiting) > AHEAD * cpus:
                     yield self._result(waiting.popleft())
             while waiting:
                 yield self._result(waiting.popleft())
         finally:
-            self._give_up(list(waiting))
+            self._cancel(list(waiting))
 
-    def _result(self, under_way: Any) -> Any:
+    def _result(self, task: Any) -> Any:
+        """Wait for the result of a task. An error of the function is raised as it is."""
         errors = self.ray.exceptions
         try:
-            return self.ray.get(under_way)
+            return self.ray.get(task)
         except errors.RayTaskError as error:
             if isinstance(error.cause, ModuleNotFoundError):
-                raise EngineError(
-                    f"ray: {error.cause} on a worker; {fingerprint.ROOT} must be there on every node"
+                raise ExecutorError(
+                    f"ray: {error.cause} on a worker; "
+                    f"{fingerprint.ROOT} must be there on every node"
                 ) from None
             raise error.cause from None
         except errors.RayError as error:
-            raise EngineError(
-                f"ray: a batch was given up after {RETRIES + 1} tries: {shown(error)}; see whether the nodes have memory enough "
-                "(ray status), and run dvc repro again"
+            raise ExecutorError(
+                f"ray: a batch was given up after {RETRIES + 1} tries: {shown(error)}; "
+                "see whether the nodes have memory enough (ray status), and run dvc repro again"
             ) from None
 
-    def _give_up(self, under_way: list[Any]) -> None:
-        """Stop what nobody waits for any more: it would write into a folder that is about to go."""
-        with suppress(self.ray.exceptions.RayError, OSError):  # the connection may be what was lost
-            for task in under_way:
+    def _cancel(self, tasks: list[Any]) -> None:
+        """Stop tasks whose results nobody takes.
+
+        They would write into a folder that is about to be removed.
+        """
+        # The connection itself may be lost.
+        with suppress(self.ray.exceptions.RayError, OSError):
+            for task in tasks:
                 self.ray.cancel(task, force=True)
-            if under_way:
-                self.ray.wait(under_way, num_returns=len(under_way), timeout=PATIENCE)
+            if tasks:
+                self.ray.wait(tasks, num_returns=len(tasks), timeout=PATIENCE)
 
 
-def call(shared: tuple[Callable[[Any], Any], Demand | None], item: Any) -> Any:
+def call(shared: tuple[Callable[[Any], Any], Requirement | None], item: Any) -> Any:
     """What a worker does for one item."""
-    function, demand = shared
-    if demand:
-        check(demand)
+    function, requirement = shared
+    if requirement:
+        check(requirement)
     return function(item)
 
 
 @cache
-def check(demand: Demand) -> None:
-    """Raise EngineError where this worker does not see the folder of the run, or would perhaps give other bytes."""
+def check(requirement: Requirement) -> None:
+    """Raise ExecutorError where this worker lacks the run's folder, code or libraries."""
     node = socket.gethostname()
-    if not demand.mark.exists():
-        raise EngineError(
-            f"ray: node {node} does not see {demand.mark.parent}; share the project's folder with every node"
+    folder = requirement.mark.parent
+    if not requirement.mark.exists():
+        raise ExecutorError(
+            f"ray: node {node} does not see {folder}; share the project's folder with every node"
         )
-    there, here = dict(demand.versions), dict(versions())
-    if other := [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]:
-        told = "".join(
-            f"\n  {name}: {here.get(name, 'none')}, not {there.get(name, 'none')}"
-            for name in other[:SHOWN]
-        )
-        told += f"\n  and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
-        raise EngineError(
-            f"ray: node {node} has other code or libraries; make setup there, in the same revision:{told}"
-        )
-
-
-def demanded(folder: Path) -> Demand:
-    """What workers elsewhere must have."""
-    mark = folder.absolute() / f"{token_hex(8)}.mark"
-    mark.touch()
-    return Demand(mark, versions())
-
-
-def versions() -> tuple[tuple[str, str], ...]:
-    """What the bytes of a result depend on: Python, the code of `clean`, and the libraries that it imports."""
-    module = "stages.clean.passes.writing"  # which imports all that workers do
-    code = {
-        str(path.relative_to(fingerprint.ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        for path in fingerprint.sources(module)
-    }
-    return tuple(
-        ({"python": platform.python_version()} | code | fingerprint.libraries(module)).items()
+    expected = dict(requirement.versions)
+    installed = dict(versions(requirement.module))
+    different = [
+        name
+        for name in sorted(expected.keys() | installed.keys())
+        if expected.get(name) != installed.get(name)
+    ]
+    if not different:
+        return
+    lines = [
+        f"  {name}: {installed.get(name, 'none')}, not {expected.get(name, 'none')}"
+        for name in different[:SHOWN]
+    ]
+    if len(different) > SHOWN:
+        lines.append(f"  and {len(different) - SHOWN} more")
+    raise ExecutorError(
+        f"ray: node {node} has other code or libraries; make setup there, in the same revision:\n"
+        + "\n".join(lines)
     )
 
 
+def requirement_of(folder: Path, module: str) -> Requirement:
+    """What workers on other machines need: to see `folder`, and the code of `module`."""
+    mark = folder.absolute() / f"{token_hex(8)}.mark"
+    mark.touch()
+    return Requirement(mark, module, versions(module))
+
+
+def versions(module: str) -> tuple[tuple[str, str], ...]:
+    """Name and version of what the bytes of a result depend on.
+
+    These are Python, the code of `module`, and its libraries.
+
+    The version of a source file is the beginning of its SHA-256, such as
+    ("stages/clean/passes/corpus.py", "3f9a1c2b7d40").
+    """
+    found = {"python": platform.python_version()}
+    for path in fingerprint.sources(module):
+        name = str(path.relative_to(fingerprint.ROOT))
+        found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    found |= fingerprint.libraries(module)
+    return tuple(found.items())
+
+
 @contextmanager
-def connected(run: Run, folder: Path) -> Iterator[Ray]:
-    """The cluster that `run` names. Raises EngineError where Ray is not installed or the cluster does not answer."""
+def connected(run: Run, folder: Path, worker_module: str) -> Iterator[RayExecutor]:
+    """The cluster that `run` names.
+
+    Raises ExecutorError where Ray is not installed or the cluster does not answer.
+    """
     if importlib.util.find_spec("ray") is None:
-        raise EngineError(f"run.engine is ray, which is not installed: {INSTALL}")
-    runtime.prepare_ray(alone=run.address is None)
+        raise ExecutorError(f"run.executor is ray, which is not installed: {INSTALL}")
+    own_cluster = run.address is None
+    runtime.prepare_ray(alone=own_cluster)
     import ray
 
     settings = {
@@ -176,56 +212,68 @@ def connected(run: Run, folder: Path) -> Iterator[Ray]:
         try:
             if run.address is None:
                 start(run.threads, temporary, settings)
+                requirement = None  # workers of this machine run the same code
             else:
                 join(run.address, settings)
-            yield Ray(demanded(folder) if run.address else None)
+                requirement = requirement_of(folder, worker_module)
+            yield RayExecutor(requirement)
         finally:
             ray.shutdown()
 
 
 def environment(run: Run) -> dict[str, str]:
     """Environment of the workers, each of which has one CPU."""
-    path = os.pathsep.join(filter(None, [str(fingerprint.ROOT), os.environ.get("PYTHONPATH")]))
-    return runtime.settings(dataclasses.replace(run, threads=1)) | KEPT | {"PYTHONPATH": path}
+    search_path = [str(fingerprint.ROOT)]
+    if os.environ.get("PYTHONPATH"):
+        search_path.append(os.environ["PYTHONPATH"])
+    one_thread = dataclasses.replace(run, threads=1)
+    return (
+        runtime.settings(one_thread)
+        | WORKER_ENVIRONMENT
+        | {"PYTHONPATH": os.pathsep.join(search_path)}
+    )
 
 
 def start(workers: int, temporary: str, settings: dict[str, Any]) -> None:
-    """Start a cluster of this machine's own. Raises EngineError where that fails."""
+    """Start a cluster of this machine's own. Raises ExecutorError where that fails."""
     import ray
 
-    own = {
+    cluster = {
         "num_cpus": workers,
         "include_dashboard": False,
-        "object_store_memory": OBJECTS,
+        "object_store_memory": OBJECT_STORE_BYTES,
         "_temp_dir": temporary,
     }
     try:
-        ray.init("local", **own, **settings)
+        ray.init("local", **cluster, **settings)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise EngineError(
-            f"ray: no cluster can be started here: {shown(error)}; write run.engine: local"
+        raise ExecutorError(
+            f"ray: no cluster can be started here: {shown(error)}; write run.executor: local"
         ) from None
 
 
 def join(address: str, settings: dict[str, Any]) -> None:
-    """Connect to a cluster that is there. Raises EngineError where it does not answer."""
+    """Connect to a running cluster. Raises ExecutorError where it does not answer."""
     import ray
 
-    if address.startswith("ray://") and importlib.util.find_spec("grpc") is None:
-        raise EngineError(
+    by_client = address.startswith("ray://")
+    if by_client and importlib.util.find_spec("grpc") is None:
+        raise ExecutorError(
             f"run.address: {address} needs Ray's client, which is not installed: {INSTALL}"
         )
+    # ray://[::1]:10001 is the host [::1] and the port 10001; `auto` has no port.
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        if port.isdigit():  # Ray itself would try for a minute
+        if port.isdigit():
+            # Ray itself would try for a minute where nobody listens.
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
         ray.init(address, **settings)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise EngineError(
+        raise ExecutorError(
             f"run.address: no Ray cluster at {address}: {shown(error)}; {START}"
         ) from None
 
 
 def shown(error: Exception) -> str:
-    """The beginning of what an error says, on one line."""
-    return " ".join(str(error).split())[:300]
+    """The beginning of an error's message, on one line."""
+    return " ".join(str(error).split())[:LONGEST_CAUSE]

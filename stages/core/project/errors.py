@@ -6,7 +6,7 @@ LorekeepError
 ├── UnknownStageError  no stage of this name; names the nearest one
 ├── RecordError      a record breaks the schema (a bug or a hand-edited file, never dirty data)
 ├── ModelError       a model folder or checkpoint cannot be used
-├── EngineError      run.engine cannot do the work: not installed, not to be reached, not alike on every node
+├── ExecutorError    run.executor cannot be used: not installed, not reachable, or other code on a node
 ├── LockError        the installed libraries are not those of the lock file
 └── GateError        a registration gate failed: names the gate, its limit and the measured number
 
@@ -38,8 +38,8 @@ class ModelError(LorekeepError):
     """A model, tokenizer or adapter cannot be loaded or does not fit."""
 
 
-class EngineError(LorekeepError):
-    """The engine that shares work over processes and machines cannot be used."""
+class ExecutorError(LorekeepError):
+    """The executor, which shares work between processes or machines, cannot be used."""
 
 
 class LockError(LorekeepError):

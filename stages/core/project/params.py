@@ -43,11 +43,15 @@ class Run:
     is the plainest path of each library (SSE2, NEON): slower, for machines without AVX2."""
     device: Literal["cpu", "auto"] = "cpu"
     """`cpu`: the same bits everywhere. `auto`: a GPU where there is one; bits then belong to that GPU."""
-    engine: Literal["local", "ray"] = "local"
-    """Who works on large corpora: processes of this machine, or a Ray cluster. No byte depends on it, so stages do not list it
-    in dvc.yaml, and params.yaml of an earlier version may lack it."""
+    executor: Literal["local", "ray"] = "local"
+    """What runs the batches of a large corpus: threads and processes of this machine, or a Ray cluster. No byte depends on
+    it, so stages do not list it in dvc.yaml."""
     address: str | None = None
-    """The Ray cluster, for `ray`; None starts one on this machine, with `threads` workers. No byte depends on it."""
+    """The Ray cluster, for `ray`. None starts one on this machine, with `threads` workers. No byte depends on it."""
+
+
+RENAMED = {"run.engine": "run.executor"}
+"""Former key → its present name."""
 
 
 def load(stage: str, params_type: type[P], path: Path = Path("params.yaml")) -> tuple[P, Run]:
@@ -132,6 +136,8 @@ def _describe(item: Any, where: str, known: list[str]) -> str:
     """One line for an error of pydantic, such as `train.steps: missing`."""
     parts = [str(part) for part in item["loc"]]
     key = ".".join([where, *parts])
+    if item["type"] in UNKNOWN_KEY and key in RENAMED:
+        return f"{key}: unknown; did you mean {RENAMED[key]}?"
     if item["type"] in UNKNOWN_KEY:
         near = difflib.get_close_matches(parts[-1], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
