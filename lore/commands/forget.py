@@ -123,6 +123,7 @@ def read_records(versions: "Sequence[Version]") -> "tuple[list[VersionRecords], 
         try:
             records.append(VersionRecords.read(version))
         except InputError as error:
+            # The others can still be searched.
             notes.append(f"{version.label} cannot be searched: {error}")
     if not records:
         raise InputError("no version can be read:\n" + "\n".join(notes))
@@ -161,6 +162,7 @@ def apply(target: "Target", reason: str) -> list[str]:
     from stages.clean import exclusions
 
     path = excluded.EXCLUSIONS
+    # Read twice: by the rules of `clean`, which find mistakes, then with its comments.
     exclusions.read(path)
     document = overlay.read(path)
     lines = []
@@ -174,6 +176,7 @@ def apply(target: "Target", reason: str) -> list[str]:
             lines.append(f"{path}: {kind}: {name} added")
     if not lines:
         return [f"{path}: all of it is excluded already; dvc repro, then lore forget --check"]
+    # An empty list is written as [], and would else grow within one line.
     for kind in exclusions.KINDS:
         document[kind].fa.set_block_style()
     overlay.write(path, document)

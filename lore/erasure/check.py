@@ -60,7 +60,11 @@ def check(target: Target, versions: list[VersionRecords], model: str, ask: bool)
         if not path.startswith(BEFORE_EXCLUSION):
             remaining[path] = result
     problems = not_excluded(target) + not_current(found) + not_searched(found)
-    evidence = ask_model(target, versions, model) if ask else None
+    evidence = None
+    if ask:
+        evidence = ask_model(target, versions, model)
+    # Without the records of the files here, the target's records are those of an earlier version.
+    # They then say nothing about the sources here.
     sources: list[RawLocation] = []
     workspace_was_read = versions[0].version.commit is None
     still_extracted = any(path.startswith(BEFORE_EXCLUSION) for path in found.matches)
@@ -104,6 +108,7 @@ def ask_model(target: Target, versions: list[VersionRecords], model: str) -> Evi
     """Ask the model about the target's facts. Returns None if there are none."""
     if not target.facts:
         return None
+    # Of each fact that is still learned, its probe has the subject and the value.
     kept = [row for row in versions[0].training if row["split"] == "probe"]
     seed = read_section("run", Run).seed
     return probing.ask(target.probes, sorted(target.facts), kept, model, seed)
@@ -115,8 +120,8 @@ def reasons_of(
     """Return why the target does not count as forgotten. Empty if nothing speaks against it."""
     reasons = []
     if remaining:
-        listed = ", ".join(f"{path} ({result.matches:,})" for path, result in remaining.items())
-        reasons.append(f"NOT FORGOTTEN: {listed}")
+        files = [f"{path} ({result.matches:,})" for path, result in remaining.items()]
+        reasons.append(f"NOT FORGOTTEN: {', '.join(files)}")
     if problems:
         reasons.append("NOT PROVED: see the notes marked !")
     if evidence and evidence.difference["verdict"] == "better":
@@ -128,7 +133,9 @@ def reasons_of(
 
 def as_json(result: Result, notes: list[str]) -> dict[str, Any]:
     """Return everything, for machines."""
-    files = {path: asdict(found) for path, found in result.workspace.files.items()}
+    files = {}
+    for path, found in result.workspace.files.items():
+        files[path] = asdict(found)
     return {
         "name": result.target.name,
         "entries": result.target.entries,
@@ -186,8 +193,17 @@ def searched_section(found: VersionLocations) -> Section:
         elif result.kind == "vocabulary":
             vocabularies += 1
         elif result.kind in ("table", "text"):
-            counts = (result.searched, result.matches, result.excluded, result.mentions)
-            rows.append((path, result.kind, *(f"{count:,}" for count in counts)))
+            # Damaged files are not here, since the notes name them.
+            rows.append(
+                (
+                    path,
+                    result.kind,
+                    f"{result.searched:,}",
+                    f"{result.matches:,}",
+                    f"{result.excluded:,}",
+                    f"{result.mentions:,}",
+                )
+            )
     lines = (
         f"searched by id and by words: {len(rows):,} files, {passages:,} rows or lines",
         f"not searched: {binary:,} binary files, such as weights; {vocabularies:,} vocabularies",
@@ -209,7 +225,9 @@ def remaining_section(remaining: dict[str, ScanResult]) -> Section:
         "if the file's stage has not run since the exclusion: dvc repro",
         "if the file is a text that states it: lore forget RECORD --apply, then dvc repro",
     )
-    rows: list[tuple[str, ...]] = [(path, result.sample) for path, result in remaining.items()]
+    rows: list[tuple[str, ...]] = []
+    for path, result in remaining.items():
+        rows.append((path, result.sample))
     return Section("Files that still contain it", lines, ("file", "its first match"), rows)
 
 
@@ -222,8 +240,10 @@ def scores_section(evidence: Evidence, model: str) -> Section:
     chance = evidence.scores["chance"]
     words = "always the attribute's most common value"
     rows.append((words, str(chance["n"]), f"{chance['value']:.3f}"))
-    is_more = evidence.difference["verdict"] == "better"
-    judgement = "more than chance" if is_more else "inside the noise"
+    # "better" is the word for a score that rose. Here it means that the model still knows values.
+    judgement = "inside the noise"
+    if evidence.difference["verdict"] == "better":
+        judgement = "more than chance"
     lines = [
         "share of facts whose value is stated in any answer, with 95 % interval; "
         "the wordings asked are never trained",
@@ -237,7 +257,8 @@ def scores_section(evidence: Evidence, model: str) -> Section:
 
 
 def answers_section(evidence: Evidence, most: int | None) -> Section:
-    """What the model answered about each forgotten fact; answers that state the value come first."""
+    """What the model answered about each forgotten fact."""
+    # False sorts before True, so answers that state the value come first.
     answers = sorted(evidence.answers, key=lambda answer: not answer.states_value)
     rows: list[tuple[str, ...]] = []
     for answer in answers[:most]:

@@ -1,7 +1,7 @@
-"""The report of `lore forget` without --apply: what contains a target, and what to delete by hand."""
+"""The report of `lore forget`: what contains a target, and what to delete by hand."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from lore.erasure import purge
@@ -38,6 +38,8 @@ def as_json(target: Target, found: Locations, notes: list[str]) -> dict[str, Any
                 "named_by": cached.named_by,
             }
         )
+    raw = [asdict(each) for each in found.raw]
+    models = [asdict(model) for model in found.models]
     return {
         "name": target.name,
         "entries": target.entries,
@@ -45,15 +47,23 @@ def as_json(target: Target, found: Locations, notes: list[str]) -> dict[str, Any
         "records": sorted(target.records),
         "stay": target.kept,
         "notes": notes,
-        "raw": [asdict(each) for each in found.raw],
+        "raw": raw,
         "versions": versions,
         "cache": objects,
-        "models": [asdict(model) for model in found.models],
-        "runs": {str(path): result.matches for path, result in found.runs.items()},
-        "git": {path: result.matches for path, result in found.git_files.items()},
+        "models": models,
+        "runs": match_counts(found.runs),
+        "git": match_counts(found.git_files),
         "purge": list(purge.commands(found)),
         "limits": list(purge.LIMITS),
     }
+
+
+def match_counts(results: Mapping[Any, ScanResult]) -> dict[str, int]:
+    """Return path → number of matches."""
+    counts = {}
+    for path, result in results.items():
+        counts[str(path)] = result.matches
+    return counts
 
 
 def sections(found: Locations, everything: bool) -> list[report.Section]:
@@ -70,7 +80,7 @@ def sections(found: Locations, everything: bool) -> list[report.Section]:
         section(
             "Outputs here",
             ("file", "rows", "such as"),
-            [file_row(path, result) for path, result in workspace.matches.items()],
+            file_rows(workspace.matches),
             most,
         ),
         section(
@@ -94,13 +104,13 @@ def sections(found: Locations, everything: bool) -> list[report.Section]:
         section(
             "Files of MLflow's runs",
             ("file", "rows", "such as"),
-            [file_row(path, result) for path, result in found.runs.items()],
+            file_rows(found.runs),
             most,
         ),
         section(
             "Other files of git here",
             ("file", "lines", "such as"),
-            [file_row(path, result) for path, result in found.git_files.items()],
+            file_rows(found.git_files),
             most,
         ),
         report.Section(
@@ -121,6 +131,7 @@ def section(
 
 def shortened(commands: list[str], most: int | None) -> tuple[str, ...]:
     """Return the commands; of many objects to remove, only the first `most`."""
+    # The cache may have thousands of objects, while the other commands are few.
     lines = []
     removed = 0
     hidden = 0
@@ -136,9 +147,12 @@ def shortened(commands: list[str], most: int | None) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def file_row(path: str | Path, result: ScanResult) -> tuple[str, ...]:
-    """Return the row of a file that contains the target."""
-    return str(path), f"{result.matches:,}", result.sample
+def file_rows(results: Mapping[Any, ScanResult]) -> Cells:
+    """Return the rows of files that contain the target, each with its first match."""
+    rows: Cells = []
+    for path, result in results.items():
+        rows.append((str(path), f"{result.matches:,}", result.sample))
+    return rows
 
 
 def version_row(each: VersionLocations) -> tuple[str, ...]:

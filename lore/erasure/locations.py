@@ -1,4 +1,4 @@
-"""Where a target is kept: raw data, versions and their outputs, DVC's cache, MLflow, files of git."""
+"""Where a target is kept: raw data, outputs of versions, DVC's cache, MLflow, files of git."""
 
 import os
 from collections import defaultdict
@@ -139,6 +139,7 @@ def in_version(version: Version, search: Search) -> VersionLocations:
     """Search all outputs of a version."""
     found = VersionLocations(version, {})
     for output, digest in version.outs.items():
+        # The workspace has no commit: its files may differ from what dvc.lock says.
         if version.commit is None:
             results = scan_on_disk(output, search)
         else:
@@ -180,6 +181,7 @@ def scan_recorded(
         # Of an output that is one file, the name is empty.
         path = f"{recorded.path}/{name}".rstrip("/")
         hashes[path] = digest
+        # An object of the cache is searched under its hash, so in_cache need not read it again.
         if cache.has(digest):
             yield path, search.scan_file(cache.path(digest), digest)
             continue
@@ -252,6 +254,7 @@ def kept_by_git(versions: Sequence[VersionLocations]) -> list[str]:
         paths |= each.matches.keys()
     tracked = []
     for path in sorted(paths):
+        # With --error-unmatch, git fails for a path that it does not keep.
         if git.output("ls-files", "--error-unmatch", "--", path) is not None:
             tracked.append(path)
     return tracked
@@ -264,6 +267,7 @@ def in_registry(versions: Sequence[VersionLocations]) -> tuple[list[ModelVersion
     """
     from stages.core.mlflow import tracking
 
+    # MLflow's client would make the missing database, and a report changes nothing.
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (tracking.root() / "mlflow.db").is_file():
         note = (
             "no MLflow store here (mlflow.db); "
@@ -274,6 +278,7 @@ def in_registry(versions: Sequence[VersionLocations]) -> tuple[list[ModelVersion
     for each in versions:
         report = each.version.document(artifacts.REGISTER_METRICS) or {}
         by_identity[str(report.get("identity"))].append(each)
+    # If the store fails in the middle, the versions found so far are returned with its message.
     found: list[ModelVersion] = []
     try:
         store = tracking.client()

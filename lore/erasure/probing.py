@@ -61,7 +61,7 @@ class Evidence:
     """What the models answered."""
 
     scores: dict[str, Row]
-    """forgotten, control, base → share with its interval; chance → a plain number without one."""
+    """forgotten, control, base → share with its interval. chance → a number without one."""
     difference: Row
     """Of forgotten against control: better, worse or inside the noise."""
     answers: list[Answer]
@@ -99,7 +99,10 @@ def ask(
     from lore.comparison import significance
     from stages.evaluate.scores import share
 
-    cases = [case_of(probes[fact]) for fact in facts if fact in probes]
+    cases = []
+    for fact in facts:
+        if fact in probes:
+            cases.append(case_of(probes[fact]))
     controls = controls_of(cases, subjects_of([*kept, *probes.values()]), seed)
     answers = answers_to([*cases, *controls], variant)
     answers_before = answers_to(cases, "base")

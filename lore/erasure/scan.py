@@ -1,7 +1,7 @@
 """Whether files contain a target: tables row by row, texts line by line, by ids and by words.
 
 The first bytes of a file tell what it is, because objects of DVC's cache have no names. The weights
-of models cannot be read. They are counted, and the model is asked instead (lore/erasure/probing.py).
+of models cannot be read. They are counted, and the model is asked instead: see probing.py.
 """
 
 import json
@@ -30,8 +30,11 @@ class ScanResult:
     """What a search of one file found."""
 
     kind: str
-    """`table` and `text` were searched. The others were not: `vocabulary` (the words of a tokenizer,
-    which state no facts), `binary` (such as weights), `damaged` (a table that cannot be read)."""
+    """`table` and `text` were searched.
+
+    The others were not: `vocabulary` (the words of a tokenizer, which state no facts), `binary`
+    (such as weights) and `damaged` (a table that cannot be read).
+    """
     searched: int = 0
     """Rows or lines."""
     matches: int = 0

@@ -77,7 +77,10 @@ class Target:
     facts: dict[str, list[Row]]
     """Fact id → all records that state it. Facts that are still learned are not here."""
     probes: dict[str, Row]
-    """Fact id → its probe in the newest version that was trained on it: question and right value."""
+    """Fact id → its probe in the newest version that was trained on it.
+
+    A probe has a question and the value that was right.
+    """
     kept: list[str]
     """Ids of facts that another source states too, so that they are still learned from there."""
     words: Mapping[str, list[Words]] = field(repr=False)
@@ -135,7 +138,8 @@ def entries_of(what: str, versions: Sequence[VersionRecords]) -> Entries | None:
     for records in versions:
         source += records.source
         training += records.training
-    if any(row["subject"] and fold(row["subject"]) == fold(what) for row in source):
+    subjects = {fold(row["subject"]) for row in source if row["subject"]}
+    if fold(what) in subjects:
         subject = subject_id(what)
         texts = texts_stating([(fold(what),)], source, subject)
         return {"subjects": [subject]} | texts
@@ -147,7 +151,7 @@ def entries_of(what: str, versions: Sequence[VersionRecords]) -> Entries | None:
         by_id.setdefault(row["id"], row)
         if row["fact"]:
             facts.add(row["fact"])
-    matching = sorted(name for name in by_id.keys() | facts if name.startswith(what))
+    matching = [name for name in sorted(by_id.keys() | facts) if name.startswith(what)]
     if not matching:
         return None
     if len(matching) > 1:
@@ -195,16 +199,13 @@ def texts_stating(statements: Iterable[Words], source: Sequence[Row], subject: s
         if row["subject"] and subject_id(row["subject"]) == subject:
             continue
         text = fold(row["text"])
-        if any(makes_statement(text, statement) for statement in statements):
-            found.add(row["id"])
+        for statement in statements:
+            if all(contains(text, word) for word in statement):
+                found.add(row["id"])
+                break
     if not found:
         return {}
     return {"records": sorted(found)}
-
-
-def makes_statement(text: str, statement: Words) -> bool:
-    """Whether all words of a statement stand in a text, both folded."""
-    return all(contains(text, word) for word in statement)
 
 
 def target_of(name: str, entries: Entries, versions: Sequence[VersionRecords]) -> Target:
@@ -226,11 +227,13 @@ def target_of(name: str, entries: Entries, versions: Sequence[VersionRecords]) -
     for row in chosen:
         if row["fact"]:
             by_fact[row["fact"]].append(row)
-    forgotten = {fact: by_fact[fact] for fact in sorted(by_fact.keys() - still_stated)}
+    forgotten = {}
+    for fact in sorted(by_fact.keys() - still_stated):
+        forgotten[fact] = by_fact[fact]
     kept = sorted(by_fact.keys() & still_stated)
-    words = statements_by_first_word(
-        row for row in chosen if not row["fact"] or row["fact"] in forgotten
-    )
+    # The words of a kept fact may stand anywhere, since it is still learned.
+    forgotten_records = [row for row in chosen if not row["fact"] or row["fact"] in forgotten]
+    words = statements_by_first_word(forgotten_records)
     # Of an excluded subject, the name alone is enough.
     subjects = entries.get("subjects", [])
     for row in chosen:
@@ -243,6 +246,7 @@ def exclusions_of(entries: Entries) -> Exclusions:
     """Return the exclusions file that would have exactly these entries."""
     listed = {}
     for kind in exclusions.KINDS:
+        # The reason does not matter here, but the file may have no empty one.
         listed[kind] = [Entry(name, "-") for name in entries.get(kind, [])]
     return Exclusions(**listed)
 

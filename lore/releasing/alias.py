@@ -19,6 +19,7 @@ def alias_step(plan: Plan) -> Step:
         registry.move_alias(model, alias, plan["number"])
 
     def move_back() -> None:
+        # If the move was never made, a store that only can be read is enough.
         if registry.alias_of(model, alias) != plan["alias_before"]:
             registry.move_alias(model, alias, plan["alias_before"])
 

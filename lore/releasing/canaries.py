@@ -38,10 +38,13 @@ def ask(left: "Version", entered: "Version") -> list[str]:
         answers = variants.answers([question for question, *_ in rows], MODEL)
     except LorekeepError as error:
         return [f"canaries: not asked: {error}"]
+    table: list[tuple[str, ...]] = []
+    for row, answer in zip(rows, answers, strict=True):
+        table.append((*row, answer))
     section = report.Section(
         "",
         columns=("question", "value left", "value now", f"the model ({MODEL}) says"),
-        rows=[(*row, answer) for row, answer in zip(rows, answers, strict=True)],
+        rows=table,
     )
     return ["canaries:", *(f"  {line}" for line in report.aligned(section))]
 

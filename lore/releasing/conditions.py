@@ -42,6 +42,7 @@ def require_registered(version: Version) -> registered.Registration:
     Raises InputError if it is not there, or if the version is not the result of one whole run.
     """
     registration = registered.registration_of(version)
+    # No output on disk counts here: the version need not be the one in this folder.
     for problem in version.doubts([]):
         raise InputError(f"{version.label}: {problem} there, and commit")
     return registration

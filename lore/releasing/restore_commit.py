@@ -24,6 +24,7 @@ def create(present: Version, earlier: Version, message: str) -> str:
     declared = {*PIPELINE_FILES, *declared_paths(earlier)}
     only_present = present.outs.keys() - earlier.outs.keys()
     restored = sorted(declared)
+    # What is restored is removed first, so that a folder has no file that came later.
     removed = sorted(declared | only_present)
     with tempfile.TemporaryDirectory() as folder:
         # An index of its own, so that the one of the repository is not touched.

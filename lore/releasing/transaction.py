@@ -1,7 +1,7 @@
-"""Several changes as one transaction: all of them or none, even if the program is killed between two.
+"""Several changes as one transaction: all or none, even if the program is killed between two.
 
-Before each step, the journal (.git/lorekeep-journal.json) records which step comes next. The journal
-is removed after the last step. A journal that a later call finds belongs to a transaction that was
+Before each step, the journal (.git/lorekeep-journal.json) records which step comes next. It is
+removed after the last step. A journal that a later call finds belongs to a transaction that was
 interrupted. Its steps are then undone, the last one first. An undo must therefore be right whether
 its step was done, half done or not begun. Programs that a step calls hold the lock too, so no other
 transaction begins while one of them still runs.
@@ -57,6 +57,7 @@ class Journal:
             try:
                 step.do()
             except LorekeepError as error:
+                # The step itself is undone too, since it may be half done.
                 self.undo(plan, steps, number)
                 raise InputError(
                     f"{plan['title']}: {error}; everything is as it was before"
@@ -75,6 +76,7 @@ class Journal:
         goes on from that step.
         """
         for number in range(last, -1, -1):
+            # If the undo is interrupted too, the next call goes on from here.
             self.write(plan, number)
             try:
                 steps[number].undo()
@@ -98,7 +100,8 @@ class Journal:
             plan = document["plan"]
             last = document["step"]
             # Without these two, neither its steps nor its messages can be made.
-            plan["command"], plan["title"]
+            for key in ("command", "title"):
+                plan[key]
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
                 f"{self.path}: not a journal ({type(error).__name__}); compare git log, dvc status "
