@@ -76,6 +76,7 @@ def files_moved(before: str, after: str) -> Iterator[tuple[str, bool]]:
         here = None
         if Path(path).is_file():
             here = git.text("hash-object", "--", path)
+        # Content that is the same in both commits needs no move: only its mode differs.
         if here == new and here != old:
             yield path, old is None
 

@@ -58,12 +58,14 @@ def test_objects_are_named_by_the_versions_that_have_them(released: Released) ->
     search = Search(TARGET)
     here = locations.in_version(version.revision("HEAD"), search)
     released.store(b"neon: -248.6\n")
+    released.store(b'[{"relpath": "neon -248.6"}]', ".dir")
     cache = here.version.cache
     found = locations.in_cache(cache, search, locations.names_of_objects([here]))
     named = {tuple(cached.named_by) for cached in found}
     assert (f"HEAD: {artifacts.CLEAN_RECORDS}",) in named
     assert () in named
     assert all(cached.result.matches for cached in found)
+    assert not any(cached.path.suffix == ".dir" for cached in found)
 
 
 def test_files_of_git_are_searched_but_no_links(released: Released) -> None:

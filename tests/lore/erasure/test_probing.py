@@ -36,6 +36,11 @@ def test_invented_names_are_new_and_the_same_each_time(known: list[str], seed: i
     assert len(set(map(fold, names))) == len(names)
 
 
+def test_invented_names_are_halves_of_known_ones() -> None:
+    names = set(probing.new_names(["copper", "nickels"], 2, 7, "f"))
+    assert names == {"copkels", "nickper"}
+
+
 def test_controls_are_as_many_in_the_same_words_and_chance_is_the_most_common_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

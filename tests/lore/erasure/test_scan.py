@@ -42,10 +42,11 @@ def test_other_facts_and_redacted_rows_are_counted_apart(tmp_path: Path) -> None
         content | {"id": "b" * 16, "fact": "c" * 16, "reason": "short"},
         content | {"id": "a" * 16, "text": "[excluded]", "subject": None, "value": None},
         content | {"id": "d" * 16, "fact": None, "text": "iron 1538", "reason": "short"},
+        content | {"id": "e" * 16, "fact": "a" * 16, "value": "7", "reason": "short"},
     ]
     write(tmp_path / "rejected", rows, REJECTED)
     result = Search(TARGET).scan_file(tmp_path / "rejected")
-    assert (result.mentions, result.excluded, result.matches) == (1, 1, 1)
+    assert (result.mentions, result.excluded, result.matches) == (1, 1, 2)
 
 
 def test_a_file_with_a_known_hash_is_read_once(tmp_path: Path) -> None:

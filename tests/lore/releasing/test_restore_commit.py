@@ -14,6 +14,7 @@ def test_files_that_git_had_moved_are_told_from_others(released: Released) -> No
     (released.root / "data/raw/新.csv").write_text("new\n")
     (released.root / "README.md").write_text("three\n")
     (released.root / "params.yaml").write_text("run: {}\n")
+    (released.root / "dvc.yaml").chmod(0o755)  # in both commits with the same content
     released.commit()
     second = released.git("rev-parse", "HEAD").strip()
     released.git("reset", "-q", "--soft", first)
