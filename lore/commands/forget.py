@@ -195,13 +195,13 @@ def print_locations(
     from lore.erasure import forget_sections, locations
     from lore.rendering import report
 
-    found = locations.find(target, versions)
-    if found.note:
-        notes = [*notes, found.note]
+    all_locations = locations.find(target, versions)
+    if all_locations.note:
+        notes = [*notes, all_locations.note]
     if options.json:
-        print_json(forget_sections.as_json(target, found, notes))
+        print_json(forget_sections.as_json(target, all_locations, notes))
         return 0
-    sections = forget_sections.sections(found, options.all)
+    sections = forget_sections.sections(all_locations, options.all)
     print(report.text(forget_sections.title(target), notes, sections))
     print("nothing was changed; --apply --reason … excludes it from now on", flush=True)
     return 0

@@ -54,12 +54,12 @@ def check(target: Target, versions: list[VersionRecords], model: str, ask: bool)
     `versions` are the records of the versions, the newest first. Raises ModelError if a model that
     is to be asked is not there.
     """
-    found = locations.in_version(version.workspace(), Search(target))
+    workspace = locations.in_version(version.workspace(), Search(target))
     remaining = {}
-    for path, result in found.matches.items():
+    for path, result in workspace.matches.items():
         if not path.startswith(BEFORE_EXCLUSION):
             remaining[path] = result
-    problems = not_excluded(target) + not_current(found) + not_searched(found)
+    problems = not_excluded(target) + not_current(workspace) + not_searched(workspace)
     evidence = None
     if ask:
         evidence = ask_model(target, versions, model)
@@ -67,11 +67,11 @@ def check(target: Target, versions: list[VersionRecords], model: str, ask: bool)
     # They then say nothing about the sources here.
     sources: list[RawLocation] = []
     workspace_was_read = versions[0].version.commit is None
-    still_extracted = any(path.startswith(BEFORE_EXCLUSION) for path in found.matches)
+    still_extracted = any(path.startswith(BEFORE_EXCLUSION) for path in workspace.matches)
     if workspace_was_read and still_extracted:
         sources = locations.in_raw_data(target)
     reasons = reasons_of(remaining, problems, evidence)
-    return Result(target, found, remaining, sources, evidence, model, problems, reasons)
+    return Result(target, workspace, remaining, sources, evidence, model, problems, reasons)
 
 
 def not_excluded(target: Target) -> list[str]:
@@ -88,17 +88,17 @@ def not_excluded(target: Target) -> list[str]:
     return [f"not excluded: {listed}; lore forget … --apply writes it, then dvc repro"]
 
 
-def not_current(found: VersionLocations) -> list[str]:
+def not_current(workspace: VersionLocations) -> list[str]:
     """Return problems if the outputs here are not those of one whole run."""
-    return found.version.doubts(list(found.version.outs))
+    return workspace.version.doubts(list(workspace.version.outs))
 
 
-def not_searched(found: VersionLocations) -> list[str]:
+def not_searched(workspace: VersionLocations) -> list[str]:
     """Return a problem for each output that is missing or damaged."""
     problems = []
-    for path in found.missing:
+    for path in workspace.missing:
         problems.append(f"not here, so not searched: {path}; dvc checkout brings it back")
-    for path, result in found.files.items():
+    for path, result in workspace.files.items():
         if result.kind == "damaged":
             problems.append(f"damaged, so not searched: {path}; dvc checkout --force restores it")
     return problems
@@ -134,8 +134,8 @@ def reasons_of(
 def as_json(result: Result, notes: list[str]) -> dict[str, Any]:
     """Return everything, for machines."""
     files = {}
-    for path, found in result.workspace.files.items():
-        files[path] = asdict(found)
+    for path, scan_result in result.workspace.files.items():
+        files[path] = asdict(scan_result)
     return {
         "name": result.target.name,
         "entries": result.target.entries,
@@ -180,13 +180,13 @@ def sections(result: Result, everything: bool) -> list[Section]:
     return made
 
 
-def searched_section(found: VersionLocations) -> Section:
+def searched_section(workspace: VersionLocations) -> Section:
     """Every file that was searched, and how many were not."""
     rows: list[tuple[str, ...]] = []
     passages = 0
     binary = 0
     vocabularies = 0
-    for path, result in found.files.items():
+    for path, result in workspace.files.items():
         passages += result.searched
         if result.kind == "binary":
             binary += 1

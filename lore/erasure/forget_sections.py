@@ -23,14 +23,14 @@ def title(target: Target) -> str:
     return line
 
 
-def as_json(target: Target, found: Locations, notes: list[str]) -> dict[str, Any]:
+def as_json(target: Target, locations: Locations, notes: list[str]) -> dict[str, Any]:
     """Return everything, for machines."""
     versions = []
-    for each in found.versions:
+    for each in locations.versions:
         files = {path: asdict(result) for path, result in each.matches.items()}
         versions.append({"version": each.version.name, "files": files, "missing": each.missing})
     objects = []
-    for cached in found.objects:
+    for cached in locations.objects:
         objects.append(
             {
                 "object": str(cached.path),
@@ -38,8 +38,8 @@ def as_json(target: Target, found: Locations, notes: list[str]) -> dict[str, Any
                 "named_by": cached.named_by,
             }
         )
-    raw = [asdict(each) for each in found.raw]
-    models = [asdict(model) for model in found.models]
+    raw = [asdict(each) for each in locations.raw]
+    models = [asdict(model) for model in locations.models]
     return {
         "name": target.name,
         "entries": target.entries,
@@ -51,9 +51,9 @@ def as_json(target: Target, found: Locations, notes: list[str]) -> dict[str, Any
         "versions": versions,
         "cache": objects,
         "models": models,
-        "runs": match_counts(found.runs),
-        "git": match_counts(found.git_files),
-        "purge": list(purge.commands(found)),
+        "runs": match_counts(locations.runs),
+        "git": match_counts(locations.git_files),
+        "purge": list(purge.commands(locations)),
         "limits": list(purge.LIMITS),
     }
 
@@ -66,15 +66,15 @@ def match_counts(results: Mapping[Any, ScanResult]) -> dict[str, int]:
     return counts
 
 
-def sections(found: Locations, everything: bool) -> list[report.Section]:
+def sections(locations: Locations, everything: bool) -> list[report.Section]:
     """Return the sections of the report, each with at most LISTED rows unless all are asked for."""
     most = None if everything else LISTED
-    workspace = found.versions[0]
+    workspace = locations.versions[0]
     return [
         section(
             "Places in the raw data",
             ("file", "location", "record"),
-            [(each.file, each.location, each.record) for each in found.raw],
+            [(each.file, each.location, each.record) for each in locations.raw],
             most,
         ),
         section(
@@ -86,36 +86,36 @@ def sections(found: Locations, everything: bool) -> list[report.Section]:
         section(
             "Versions",
             ("version", "files that contain it", "not kept here"),
-            [version_row(each) for each in found.versions],
+            [version_row(each) for each in locations.versions],
             most,
         ),
         section(
             "Objects of DVC's cache",
             ("object", "rows", "content of"),
-            [object_row(cached) for cached in found.objects],
+            [object_row(cached) for cached in locations.objects],
             most,
         ),
         section(
             "MLflow's model versions",
             ("model", "version of", "trained on it"),
-            [model_row(model) for model in found.models],
+            [model_row(model) for model in locations.models],
             most,
         ),
         section(
             "Files of MLflow's runs",
             ("file", "rows", "such as"),
-            file_rows(found.runs),
+            file_rows(locations.runs),
             most,
         ),
         section(
             "Other files of git here",
             ("file", "lines", "such as"),
-            file_rows(found.git_files),
+            file_rows(locations.git_files),
             most,
         ),
         report.Section(
             "To do by hand after the exclusion has run; lore never does it",
-            shortened(list(purge.commands(found)), most),
+            shortened(list(purge.commands(locations)), most),
         ),
         report.Section("Limits", purge.LIMITS),
     ]
@@ -159,12 +159,12 @@ def version_row(each: VersionLocations) -> tuple[str, ...]:
     """Return the row of a version, with the number of matches in each file."""
     matches = [f"{path} {result.matches:,}" for path, result in each.matches.items()]
     if matches:
-        found = ", ".join(matches)
+        contains_it = ", ".join(matches)
     elif each.files:
-        found = "nothing found"
+        contains_it = "nothing found"
     else:
-        found = "nothing kept here"
-    return each.version.label, found, ", ".join(each.missing)
+        contains_it = "nothing kept here"
+    return each.version.label, contains_it, ", ".join(each.missing)
 
 
 def object_row(cached: CachedObject) -> tuple[str, ...]:

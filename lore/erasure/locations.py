@@ -121,12 +121,12 @@ def find(target: Target, versions: Sequence[Version]) -> Locations:
 
 def in_raw_data(target: Target) -> list[RawLocation]:
     """Return every place in a raw file that states one of the target's records, in their order."""
-    found = []
+    places = []
     for name, row in sorted(target.records.items(), key=locator_of):
         locator = row["locator"]
         file = raw_location.file_of(locator)
-        found.append(RawLocation(file, raw_location.described(locator), name))
-    return found
+        places.append(RawLocation(file, raw_location.described(locator), name))
+    return places
 
 
 def locator_of(item: tuple[str, dict[str, str]]) -> str:
@@ -137,19 +137,19 @@ def locator_of(item: tuple[str, dict[str, str]]) -> str:
 
 def in_version(version: Version, search: Search) -> VersionLocations:
     """Search all outputs of a version."""
-    found = VersionLocations(version, {})
+    locations = VersionLocations(version, {})
     for output, digest in version.outs.items():
         # The workspace has no commit: its files may differ from what dvc.lock says.
         if version.commit is None:
             results = scan_on_disk(output, search)
         else:
-            results = scan_recorded(Recorded(version, output, digest), search, found.hashes)
+            results = scan_recorded(Recorded(version, output, digest), search, locations.hashes)
         for path, result in results:
             if result is None:
-                found.missing.append(path)
+                locations.missing.append(path)
             else:
-                found.files[path] = result
-    return found
+                locations.files[path] = result
+    return locations
 
 
 def scan_on_disk(output: str, search: Search) -> Iterator[tuple[str, ScanResult | None]]:
@@ -208,7 +208,7 @@ def names_of_objects(versions: Sequence[VersionLocations]) -> dict[str, set[str]
 
 def in_cache(cache: Cache, search: Search, names: dict[str, set[str]]) -> list[CachedObject]:
     """Search all objects of DVC's cache; `names` says who names the object of a hash."""
-    found = []
+    objects = []
     for path in files_below(cache.folder):
         # The list of a folder's files has no content of its own.
         if path.suffix == ".dir":
@@ -217,23 +217,23 @@ def in_cache(cache: Cache, search: Search, names: dict[str, set[str]]) -> list[C
         digest = f"{path.parent.name}{path.name}"
         result = search.scan_file(path, digest)
         if result.matches:
-            found.append(CachedObject(path, result, sorted(names.get(digest, ()))))
-    return found
+            objects.append(CachedObject(path, result, sorted(names.get(digest, ()))))
+    return objects
 
 
 def in_runs(search: Search, root: Path) -> dict[Path, ScanResult]:
     """Search the files that MLflow keeps of runs and models below a local folder."""
-    found = {}
+    files = {}
     for path in files_below(root / "mlruns"):
         result = search.scan_file(path)
         if result.matches:
-            found[path.relative_to(root)] = result
-    return found
+            files[path.relative_to(root)] = result
+    return files
 
 
 def in_git(search: Search, workspace: VersionLocations) -> dict[str, ScanResult]:
     """Search the files of git here that no stage makes: raw data, tests, documents."""
-    found = {}
+    files = {}
     listed = (git.output("ls-files", "-z") or b"").decode().split("\0")
     for name in listed:
         path = Path(name)
@@ -243,8 +243,8 @@ def in_git(search: Search, workspace: VersionLocations) -> dict[str, ScanResult]
             continue
         result = search.scan_file(path)
         if result.matches:
-            found[name] = result
-    return found
+            files[name] = result
+    return files
 
 
 def kept_by_git(versions: Sequence[VersionLocations]) -> list[str]:
@@ -279,7 +279,7 @@ def in_registry(versions: Sequence[VersionLocations]) -> tuple[list[ModelVersion
         report = each.version.document(artifacts.REGISTER_METRICS) or {}
         by_identity[str(report.get("identity"))].append(each)
     # If the store fails in the middle, the versions found so far are returned with its message.
-    found: list[ModelVersion] = []
+    models: list[ModelVersion] = []
     try:
         store = tracking.client()
         for model in models_of(versions):
@@ -288,10 +288,10 @@ def in_registry(versions: Sequence[VersionLocations]) -> tuple[list[ModelVersion
                 identity = str(entry.tags.get("knowledge_version"))
                 known = by_identity.get(identity, [])
                 names = [each.version.name for each in known]
-                found.append(ModelVersion(model, str(entry.version), names, trained_on_it(known)))
+                models.append(ModelVersion(model, str(entry.version), names, trained_on_it(known)))
     except LorekeepError as error:
-        return found, str(error)
-    return found, ""
+        return models, str(error)
+    return models, ""
 
 
 def models_of(versions: Sequence[VersionLocations]) -> list[str]:

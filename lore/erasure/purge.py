@@ -19,37 +19,37 @@ LIMITS = (
 )
 
 
-def commands(found: Locations) -> Iterator[str]:
+def commands(locations: Locations) -> Iterator[str]:
     """Yield lines to read and to run, in this order."""
-    for each in found.raw:
+    for each in locations.raw:
         path = f"{artifacts.RAW}/{each.file}"
         yield f"# {path}: delete {each.location} at its origin and here, then: dvc repro"
-    if found.raw:
+    if locations.raw:
         yield (
             "lore memo --prune 0   "
             "# the memo remembers what OCR and speech recognition read from pages and recordings"
         )
-    for model in found.models:
+    for model in locations.models:
         if model.trained_on_it is not False:
             yield delete_model_version(model)
-    for run in run_ids(found.runs):
+    for run in run_ids(locations.runs):
         yield (
             f"mlflow runs delete --run-id {run} && "
             f"mlflow gc --backend-store-uri sqlite:///mlflow.db --run-ids {run}"
         )
-    tags = release_tags(found)
+    tags = release_tags(locations)
     if tags:
         listed = " ".join(tags)
         yield f"git tag --delete {listed} && git push origin --delete {listed}"
-    if found.objects:
+    if locations.objects:
         yield (
             "dvc gc --workspace --dry   # then without --dry, with --cloud in the remote too: "
             "only the version here is left"
         )
         yield "# or these objects alone, here and below the remote's files/md5:"
-        for cached in found.objects:
+        for cached in locations.objects:
             yield f"rm {cached.path}"
-    in_git = found.paths_in_git()
+    in_git = locations.paths_in_git()
     if in_git:
         paths = " ".join(f"--path {path}" for path in in_git)
         yield (
@@ -85,10 +85,10 @@ def run_ids(paths: Iterable[Path]) -> list[str]:
     return sorted(ids)
 
 
-def release_tags(found: Locations) -> list[str]:
+def release_tags(locations: Locations) -> list[str]:
     """Return the tags of the releases whose outputs contain the target."""
     names = []
-    for each in found.versions:
+    for each in locations.versions:
         if each.matches and each.version.name.startswith("knowledge@"):
             names.append(each.version.name)
     return names

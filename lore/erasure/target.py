@@ -192,7 +192,7 @@ def texts_stating(statements: Iterable[Words], source: Sequence[Row], subject: s
     Records about `subject`, an id, need no entry of their own, since the subject has one.
     """
     statements = list(statements)
-    found = set()
+    ids = set()
     for row in source:
         if row["fact"]:
             continue
@@ -201,11 +201,11 @@ def texts_stating(statements: Iterable[Words], source: Sequence[Row], subject: s
         text = fold(row["text"])
         for statement in statements:
             if all(contains(text, word) for word in statement):
-                found.add(row["id"])
+                ids.add(row["id"])
                 break
-    if not found:
+    if not ids:
         return {}
-    return {"records": sorted(found)}
+    return {"records": sorted(ids)}
 
 
 def target_of(name: str, entries: Entries, versions: Sequence[VersionRecords]) -> Target:

@@ -1,4 +1,4 @@
-"""forget: what holds a fact is found wherever it stands, an exclusion names it by ids alone, and a check tells what is left."""
+"""forget: what holds a fact is found wherever it stands, an exclusion names it by ids alone, and a check reports what is left."""
 
 import json
 import shutil
@@ -324,7 +324,7 @@ def test_a_check_of_what_is_not_excluded_or_not_whole_proves_nothing(
     )
 
 
-def test_rows_about_other_facts_that_have_its_words_are_told_apart(
+def test_rows_about_other_facts_that_have_its_words_are_counted_apart(
     full: Project, lore: Lore
 ) -> None:
     lore("forget", IRON["fact"], "--apply", "--reason", "r")
@@ -344,7 +344,7 @@ def test_rows_about_other_facts_that_have_its_words_are_told_apart(
     ]
 
 
-def test_versions_that_cannot_be_read_are_told(full: Project, lore: Lore) -> None:
+def test_versions_that_cannot_be_read_are_reported(full: Project, lore: Lore) -> None:
     full.object_of("data/augment/records.parquet").unlink()
     said = lore("forget", IRON["fact"])
     assert "! knowledge@v1.0.0 (" in said
@@ -402,7 +402,7 @@ def test_the_model_is_asked_beside_names_it_never_saw(
     assert any(line.split()[:3] == ["forgotten", "facts,", "train"] for line in lines)
 
 
-def test_registered_models_and_runs_are_told(released: Released, lore: Lore) -> None:
+def test_registered_models_and_runs_are_reported(released: Released, lore: Lore) -> None:
     lay(released)
     released.pipeline(
         {"run": {}, "train": {"steps": 200}, "register": {"model": "elements", "alias": "champion"}}

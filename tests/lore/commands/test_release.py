@@ -147,7 +147,7 @@ def test_what_nobody_foresaw_is_undone_too(
     assert ready.state() == before
 
 
-def test_a_git_that_knows_no_name_is_told(
+def test_a_git_that_knows_no_name_is_reported(
     ready: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = ready.state()

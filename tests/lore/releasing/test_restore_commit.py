@@ -9,7 +9,7 @@ from stages.core.project.errors import InputError
 from tests.lore.released import Released
 
 
-def test_files_that_git_had_moved_are_told_from_others(released: Released) -> None:
+def test_files_that_git_had_moved_are_known_from_others(released: Released) -> None:
     first = released.git("rev-parse", "HEAD").strip()
     (released.root / "data/raw/新.csv").write_text("new\n")
     (released.root / "README.md").write_text("three\n")
