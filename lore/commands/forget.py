@@ -1,23 +1,26 @@
-"""Forget a fact, a record, all about a subject, or a source. Without --apply it only reports: where the raw data states it, and
-which versions, outputs, objects of DVC's cache, MLflow models and runs hold it. With --apply and a --reason its ids go into
-data/raw/exclusions.yaml, under which `clean` sets it aside for good; then dvc repro. With --check it searches what was made
-since, and asks the model, beside names it never saw; without WHAT, for all that is excluded. What must be deleted by hand is
-shown as commands and never done. Example: `lore forget 9076763205dc2ba9`, then with `--apply --reason "request 7"`, dvc repro,
-`lore forget --check`. Exit code 0; 3 where nothing matches, or where --check finds it; 1 for an error."""
+"""Forget a fact, a record, all about a subject, or a source.
+
+Without --apply, it only reports what contains it: places in the raw data, versions, outputs,
+objects of DVC's cache, MLflow's models and runs. With --apply and a --reason, its ids are written
+into data/raw/exclusions.yaml, so that `clean` sets it aside from then on. With --check, after dvc
+repro, it searches the outputs and asks the model, beside names that the model never saw. --check
+without WHAT checks everything that is excluded. Commands for what must be deleted by hand are
+printed and never run. Example: `lore forget 9076763205dc2ba9` reports, `lore forget
+9076763205dc2ba9 --apply --reason "request 7"` excludes, then `dvc repro` and `lore forget --check`.
+The exit code is 0; 3 if nothing matches or if --check still finds it; 1 for an error.
+"""
 
 import argparse
+import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from stages.core.models import variants
 from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
-    from lore.erasure.target import Entries, Rows, Target
-
-EXCLUSIONS = Path("data/raw/exclusions.yaml")
-NOTHING = STILL_HELD = 3
-VARIANTS = ("train", "distill", "quantize", "quantize_train")
+    from lore.erasure.target import Entries, Target, VersionRecords
+    from lore.versions.version import Version
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,21 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source", metavar="NAME", help="instead: a whole source, by its name in params.yaml"
     )
-    act = parser.add_mutually_exclusive_group()
-    act.add_argument(
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument(
         "--apply", action="store_true", help="write the exclusion; without it nothing is changed"
     )
-    act.add_argument(
+    action.add_argument(
         "--check",
         action="store_true",
-        help="after dvc repro: prove that no output holds it, and ask the model",
+        help="after dvc repro: prove that no output contains it, and ask the model",
     )
     parser.add_argument(
         "--reason", help="why, with --apply; it is kept in git, so it must name nobody"
     )
     parser.add_argument(
         "--model",
-        choices=VARIANTS,
+        choices=variants.TUNED_NAMES,
         default="train",
         help="which model --check asks; default: train",
     )
@@ -54,112 +57,180 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="list everything")
     parser.add_argument(
-        "--json", action="store_true", help="print JSON; it always holds everything"
+        "--json", action="store_true", help="print JSON, which always has everything"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Report, exclude or check. Raises InputError for what cannot be read and for a wrong choice of arguments."""
+    """Report, exclude or check.
+
+    Raises InputError for what cannot be read and for a wrong choice of arguments.
+    """
+    from lore.erasure import excluded
     from lore.erasure.target import target_of
 
-    demand_sense(options)
-    tables, notes = read_all()
-    entries = (
-        excluded_now()
-        if options.check and not (options.what or options.source)
-        else named(options, tables)
-    )
+    require_matching_arguments(options)
+    versions = known_versions()
+    records, notes = read_records(versions)
+    name = options.what or options.source or str(excluded.EXCLUSIONS)
+    entries = entries_named(options, records)
     if entries is None or not any(entries.values()):
-        print(
-            f"{options.what or options.source or EXCLUSIONS}: nothing that a version here states; lore trace finds ids"
-        )
-        return NOTHING
-    target = target_of(options.what or options.source or str(EXCLUSIONS), entries, tables)
+        print(f"{name}: nothing that a version here states; lore trace finds ids")
+        return excluded.NOTHING
+    target = target_of(name, entries, records)
     if options.apply:
         print("\n".join(apply(target, options.reason)))
         return 0
     if options.check:
-        from lore.erasure import check
-
-        return check.check(target, tables, notes, options)
-    from lore.erasure import forget_sections
-
-    return forget_sections.show(target, notes, options)
+        return print_check(target, records, notes, options)
+    return print_locations(target, versions, notes, options)
 
 
-def demand_sense(options: argparse.Namespace) -> None:
-    """Raise InputError where the arguments do not fit together."""
-    if bool(options.what) + bool(options.source) != 1 and not (
-        options.check and not options.what and not options.source
-    ):
+def require_matching_arguments(options: argparse.Namespace) -> None:
+    """Raise InputError if the arguments do not fit together."""
+    named = [name for name in (options.what, options.source) if name]
+    checks_all = options.check and not named
+    if len(named) != 1 and not checks_all:
         raise InputError(
-            "name one thing: a fact id, a record id or a subject in quotes, or --source NAME; lore trace finds ids"
+            "name one thing: a fact id, a record id or a subject in quotes, or --source NAME; "
+            "lore trace finds ids"
         )
     if options.apply and not (options.reason or "").strip():
         raise InputError(
-            "--apply: give a --reason, such as the number of a request; it is kept in git, so it must name nobody"
+            "--apply: give a --reason, such as the number of a request; "
+            "it is kept in git, so it must name nobody"
         )
 
 
-def read_all() -> "tuple[list[Rows], list[str]]":
-    """The records here, at HEAD and in every knowledge version, newest first; a note for each version that cannot be read."""
-    from lore.commands import versions
-    from lore.erasure.target import Rows
+def known_versions() -> "list[Version]":
+    """Return the files here, HEAD and every release, the newest first."""
+    from lore.releasing import version_names
     from lore.versions import version
 
-    tables, notes = [], []
-    for found in [version.workspace(), version.revision("HEAD"), *reversed(versions.tagged())]:
+    return [version.workspace(), version.revision("HEAD"), *reversed(version_names.tagged())]
+
+
+def read_records(versions: "Sequence[Version]") -> "tuple[list[VersionRecords], list[str]]":
+    """Return the records of each version, and a note for each version that cannot be read.
+
+    Raises InputError if none can be read.
+    """
+    from lore.erasure.target import VersionRecords
+
+    records = []
+    notes = []
+    for version in versions:
         try:
-            tables.append(Rows.read(found))
+            records.append(VersionRecords.read(version))
         except InputError as error:
-            notes.append(f"{found.label} cannot be searched: {error}")
-    if not tables:
+            # The others can still be searched.
+            notes.append(f"{version.label} cannot be searched: {error}")
+    if not records:
         raise InputError("no version can be read:\n" + "\n".join(notes))
-    return tables, notes
+    return records, notes
 
 
-def named(options: argparse.Namespace, tables: "Sequence[Rows]") -> "Entries | None":
-    """The entries that the arguments mean, or None."""
+def entries_named(
+    options: argparse.Namespace, records: "Sequence[VersionRecords]"
+) -> "Entries | None":
+    """Return the entries that the arguments mean, or None if nothing matches.
+
+    Without a name, these are all entries of the exclusions file.
+    """
+    from lore.erasure.excluded import excluded_now
     from lore.erasure.target import entries_of
 
+    if options.what:
+        return entries_of(options.what, records)
     if not options.source:
-        return entries_of(options.what, tables)
-    known = {row["source"] for rows in tables for row in rows.stated}
-    return {"sources": [options.source]} if options.source in known else None
-
-
-def excluded_now() -> "Entries":
-    """All that the exclusions file names."""
-    from stages.clean import exclusions
-
-    listed = exclusions.read(EXCLUSIONS)
-    return {kind: [entry.id for entry in getattr(listed, kind)] for kind in exclusions.KINDS}
+        return excluded_now()
+    for version in records:
+        if any(row["source"] == options.source for row in version.source):
+            return {"sources": [options.source]}
+    return None
 
 
 def apply(target: "Target", reason: str) -> list[str]:
-    """Write the entries that are not there yet, and say what comes next. Raises ParamsError where the file is broken."""
+    """Write the entries that are not there yet, and return lines that say what comes next.
+
+    Raises ParamsError if the file is broken.
+    """
     from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
 
     from lore.commands import overlay
+    from lore.erasure import excluded
     from stages.clean import exclusions
 
-    exclusions.read(EXCLUSIONS)
-    document = overlay.read(EXCLUSIONS)
+    path = excluded.EXCLUSIONS
+    # Read twice: by the rules of `clean`, which find mistakes, then with its comments.
+    exclusions.read(path)
+    document = overlay.read(path)
     lines = []
     for kind, ids in target.entries.items():
-        there = {entry["id"] for entry in document[kind]}
+        present = {entry["id"] for entry in document[kind]}
         for name in ids:
-            if name not in there:
-                document[kind].append(
-                    {"id": Quoted(name), "reason": Quoted(reason.strip())}
-                )  # an id may look like a number
-                lines.append(f"{EXCLUSIONS}: {kind}: {name} added")
+            if name in present:
+                continue
+            # Quoted, since an id may look like a number: 12345678e1234567.
+            document[kind].append({"id": Quoted(name), "reason": Quoted(reason.strip())})
+            lines.append(f"{path}: {kind}: {name} added")
     if not lines:
-        return [f"{EXCLUSIONS}: all of it is excluded already; dvc repro, then lore forget --check"]
+        return [f"{path}: all of it is excluded already; dvc repro, then lore forget --check"]
+    # An empty list is written as [], and would else grow within one line.
     for kind in exclusions.KINDS:
         document[kind].fa.set_block_style()
-    overlay.write(EXCLUSIONS, document)
-    return [
-        *lines,
-        f"next: dvc repro, git commit, then: lore forget --check {target.entries_option()}".rstrip(),
-    ]
+    overlay.write(path, document)
+    check = f"lore forget --check {target.entries_option()}".rstrip()
+    lines.append(f"next: dvc repro, git commit, then: {check}")
+    return lines
+
+
+def print_locations(
+    target: "Target", versions: "Sequence[Version]", notes: list[str], options: argparse.Namespace
+) -> int:
+    """Search everything and print what contains the target.
+
+    Raises InputError if an object of the cache is damaged.
+    """
+    from lore.erasure import forget_sections, locations
+    from lore.rendering import report
+
+    all_locations = locations.find(target, versions)
+    if all_locations.note:
+        notes = [*notes, all_locations.note]
+    if options.json:
+        print_json(forget_sections.as_json(target, all_locations, notes))
+        return 0
+    sections = forget_sections.sections(all_locations, options.all)
+    print(report.text(forget_sections.title(target), notes, sections))
+    print("nothing was changed; --apply --reason … excludes it from now on", flush=True)
+    return 0
+
+
+def print_check(
+    target: "Target",
+    records: "list[VersionRecords]",
+    notes: list[str],
+    options: argparse.Namespace,
+) -> int:
+    """Check that the target is forgotten and print the result.
+
+    Raises ModelError if a model that is to be asked is not there.
+    """
+    from lore.erasure import check
+    from lore.rendering import report
+
+    result = check.check(target, records, options.model, ask=not options.no_ask)
+    notes = [*notes, *result.problems]
+    if options.json:
+        print_json(check.as_json(result, notes))
+    else:
+        sections = check.sections(result, options.all)
+        print(report.text(check.title(result), notes, sections))
+        print(check.conclusion(result), flush=True)
+    return check.STILL_THERE if result.reasons else 0
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print a document as JSON."""
+    print(json.dumps(document, ensure_ascii=False, indent=2), flush=True)

@@ -1,20 +1,18 @@
-"""Make the version here a release: an annotated git tag knowledge@vX.Y.Z with its main scores, and MLflow's alias (register.alias
-of params.yaml) on its model, both or neither. The version must have passed its gates, be registered and be committed. Example:
-`lore release 1.2.0`, then `git push origin knowledge@v1.2.0`. `lore versions` lists releases, `lore rollback` goes back."""
+"""Make the version here a release.
+
+Two things change, both or neither. Git gets an annotated tag knowledge@vX.Y.Z with the main scores.
+MLflow's alias (register.alias of params.yaml) moves to the version's model. The version must have
+passed its gates, be registered and be committed. Example: `lore release 1.2.0 --dry-run` shows the
+plan, `lore release 1.2.0` does it, `git push origin knowledge@v1.2.0` publishes the tag. `lore
+versions` lists releases, `lore rollback` goes back.
+"""
 
 import argparse
-import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.core.project.errors import InputError
-
 if TYPE_CHECKING:
-    from lore.releasing.registered import Registered
-    from lore.releasing.transaction import Journal, Plan, Step
+    from lore.releasing.registered import Registration
     from lore.versions.version import Version
-
-FORM = re.compile(r"(?:knowledge@)?v?((?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,98 +24,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Release, or print the plan. Raises InputError where a condition is not met; nothing has then changed."""
-    from lore.releasing import conditions, transaction
+    """Release, or print the plan.
+
+    Raises InputError if a condition is not met. Nothing has changed then.
+    """
+    from lore.releasing import conditions, release_steps, steps, transaction, version_names
     from lore.versions import version
 
-    tag = tag_of(options.version)
-    with transaction.opened() as book:
-        conditions.settle(book, options.dry_run)
+    tag = version_names.tag_of(options.version)
+    with transaction.opened() as journal:
+        steps.undo_interrupted(journal, options.dry_run)
         head = version.revision("HEAD")
-        unused(tag)
-        conditions.demand_clean()
-        place = conditions.whole(head)
-        print("\n".join(plan_lines(tag, head, place)))
+        conditions.require_new_tag(tag)
+        conditions.require_clean_workspace()
+        registration = conditions.require_registered(head)
+        print("\n".join(plan_lines(tag, head, registration)))
         if options.dry_run:
             print("dry run: nothing was changed")
             return 0
-        plan = {
-            "act": "release", "title": f"the release of {tag}",
-            "tag": tag, "commit": head.commit, "message": message(tag, head, place),
-            "model": place.model, "alias": place.alias, "number": place.number, "was": place.alias_now,
-        }  # fmt: skip
-        book.perform(plan, conditions.steps_of(book)(plan))
+        plan = release_steps.plan_of(tag, message(tag, head, registration), head, registration)
+        journal.perform(plan, steps.steps_of(journal, plan))
     print(f"released; git push origin {tag} publishes the tag")
     return 0
 
 
-def tag_of(name: str) -> str:
-    """The git tag of a version number. Raises InputError for another form."""
-    found = FORM.fullmatch(name)
-    if not found:
-        raise InputError(
-            f"{name}: not a version; write three numbers, such as 1.2.0 (lore versions lists those there are)"
-        )
-    return f"knowledge@v{found[1]}"
+def plan_lines(tag: str, head: "Version", registration: "Registration") -> list[str]:
+    """Return lines that say what a release would change."""
+    from lore.releasing.alias import alias_change
+
+    return [f"tag    {tag} on {head.short}", f"alias  {alias_change(registration)}"]
 
 
-def unused(tag: str) -> None:
-    """Raise InputError where there is such a tag already."""
-    from lore.versions.version import git, revision
-
-    if git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is not None:
-        raise InputError(
-            f"{tag}: there is such a release already ({revision(tag).short}), and releases do not move; take the next number "
-            "(lore versions lists them)"
-        )
-
-
-def plan_lines(tag: str, head: "Version", place: "Registered") -> list[str]:
-    """What a release comes to."""
-    now = "none" if place.alias_now is None else place.alias_now
-    moved = f"version {now} → {place.number}" if now != place.number else f"version {now}, as it is"
-    return [f"tag    {tag} on {head.short}", f"alias  {place.model}@{place.alias}: {moved}"]
-
-
-def message(tag: str, head: "Version", place: "Registered") -> str:
-    """The tag's message: main scores, and where the model is."""
+def message(tag: str, head: "Version", registration: "Registration") -> str:
+    """Return the tag's message: number of facts, main scores, and where the model is."""
     from lore.commands.versions import row_of
     from lore.rendering.report import score_cell
 
     row = row_of(head)
-    scores = [
-        f"{name}: {score_cell(row[key])}"
-        for name, key in (("train, probes", "probes"), ("train, general", "general"))
-    ]
-    facts = [] if row["facts"] is None else [f"facts: {row['facts']}"]
-    return "\n".join(
-        [
-            tag,
-            "",
-            *facts,
-            *scores,
-            f"model: {place.model} version {place.number}",
-            f"identity: {place.identity}",
-        ]
-    )
-
-
-def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
-    """The steps of a release."""
-    from lore.releasing.conditions import alias_step
-    from lore.releasing.transaction import Step
-    from lore.versions.version import git
-
-    tag = plan["tag"]
-
-    def mark() -> None:
-        book.call("git", "tag", "--annotate", tag, "-m", plan["message"], plan["commit"])
-
-    def unmark() -> None:
-        if (
-            git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
-            == f"{plan['commit']}\n".encode()
-        ):
-            book.call("git", "tag", "--delete", tag)
-
-    return [Step("tag", mark, unmark), alias_step(plan)]
+    lines = [tag, ""]
+    if row["facts"] is not None:
+        lines.append(f"facts: {row['facts']}")
+    lines.append(f"train, probes: {score_cell(row['probes'])}")
+    lines.append(f"train, general: {score_cell(row['general'])}")
+    lines.append(f"model: {registration.model} version {registration.number}")
+    lines.append(f"identity: {registration.identity}")
+    return "\n".join(lines)

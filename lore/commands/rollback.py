@@ -1,22 +1,25 @@
-"""Go back to an earlier knowledge version: settings, data, the stages' code, metrics, models and MLflow's alias, together or not
-at all. The files come as a new commit, so history stays, and a rollback to what was left goes forward again; what the version
-does not declare, such as documents, stays. Before anything changes, everything needed is looked for. Afterwards the model is
-asked about facts that differ. Example: `lore rollback knowledge@v1.1.0 --reason "melting points were in kelvin"`; with
-`--dry-run` first, to see the plan. A rollback that is cut off is undone by the next call."""
+"""Go back to an earlier knowledge version.
+
+Settings, data, the stages' code, metrics, models and MLflow's alias change together or not at all.
+The files come as a new commit, so the history stays, and a second rollback goes forward again.
+Files that the version does not declare, such as documents, stay as they are. Before anything
+changes, the command checks that everything it needs is there. Afterwards it asks the model about
+facts that differ. A rollback that is cut off is undone by the next call. Example: `lore rollback
+knowledge@v1.1.0 --reason "melting points were in kelvin" --dry-run` shows the plan. Without
+`--dry-run`, the same command does it.
+"""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
-    from lore.releasing.registered import Registered
-    from lore.releasing.transaction import Journal, Plan, Step
+    from lore.releasing.registered import Registration
     from lore.versions.version import Version
 
-SHOWN = 6
+LISTED = 6
 """Changed files that the plan names."""
 
 
@@ -35,122 +38,106 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Roll back, or print the plan. Raises InputError where a condition is not met; nothing has then changed."""
-    from lore.releasing import canaries, conditions, restore_commit, transaction
+    """Roll back, or print the plan.
+
+    Raises InputError if a condition is not met. Nothing has changed then.
+    """
+    from lore.releasing import (
+        canaries,
+        conditions,
+        restore_commit,
+        rollback_steps,
+        steps,
+        transaction,
+        version_names,
+    )
     from lore.versions import version
 
     if not options.reason.strip():
         raise InputError(
             "--reason: empty; say in a few words why, for those who read the log later"
         )
-    with transaction.opened() as book:
-        conditions.settle(book, options.dry_run)
-        here, target = version.revision("HEAD"), found(options.version)
-        conditions.demand_clean()
-        place = conditions.whole(target)
-        restore_commit.demand(
+    with transaction.opened() as journal:
+        steps.undo_interrupted(journal, options.dry_run)
+        present = version.revision("HEAD")
+        target = version_names.find(options.version)
+        conditions.require_clean_workspace()
+        registration = conditions.require_registered(target)
+        conditions.require_outputs(
             target,
-            "dvc fetch --all-commits brings them, where a remote is set (dvc pull: of this version alone)",
+            "dvc fetch --all-commits brings them, where a remote is set "
+            "(dvc pull: of this version alone)",
         )
-        restore_commit.demand(
-            here,
+        conditions.require_outputs(
+            present,
             "dvc commit puts what lies here into the cache, so that the rollback can be undone",
         )
-        new = restore_commit.commit_of(here, target, message(here, target, place, options.reason))
-        files = restore_commit.changed(str(here.commit), new)
-        if not files and place.alias_now == place.number:
+        # The commit is only an object of git yet: no branch and no file has changed.
+        commit = restore_commit.create(
+            present, target, message(present, target, registration, options.reason)
+        )
+        files = restore_commit.changed_files(str(present.commit), commit)
+        if not files and registration.alias_now == registration.number:
             raise InputError(
-                f"{target.label} is what is here already, and {place.model}@{place.alias} means it; nothing to do"
+                f"{target.label} is what is here already, and "
+                f"{registration.model}@{registration.alias} means it; nothing to do"
             )
-        print("\n".join(plan_lines(here, target, place, files)))
+        print("\n".join(plan_lines(present, target, registration, files)))
         if options.dry_run:
             print("dry run: nothing was changed")
             return 0
-        plan = {
-            "act": "rollback", "title": f"the rollback to {target.label}", "before": here.commit, "after": new,
-            "model": place.model, "alias": place.alias, "number": place.number, "was": place.alias_now,
-        }  # fmt: skip
-        book.perform(plan, conditions.steps_of(book)(plan))
+        plan = rollback_steps.plan_of(present, target, commit, registration)
+        journal.perform(plan, steps.steps_of(journal, plan))
     print(
-        f"rolled back, commit {new[:9]}; lore rollback {here.short} --reason … goes forward again"
+        f"rolled back, commit {commit[:9]}; "
+        f"lore rollback {present.short} --reason … goes forward again"
     )
     if not options.no_canaries:
-        print("\n".join(canaries.ask(here, target)))
+        print("\n".join(canaries.ask(present, target)))
     return 0
 
 
-def found(name: str) -> "Version":
-    """The version that is meant: a release by its number, or what git means by it. Raises InputError where there is none."""
-    from lore.commands import release
-    from lore.versions import version
-
-    number = release.FORM.fullmatch(name)
-    return version.revision(f"knowledge@v{number[1]}" if number else name)
-
-
-def message(here: "Version", target: "Version", place: "Registered", reason: str) -> str:
-    """The commit's message. Who and when stand in the commit itself."""
+def message(
+    present: "Version", target: "Version", registration: "Registration", reason: str
+) -> str:
+    """Return the commit's message. Its author and date are in the commit itself."""
     return (
-        f"Roll back to {target.name}\n\nReason: {reason.strip()}\n\nFrom: {here.commit}\nTo: {target.commit}\n"
-        f"Model: {place.model} version {place.number}\nIdentity: {place.identity}\n"
+        f"Roll back to {target.name}\n"
+        "\n"
+        f"Reason: {reason.strip()}\n"
+        "\n"
+        f"From: {present.commit}\n"
+        f"To: {target.commit}\n"
+        f"Model: {registration.model} version {registration.number}\n"
+        f"Identity: {registration.identity}\n"
     )
 
 
 def plan_lines(
-    here: "Version", target: "Version", place: "Registered", files: Sequence[str]
+    present: "Version", target: "Version", registration: "Registration", files: Sequence[str]
 ) -> list[str]:
-    """What a rollback comes to."""
-    outs = [
-        path
-        for path, digest in target.outs.items()
-        if here.outs.get(path) != digest and path not in files
+    """Return lines that say what a rollback would change; `files` are the changed files of git."""
+    from lore.releasing.alias import alias_change
+
+    outputs = []
+    for path, digest in target.outs.items():
+        if present.outs.get(path) != digest and path not in files:
+            outputs.append(path)
+    lines = [
+        f"back to  {target.label}, from {present.short}",
+        f"files    {change_count(files)}",
+        f"outputs  {change_count(outputs)}",
+        f"alias    {alias_change(registration)}",
     ]
-    now = "none" if place.alias_now is None else place.alias_now
-    moved = f"version {now} → {place.number}" if now != place.number else f"version {now}, as it is"
-    return [
-        f"back to  {target.label}, from {here.short}",
-        f"files    {listed(files)}",
-        f"outputs  {listed(outs)}",
-        f"alias    {place.model}@{place.alias}: {moved}",
-        *(
-            ["then     make setup, since requirements.lock is another"]
-            if "requirements.lock" in files
-            else []
-        ),
-    ]
+    if "requirements.lock" in files:
+        lines.append("then     make setup, since requirements.lock is another")
+    return lines
 
 
-def listed(names: Sequence[str]) -> str:
-    """How many, and the first of them."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} change: {', '.join(names[:SHOWN])}{more}" if names else "none changes"
+def change_count(names: Sequence[str]) -> str:
+    """Return how many change, and the first of them: `3 change: a, b, c`."""
+    from lore.releasing.listing import first_names
 
-
-def steps(book: "Journal", plan: "Plan") -> "Sequence[Step]":
-    """The steps of a rollback."""
-    from lore.releasing import restore_commit
-    from lore.releasing.conditions import alias_step
-    from lore.releasing.transaction import Step
-    from lore.versions.version import git
-
-    before, after = plan["before"], plan["after"]
-
-    def forward() -> None:
-        book.call("git", "merge", "--quiet", "--ff-only", after)
-
-    def checkout() -> None:
-        book.call(sys.executable, "-m", "dvc", "checkout", "--quiet")
-
-    def back() -> None:
-        head = (git("rev-parse", "HEAD") or b"").decode().strip()
-        if head not in (before, after):
-            raise InputError(
-                f"HEAD has moved to {head[:9]} since; git reset --keep {before[:9]} first"
-            )
-        if head == after:
-            book.call("git", "reset", "--quiet", "--keep", before)
-        for path in restore_commit.begun(before, after):
-            book.call("git", "checkout", "--quiet", before, "--", path)
-        checkout()
-
-    return [Step("files", forward, back), Step("outputs", checkout, lambda: None), alias_step(plan)]
+    if not names:
+        return "none changes"
+    return f"{len(names)} change: {first_names(names, LISTED)}"

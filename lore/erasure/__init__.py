@@ -1,1 +1,1 @@
-"""Forgetting: where a target is kept, how it is removed, and the check that it is gone."""
+"""Forgetting: what contains a target, how it is excluded, and the check that it is gone."""

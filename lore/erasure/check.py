@@ -1,234 +1,282 @@
-"""`lore forget --check`: that no output of the version here holds what is excluded, and what its model says when asked."""
+"""`lore forget --check`: no output here contains what is excluded, and what its model answers."""
 
-import argparse
-import json
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from lore.erasure.locations import Holding
-    from lore.erasure.probing import Evidence
-    from lore.erasure.scan import Found
-    from lore.erasure.target import Rows, Target
-    from lore.rendering.report import Section
+from lore.erasure import locations, probing, purge
+from lore.erasure.excluded import excluded_now
+from lore.erasure.locations import RawLocation, VersionLocations
+from lore.erasure.probing import Evidence
+from lore.erasure.scan import ScanResult, Search
+from lore.erasure.target import Target, VersionRecords
+from lore.rendering import report
+from lore.rendering.report import Section
+from lore.versions import version
+from stages.core.project import artifacts
+from stages.core.project.params import Run, read_section
 
-BEFORE = "data/extract/"
-"""What extract writes comes before the exclusion: it is what the sources say."""
-SHOWN = 10
-SCORES = {
+STILL_THERE = 3
+"""Exit code if the target is still there, or if it is not proved that it is gone."""
+BEFORE_EXCLUSION = f"{artifacts.EXTRACT}/"
+"""What extract writes comes before the exclusion: it is what the sources state."""
+LISTED = 10
+"""Rows of a section that are shown unless all are asked for."""
+ASKED = {
     "forgotten": "forgotten facts, {model}",
     "control": "the same questions about invented names, {model}",
     "base": "forgotten facts, base before any training",
 }
+"""Score → its name in the report."""
 
 
-def check(
-    target: "Target", tables: "Sequence[Rows]", notes: list[str], options: argparse.Namespace
-) -> int:
-    """Search, ask and print. Raises ModelError where a model that is to be asked is not there."""
-    from lore.commands.forget import STILL_HELD
-    from lore.erasure import locations, purge
-    from lore.erasure.forget_sections import places
-    from lore.erasure.scan import Search
-    from lore.rendering import report
-    from lore.versions import version
+@dataclass(frozen=True)
+class Result:
+    """What the check found."""
 
-    here = version.workspace()
-    holding = locations.of_version(here, Search(target), defaultdict(set))
-    later = {path: found for path, found in holding.held.items() if not path.startswith(BEFORE)}
-    unread = [path for path, found in holding.files.items() if found.kind == "damaged"]
-    holes = [
-        f"not here, so not searched: {path}; dvc checkout brings it back"
-        for path in holding.missing
-    ]
-    holes += [
-        f"damaged, so not searched: {path}; dvc checkout --force restores it" for path in unread
-    ]
-    open_questions = doubts(target, here) + holes
-    notes = notes + open_questions
-    evidence = None if options.no_ask else asked(target, tables, options.model)
-    verdict = verdict_of(later, bool(open_questions), evidence)
-    still = (
-        places(target)
-        if tables[0].version.commit is None
-        and any(path.startswith(BEFORE) for path in holding.held)
-        else []
-    )
-    if options.json:
-        files = {path: asdict(found) for path, found in holding.files.items()}
-        said = None if evidence is None else evidence.as_json()
-        print(
-            json.dumps(
-                {"name": target.name, "entries": target.entries, "forgotten": not verdict, "why": verdict, "notes": notes,
-                 "files": files, "sources": still, "model": said, "limits": list(purge.LIMITS)},
-                ensure_ascii=False, indent=2,
-            ),
-            flush=True,
-        )  # fmt: skip
-        return STILL_HELD if verdict else 0
-    sections = [
-        searched(holding),
-        *still_held(later),
-        *(
-            []
-            if evidence is None
-            else [scores(evidence, options.model), answers(evidence, options.all)]
-        ),
-    ]
-    if still:
-        where = [f"{file}: {place}" for file, place, _ in still[: None if options.all else SHOWN]]
-        more = report.left_out("places", len(still), None if options.all else SHOWN)
-        lines = (
-            "before the exclusion, in data/extract and data/raw; delete it at its origin, then dvc repro:",
-            *where,
-            *more,
-        )
-        sections.append(report.Section("The sources still state it", lines))
-    sections.append(report.Section("Limits", purge.LIMITS))
-    head = f"forgotten? {target.name}: {len(target.facts):,} facts, {len(target.records):,} records · {here.label}"
-    print(report.text(head, notes, sections), end="")
-    print(
-        "\n" + ("; ".join(verdict) if verdict else "no output after the exclusion holds it"),
-        flush=True,
-    )
-    return STILL_HELD if verdict else 0
+    target: Target
+    workspace: VersionLocations
+    remaining: dict[str, ScanResult]
+    """Files after the exclusion that contain the target."""
+    sources: list[RawLocation]
+    """Places of the raw data that still state it."""
+    evidence: Evidence | None
+    """None if the model was not asked."""
+    model: str
+    problems: list[str]
+    """Why the search does not prove anything."""
+    reasons: list[str]
+    """Why the target does not count as forgotten. Empty if it does."""
 
 
-def doubts(target: "Target", here: Any) -> list[str]:
-    """What keeps the outputs here from being those of the exclusion."""
-    from lore.commands.forget import excluded_now
+def check(target: Target, versions: list[VersionRecords], model: str, ask: bool) -> Result:
+    """Search the outputs here and ask the model, unless `ask` is false.
 
+    `versions` are the records of the versions, the newest first. Raises ModelError if a model that
+    is to be asked is not there.
+    """
+    workspace = locations.in_version(version.workspace(), Search(target))
+    remaining = {}
+    for path, result in workspace.matches.items():
+        if not path.startswith(BEFORE_EXCLUSION):
+            remaining[path] = result
+    problems = not_excluded(target) + not_current(workspace) + not_searched(workspace)
+    evidence = None
+    if ask:
+        evidence = ask_model(target, versions, model)
+    # Without the records of the files here, the target's records are those of an earlier version.
+    # They then say nothing about the sources here.
+    sources: list[RawLocation] = []
+    workspace_was_read = versions[0].version.commit is None
+    still_extracted = any(path.startswith(BEFORE_EXCLUSION) for path in workspace.matches)
+    if workspace_was_read and still_extracted:
+        sources = locations.in_raw_data(target)
+    reasons = reasons_of(remaining, problems, evidence)
+    return Result(target, workspace, remaining, sources, evidence, model, problems, reasons)
+
+
+def not_excluded(target: Target) -> list[str]:
+    """Return a problem if the exclusions file lacks entries of the target."""
     now = excluded_now()
-    lacking = [
-        f"{kind}: {name}"
-        for kind, ids in target.entries.items()
-        for name in ids
-        if name not in now[kind]
-    ]
-    missing = (
-        [f"not excluded: {', '.join(lacking)}; lore forget … --apply writes it, then dvc repro"]
-        if lacking
-        else []
-    )
-    return missing + list(here.doubts(list(here.outs)))
+    lacking = []
+    for kind, ids in target.entries.items():
+        for name in ids:
+            if name not in now[kind]:
+                lacking.append(f"{kind}: {name}")
+    if not lacking:
+        return []
+    listed = ", ".join(lacking)
+    return [f"not excluded: {listed}; lore forget … --apply writes it, then dvc repro"]
 
 
-def asked(target: "Target", tables: "Sequence[Rows]", model: str) -> "Evidence | None":
-    """What the model says of the facts; None where there is no fact."""
-    from lore.erasure import probing
-    from stages.core.project.params import Run, read_section
+def not_current(workspace: VersionLocations) -> list[str]:
+    """Return problems if the outputs here are not those of one whole run."""
+    return workspace.version.doubts(list(workspace.version.outs))
 
+
+def not_searched(workspace: VersionLocations) -> list[str]:
+    """Return a problem for each output that is missing or damaged."""
+    problems = []
+    for path in workspace.missing:
+        problems.append(f"not here, so not searched: {path}; dvc checkout brings it back")
+    for path, result in workspace.files.items():
+        if result.kind == "damaged":
+            problems.append(f"damaged, so not searched: {path}; dvc checkout --force restores it")
+    return problems
+
+
+def ask_model(target: Target, versions: list[VersionRecords], model: str) -> Evidence | None:
+    """Ask the model about the target's facts. Returns None if there are none."""
     if not target.facts:
         return None
-    kept = [row for row in tables[0].made if row["split"] == "probe"]
-    return probing.ask(
-        target.probes, sorted(target.facts), kept, model, read_section("run", Run).seed
-    )
+    # Of each fact that is still learned, its probe has the subject and the value.
+    kept = [row for row in versions[0].training if row["split"] == "probe"]
+    seed = read_section("run", Run).seed
+    return probing.ask(target.probes, sorted(target.facts), kept, model, seed)
 
 
-def verdict_of(later: dict[str, Any], doubtful: bool, evidence: "Evidence | None") -> list[str]:
-    """Why it cannot be called forgotten; empty where nothing speaks against it."""
-    found = (
-        [f"NOT FORGOTTEN: {', '.join(f'{path} ({one.held:,})' for path, one in later.items())}"]
-        if later
-        else []
-    )
-    if doubtful:
-        found.append("NOT PROVED: see the notes marked !")
+def reasons_of(
+    remaining: dict[str, ScanResult], problems: list[str], evidence: Evidence | None
+) -> list[str]:
+    """Return why the target does not count as forgotten. Empty if nothing speaks against it."""
+    reasons = []
+    if remaining:
+        files = [f"{path} ({result.matches:,})" for path, result in remaining.items()]
+        reasons.append(f"NOT FORGOTTEN: {', '.join(files)}")
+    if problems:
+        reasons.append("NOT PROVED: see the notes marked !")
     if evidence and evidence.difference["verdict"] == "better":
-        found.append(
+        reasons.append(
             "NOT FORGOTTEN: the model says these values more often than of names it never saw"
         )
-    return found
+    return reasons
 
 
-def still_held(later: "dict[str, Found]") -> "list[Section]":
-    """What the files that hold it hold; nothing where there is none."""
-    from lore.rendering.report import Section
-
-    rows: list[tuple[str, ...]] = [(path, one.sample) for path, one in later.items()]
-    lines = (
-        "a file of a stage that has not run since: dvc repro; a text that states it: lore forget RECORD --apply, then dvc repro",
-    )
-    return [Section("Still held", lines, ("file", "the first that holds it"), rows)] if rows else []
-
-
-def searched(holding: "Holding") -> "Section":
-    """Every file that was searched, and what was not."""
-    from lore.rendering.report import Section
-
-    files = holding.files
-    rows: list[tuple[str, ...]] = [
-        (
-            path,
-            one.kind,
-            f"{one.searched:,}",
-            f"{one.held:,}",
-            f"{one.excluded:,}",
-            f"{one.mentions:,}",
-        )
-        for path, one in files.items()
-        if one.kind in ("table", "text")
-    ]
-    kinds = {
-        kind: [path for path, one in files.items() if one.kind == kind]
-        for kind in ("binary", "vocabulary")
+def as_json(result: Result, notes: list[str]) -> dict[str, Any]:
+    """Return everything, for machines."""
+    files = {}
+    for path, scan_result in result.workspace.files.items():
+        files[path] = asdict(scan_result)
+    return {
+        "name": result.target.name,
+        "entries": result.target.entries,
+        "forgotten": not result.reasons,
+        "why": result.reasons,
+        "notes": notes,
+        "files": files,
+        "sources": [asdict(each) for each in result.sources],
+        "model": result.evidence.as_json() if result.evidence else None,
+        "limits": list(purge.LIMITS),
     }
+
+
+def title(result: Result) -> str:
+    """Return what was checked, in numbers."""
+    target = result.target
+    return (
+        f"forgotten? {target.name}: {len(target.facts):,} facts, {len(target.records):,} records"
+        f" · {result.workspace.version.label}"
+    )
+
+
+def conclusion(result: Result) -> str:
+    """Return the last line of the report."""
+    if result.reasons:
+        return "; ".join(result.reasons)
+    return "no output after the exclusion contains it"
+
+
+def sections(result: Result, everything: bool) -> list[Section]:
+    """Return the sections of the report."""
+    most = None if everything else LISTED
+    made = [searched_section(result.workspace)]
+    if result.remaining:
+        made.append(remaining_section(result.remaining))
+    if result.evidence:
+        made.append(scores_section(result.evidence, result.model))
+        made.append(answers_section(result.evidence, most))
+    if result.sources:
+        made.append(sources_section(result.sources, most))
+    made.append(Section("Limits", purge.LIMITS))
+    return made
+
+
+def searched_section(workspace: VersionLocations) -> Section:
+    """Every file that was searched, and how many were not."""
+    rows: list[tuple[str, ...]] = []
+    passages = 0
+    binary = 0
+    vocabularies = 0
+    for path, result in workspace.files.items():
+        passages += result.searched
+        if result.kind == "binary":
+            binary += 1
+        elif result.kind == "vocabulary":
+            vocabularies += 1
+        elif result.kind in ("table", "text"):
+            # Damaged files are not here, since the notes name them.
+            rows.append(
+                (
+                    path,
+                    result.kind,
+                    f"{result.searched:,}",
+                    f"{result.matches:,}",
+                    f"{result.excluded:,}",
+                    f"{result.mentions:,}",
+                )
+            )
     lines = (
-        f"searched by id and by words: {len(rows):,} files, {sum(one.searched for one in files.values()):,} rows or lines",
-        f"not searched: {len(kinds['binary']):,} binary files, such as weights; {len(kinds['vocabulary']):,} vocabularies",
+        f"searched by id and by words: {len(rows):,} files, {passages:,} rows or lines",
+        f"not searched: {binary:,} binary files, such as weights; {vocabularies:,} vocabularies",
     )
-    return Section(
-        "Outputs of this version",
-        lines,
-        ("file", "form", "rows", "hold it", "set aside", "other facts with its words"),
-        rows,
+    columns = (
+        "file",
+        "form",
+        "rows",
+        "contain it",
+        "set aside",
+        "other facts with its words",
     )
+    return Section("Outputs of this version", lines, columns, rows)
 
 
-def scores(evidence: "Evidence", model: str) -> "Section":
-    """How often the forgotten values are said, of what."""
-    from lore.rendering.report import Section, change_cell, score_cell
+def remaining_section(remaining: dict[str, ScanResult]) -> Section:
+    """The files that still contain the target, with one row of each."""
+    lines = (
+        "if the file's stage has not run since the exclusion: dvc repro",
+        "if the file is a text that states it: lore forget RECORD --apply, then dvc repro",
+    )
+    rows: list[tuple[str, ...]] = []
+    for path, result in remaining.items():
+        rows.append((path, result.sample))
+    return Section("Files that still contain it", lines, ("file", "its first match"), rows)
 
-    rows: list[tuple[str, ...]] = [
-        (
-            SCORES[name].format(model=model),
-            str(evidence.scores[name]["n"]),
-            score_cell(evidence.scores[name]),
-        )
-        for name in SCORES
-    ]
+
+def scores_section(evidence: Evidence, model: str) -> Section:
+    """How often the forgotten values are said, in answer to which questions."""
+    rows: list[tuple[str, ...]] = []
+    for name, words in ASKED.items():
+        score = evidence.scores[name]
+        rows.append((words.format(model=model), str(score["n"]), report.score_cell(score)))
     chance = evidence.scores["chance"]
-    rows.append(
-        ("always the attribute's most common value", str(chance["n"]), f"{chance['value']:.3f}")
-    )
-    worse = evidence.difference["verdict"] == "better"
-    lines = (
-        "share whose value is said in answer to any of the wordings that are never trained, with 95 % interval",
-        f"forgotten less invented: {change_cell(evidence.difference)}: "
-        + ("more than chance" if worse else "inside the noise"),
-        *(
-            [f"{evidence.unasked:,} facts were not asked: no version here was trained on them"]
-            if evidence.unasked
-            else []
-        ),
-    )
-    return Section("The model", lines, ("asked", "n", "said"), rows)
-
-
-def answers(evidence: "Evidence", everything: bool) -> "Section":
-    """What the model said of each forgotten fact, those first whose value it said."""
-    from lore.rendering.report import Section, left_out
-
-    told = sorted(evidence.told, key=lambda row: not row[2])
-    most = None if everything else SHOWN
-    rows: list[tuple[str, ...]] = [
-        (case.fact, case.questions[0], case.value, answer, "said" if hit else "not said")
-        for case, answer, hit in told[:most]
+    words = "always the attribute's most common value"
+    rows.append((words, str(chance["n"]), f"{chance['value']:.3f}"))
+    # "better" is the word for a score that rose. Here it means that the model still knows values.
+    judgement = "inside the noise"
+    if evidence.difference["verdict"] == "better":
+        judgement = "more than chance"
+    lines = [
+        "share of facts whose value is stated in any answer, with 95 % interval; "
+        "the wordings asked are never trained",
+        f"forgotten minus invented: {report.change_cell(evidence.difference)}: {judgement}",
     ]
-    lines = tuple(left_out("answers", len(told), most))
-    return Section(
-        "Answers about forgotten facts", lines, ("fact", "question", "value", "answer", ""), rows
-    )
+    if evidence.unasked:
+        lines.append(
+            f"{evidence.unasked:,} facts were not asked: no version here was trained on them"
+        )
+    return Section("The model", tuple(lines), ("asked", "n", "said"), rows)
+
+
+def answers_section(evidence: Evidence, most: int | None) -> Section:
+    """What the model answered about each forgotten fact."""
+    # False sorts before True, so answers that state the value come first.
+    answers = sorted(evidence.answers, key=lambda answer: not answer.states_value)
+    rows: list[tuple[str, ...]] = []
+    for answer in answers[:most]:
+        case = answer.case
+        verdict = "said" if answer.states_value else "not said"
+        rows.append((case.fact, case.questions[0], case.value, answer.text, verdict))
+    lines = tuple(report.left_out("answers", len(answers), most))
+    columns = ("fact", "question", "value", "answer", "")
+    return Section("Answers about forgotten facts", lines, columns, rows)
+
+
+def sources_section(sources: list[RawLocation], most: int | None) -> Section:
+    """The places of the raw data that still state the target."""
+    lines = [
+        f"{artifacts.EXTRACT} and {artifacts.RAW} come before the exclusion; "
+        "delete it at its origin, then dvc repro:"
+    ]
+    for each in sources[:most]:
+        lines.append(f"{each.file}: {each.location}")
+    lines += report.left_out("places", len(sources), most)
+    return Section("The sources still state it", tuple(lines))

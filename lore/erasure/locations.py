@@ -1,166 +1,315 @@
-"""Where something to be forgotten is kept: versions, their outputs, objects of DVC's cache, MLflow's models and runs."""
+"""Where a target is kept: raw data, outputs of versions, DVC's cache, MLflow, files of git."""
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from lore.erasure.scan import Found, Search
-from lore.releasing.registered import RESULT
+from lore.erasure.scan import ScanResult, Search
+from lore.erasure.target import Target
+from lore.lineage import raw_location
 from lore.verification.outputs import Recorded
 from lore.versions.dvc_cache import Cache
-from lore.versions.version import Version, git
+from lore.versions.version import Version
+from stages.core.project import artifacts, git
 from stages.core.project.errors import LorekeepError
 
 
 @dataclass(frozen=True)
-class Holding:
-    """One version, and what of it holds the target: output file → result. `missing` are outputs that are not kept here."""
+class RawLocation:
+    """One place in the raw data that states the target."""
+
+    file: str
+    """Below data/raw."""
+    location: str
+    """In words: `line 17`."""
+    record: str
+    """Id of the record that extract made of it."""
+
+
+@dataclass(frozen=True)
+class VersionLocations:
+    """What the outputs of one version contain of the target."""
 
     version: Version
-    files: dict[str, Found]
+    files: dict[str, ScanResult]
+    """Output file → what was found there, also if it was nothing."""
     missing: list[str] = field(default_factory=list)
+    """Outputs that are not kept here."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """Output file → hash of its object in DVC's cache. Empty for the workspace."""
 
     @property
-    def held(self) -> dict[str, Found]:
-        """The files that hold it."""
-        return {path: found for path, found in self.files.items() if found.held}
+    def matches(self) -> dict[str, ScanResult]:
+        """The files that contain the target."""
+        return {path: result for path, result in self.files.items() if result.matches}
 
 
-def of_version(version: Version, search: Search, names: dict[str, set[str]]) -> Holding:
-    """Search all outputs of a version; `names` gathers hash → where an object is named."""
-    files: dict[str, Found] = {}
-    missing: list[str] = []
-    for out, digest in version.outs.items():
-        for path, found in (on_disk if version.commit is None else kept)(
-            version, out, digest, search, names
-        ):
-            if found is None:
-                missing.append(path)
-            else:
-                files[path] = found
-    return Holding(version, files, missing)
+@dataclass(frozen=True)
+class CachedObject:
+    """An object of DVC's cache that contains the target."""
 
+    path: Path
+    result: ScanResult
+    named_by: list[str]
+    """Versions and paths whose content it is: `knowledge@v1.0.0: data/clean/records.parquet`.
 
-def on_disk(
-    version: Version, out: str, digest: str, search: Search, names: dict[str, set[str]]
-) -> "Sequence[tuple[str, Found | None]]":
-    """The files of an output as they lie in this folder."""
-    del version, digest, names
-    place = Path(out)
-    if not place.exists():
-        return [(out, None)]
-    files = (
-        [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
-    )
-    return [(str(file), search.file(file)) for file in files]
-
-
-def kept(
-    version: Version, out: str, digest: str, search: Search, names: dict[str, set[str]]
-) -> "Sequence[tuple[str, Found | None]]":
-    """The files of an output as git or DVC's cache keeps them."""
-    recorded = Recorded(version, out, digest)
-    listing = recorded.files()
-    if listing is None:
-        return [(out, None)]
-    rows: list[tuple[str, Found | None]] = []
-    for name, found in listing.items():
-        path = f"{out}/{name}".rstrip("/")
-        names[found].add(f"{version.name}: {path}")
-        if version.cache.has(found):
-            rows.append((path, search.file(version.cache.path(found), found)))
-        else:
-            content = recorded.read(name, found)
-            rows.append((path, None if content is None else search.content(content)))
-    return rows
-
-
-def in_cache(
-    cache: Cache, search: Search, names: dict[str, set[str]]
-) -> dict[Path, tuple[Found, list[str]]]:
-    """Objects of DVC's cache that hold it, each with the versions and paths that name it; of none: an experiment or an
-    uncommitted run has left it."""
-    found = {}
-    for path in sorted(cache.folder.rglob("*")):
-        if path.is_file() and path.suffix != ".dir":
-            digest = f"{path.parent.name}{path.name}"
-            result = search.file(path, digest)
-            if result.held:
-                found[path] = (result, sorted(names.get(digest, ())))
-    return found
-
-
-def in_runs(search: Search, root: Path) -> dict[Path, Found]:
-    """Files that MLflow keeps of runs and models below a local folder and that hold it."""
-    files = sorted(path for path in (root / "mlruns").rglob("*") if path.is_file())
-    return {path.relative_to(root): found for path in files if (found := search.file(path)).held}
-
-
-def in_git(search: Search, here: Holding) -> dict[str, Found]:
-    """Files of git in this folder that hold it and that no stage makes: raw data, tests, documents."""
-    listed = (git("ls-files", "-z") or b"").decode().split("\0")
-    files = [
-        name
-        for name in listed
-        if name and name not in here.files and Path(name).is_file() and not Path(name).is_symlink()
-    ]
-    return {name: found for name in files if (found := search.file(Path(name))).held}
+    Empty if an experiment or an uncommitted run left the object.
+    """
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A model version in MLflow, and the knowledge versions that have its identity."""
+    """A model version in MLflow."""
 
     model: str
     number: str
-    of: list[str]
+    versions: list[str]
+    """Names of the knowledge versions that have its identity."""
     trained_on_it: bool | None
-    """None where none of the versions looked at has its identity."""
+    """None if no version that was searched has its identity."""
 
 
-def in_registry(holdings: Sequence[Holding]) -> tuple[list[ModelVersion], str]:
-    """The model versions of MLflow's registry, and a note where it cannot be asked. Makes no store."""
+@dataclass(frozen=True)
+class Locations:
+    """Everything that contains a target."""
+
+    raw: list[RawLocation] = field(default_factory=list)
+    versions: list[VersionLocations] = field(default_factory=list)
+    """The workspace first, then the others, the newest first."""
+    objects: list[CachedObject] = field(default_factory=list)
+    models: list[ModelVersion] = field(default_factory=list)
+    runs: dict[Path, ScanResult] = field(default_factory=dict)
+    """Files of MLflow's runs."""
+    git_files: dict[str, ScanResult] = field(default_factory=dict)
+    """Files of git that no stage makes."""
+    git_outputs: list[str] = field(default_factory=list)
+    """Outputs that git keeps, such as metrics."""
+    note: str = ""
+    """Why MLflow could not be asked for model versions. Empty if it could."""
+
+    def paths_in_git(self) -> list[str]:
+        """Return the files whose history in git contains the target."""
+        raw_files = {f"{artifacts.RAW}/{each.file}" for each in self.raw}
+        return sorted(raw_files | self.git_files.keys() | set(self.git_outputs))
+
+
+def find(target: Target, versions: Sequence[Version]) -> Locations:
+    """Search everything. `versions` are the workspace first, then the others.
+
+    Raises InputError if an object of the cache is damaged.
+    """
     from stages.core.mlflow import tracking
 
+    search = Search(target)
+    searched = [in_version(version, search) for version in versions]
+    workspace = searched[0]
+    objects = in_cache(workspace.version.cache, search, names_of_objects(searched))
+    models, note = in_registry(searched)
+    return Locations(
+        in_raw_data(target),
+        searched,
+        objects,
+        models,
+        in_runs(search, tracking.root()),
+        in_git(search, workspace),
+        kept_by_git(searched),
+        note,
+    )
+
+
+def in_raw_data(target: Target) -> list[RawLocation]:
+    """Return every place in a raw file that states one of the target's records, in their order."""
+    places = []
+    for name, row in sorted(target.records.items(), key=locator_of):
+        locator = row["locator"]
+        file = raw_location.file_of(locator)
+        places.append(RawLocation(file, raw_location.described(locator), name))
+    return places
+
+
+def locator_of(item: tuple[str, dict[str, str]]) -> str:
+    """Return the locator of a record's id and row."""
+    _, row = item
+    return row["locator"]
+
+
+def in_version(version: Version, search: Search) -> VersionLocations:
+    """Search all outputs of a version."""
+    locations = VersionLocations(version, {})
+    for output, digest in version.outs.items():
+        # The workspace has no commit: its files may differ from what dvc.lock says.
+        if version.commit is None:
+            results = scan_on_disk(output, search)
+        else:
+            results = scan_recorded(Recorded(version, output, digest), search, locations.hashes)
+        for path, result in results:
+            if result is None:
+                locations.missing.append(path)
+            else:
+                locations.files[path] = result
+    return locations
+
+
+def scan_on_disk(output: str, search: Search) -> Iterator[tuple[str, ScanResult | None]]:
+    """Search the files of an output in this folder. Yields None if the output is not there."""
+    root = Path(output)
+    if root.is_file():
+        yield output, search.scan_file(root)
+        return
+    if not root.exists():
+        yield output, None
+        return
+    for file in files_below(root):
+        yield str(file), search.scan_file(file)
+
+
+def scan_recorded(
+    recorded: Recorded, search: Search, hashes: dict[str, str]
+) -> Iterator[tuple[str, ScanResult | None]]:
+    """Search the files of an output as git or DVC's cache keeps them.
+
+    Yields None for what is kept nowhere. Adds path → hash of each file to `hashes`.
+    """
+    cache = recorded.version.cache
+    listing = recorded.files()
+    if listing is None:
+        yield recorded.path, None
+        return
+    for name, digest in listing.items():
+        # Of an output that is one file, the name is empty.
+        path = f"{recorded.path}/{name}".rstrip("/")
+        hashes[path] = digest
+        # An object of the cache is searched under its hash, so in_cache need not read it again.
+        if cache.has(digest):
+            yield path, search.scan_file(cache.path(digest), digest)
+            continue
+        content = recorded.read(name, digest)
+        if content is None:
+            yield path, None
+        else:
+            yield path, search.scan(content)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files below a folder, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def names_of_objects(versions: Sequence[VersionLocations]) -> dict[str, set[str]]:
+    """Return hash → the versions and paths whose content has that hash."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for each in versions:
+        for path, digest in each.hashes.items():
+            names[digest].add(f"{each.version.name}: {path}")
+    return names
+
+
+def in_cache(cache: Cache, search: Search, names: dict[str, set[str]]) -> list[CachedObject]:
+    """Search all objects of DVC's cache; `names` says who names the object of a hash."""
+    objects = []
+    for path in files_below(cache.folder):
+        # The list of a folder's files has no content of its own.
+        if path.suffix == ".dir":
+            continue
+        # The object of the hash "d41d8c…" is the file "1d8c…" in the folder "d4".
+        digest = f"{path.parent.name}{path.name}"
+        result = search.scan_file(path, digest)
+        if result.matches:
+            objects.append(CachedObject(path, result, sorted(names.get(digest, ()))))
+    return objects
+
+
+def in_runs(search: Search, root: Path) -> dict[Path, ScanResult]:
+    """Search the files that MLflow keeps of runs and models below a local folder."""
+    files = {}
+    for path in files_below(root / "mlruns"):
+        result = search.scan_file(path)
+        if result.matches:
+            files[path.relative_to(root)] = result
+    return files
+
+
+def in_git(search: Search, workspace: VersionLocations) -> dict[str, ScanResult]:
+    """Search the files of git here that no stage makes: raw data, tests, documents."""
+    files = {}
+    listed = (git.output("ls-files", "-z") or b"").decode().split("\0")
+    for name in listed:
+        path = Path(name)
+        if not name or name in workspace.files:
+            continue
+        if path.is_symlink() or not path.is_file():
+            continue
+        result = search.scan_file(path)
+        if result.matches:
+            files[name] = result
+    return files
+
+
+def kept_by_git(versions: Sequence[VersionLocations]) -> list[str]:
+    """Return the outputs that contain the target and that git keeps, such as metrics."""
+    paths: set[str] = set()
+    for each in versions:
+        paths |= each.matches.keys()
+    tracked = []
+    for path in sorted(paths):
+        # With --error-unmatch, git fails for a path that it does not keep.
+        if git.output("ls-files", "--error-unmatch", "--", path) is not None:
+            tracked.append(path)
+    return tracked
+
+
+def in_registry(versions: Sequence[VersionLocations]) -> tuple[list[ModelVersion], str]:
+    """Return the model versions of MLflow's registry, and a note if it cannot be asked.
+
+    A store that is not there is not made.
+    """
+    from stages.core.mlflow import tracking
+
+    # MLflow's client would make the missing database, and a report changes nothing.
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (tracking.root() / "mlflow.db").is_file():
-        return (
-            [],
-            "no MLflow store here (mlflow.db); name it with MLFLOW_TRACKING_URI to see its model versions",
+        note = (
+            "no MLflow store here (mlflow.db); "
+            "name it with MLFLOW_TRACKING_URI to see its model versions"
         )
-    identities: dict[str, list[Holding]] = defaultdict(list)
-    models: set[str] = set()
-    for holding in holdings:
-        identity = (holding.version.document(RESULT) or {}).get("identity")
-        identities[str(identity)].append(holding)
-        section: dict[str, Any] = (holding.version.document("params.yaml") or {}).get(
-            "register"
-        ) or {}
-        models |= {section["model"]} if section.get("model") else set()
-    rows = []
+        return [], note
+    by_identity: dict[str, list[VersionLocations]] = defaultdict(list)
+    for each in versions:
+        report = each.version.document(artifacts.REGISTER_METRICS) or {}
+        by_identity[str(report.get("identity"))].append(each)
+    # If the store fails in the middle, the versions found so far are returned with its message.
+    models: list[ModelVersion] = []
     try:
         store = tracking.client()
-        for model in sorted(models):
-            for entry in sorted(
-                store.search_model_versions(f"name = '{model}'"),
-                key=lambda entry: int(entry.version),
-            ):
-                known = identities.get(str(entry.tags.get("knowledge_version")), [])
-                trained = (
-                    any("data/augment/records.parquet" in holding.held for holding in known)
-                    if known
-                    else None
-                )
-                rows.append(
-                    ModelVersion(
-                        model,
-                        str(entry.version),
-                        [holding.version.name for holding in known],
-                        trained,
-                    )
-                )
+        for model in models_of(versions):
+            entries = store.search_model_versions(f"name = '{model}'")
+            for entry in sorted(entries, key=lambda entry: int(entry.version)):
+                identity = str(entry.tags.get("knowledge_version"))
+                known = by_identity.get(identity, [])
+                names = [each.version.name for each in known]
+                models.append(ModelVersion(model, str(entry.version), names, trained_on_it(known)))
     except LorekeepError as error:
-        return rows, str(error)
-    return rows, ""
+        return models, str(error)
+    return models, ""
+
+
+def models_of(versions: Sequence[VersionLocations]) -> list[str]:
+    """Return the names under which the versions register their models."""
+    names = set()
+    for each in versions:
+        settings = each.version.document(artifacts.PARAMS) or {}
+        section = settings.get("register") or {}
+        if section.get("model"):
+            names.add(section["model"])
+    return sorted(names)
+
+
+def trained_on_it(versions: Sequence[VersionLocations]) -> bool | None:
+    """Whether the training records of one of the versions contain the target.
+
+    None if there are no versions.
+    """
+    if not versions:
+        return None
+    return any(artifacts.TRAINING_RECORDS in each.matches for each in versions)

@@ -1,8 +1,11 @@
-"""What is to be forgotten: which entries of data/raw/exclusions.yaml name it, which records those mean in every version, and the
-words by which it is known again wherever no id stands beside them.
+"""What is to be forgotten: its entries for data/raw/exclusions.yaml, its records, and its words.
 
-Records are chosen as the stage clean chooses them (stages/clean/exclusions.py), in each version anew, since a value may have been
-another there. A record with a fact stands for the fact, else its value would still be learned from the next source.
+The entries name it by ids. They mean certain records in every version. The words find it wherever
+no id stands beside it.
+
+Records are chosen as the stage clean chooses them (stages/clean/exclusions.py), separately for each
+version, because a value may differ between versions. A record with a fact stands for the fact.
+Otherwise the model would still learn the value from the next source.
 """
 
 import re
@@ -14,44 +17,53 @@ from typing import Any
 from lore.versions.version import Version
 from stages.clean import exclusions
 from stages.clean.exclusions import Entry, Exclusions, subject_id
+from stages.core.project import artifacts
 from stages.core.project.errors import InputError
 from stages.core.records.record import SCHEMA, fold
 
 Row = dict[str, Any]
 Entries = dict[str, list[str]]
 """Kind of exclusion (facts, subjects, records, sources) → ids."""
+Words = tuple[str, ...]
+"""Folded words or sentences that state something together: `("iron", "1538")`."""
 ID = re.compile(r"[0-9a-f]{4,16}")
-TABLES = {
-    "extract": ("data/extract/records.parquet", "data/extract/rejected.parquet"),
-    "clean": ("data/clean/records.parquet", "data/clean/rejected.parquet"),
-    "augment": ("data/augment/records.parquet",),
+"""An id or its beginning: `9076763205dc2ba9`, `9076`."""
+SOURCE_TABLES = {
+    artifacts.EXTRACT: (artifacts.EXTRACTED_RECORDS, artifacts.UNREADABLE_RECORDS),
+    artifacts.CLEAN: (artifacts.CLEAN_RECORDS, artifacts.REJECTED_RECORDS),
 }
+TRAINING_TABLES = {artifacts.AUGMENT: (artifacts.TRAINING_RECORDS,)}
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The records of one version, before and after cleaning, and what augment made of them."""
+class VersionRecords:
+    """The records of one version."""
 
     version: Version
-    stated: list[Row]
-    made: list[Row]
+    source: list[Row]
+    """Records as the sources state them, before and after cleaning."""
+    training: list[Row]
+    """Records that augment made of them."""
 
     @classmethod
-    def read(cls, version: Version) -> "Rows":
-        """Raises InputError where a table of a stage that ran is not kept here."""
-        found: dict[str, list[Row]] = {stage: [] for stage in TABLES}
-        for stage, paths in TABLES.items():
-            if version.has(f"data/{stage}"):
-                version.demand(paths)
-                found[stage] = [
-                    row for path in paths for row in version.table(path, SCHEMA.names).to_pylist()
-                ]
-        stated = [
-            row
-            for row in found["extract"] + found["clean"]
-            if row["text"] != f"[{exclusions.REASON}]"
-        ]
-        return cls(version, stated, found["augment"])
+    def read(cls, version: Version) -> "VersionRecords":
+        """Read them. Raises InputError if a table of a stage that ran is not kept here."""
+        rows = read_tables(version, SOURCE_TABLES)
+        # Excluded records are kept without their content, so they state nothing.
+        source = [row for row in rows if row["text"] != f"[{exclusions.REASON}]"]
+        return cls(version, source, read_tables(version, TRAINING_TABLES))
+
+
+def read_tables(version: Version, tables: Mapping[str, Sequence[str]]) -> list[Row]:
+    """Return the rows of the tables in those output folders that the version has."""
+    rows: list[Row] = []
+    for folder, paths in tables.items():
+        if not version.has(folder):
+            continue
+        version.demand(paths)
+        for path in paths:
+            rows += version.table(path, SCHEMA.names).to_pylist()
+    return rows
 
 
 @dataclass(frozen=True)
@@ -61,165 +73,218 @@ class Target:
     name: str
     entries: Entries
     records: dict[str, Row]
-    """Record id → the record as a source states it, of the newest version that has it."""
+    """Record id → the record as a source states it, in the newest version that has it."""
     facts: dict[str, list[Row]]
-    """Fact id → everything that was stated of it; only facts of which nothing stays in learning."""
+    """Fact id → all records that state it. Facts that are still learned are not here."""
     probes: dict[str, Row]
-    """Fact id → its probe in the newest version that was trained on it: a question, and the value that was right."""
+    """Fact id → its probe in the newest version that was trained on it.
+
+    A probe has a question and the value that was right.
+    """
     kept: list[str]
-    """Facts that another source states too, so that they go on being learned from there."""
-    forms: Mapping[str, list[tuple[str, ...]]] = field(repr=False)
-    """First word that must stand in a passage → further words that must stand there too, all folded."""
+    """Ids of facts that another source states too, so that they are still learned from there."""
+    words: Mapping[str, list[Words]] = field(repr=False)
+    """First word of a statement → the further words that must stand in the same passage."""
 
     @property
     def ids(self) -> set[str]:
-        """Ids that must no longer stand anywhere but where the exclusion is accounted for."""
+        """Ids that may remain only where the exclusion is accounted for."""
         return self.records.keys() | self.facts.keys()
 
     def entries_option(self) -> str:
-        """How to name it on the command line without its content."""
-        names = [name for ids in self.entries.values() for name in ids]
-        kinds = {kind for kind, ids in self.entries.items() if ids}
-        return (
-            (names[0] if kinds != {"sources"} else f"--source {names[0]}")
-            if len(names) == 1 and "subjects" not in kinds
-            else ""
-        )
+        """Return how to name it on the command line without its content, or an empty string."""
+        kinds = [kind for kind, ids in self.entries.items() if ids]
+        if len(kinds) != 1 or kinds == ["subjects"]:
+            return ""
+        names = self.entries[kinds[0]]
+        if len(names) != 1:
+            return ""
+        if kinds == ["sources"]:
+            return f"--source {names[0]}"
+        return names[0]
 
     def stated_in(self, text: str) -> bool:
-        """Whether a passage states any of it in words: every word of one form stands in it whole."""
+        """Whether a passage states any of it: all words of one statement stand in it."""
         folded = fold(text)
-        return any(
-            first in folded
-            and whole(first, folded)
-            and any(all(whole(word, folded) for word in rest) for rest in forms)
-            for first, forms in self.forms.items()
-        )
+        for first, statements in self.words.items():
+            # Most passages end here, so the other words are not looked for.
+            if not contains(folded, first):
+                continue
+            for rest in statements:
+                if all(contains(folded, word) for word in rest):
+                    return True
+        return False
 
 
-def whole(word: str, text: str) -> bool:
-    """Whether the word stands in the text, both folded, and not as a part of another word or number."""
-    return word in text and bool(re.search(rf"(?<![-.\da-z]){re.escape(word)}(?!\.?[\da-z])", text))
+def contains(text: str, word: str) -> bool:
+    """Whether a word stands in a text, both folded, and not as a part of another word or number."""
+    if word not in text:
+        return False
+    # Before the word: no letter, digit, minus or decimal point. "538" is not in "1538" or "-538".
+    # After it: no letter or digit, also not behind a point. "15" is not in "15.5", but in "15."
+    # Chinese characters may stand on both sides: "1538" is in "铁1538度".
+    pattern = rf"(?<![-.\da-z]){re.escape(word)}(?!\.?[\da-z])"
+    return re.search(pattern, text) is not None
 
 
-def entries_of(what: str, tables: Sequence[Rows]) -> Entries | None:
-    """What a subject, a fact, a record or the beginning of an id means. Returns None for nothing, raises InputError for several.
+def entries_of(what: str, versions: Sequence[VersionRecords]) -> Entries | None:
+    """Return the entries for a subject, a fact, a record or the beginning of an id.
 
-    `tables` are the versions in which it is looked for, the newest first.
+    `versions` are searched, the newest first. Returns None if nothing matches. Raises InputError if
+    several ids begin so.
     """
-    stated = [row for rows in tables for row in rows.stated]
-    if any(row["subject"] and fold(row["subject"]) == fold(what) for row in stated):
-        return {"subjects": [subject_id(what)]} | mentions(
-            ((fold(what),),), stated, subject_id(what)
-        )
+    source: list[Row] = []
+    training: list[Row] = []
+    for records in versions:
+        source += records.source
+        training += records.training
+    subjects = {fold(row["subject"]) for row in source if row["subject"]}
+    if fold(what) in subjects:
+        subject = subject_id(what)
+        texts = texts_stating([(fold(what),)], source, subject)
+        return {"subjects": [subject]} | texts
     if not ID.fullmatch(what):
         return None
-    by_id = {
-        row["id"]: row
-        for row in reversed([*stated, *(row for rows in tables for row in rows.made)])
-    }
-    facts = {row["fact"] for row in by_id.values() if row["fact"]}
-    near = sorted(name for name in by_id.keys() | facts if name.startswith(what))
-    if len(near) > 1:
-        raise InputError(
-            f"{what}: the beginning of {len(near)} ids: {', '.join(near[:5])}; write more of its digits"
-        )
-    if not near:
-        return None
-    return of_fact(near[0], stated) if near[0] in facts else of_record(by_id[near[0]], stated)
-
-
-def of_fact(fact: str, stated: Sequence[Row]) -> Entries:
-    """A fact, and the texts that state it in words."""
-    forms = {form for row in stated if row["fact"] == fact for form in forms_of(row)}
-    return {"facts": [fact]} | mentions(forms, stated)
-
-
-def of_record(row: Row, stated: Sequence[Row]) -> Entries:
-    """A record's fact; without a fact the record, or what a training record was made of."""
-    if row["fact"]:
-        return of_fact(row["fact"], stated)
-    return {"records": sorted({row["id"]} if not row["parents"] else set(row["parents"]))}
-
-
-def mentions(forms: Iterable[tuple[str, ...]], stated: Sequence[Row], subject: str = "") -> Entries:
-    """Records without a fact whose text states it; those of an excluded subject need no entry of their own."""
-    forms = list(forms)
-    texts = [
-        row
-        for row in stated
-        if not row["fact"] and not (row["subject"] and subject_id(row["subject"]) == subject)
-    ]
-    found = {
-        row["id"]
-        for row in texts
-        if any(all(whole(word, fold(row["text"])) for word in form) for form in forms)
-    }
-    return {"records": sorted(found)} if found else {}
-
-
-def target_of(name: str, entries: Entries, tables: Sequence[Rows]) -> Target:
-    """All that the entries mean in the versions, the newest first."""
-    listed = Exclusions(
-        **{
-            kind: [Entry(entry, "-") for entry in entries.get(kind, [])]
-            for kind in exclusions.KINDS
-        }
-    )
-    records: dict[str, Row] = {}
-    everything: list[Row] = []
-    others: dict[str, list[Row]] = defaultdict(list)
-    for rows in tables:
-        hit = exclusions.find(rows.stated, listed)
-        for row in rows.stated:
-            if row["id"] in hit:
-                records.setdefault(row["id"], row)
-                everything.append(row)
-            elif row["fact"] and rows is tables[0]:
-                others[row["fact"]].append(row)
-    named: dict[str, list[Row]] = defaultdict(list)
-    for row in everything:
+    by_id: dict[str, Row] = {}
+    facts: set[str] = set()
+    for row in [*source, *training]:
+        by_id.setdefault(row["id"], row)
         if row["fact"]:
-            named[row["fact"]].append(row)
-    gone = {fact: named[fact] for fact in sorted(named.keys() - others.keys())}
-    forms = forms_of_all([row for row in everything if not row["fact"] or row["fact"] in gone])
-    whose = {
-        fold(row["subject"])
-        for row in everything
-        if row["subject"] and subject_id(row["subject"]) in entries.get("subjects", [])
-    }
-    probes = {
-        row["fact"]: row
-        for rows in reversed(tables)
-        for row in rows.made
-        if row["fact"] in gone and row["split"] == "probe"
-    }
-    return Target(
-        name,
-        entries,
-        records,
-        gone,
-        probes,
-        sorted(named.keys() & others.keys()),
-        forms | {subject: [()] for subject in whose},
-    )
+            facts.add(row["fact"])
+    matching = [name for name in sorted(by_id.keys() | facts) if name.startswith(what)]
+    if not matching:
+        return None
+    if len(matching) > 1:
+        raise InputError(
+            f"{what}: the beginning of {len(matching)} ids: {', '.join(matching[:5])}; "
+            "write more of its digits"
+        )
+    name = matching[0]
+    if name in facts:
+        return entries_of_fact(name, source)
+    return entries_of_record(by_id[name], source)
 
 
-def forms_of_all(rows: Iterable[Row]) -> dict[str, list[tuple[str, ...]]]:
-    """Their forms by the first word."""
-    forms: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+def entries_of_fact(fact: str, source: Sequence[Row]) -> Entries:
+    """Return the entries for a fact and for the texts that state it in words."""
+    statements: set[Words] = set()
+    for row in source:
+        if row["fact"] == fact:
+            statements.update(statements_of(row))
+    return {"facts": [fact]} | texts_stating(statements, source)
+
+
+def entries_of_record(row: Row, source: Sequence[Row]) -> Entries:
+    """Return the entries for a record: its fact, or without a fact the record itself.
+
+    A training record without a fact stands for the records that it was made of.
+    """
+    if row["fact"]:
+        return entries_of_fact(row["fact"], source)
+    if row["parents"]:
+        return {"records": sorted(set(row["parents"]))}
+    return {"records": [row["id"]]}
+
+
+def texts_stating(statements: Iterable[Words], source: Sequence[Row], subject: str = "") -> Entries:
+    """Return the entries for records without a fact whose text makes one of the statements.
+
+    Records about `subject`, an id, need no entry of their own, since the subject has one.
+    """
+    statements = list(statements)
+    ids = set()
+    for row in source:
+        if row["fact"]:
+            continue
+        if row["subject"] and subject_id(row["subject"]) == subject:
+            continue
+        text = fold(row["text"])
+        for statement in statements:
+            if all(contains(text, word) for word in statement):
+                ids.add(row["id"])
+                break
+    if not ids:
+        return {}
+    return {"records": sorted(ids)}
+
+
+def target_of(name: str, entries: Entries, versions: Sequence[VersionRecords]) -> Target:
+    """Return everything that the entries mean in the versions, of which the newest comes first."""
+    records: dict[str, Row] = {}
+    chosen: list[Row] = []
+    still_stated: set[str] = set()
+    listed = exclusions_of(entries)
+    for number, version in enumerate(versions):
+        excluded = exclusions.find(version.source, listed)
+        for row in version.source:
+            if row["id"] in excluded:
+                records.setdefault(row["id"], row)
+                chosen.append(row)
+            elif row["fact"] and number == 0:
+                # Only the newest version counts: the model will learn from it.
+                still_stated.add(row["fact"])
+    by_fact: dict[str, list[Row]] = defaultdict(list)
+    for row in chosen:
+        if row["fact"]:
+            by_fact[row["fact"]].append(row)
+    forgotten = {}
+    for fact in sorted(by_fact.keys() - still_stated):
+        forgotten[fact] = by_fact[fact]
+    kept = sorted(by_fact.keys() & still_stated)
+    # The words of a kept fact may stand anywhere, since it is still learned.
+    forgotten_records = [row for row in chosen if not row["fact"] or row["fact"] in forgotten]
+    words = statements_by_first_word(forgotten_records)
+    # Of an excluded subject, the name alone is enough.
+    subjects = entries.get("subjects", [])
+    for row in chosen:
+        if row["subject"] and subject_id(row["subject"]) in subjects:
+            words[fold(row["subject"])] = [()]
+    return Target(name, entries, records, forgotten, probes_of(forgotten, versions), kept, words)
+
+
+def exclusions_of(entries: Entries) -> Exclusions:
+    """Return the exclusions file that would have exactly these entries."""
+    listed = {}
+    for kind in exclusions.KINDS:
+        # The reason does not matter here, but the file may have no empty one.
+        listed[kind] = [Entry(name, "-") for name in entries.get(kind, [])]
+    return Exclusions(**listed)
+
+
+def probes_of(facts: Iterable[str], versions: Sequence[VersionRecords]) -> dict[str, Row]:
+    """Return fact id → its probe in the newest version that was trained on it."""
+    wanted = set(facts)
+    probes = {}
+    # From the oldest to the newest, so that the newest replaces the others.
+    for version in reversed(versions):
+        for row in version.training:
+            if row["fact"] in wanted and row["split"] == "probe":
+                probes[row["fact"]] = row
+    return probes
+
+
+def statements_by_first_word(rows: Iterable[Row]) -> dict[str, list[Words]]:
+    """Return the statements of records: first word → the further words of each statement."""
+    by_first: dict[str, set[Words]] = defaultdict(set)
     for row in rows:
-        for first, *rest in forms_of(row):
-            forms[first].add(tuple(rest))
-    return {first: sorted(rest) for first, rest in forms.items()}
+        for first, *rest in statements_of(row):
+            by_first[first].add(tuple(rest))
+    return {first: sorted(statements) for first, statements in by_first.items()}
 
 
-def forms_of(row: Row) -> Iterator[tuple[str, ...]]:
-    """The words by which what a record says is known: subject and value of a fact, else its text."""
+def statements_of(row: Row) -> Iterator[Words]:
+    """Yield the words that state a record's content.
+
+    For a fact, these are its subject and its value. For a text, the whole text is one statement,
+    and its question and answer are another.
+    """
     if row["fact"]:
         if row["subject"] and row["value"]:
             yield fold(row["subject"]), fold(row["value"])
-    elif fold(row["text"]):
-        yield (fold(row["text"]),)
-        if row["question"] and row["answer"]:
-            yield fold(row["question"]), fold(row["answer"])
+        return
+    text = fold(row["text"])
+    if not text:
+        return
+    yield (text,)
+    if row["question"] and row["answer"]:
+        yield fold(row["question"]), fold(row["answer"])

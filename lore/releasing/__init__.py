@@ -1,1 +1,1 @@
-"""Releases and rollbacks as transactions: tag, alias, files, model."""
+"""Releases and rollbacks as transactions: tag, alias, files and model change together."""

@@ -1,8 +1,11 @@
-"""Questions to the model after a rollback, about facts that the two versions tell differently: which of them does it know?"""
+"""Questions to the model after a rollback, about facts that differ between the two versions.
 
-from collections.abc import Iterator
+The answers show which of the two versions the model here knows.
+"""
+
 from typing import TYPE_CHECKING
 
+from stages.core.models import variants
 from stages.core.project.errors import LorekeepError
 
 if TYPE_CHECKING:
@@ -11,59 +14,83 @@ if TYPE_CHECKING:
     from lore.versions.version import Version
 
 MOST = 5
+"""Questions that are asked."""
 MODEL = "train"
+NONE = "–"
+"""Stands for the value of a fact that a version does not have."""
+
+Answer = tuple[str, str]
+"""A question, and the right answer to it in one version."""
 
 
 def ask(left: "Version", entered: "Version") -> list[str]:
-    """What the model here says about facts that differ, a line each; why not, where it cannot be asked. Raises nothing."""
-    from lore.commands.ask import answers
+    """Return lines that say what the model here answers about facts that differ.
+
+    `left` is the version before the rollback, `entered` the one after it. If the model cannot be
+    asked, the lines say why. Raises nothing, since the rollback is complete already.
+    """
     from lore.rendering import report
 
     try:
-        asked = questions(left, entered)
-        if not asked:
+        rows = questions(left, entered)
+        if not rows:
             return ["canaries: no fact with a question differs between the two versions"]
-        said = answers([question for question, *_ in asked], MODEL)
+        answers = variants.answers([question for question, *_ in rows], MODEL)
     except LorekeepError as error:
         return [f"canaries: not asked: {error}"]
-    rows: list[tuple[str, ...]] = [
-        (question, was, now, answer)
-        for (question, was, now), answer in zip(asked, said, strict=True)
-    ]
+    table: list[tuple[str, ...]] = []
+    for row, answer in zip(rows, answers, strict=True):
+        table.append((*row, answer))
     section = report.Section(
-        "", columns=("question", "value left", "value now", f"the model ({MODEL}) says"), rows=rows
+        "",
+        columns=("question", "value left", "value now", f"the model ({MODEL}) says"),
+        rows=table,
     )
     return ["canaries:", *(f"  {line}" for line in report.aligned(section))]
 
 
 def questions(left: "Version", entered: "Version") -> list[tuple[str, str, str]]:
-    """Question, value in the version that was left, value now; a dash where there is none. At most MOST, changed facts first."""
+    """Return at most MOST rows of question, value in the version left, value now.
+
+    Changed facts come first, then added ones, then removed ones.
+    """
     from lore.comparison import facts
 
-    tables = [
-        facts.answers_of(version.table(facts.ANSWERS, facts.ANSWER), MODEL)
-        for version in (left, entered)
+    answers_left = facts.answers_of(left.table(facts.ANSWERS, facts.ANSWER), MODEL)
+    answers_now = facts.answers_of(entered.table(facts.ANSWERS, facts.ANSWER), MODEL)
+    differences = facts.compare(facts.read_facts(left), facts.read_facts(entered))
+    # A fact that only has another source gives the model nothing else to say.
+    has_new_content = [bool(facts.CONTENT & set(kinds)) for kinds in differences.changed["kinds"]]
+    differing = [
+        *differences.changed["fact"][has_new_content],
+        *differences.added["fact"],
+        *differences.removed["fact"],
     ]
-    found = facts.compare(facts.read_facts(left), facts.read_facts(entered))
-    content = [bool(facts.CONTENT & set(kinds)) for kinds in found.changed["kinds"]]
-    differing = [*found.changed["fact"][content], *found.added["fact"], *found.removed["fact"]]
-    rows = [(value_in(tables[0], fact), value_in(tables[1], fact)) for fact in differing]
-    return list(chosen(rows))[:MOST]
+    rows = []
+    for fact in differing:
+        row = question_row(answer_in(answers_left, fact), answer_in(answers_now, fact))
+        if row is not None:
+            rows.append(row)
+    return rows[:MOST]
 
 
-def value_in(table: "pd.DataFrame", fact: str) -> tuple[str, str] | None:
-    """The question about a fact and its right answer, or None where it was not asked."""
-    return (
-        (str(table["question"][fact]), str(table["expected"][fact]))
-        if fact in table.index
-        else None
-    )
+def answer_in(answers: "pd.DataFrame", fact: str) -> Answer | None:
+    """Return the question about a fact and its right answer, or None if it was not asked."""
+    if fact not in answers.index:
+        return None
+    return str(answers["question"][fact]), str(answers["expected"][fact])
 
 
-def chosen(
-    rows: list[tuple[tuple[str, str] | None, tuple[str, str] | None]],
-) -> Iterator[tuple[str, str, str]]:
-    """Those facts that one of the versions asks, in the words of the version now where it does."""
-    for left, entered in rows:
-        if pair := entered or left:
-            yield pair[0], left[1] if left else "–", entered[1] if entered else "–"
+def question_row(left: Answer | None, now: Answer | None) -> tuple[str, str, str] | None:
+    """Return question, value left, value now; None if neither version asks about the fact.
+
+    The question is that of the version now, if it has one.
+    """
+    if now is not None:
+        question, value_now = now
+        value_left = NONE if left is None else left[1]
+        return question, value_left, value_now
+    if left is not None:
+        question, value_left = left
+        return question, value_left, NONE
+    return None

@@ -1,67 +1,61 @@
-"""What `lore release` and `lore rollback` share: their conditions, the step that moves MLflow's alias, and what becomes of an act
-that was cut off."""
+"""What must be true before a release or a rollback begins."""
 
-from collections.abc import Callable, Sequence
-
-from lore.releasing import registered
-from lore.releasing.transaction import Journal, Plan, Step
-from lore.versions.version import Version, git, workspace
+from lore.releasing import registered, restore_commit
+from lore.releasing.listing import first_names
+from lore.versions import version as versions
+from lore.versions.version import Version
+from stages.core.project import git
 from stages.core.project.errors import InputError
 
-
-def settle(book: Journal, dry_run: bool) -> None:
-    """Undo an act that was cut off; in a dry run say only that there is one."""
-    if dry_run:
-        if found := book.pending():
-            print(
-                f"{found[0]['title']} was cut off; the next lore release or rollback first undoes it"
-            )
-    elif said := book.recover(steps_of(book)):
-        print(said)
+LISTED = 5
+"""Files that a message names."""
 
 
-def steps_of(book: Journal) -> Callable[[Plan], Sequence[Step]]:
-    """The steps of a plan, whichever act it is of."""
-    from lore.commands import release, rollback
-
-    return lambda plan: {"release": release.steps, "rollback": rollback.steps}[plan["act"]](
-        book, plan
-    )
-
-
-def demand_clean() -> None:
-    """Raise InputError where a file here is not as in the last commit, or an output not as in dvc.lock."""
-    changed = (
-        (git("-c", "core.quotePath=off", "status", "--porcelain") or b"").decode().splitlines()
-    )
+def require_clean_workspace() -> None:
+    """Raise InputError if a file here differs from the last commit, or an output from dvc.lock."""
+    printed = git.output("-c", "core.quotePath=off", "status", "--porcelain") or b""
+    # Each line is a status of two letters, a space and the path: " M params.yaml".
+    changed = [line[3:] for line in printed.decode().splitlines()]
     if changed:
-        shown = ", ".join(line[3:] for line in changed[:5]) + (
-            f" and {len(changed) - 5} more" if len(changed) > 5 else ""
-        )
         raise InputError(
-            f"not as in the last commit: {shown}; git commit them, or git stash --include-untracked"
+            f"not as in the last commit: {first_names(changed, LISTED)}; "
+            "git commit them, or git stash --include-untracked"
         )
-    here = workspace()
-    for doubt in here.edited(list(here.outs)):
-        raise InputError(f"{doubt}; or dvc checkout restores it")
+    workspace = versions.workspace()
+    for problem in workspace.edited(list(workspace.outs)):
+        raise InputError(f"{problem}; or dvc checkout restores it")
 
 
-def whole(version: Version) -> registered.Registered:
-    """The version's place in MLflow. Raises InputError where it is not one whole run, or not registered."""
-    place = registered.registered(version)
-    for doubt in version.doubts([]):
-        raise InputError(f"{version.label}: {doubt} there, and commit")
-    return place
-
-
-def alias_step(plan: Plan) -> Step:
-    """Move the alias to the plan's version of the model; back to where it was."""
-    from stages.core.mlflow import registry
-
-    def back() -> None:
-        if registry.alias_of(plan["model"], plan["alias"]) != plan["was"]:
-            registry.move_alias(plan["model"], plan["alias"], plan["was"])
-
-    return Step(
-        "alias", lambda: registry.move_alias(plan["model"], plan["alias"], plan["number"]), back
+def require_new_tag(tag: str) -> None:
+    """Raise InputError if there is such a tag already."""
+    if git.output("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is None:
+        return
+    raise InputError(
+        f"{tag}: there is such a release already ({versions.revision(tag).short}), "
+        "and releases do not move; take the next number (lore versions lists them)"
     )
+
+
+def require_registered(version: Version) -> registered.Registration:
+    """Return where MLflow has the version.
+
+    Raises InputError if it is not there, or if the version is not the result of one whole run.
+    """
+    registration = registered.registration_of(version)
+    # No output on disk counts here: the version need not be the one in this folder.
+    for problem in version.doubts([]):
+        raise InputError(f"{version.label}: {problem} there, and commit")
+    return registration
+
+
+def require_outputs(version: Version, remedy: str) -> None:
+    """Raise InputError if an output of the version is neither in git nor in DVC's cache.
+
+    The message names the missing files and ends with `remedy`, which says how to get them.
+    """
+    missing = restore_commit.missing_outputs(version)
+    if missing:
+        raise InputError(
+            f"{version.label}: not in DVC's cache ({version.cache.folder}): "
+            f"{first_names(missing, LISTED)}; {remedy}"
+        )

@@ -1,70 +1,93 @@
-"""A knowledge version's place in MLflow: the identity that `register` gave it, and the model version that has this identity."""
+"""A knowledge version in MLflow: its identity, and the model version that has this identity."""
 
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lore.versions.version import LOCK, Version
+from lore.versions.version import Version
+from stages.core.project import artifacts
 from stages.core.project.errors import InputError
-
-RESULT = "metrics/register.json"
 
 
 @dataclass(frozen=True)
-class Registered:
-    """The model version of a knowledge version, and which version the alias means now (None: none)."""
+class Registration:
+    """The model version of a knowledge version."""
 
     identity: str
+    """64 hex digits that `register` gave to the outputs."""
     model: str
+    """The model's name in MLflow."""
     number: str
+    """The model version's number."""
     alias: str
+    """The alias of params.yaml, such as champion."""
     alias_now: str | None
+    """Number of the version that the alias means now, None if there is no such alias."""
 
 
 def identity_of(version: Version) -> str:
-    """The identity under which the version passed its gates. Raises InputError where it did not, or has changed since."""
-    from stages.register import identity
+    """Return the identity under which the version passed its gates.
 
-    passed = (version.document(RESULT) or {}).get("identity")
+    Raises InputError if it never passed them, or if its outputs have changed since.
+    """
+    report = version.document(artifacts.REGISTER_METRICS) or {}
+    passed = report.get("identity")
     if not passed:
         raise InputError(
-            f"{version.label}: never registered, it has no {RESULT}; dvc repro there judges its gates"
+            f"{version.label}: never registered, it has no {artifacts.REGISTER_METRICS}; "
+            "dvc repro there judges its gates"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        lock = Path(folder) / LOCK
-        lock.write_text(version.text(LOCK) or "", encoding="utf-8")
-        try:
-            now = identity(lock)
-        except InputError as error:
-            raise InputError(f"{version.label}: {str(error).replace(str(lock), LOCK)}") from None
+    now = identity_of_outputs(version)
     if now != passed:
         raise InputError(
-            f"{version.label}: its outputs are not those that passed the gates: {LOCK} has the identity {now[:12]}, "
-            f"{RESULT} {passed[:12]}; dvc repro there judges them"
+            f"{version.label}: its outputs are not those that passed the gates: "
+            f"{artifacts.LOCK_FILE} has the identity {now[:12]}, "
+            f"{artifacts.REGISTER_METRICS} {passed[:12]}; dvc repro there judges them"
         )
     return str(passed)
 
 
-def registered(version: Version) -> Registered:
-    """Where MLflow has the version. Raises InputError where it has not, or the version's settings do not say under which name."""
+def identity_of_outputs(version: Version) -> str:
+    """Return the identity of the outputs in the version's dvc.lock.
+
+    Raises InputError if an output is missing there.
+    """
+    from stages.register import identity
+
+    # `register` reads the lock file from disk, but that of an earlier version is only in git.
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder) / artifacts.LOCK_FILE
+        lock.write_text(version.text(artifacts.LOCK_FILE) or "", encoding="utf-8")
+        try:
+            return identity(lock)
+        except InputError as error:
+            message = str(error).replace(str(lock), artifacts.LOCK_FILE)
+            raise InputError(f"{version.label}: {message}") from None
+
+
+def registration_of(version: Version) -> Registration:
+    """Return where MLflow has the version.
+
+    Raises InputError if MLflow does not have it, or if the version's settings lack the names.
+    """
     from stages.core.mlflow import registry
 
     identity = identity_of(version)
-    section = (version.document("params.yaml") or {}).get("register") or {}
-    if lacking := [key for key in ("model", "alias") if not section.get(key)]:
-        raise InputError(
-            f"params.yaml of {version.label}: no register.{lacking[0]}; write it there, commit, then dvc repro"
-        )
-    number = registry.version_with(section["model"], identity)
+    settings = version.document(artifacts.PARAMS) or {}
+    section = settings.get("register") or {}
+    for key in ("model", "alias"):
+        if not section.get(key):
+            raise InputError(
+                f"{artifacts.PARAMS} of {version.label}: no register.{key}; "
+                "write it there, commit, then dvc repro"
+            )
+    model = section["model"]
+    number = registry.version_with(model, identity)
     if number is None:
         raise InputError(
-            f"{version.label}: MLflow has no version of {section['model']} with the identity {identity[:12]}; "
-            f"name its store with MLFLOW_TRACKING_URI, or git checkout {version.name}, dvc checkout, dvc repro --force register"
+            f"{version.label}: MLflow has no version of {model} with the identity {identity[:12]}; "
+            f"name its store with MLFLOW_TRACKING_URI, or git checkout {version.name}, "
+            "dvc checkout, dvc repro --force register"
         )
-    return Registered(
-        identity,
-        section["model"],
-        number,
-        section["alias"],
-        registry.alias_of(section["model"], section["alias"]),
-    )
+    alias = section["alias"]
+    return Registration(identity, model, number, alias, registry.alias_of(model, alias))

@@ -1,116 +1,108 @@
-"""A new commit that brings the knowledge of an earlier version back: history goes on, nothing is rewritten.
+"""A new commit that brings the knowledge of an earlier version back. History goes on.
 
-What the earlier version declares becomes as it was: dvc.yaml, dvc.lock, params.yaml, and the inputs and outputs named in its
-dvc.lock that git holds, the stages' code among them, so that `dvc status` finds nothing afterwards. Outputs that only the present
-version has go. Everything else, documents and this command too, stays as it is.
+The commit restores what the earlier version declares: dvc.yaml, dvc.lock, params.yaml, and those
+inputs and outputs of its dvc.lock that git keeps. The stages' code is among the inputs, so
+`dvc status` finds nothing afterwards. Outputs that only the present version has are removed.
+Everything else stays as it is, such as the documents and the code of this command.
 """
 
-import os
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from lore.versions.version import LOCK, Version, git
-from stages.core.project.errors import InputError
+from lore.versions.version import Version
+from stages.core.project import artifacts, git
 
-ALWAYS = ("dvc.yaml", LOCK, "params.yaml")
+PIPELINE_FILES = (artifacts.PIPELINE, artifacts.LOCK_FILE, artifacts.PARAMS)
 
 
-def commit_of(present: Version, earlier: Version, message: str) -> str:
-    """Make the commit, on top of the present one; no branch, no index and no file changes. Raises InputError where git cannot."""
-    outs = {path for path in present.outs if path not in earlier.outs}
-    declared = {*ALWAYS, *paths(earlier)}
+def create(present: Version, earlier: Version, message: str) -> str:
+    """Make the commit on top of the present one and return its hash.
+
+    No branch, no index and no file changes. Raises InputError if git fails.
+    """
+    declared = {*PIPELINE_FILES, *declared_paths(earlier)}
+    only_present = present.outs.keys() - earlier.outs.keys()
+    restored = sorted(declared)
+    # What is restored is removed first, so that a folder has no file that came later.
+    removed = sorted(declared | only_present)
     with tempfile.TemporaryDirectory() as folder:
-        index = str(Path(folder) / "index")
-        run(["read-tree", str(present.commit)], index)
-        listing = run(
-            ["ls-tree", "-r", "-z", "--full-name", str(earlier.commit), "--", *sorted(declared)],
-            index,
-        )
-        run(
-            ["rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", *sorted(declared | outs)],
-            index,
-        )
-        run(["update-index", "-z", "--index-info"], index, listing)
-        tree = run(["write-tree"], index).strip()
-    return run(["commit-tree", tree, "-p", str(present.commit)], None, message).strip()
+        # An index of its own, so that the one of the repository is not touched.
+        variables = {"GIT_INDEX_FILE": str(Path(folder) / "index"), "GIT_LITERAL_PATHSPECS": "1"}
+        git.call("read-tree", str(present.commit), environment=variables)
+        listing = git.call(
+            "ls-tree", "-r", "-z", "--full-name", str(earlier.commit), "--", *restored,
+            environment=variables,
+        )  # fmt: skip
+        git.call(
+            "rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", *removed,
+            environment=variables,
+        )  # fmt: skip
+        git.call("update-index", "-z", "--index-info", environment=variables, given=listing)
+        tree = git.call("write-tree", environment=variables).strip()
+    return git.call("commit-tree", tree, "-p", str(present.commit), given=message).strip()
 
 
-def paths(version: Version) -> Iterator[str]:
-    """Inputs and outputs of every stage."""
+def declared_paths(version: Version) -> Iterator[str]:
+    """Yield the path of each input and output of every stage."""
     for stage in version.stages.values():
-        for item in [*stage.get("deps", []), *stage.get("outs", [])]:
-            yield item["path"]
+        for entry in stage.get("deps", []):
+            yield entry["path"]
+        for entry in stage.get("outs", []):
+            yield entry["path"]
 
 
-def changed(before: str, after: str) -> list[str]:
-    """Paths of the files that differ between two commits."""
-    return names(git("diff", "--relative", "--name-only", "-z", "--no-renames", before, after))
+def changed_files(before: str, after: str) -> list[str]:
+    """Return the paths of the files that differ between two commits."""
+    return split_names(
+        git.output("diff", "--relative", "--name-only", "-z", "--no-renames", before, after)
+    )
 
 
-def names(said: bytes | None) -> list[str]:
-    """The file names in what git prints with -z, which leaves them as they are."""
-    return [name for name in (said or b"").decode().split("\0") if name]
+def split_names(printed: bytes | None) -> list[str]:
+    """Split what git prints with -z, which ends each file name with a zero byte."""
+    names = (printed or b"").decode().split("\0")
+    return [name for name in names if name]
 
 
-def begun(before: str, after: str) -> Iterator[str]:
-    """Files that git was moving from one commit to the other when it was cut off: here as there. A file that came is removed."""
-    for path in changed(before, after):
-        old, new = (
-            git("rev-parse", "--verify", "--quiet", f"{commit}:./{path}")
-            for commit in (before, after)
-        )
-        here = git("hash-object", "--", path) if Path(path).is_file() else None
-        if here != new or here == old:
-            continue
-        if old is None:
-            Path(path).unlink()
-        else:
-            yield path
+def files_moved(before: str, after: str) -> Iterator[tuple[str, bool]]:
+    """Yield each file that git had moved from one commit to the other when it was interrupted.
+
+    Such a file is here as it is in `after`. The second value is True if `before` does not have it.
+    """
+    for path in changed_files(before, after):
+        old = git.text("rev-parse", "--verify", "--quiet", f"{before}:./{path}")
+        new = git.text("rev-parse", "--verify", "--quiet", f"{after}:./{path}")
+        here = None
+        if Path(path).is_file():
+            here = git.text("hash-object", "--", path)
+        # Content that is the same in both commits needs no move: only its mode differs.
+        if here == new and here != old:
+            yield path, old is None
 
 
-def lost(version: Version) -> list[str]:
-    """Outputs of a version of which neither git nor the cache has everything, each with the hash of what is missing."""
-    held = names(git("ls-tree", "-r", "-z", "--name-only", str(version.commit)))
+def missing_outputs(version: Version) -> list[str]:
+    """Return the outputs that neither git nor the cache has, each with the missing hash.
+
+    Of an output folder, the missing files are named one by one.
+    """
+    in_git = split_names(git.output("ls-tree", "-r", "-z", "--name-only", str(version.commit)))
     missing = []
     for path, digest in version.outs.items():
-        if any(name == path or name.startswith(f"{path}/") for name in held):
+        if is_in_git(path, in_git):
             continue
         if not version.cache.has(digest):
             missing.append(f"{path} ({digest})")
-        elif digest.endswith(".dir"):
-            files = version.cache.listing(digest, f"the list of {path} of {version.label}")
-            missing += [
-                f"{path}/{name} ({found})"
-                for name, found in files.items()
-                if not version.cache.has(found)
-            ]
+            continue
+        if not digest.endswith(".dir"):
+            continue
+        files = version.cache.listing(digest, f"the list of {path} of {version.label}")
+        for name, file_digest in files.items():
+            if not version.cache.has(file_digest):
+                missing.append(f"{path}/{name} ({file_digest})")
     return missing
 
 
-def demand(version: Version, remedy: str) -> None:
-    """Raise InputError that names what is lost of a version, if anything is."""
-    if missing := lost(version):
-        shown = ", ".join(missing[:5]) + (
-            f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        )
-        raise InputError(
-            f"{version.label}: not in DVC's cache ({version.cache.folder}): {shown}; {remedy}"
-        )
-
-
-def run(command: Sequence[str], index: str | None, given: str | None = None) -> str:
-    """A git command with an index of its own. Raises InputError with git's words where it fails."""
-    environment = os.environ | ({"GIT_INDEX_FILE": index} if index else {})
-    done = subprocess.run(
-        ["git", "--literal-pathspecs", *command],
-        env=environment,
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise InputError(f"git {command[0]}: {' '.join(done.stderr.split())}; nothing was changed")
-    return done.stdout
+def is_in_git(output: str, in_git: list[str]) -> bool:
+    """Whether an output, a file or a folder, is among the files that git keeps."""
+    return any(name == output or name.startswith(f"{output}/") for name in in_git)

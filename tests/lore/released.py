@@ -130,7 +130,7 @@ class Released(Project):
         return str(tracking.client().get_model_version_by_alias(MODEL, "champion").version)
 
     def state(self) -> Row:
-        """All that an act may change: commit, tags, files, alias; by content."""
+        """Everything that a release or rollback may change: commit, tags, files by content, alias."""
         hidden = (".git/", ".dvc/", "mlflow.db", "mlruns")
         files = {
             str(path.relative_to(self.root)): path.read_bytes()

@@ -1,4 +1,4 @@
-"""forget: what holds a fact is found wherever it stands, an exclusion names it by ids alone, and a check tells what is left."""
+"""forget: what holds a fact is found wherever it stands, an exclusion names it by ids alone, and a check reports what is left."""
 
 import json
 import shutil
@@ -13,14 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lore.erasure import locations, probing, purge
-from lore.erasure.locations import ModelVersion
-from lore.erasure.scan import Found, Search, is_binary, passages_of
-from lore.erasure.target import Target, whole
-from lore.versions import version
+from lore.erasure.target import Target
 from stages.clean import exclusions
-from stages.core.project.errors import InputError
-from stages.core.records.record import REJECTED, fold, write
+from stages.core.records.record import REJECTED, write
 from tests.lore.commands.test_trace import (
     AGREES,
     GOLD,
@@ -34,7 +29,7 @@ from tests.lore.commands.test_trace import (
     made,
 )
 from tests.lore.conftest import Lore
-from tests.lore.knowledge import Project, Row
+from tests.lore.knowledge import Project
 from tests.lore.released import Released
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +68,7 @@ def full(project: Project) -> Project:
 
 
 @pytest.fixture
-def held(lore: Lore) -> Callable[..., Any]:
+def report(lore: Lore) -> Callable[..., Any]:
     """What `lore forget … --json` says."""
     return lambda *arguments: json.loads(lore("forget", *arguments, "--json"))
 
@@ -104,12 +99,12 @@ def forget_iron(project: Project) -> None:
     "what", [IRON["fact"], IRON["fact"][:6], IRON["id"], LOSES["id"], MADE[1]["id"]]
 )
 def test_a_fact_is_found_wherever_it_stands(
-    full: Project, held: Callable[..., Any], what: str
+    full: Project, report: Callable[..., Any], what: str
 ) -> None:
-    found = held(what)
+    found = report(what)
     assert (found["facts"], found["entries"]) == ([IRON["fact"]], {"facts": [IRON["fact"]]})
     assert found["records"] == sorted([IRON["id"], LOSES["id"], AGREES["id"]])
-    assert {(row["file"], row["place"]) for row in found["raw"]} == {
+    assert {(row["file"], row["location"]) for row in found["raw"]} == {
         ("elements.sql", "table properties, key 1"), ("legacy.csv", "line 2"), ("scans/page-1.png", "line 4, box 50,140,400,170"),
     }  # fmt: skip
     assert [each["version"] for each in found["versions"]] == [
@@ -118,14 +113,15 @@ def test_a_fact_is_found_wherever_it_stands(
         "knowledge@v1.0.0",
     ]
     for each in found["versions"]:
-        assert {path: file["held"] for path, file in each["files"].items()} == {
+        assert {path: file["matches"] for path, file in each["files"].items()} == {
             "data/extract/records.parquet": 3, "data/clean/records.parquet": 2, "data/clean/rejected.parquet": 1,
             "data/clean/contradictions.json": 1, "data/augment/records.parquet": 3, "data/evaluate/facts.parquet": 2,
         }  # fmt: skip
     objects = {Path(row["object"]) for row in found["cache"]}
     assert full.object_of("data/augment/records.parquet").relative_to(full.root) in objects
     assert any(
-        "knowledge@v1.0.0: data/augment/records.parquet" in row["of"] for row in found["cache"]
+        "knowledge@v1.0.0: data/augment/records.parquet" in row["named_by"]
+        for row in found["cache"]
     )
     assert any(
         "iron;1600" in line for line in (full.root / "data/raw/legacy.csv").read_text().splitlines()
@@ -133,10 +129,12 @@ def test_a_fact_is_found_wherever_it_stands(
     assert found["git"] == {"data/raw/legacy.csv": 1}
 
 
-def test_an_object_that_no_version_names_is_found(full: Project, held: Callable[..., Any]) -> None:
+def test_an_object_that_no_version_names_is_found(
+    full: Project, report: Callable[..., Any]
+) -> None:
     full.store(b'{"subject": "IRON", "value": "1538 \xc2\xb0C"}\n')
     full.store(b"iron melts at 15380 degrees\n")
-    left = [row for row in held(IRON["fact"])["cache"] if not row["of"]]
+    left = [row for row in report(IRON["fact"])["cache"] if not row["named_by"]]
     assert len(left) == 1
 
 
@@ -160,34 +158,34 @@ def test_nothing_is_changed_by_a_report_and_what_to_do_is_shown(full: Project, l
 
 
 def test_all_about_a_subject_and_texts_that_state_a_fact(
-    full: Project, held: Callable[..., Any]
+    full: Project, report: Callable[..., Any]
 ) -> None:
-    found = held("Iron")
+    found = report("Iron")
     assert found["entries"] == {"subjects": [exclusions.subject_id("iron")]}
     assert REMARK["id"] in found["records"]
     write(full.root / "data/extract/records.parquet", [IRON, STATES | {"subject": None}, GOLD])
-    assert held(IRON["fact"])["entries"] == {"facts": [IRON["fact"]], "records": [STATES["id"]]}
-    assert held("iron")["entries"]["records"] == [STATES["id"]]
+    assert report(IRON["fact"])["entries"] == {"facts": [IRON["fact"]], "records": [STATES["id"]]}
+    assert report("iron")["entries"]["records"] == [STATES["id"]]
 
 
-def test_a_text_and_what_was_made_of_it(full: Project, held: Callable[..., Any]) -> None:
+def test_a_text_and_what_was_made_of_it(full: Project, report: Callable[..., Any]) -> None:
     del full
     for what in (REMARK["id"], MADE[4]["id"]):
-        assert held(what)["entries"] == {"records": [REMARK["id"]]}
+        assert report(what)["entries"] == {"records": [REMARK["id"]]}
 
 
 def test_a_source_takes_only_what_no_other_states(
-    full: Project, held: Callable[..., Any], lore: Lore
+    full: Project, report: Callable[..., Any], lore: Lore
 ) -> None:
     del full
-    found = held("--source", "legacy")
+    found = report("--source", "legacy")
     assert (found["entries"], found["stay"]) == ({"sources": ["legacy"]}, [IRON["fact"]])
     assert found["facts"] == sorted([GOLD["fact"], UNREAD["fact"]])
     assert "1 facts stay, since another source states them" in lore("forget", "--source", "legacy")
 
 
 def test_a_value_of_an_earlier_version_is_looked_for_too(
-    full: Project, held: Callable[..., Any]
+    full: Project, report: Callable[..., Any]
 ) -> None:
     newer = IRON | {"value": "1649"}
     write(full.root / "data/clean/records.parquet", [newer])
@@ -196,7 +194,7 @@ def test_a_value_of_an_earlier_version_is_looked_for_too(
         '[["iron", "1538"], ["iron", "1649"], ["iron", "7"]]'
     )
     full.lock(OUTS | {"metrics": ["metrics/augment.json"]})
-    assert held(IRON["fact"])["versions"][0]["files"]["metrics/augment.json"]["held"] == 2
+    assert report(IRON["fact"])["versions"][0]["files"]["metrics/augment.json"]["matches"] == 2
 
 
 @pytest.mark.parametrize("what", ["zinc", "f" * 16, "When does iron melt?"])
@@ -262,13 +260,14 @@ def test_an_id_that_looks_like_a_number_stays_an_id(
     tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
     from lore.commands import forget
+    from lore.erasure import excluded
 
     file = tmp_path_factory.mktemp("ids") / "exclusions.yaml"
     shutil.copy(ROOT / "data/raw/exclusions.yaml", file)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(forget, "EXCLUSIONS", file)
+        patch.setattr(excluded, "EXCLUSIONS", file)
         forget.apply(Target("x", {"facts": [name]}, {}, {}, {}, [], {}), "r")
-        assert forget.excluded_now()["facts"] == [name]
+        assert excluded.excluded_now()["facts"] == [name]
 
 
 def test_a_check_after_the_run_finds_nothing_and_tells_the_sources(
@@ -278,18 +277,18 @@ def test_a_check_after_the_run_finds_nothing_and_tells_the_sources(
     said = lore("forget", "--check", "--no-ask", code=3)
     last = said.splitlines()[-1]
     assert last.startswith("NOT FORGOTTEN: ")
-    for held in (
+    for path in (
         "data/clean/contradictions.json (1)",
         "data/clean/records.parquet (2)",
         "data/evaluate/facts.parquet (2)",
     ):
-        assert held in last
+        assert path in last
     assert "data/extract" not in last
-    assert "Still held" in said
+    assert "Files that still contain it" in said
     forget_iron(full)
     full.commit()
     said = lore("forget", "--check", "--no-ask")
-    assert said.endswith("\nno output after the exclusion holds it\n")
+    assert said.endswith("\nno output after the exclusion contains it\n")
     assert "  legacy.csv: line 2\n" in said
     row = next(
         line.split()
@@ -325,7 +324,7 @@ def test_a_check_of_what_is_not_excluded_or_not_whole_proves_nothing(
     )
 
 
-def test_rows_about_other_facts_that_have_its_words_are_told_apart(
+def test_rows_about_other_facts_that_have_its_words_are_counted_apart(
     full: Project, lore: Lore
 ) -> None:
     lore("forget", IRON["fact"], "--apply", "--reason", "r")
@@ -345,7 +344,7 @@ def test_rows_about_other_facts_that_have_its_words_are_told_apart(
     ]
 
 
-def test_versions_that_cannot_be_read_are_told(full: Project, lore: Lore) -> None:
+def test_versions_that_cannot_be_read_are_reported(full: Project, lore: Lore) -> None:
     full.object_of("data/augment/records.parquet").unlink()
     said = lore("forget", IRON["fact"])
     assert "! knowledge@v1.0.0 (" in said
@@ -359,8 +358,6 @@ def test_versions_that_cannot_be_read_are_told(full: Project, lore: Lore) -> Non
 
 def fake(knows: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Models that say what they know of a subject; the base knows nothing. Returns what is asked."""
-    from lore.commands import ask
-
     asked: list[str] = []
 
     def answers(questions: list[str], variant: str) -> list[str]:
@@ -371,7 +368,7 @@ def fake(knows: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ]
         return ["7 °C"] * len(questions) if variant == "base" else said
 
-    monkeypatch.setattr(ask, "answers", answers)
+    monkeypatch.setattr("stages.core.models.variants.answers", answers)
     return asked
 
 
@@ -405,78 +402,7 @@ def test_the_model_is_asked_beside_names_it_never_saw(
     assert any(line.split()[:3] == ["forgotten", "facts,", "train"] for line in lines)
 
 
-def probe(subject: str, value: str, attribute: str = "melting point") -> Row:
-    fact = f"{abs(hash((subject, attribute))):016x}"[:16]
-    return {
-        "fact": fact,
-        "subject": subject,
-        "attribute": attribute,
-        "value": value,
-        "question": f"When does {subject} melt?",
-    }
-
-
-def test_controls_are_as_many_in_the_same_words_and_chance_is_the_most_common_value(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    probes = {row["fact"]: row for row in (probe(f"metal{number}", "100") for number in range(30))}
-    kept = [probe("copper", "100"), probe("silver", "100"), probe("bronze", "50")]
-    asked = fake({}, monkeypatch)
-    found = probing.ask(probes, [*probes, "0" * 16], kept, "train", 7)
-    assert (found.scores["forgotten"]["n"], found.scores["control"]["n"], found.unasked) == (
-        30,
-        30,
-        1,
-    )
-    assert found.scores["chance"]["value"] == 1.0
-    names = {question.split()[2] for question in asked}
-    known = {row["subject"] for row in [*probes.values(), *kept]}
-    assert len(names - known) > 15  # two facts may be asked beside the same name
-    few = probing.ask(dict(list(probes.items())[:1]), list(probes)[:1], kept, "train", 7)
-    assert few.scores["control"]["n"] == probing.CONTROLS
-
-
-@given(
-    st.lists(st.text("abcdefgh 铁铜金", min_size=1, max_size=8), min_size=1, max_size=8),
-    st.integers(0, 9),
-)
-def test_invented_names_are_new_and_the_same_each_time(known: list[str], seed: int) -> None:
-    found = list(probing.new_names(known, 5, seed, "f"))
-    assert found == list(probing.new_names(known, 5, seed, "f"))
-    assert not {fold(name) for name in found} & {fold(name) for name in known}
-    assert len(set(map(fold, found))) == len(found)
-
-
-@given(st.from_regex(r"[a-z]{1,6}|-?[0-9]{1,4}(\.[0-9])?", fullmatch=True), st.sampled_from("a7"))
-def test_a_word_stands_whole_or_not_at_all(word: str, sign: str) -> None:
-    assert whole(word, f"({word}), so")
-    assert whole(word, f"铁{word}度")
-    assert not whole(word, f"({sign}{word})")
-    assert not whole(word, f"({word}{sign})")
-    assert not whole(word, "")
-
-
-def test_what_is_searched_is_told_by_its_first_bytes(tmp_path: Path) -> None:
-    search = Search(Target("x", {}, {"a" * 16: {}}, {}, {}, [], {"iron": [("1538",)]}))
-    kinds = {
-        "table": b"", "text": "铁 iron 1538".encode() * 999, "vocabulary": b'{"model": 1, "vocab": {"iron": 1538}}',
-        "binary": b"\x00\x01\xff\xfe" * 9, "damaged": b"PAR1 iron 1538",
-    }  # fmt: skip
-    write(tmp_path / "table", [IRON | {"id": "b" * 16}])
-    for kind, content in kinds.items():
-        path = tmp_path / kind
-        if content:
-            path.write_bytes(content)
-        assert search.file(path).kind == kind
-    assert not is_binary(
-        "铁".encode() * 1365 + "铁".encode()[:1]
-    )  # a character cut at the end of what was read
-    assert search.content(b"iron 7\nIRON: 1538\n" + b"a" * 16).held == 2
-    assert [text for text, _ in passages_of(b'{"a": 1, "b": [2]}')] == ['{"a": 1}', '{"b": [2]}']
-
-
-def test_registered_models_and_runs_are_told(released: Released, lore: Lore) -> None:
+def test_registered_models_and_runs_are_reported(released: Released, lore: Lore) -> None:
     lay(released)
     released.pipeline(
         {"run": {}, "train": {"steps": 200}, "register": {"model": "elements", "alias": "champion"}}
@@ -494,52 +420,9 @@ def test_registered_models_and_runs_are_told(released: Released, lore: Lore) -> 
     )
 
 
-def test_model_versions_are_known_by_their_identity(released: Released) -> None:
-    del released
-    first, second = (version.revision(f"knowledge@v{number}") for number in ("1.0.0", "1.1.0"))
-    trained = locations.Holding(first, {"data/augment/records.parquet": Found("table", 9, held=1)})
-    models, note = locations.in_registry([trained, locations.Holding(second, {})])
-    assert note == ""
-    assert models == [
-        ModelVersion("elements", "1", ["knowledge@v1.0.0"], True),
-        ModelVersion("elements", "2", ["knowledge@v1.1.0"], False),
-    ]
-    assert locations.in_registry([trained])[0][1] == ModelVersion("elements", "2", [], None)
-
-
-def test_model_versions_to_delete_are_those_not_known_to_be_free_of_it() -> None:
-    models = [
-        ModelVersion("m", "1", ["HEAD"], True),
-        ModelVersion("m", "2", ["v"], False),
-        ModelVersion("m", "3", [], None),
-    ]
-    said = list(purge.commands([], [], [], models, [], []))
-    assert [line.count("delete_model_version") for line in said] == [1, 1]
-    assert "('m', '1')" in said[0]
-    assert said[1].endswith("# of none of the versions looked at: see whether it was trained on it")
-
-
-def test_the_memo_holds_what_sources_say() -> None:
-    said = list(purge.commands([("scans/page-1.png", "page 1, line 5")], [], [], [], [], []))
-    assert [line.startswith("lore memo --prune 0") for line in said] == [False, True]
-
-
 def test_no_model_library_is_loaded_by_a_report() -> None:
     modules = "lore.erasure.forget_sections, lore.erasure.check"
     code = (
         f"import {modules}, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_a_wrong_table_of_ids_is_an_error() -> None:
-    from lore.erasure.target import Rows, entries_of
-
-    rows = [
-        IRON | {"id": f"abcd{number:012d}", "fact": None, "subject": None, "parents": []}
-        for number in range(2)
-    ]
-    with pytest.raises(
-        InputError, match=r"^abcd: the beginning of 2 ids: .*; write more of its digits$"
-    ):
-        entries_of("abcd", [Rows(None, rows, [])])  # type: ignore[arg-type]

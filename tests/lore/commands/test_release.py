@@ -84,11 +84,11 @@ def test_a_dry_run_changes_nothing(ready: Released, lore: Lore) -> None:
 
 
 def killed(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Kill an act when the journal has come to this step."""
+    """Kill the transaction when the journal has come to this step."""
     write = transaction.Journal.write
 
-    def deadly(book: transaction.Journal, plan: transaction.Plan, step: int) -> None:
-        write(book, plan, step)
+    def deadly(journal: transaction.Journal, plan: transaction.Plan, step: int) -> None:
+        write(journal, plan, step)
         if step == number:
             raise Killed
 
@@ -147,7 +147,7 @@ def test_what_nobody_foresaw_is_undone_too(
     assert ready.state() == before
 
 
-def test_a_git_that_knows_no_name_is_told(
+def test_a_git_that_knows_no_name_is_reported(
     ready: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = ready.state()

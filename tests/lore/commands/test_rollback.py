@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 
 from lore.__main__ import main
-from lore.releasing import conditions, restore_commit, transaction
+from lore.releasing import steps, transaction
 from stages.core.mlflow import registry
 from stages.core.project.errors import InputError, ModelError
 from tests.lore.released import MODEL, Released
@@ -93,66 +91,63 @@ def test_a_dry_run_changes_nothing(released: Released, lore: Lore) -> None:
     assert released.state() == before
 
 
-def interrupted(monkeypatch: pytest.MonkeyPatch, place: int, after: bool) -> None:
-    """Kill the act before the step with that number, or after it."""
-    steps_of = conditions.steps_of
+def interrupt(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> None:
+    """Kill the transaction before the step with that number, or after it."""
+    steps_of = steps.steps_of
 
-    def deadly(book: transaction.Journal) -> Callable[[transaction.Plan], list[transaction.Step]]:
-        def steps(plan: transaction.Plan) -> list[transaction.Step]:
-            found = list(steps_of(book)(plan))
-            step = found[place]
+    def deadly(journal: transaction.Journal, plan: transaction.Plan) -> list[transaction.Step]:
+        found = list(steps_of(journal, plan))
+        step = found[number]
 
-            def die() -> None:
-                if after:
-                    step.do()
-                raise Killed
+        def die() -> None:
+            if after:
+                step.do()
+            raise Killed
 
-            found[place] = transaction.Step(step.name, die, step.undo)
-            return found
+        found[number] = transaction.Step(step.name, die, step.undo)
+        return found
 
-        return steps
-
-    monkeypatch.setattr(conditions, "steps_of", deadly)
+    monkeypatch.setattr(steps, "steps_of", deadly)
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_kill_at_any_step_is_undone_by_the_next_call(
-    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch, place: int, after: bool
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch, number: int, after: bool
 ) -> None:
     before = released.state()
     with monkeypatch.context() as patch:
-        interrupted(patch, place, after)
+        interrupt(patch, number, after)
         with pytest.raises(Killed):
             main(list(BACK))
     assert (released.root / ".git/lorekeep-journal.json").is_file()
     said = lore(
         "release", "knowledge@v1.0.0", code=1
-    )  # an act that is refused itself still undoes the other
+    )  # a release that is refused still undoes the rollback
     assert "there is such a release already" in said
     assert released.state() == before
     lore(*BACK)
     is_version_one(released, before)
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_step_that_fails_undoes_those_before(
-    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch, place: int
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     before = released.state()
     call, seen = transaction.Journal.call, []
 
-    def failing(book: transaction.Journal, *command: str) -> str:
+    def failing(journal: transaction.Journal, *command: str) -> str:
         seen.append(command)
-        if len(seen) == place + 1:
+        if len(seen) == number + 1:
             raise InputError("the disk is full")
-        return call(book, *command)
+        return call(journal, *command)
 
     def down(*arguments: str) -> None:
         raise InputError("MLflow: the store cannot be used")
 
     monkeypatch.setattr(transaction.Journal, "call", failing)
-    if place == 2:
+    if number == 2:
         monkeypatch.setattr(registry, "move_alias", down)
         seen.extend([("", "")] * 9)
     said = lore(*BACK, code=1)
@@ -166,7 +161,7 @@ def test_a_dry_run_tells_of_an_act_that_was_cut_off(
     released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        interrupted(patch, 0, False)
+        interrupt(patch, 0, False)
         with pytest.raises(Killed):
             main(list(BACK))
     assert "was cut off; the next lore release or rollback first undoes it" in lore(
@@ -200,7 +195,7 @@ def test_the_model_is_asked_about_facts_that_differ(
     asked = []
     said = "The melting point is 1538 °C."
     monkeypatch.setattr(
-        "lore.commands.ask.answers",
+        "stages.core.models.variants.answers",
         lambda questions, variant: asked.extend(questions) or [said] * len(questions),
     )
     lines = lore(*BACK[:-1]).splitlines()
@@ -220,7 +215,7 @@ def test_a_model_that_cannot_be_asked_does_not_undo(
     def broken(questions: list[str], variant: str) -> list[str]:
         raise ModelError("models/base/model: not a model folder")
 
-    monkeypatch.setattr("lore.commands.ask.answers", broken)
+    monkeypatch.setattr("stages.core.models.variants.answers", broken)
     assert "canaries: not asked: models/base/model: not a model folder" in lore(*BACK[:-1])
     assert released.alias() == "1"
 
@@ -308,38 +303,11 @@ def test_present_outputs_that_are_in_no_cache_are_named(released: Released, lore
     assert "dvc commit puts what lies here into the cache" in said
 
 
-def test_two_at_once_are_refused(released: Released, lore: Lore) -> None:
-    with transaction.opened():
-        assert "another lore release or rollback is at work in this repository" in refused(
-            released, lore
-        )
-
-
-def test_a_program_that_outlives_a_kill_keeps_the_next_act_out(released: Released) -> None:
-    with transaction.opened() as book:
-        child = int(book.call("sh", "-c", "sleep 60 >&- 2>&- & echo $!"))
-    try:
-        with (
-            pytest.raises(InputError, match="another lore release or rollback is at work"),
-            transaction.opened(),
-        ):
-            pass
-    finally:
-        os.kill(child, signal.SIGKILL)
-    for _ in range(100):
-        try:
-            with transaction.opened():
-                return
-        except InputError:
-            time.sleep(0.05)
-    pytest.fail("the lock was not given back")
-
-
 def test_an_output_edited_after_a_kill_is_kept(
     released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        interrupted(patch, 1, True)
+        interrupt(patch, 1, True)
         with pytest.raises(Killed):
             main(list(BACK))
     made = released.root / "models/train/made.txt"
@@ -350,25 +318,11 @@ def test_an_output_edited_after_a_kill_is_kept(
     assert "had been cut off: undone" in lore(*BACK)
 
 
-def test_a_broken_journal_is_named(released: Released, lore: Lore) -> None:
-    (released.root / ".git/lorekeep-journal.json").write_text("[]")
-    assert (
-        "not a journal (TypeError); compare git log, dvc status and MLflow's alias by hand"
-        in refused(released, lore)
-    )
-
-
-def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="no git repository here"), transaction.opened():
-        pass
-
-
 def test_edits_made_after_a_kill_are_kept(
     released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        interrupted(patch, 1, False)
+        interrupt(patch, 1, False)
         with pytest.raises(Killed):
             main(list(BACK))
     params = released.root / "params.yaml"
@@ -386,7 +340,7 @@ def test_files_that_git_had_begun_to_move_are_moved_back(
 ) -> None:
     before = released.state()
     with monkeypatch.context() as patch:
-        interrupted(patch, 0, False)
+        interrupt(patch, 0, False)
         with pytest.raises(Killed):
             main(list(BACK))
     for path in ("params.yaml", "data/raw/facts.csv"):
@@ -399,7 +353,7 @@ def test_a_branch_that_has_moved_since_is_left_alone(
     released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        interrupted(patch, 1, False)
+        interrupt(patch, 1, False)
         with pytest.raises(Killed):
             main(list(BACK))
     released.git("commit", "--allow-empty", "-qm", "more")
@@ -413,8 +367,8 @@ def test_an_act_cut_off_after_its_last_step_is_complete(
 
     write = transaction.Journal.write
 
-    def deadly(book: transaction.Journal, plan: transaction.Plan, number: int) -> None:
-        write(book, plan, number)
+    def deadly(journal: transaction.Journal, plan: transaction.Plan, number: int) -> None:
+        write(journal, plan, number)
         if number == 3:
             raise Killed
 
@@ -445,41 +399,31 @@ def test_what_only_one_version_declares(released: Released, lore: Lore) -> None:
     assert (released.root / "metrics/后来.json").read_text() == "{}\n"
 
 
-def test_other_libraries_are_told(released: Released) -> None:
+def test_two_at_once_are_refused(released: Released, lore: Lore) -> None:
+    with transaction.opened():
+        assert "another lore release or rollback is at work in this repository" in refused(
+            released, lore
+        )
+
+
+def test_a_broken_journal_is_refused(released: Released, lore: Lore) -> None:
+    (released.root / ".git/lorekeep-journal.json").write_text("[]")
+    assert (
+        "not a journal (TypeError); compare git log, dvc status and MLflow's alias by hand"
+        in refused(released, lore)
+    )
+
+
+def test_other_libraries_are_announced(released: Released) -> None:
     from lore.commands import rollback
     from lore.releasing import registered
     from lore.versions import version
 
     here = version.revision("HEAD")
-    place = registered.Registered("0", MODEL, "1", "champion", None)
-    assert rollback.plan_lines(here, here, place, ["requirements.lock"])[1:] == [
+    registration = registered.Registration("0", MODEL, "1", "champion", None)
+    assert rollback.plan_lines(here, here, registration, ["requirements.lock"])[1:] == [
         "files    1 change: requirements.lock",
         "outputs  none changes",
         "alias    elements@champion: version none → 1",
         "then     make setup, since requirements.lock is another",
-    ]
-
-
-def test_a_file_that_came_is_removed_again(released: Released) -> None:
-    first = released.git("rev-parse", "HEAD").strip()
-    (released.root / "data/raw/新.csv").write_text("new\n")
-    released.commit()
-    second = released.git("rev-parse", "HEAD").strip()
-    released.git("reset", "-q", "--soft", first)
-    assert list(restore_commit.begun(first, second)) == []
-    assert not (released.root / "data/raw/新.csv").exists()
-
-
-def test_git_s_own_words_are_told(released: Released) -> None:
-    with pytest.raises(InputError, match=r"git read-tree: .*; nothing was changed"):
-        restore_commit.run(["read-tree", "nothing"], None)
-
-
-def test_where_nothing_differs_nothing_is_asked(released: Released) -> None:
-    from lore.releasing import canaries
-    from lore.versions import version
-
-    here = version.revision("HEAD")
-    assert canaries.ask(here, here) == [
-        "canaries: no fact with a question differs between the two versions"
     ]
