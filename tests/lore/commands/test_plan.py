@@ -11,7 +11,8 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from lore.commands import plan
+from lore.planning import stages, timing
+from stages.core.project.artifacts import TIMING
 from tests.lore.conftest import Lore
 
 # dvc 3.67 reads an attribute that pygtrie deprecates.
@@ -67,7 +68,7 @@ def repro() -> list[str]:
 
 
 def found() -> dict[str, tuple[str, list[str]]]:
-    return {step.stage: (step.verdict, step.why) for step in plan.steps()}
+    return {step.stage: (step.verdict, step.why) for step in stages.steps()}
 
 
 def test_nothing_runs_where_nothing_changed(pipeline: Path, lore: Lore) -> None:
@@ -172,8 +173,8 @@ def test_stages_stand_in_the_order_in_which_they_run(pipeline: Path) -> None:
 def test_costs_are_those_of_the_last_run_here(pipeline: Path, lore: Lore) -> None:
     (pipeline / "in.txt").write_text("two")
     (pipeline / "metrics").mkdir()
-    timing = pipeline / plan.TIMING
-    timing.write_text(
+    recorded = pipeline / TIMING
+    recorded.write_text(
         json.dumps(
             {"first": {"seconds": 12.4, "peak_bytes": 2**31}, "second": {"seconds": 3}, "x": 1}
         )
@@ -191,8 +192,8 @@ def test_costs_are_those_of_the_last_run_here(pipeline: Path, lore: Lore) -> Non
     )
     assert whole["stages"][0]["why"] == ["in.txt changed"]
     for broken in ("{", "[]"):
-        timing.write_text(broken)
-        assert plan.timings() == {}
+        recorded.write_text(broken)
+        assert timing.timings() == {}
 
 
 def test_edited_files_of_a_folder_are_named(pipeline: Path) -> None:
@@ -219,7 +220,7 @@ def test_outside_a_project_is_an_error(
 def test_no_numeric_library_is_loaded(pipeline: Path) -> None:
     loaded = "bool({'torch', 'pandas', 'pyarrow'} & set(sys.modules))"
     code = f"import sys; from lore.__main__ import main; main(['plan']); sys.exit({loaded})"
-    root = Path(plan.__file__).parents[1]
+    root = Path(stages.__file__).parents[2]
     subprocess.run(
         [sys.executable, "-c", code],
         cwd=pipeline,
