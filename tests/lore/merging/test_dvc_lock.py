@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lore.merging.dvc_lock import merge
@@ -236,14 +236,15 @@ def by_running(
     """
     read = [{dep for stage in world.stages.values() for dep in stage.deps} for world in worlds]
     files = {}
-    for path in (
-        SOURCES
-    ):  # a file that no stage of a side reads is not in its dvc.lock, so its changes are not known
-        known = [
-            world.files[path] if path in seen else worlds[0].files[path]
+    for path in SOURCES:
+        # A file that no stage of a side reads is not in its dvc.lock, so its changes are not known.
+        base, ours, theirs = (
+            world.files[path] if path in seen else None
             for world, seen in zip(worlds, read, strict=True)
-        ]
-        files[path] = agreed(*known)
+        )
+        if base is None and None in (ours, theirs):
+            base = ours or theirs
+        files[path] = agreed(base, ours or base, theirs or base) or worlds[0].files[path]
     params = {key: agreed_section(*(world.params[key] for world in worlds)) for key in BASE.params}
     names = dict.fromkeys(name for world in worlds for name in world.stages)
     stages = {
@@ -320,6 +321,11 @@ def whole_run(world: World) -> Lock:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(EDITS, max_size=2), st.lists(EDITS, max_size=3), st.lists(EDITS, max_size=3))
+@example(  # no stage of the common ancestor reads lib.py, so nobody knows which side changed it
+    [("dep", "train", "lib.py")],
+    [("dep", "clean", "lib.py")],
+    [("file", "lib.py", "1"), ("dep", "clean", "lib.py")],
+)
 def test_what_is_kept_is_what_holds_in_the_merged_project(
     before: list[Any], ours: list[Any], theirs: list[Any]
 ) -> None:
