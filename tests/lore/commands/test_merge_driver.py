@@ -14,6 +14,7 @@ import pytest
 
 from lore.commands import merge_driver
 from lore.merging.dvc_lock import merge
+from lore.planning.timing import seconds
 from tests.lore import merging
 from tests.lore.knowledge import IDENTITY, Project, fact
 
@@ -271,7 +272,7 @@ def test_a_wrong_command_line_shows_the_three_ways(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": {"seconds": "x"}}'])
 def test_a_price_that_cannot_be_read_is_left_out(tmp_path: Path, text: str) -> None:
     (tmp_path / "timing.json").write_text(text)
-    assert merge_driver.timings(tmp_path / "timing.json") == {}
+    assert seconds(tmp_path / "timing.json") == {}
 
 
 def test_it_loads_no_numeric_library(tmp_path: Path) -> None:
