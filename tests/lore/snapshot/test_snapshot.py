@@ -366,7 +366,7 @@ def test_a_password_is_masked_in_each_form() -> None:
     assert database.without_secrets(said, url) == "*** *** *** *** postgresql://x:***@z require"
     error = UnicodeEncodeError("latin-1", "密", 0, 1, "ordinal not in range(256)")
     assert (
-        database.told(error, url, "LIVE_URL", False)
+        database.explained(error, url, "LIVE_URL", False)
         == "LIVE_URL or the query holds characters that the driver cannot send"
     )
 
