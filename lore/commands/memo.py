@@ -46,4 +46,6 @@ def size(text: str) -> int:
     match = SIZE.fullmatch(text.strip().upper())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write 500M, 2G or 0")
-    return int(float(match["number"]) * UNITS[match["unit"]])
+    number = float(match["number"])
+    unit = UNITS[match["unit"]]
+    return int(number * unit)

@@ -68,24 +68,33 @@ def lines(planned: list[Step]) -> list[str]:
     """Return the plan as text: each stage, its reasons below it, and the cost of the whole."""
     stage_width = 2 + max((len(step.stage) for step in planned), default=5)
     verdict_width = 2 + max((len(step.verdict) for step in planned), default=5)
-    printed = [f"{'stage':<{stage_width}}{'comes to':<{verdict_width}}{'took':>9}{'memory':>11}"]
+
+    def row(stage: str, verdict: str, took: str, memory: str) -> str:
+        texts = stage.ljust(stage_width) + verdict.ljust(verdict_width)
+        numbers = took.rjust(9) + memory.rjust(11)
+        return (texts + numbers).rstrip()
+
+    printed = [row("stage", "comes to", "took", "memory")]
     for step in planned:
-        name = f"{step.stage:<{stage_width}}"
-        verdict = f"{step.verdict:<{verdict_width}}"
-        took = f"{shown_seconds(step):>9}"
-        memory = f"{shown_bytes(step):>11}"
-        printed.append(f"{name}{verdict}{took}{memory}".rstrip())
-        indent = " " * stage_width
-        printed += [f"{indent}{reason}" for reason in step.why]
+        printed.append(row(step.stage, step.verdict, shown_seconds(step), shown_bytes(step)))
+        for reason in step.why:
+            printed.append(" " * stage_width + reason)
+    printed.append(summary(planned))
+    return printed
+
+
+def summary(planned: list[Step]) -> str:
+    """Return the cost of the whole plan in one line."""
     if all(step.verdict == STAYS for step in planned):
-        return [*printed, "nothing runs: everything is up to date"]
+        return "nothing runs: everything is up to date"
     total = stages.cost(planned)
     least = f"at least {total['seconds_at_least']:,.0f} s"
     most = f"at most {total['seconds_at_most']:,.0f} s"
     unknown = ""
     if total["unknown"]:
-        unknown = f"; none is recorded of {', '.join(total['unknown'])}"
-    return [*printed, f"{least}, {most}, by the last runs here{unknown}"]
+        names = ", ".join(total["unknown"])
+        unknown = f"; none is recorded of {names}"
+    return f"{least}, {most}, by the last runs here{unknown}"
 
 
 def shown_seconds(step: Step) -> str:
@@ -99,4 +108,5 @@ def shown_bytes(step: Step) -> str:
     """Return the peak memory of the last run, where it would be needed again."""
     if not step.peak_bytes or step.verdict not in COSTS:
         return ""
-    return f"{step.peak_bytes / 2**30:.1f} GiB"
+    gibibytes = step.peak_bytes / 2**30
+    return f"{gibibytes:.1f} GiB"

@@ -58,20 +58,34 @@ def answers_section(lineage: Lineage, version: Version, everything: bool) -> Sec
     """Return what each variant answered. Of several facts: how many it got right, and which."""
     answers = lineage.answers
     facts = {row["fact"] or row["question"] for row in answers}
-    if len(facts) <= 1:
-        digest = hash_of_output(version, ANSWERS) if answers else ""
-        rows: list[Cells] = []
-        for row in answers:
-            rows.append([(f"{row['variant']}: {verdict(row)}: {row['answer']}", ANSWERS, digest)])
-        lines: tuple[str, ...] = ()
-        if answers:
-            lines = (f"{answers[0]['question']}  right is: {answers[0]['expected']}",)
-        return section("Answers", rows, everything, lines)
-    asked = Counter(row["variant"] for row in answers)
-    right = Counter(row["variant"] for row in answers if row["correct"])
-    counts = ", ".join(f"{name} {right[name]:,} of {asked[name]:,}" for name in asked)
-    lines = (f"right answers: {counts}",)
-    return section("Facts and answers", fact_rows(lineage), everything, lines)
+    if len(facts) > 1:
+        return several_facts_section(lineage, everything)
+    if not answers:
+        return section("Answers", [], everything)
+    # All rows ask one question, so the first one says which, and what is right.
+    question = f"{answers[0]['question']}  right is: {answers[0]['expected']}"
+    digest = hash_of_output(version, ANSWERS)
+    rows: list[Cells] = []
+    for row in answers:
+        what = f"{row['variant']}: {verdict(row)}: {row['answer']}"
+        rows.append([(what, ANSWERS, digest)])
+    return section("Answers", rows, everything, (question,))
+
+
+def several_facts_section(lineage: Lineage, everything: bool) -> Section:
+    """Return how many facts each variant got right, then a row per fact."""
+    asked: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    for row in lineage.answers:
+        variant = row["variant"]
+        asked[variant] += 1
+        if row["correct"]:
+            right[variant] += 1
+    counts = []
+    for variant, number in asked.items():
+        counts.append(f"{variant} {right[variant]:,} of {number:,}")
+    summary = f"right answers: {', '.join(counts)}"
+    return section("Facts and answers", fact_rows(lineage), everything, (summary,))
 
 
 def fact_rows(lineage: Lineage) -> list[Cells]:
@@ -79,12 +93,13 @@ def fact_rows(lineage: Lineage) -> list[Cells]:
 
     The facts stand in the order of the cleaned records that they come from.
     """
-    right: dict[str, list[str]] = {}  # fact or question → variants that answered it right
+    # A fact is known by its id. A question–answer pair without a fact is known by its question.
+    right: dict[str, list[str]] = {}  # fact → variants that answered it right
     for row in lineage.answers:
         variants = right.setdefault(row["fact"] or row["question"], [])
         if row["correct"]:
             variants.append(row["variant"])
-    first: dict[str, Row] = {}  # fact or question → its first training record
+    first: dict[str, Row] = {}  # fact → its first training record
     for row in lineage.made:
         first.setdefault(row["fact"] or row["question"], row)
     position = {row["id"]: number for number, row in enumerate(lineage.cleaned)}
@@ -92,17 +107,18 @@ def fact_rows(lineage: Lineage) -> list[Cells]:
     rows: list[tuple[int, Cells]] = []
     for name, variants in right.items():
         made = first[name]
-        traced = [position[parent] for parent in made["parents"] if parent in position]
-        own = min(traced, default=len(position))
+        parents = made["parents"]
+        traced = [position[parent] for parent in parents if parent in position]
+        earliest = min(traced, default=len(position))
         locator = made["locator"]
         if traced:
-            locator = lineage.cleaned[own]["locator"]
+            locator = lineage.cleaned[earliest]["locator"]
         # The first parent is the record whose value is trained. The others agree with it.
-        role = "decides" if made["parents"][0] in position else "agrees"
+        role = "decides" if parents[0] in position else "agrees"
         answered = ", ".join(variants) or "no variant"
         what = f"{statement(made)} ({role}); right: {answered}"
-        line = (what, locator, name if made["fact"] else made["id"])
-        rows.append((own, [line]))
+        digest = name if made["fact"] else made["id"]
+        rows.append((earliest, [(what, locator, digest)]))
     rows.sort()
     return [cells for _, cells in rows]
 
@@ -114,22 +130,23 @@ def training_section(lineage: Lineage, version: Version, everything: bool) -> Se
     """
     made = lineage.made
     counts = Counter((row["split"], row["kind"]) for row in made)
-    numbers = [f"{number:,} {split} {kind}" for (split, kind), number in sorted(counts.items())]
+    numbers = []
+    for (split, kind), number in sorted(counts.items()):
+        numbers.append(f"{number:,} {split} {kind}")  # 12 train wording
     summary = ", ".join(numbers)
     rows: list[Cells] = []
     one_training_record = lineage.kind == "record" and not lineage.forward
     if everything or one_training_record:
         for row in made:
-            what = f"{row['split']}: {row['question'] or row['text']}"
-            rows.append([(what, row["locator"], row["id"])])
+            text = row["question"] or row["text"]
+            rows.append([(f"{row['split']}: {text}", row["locator"], row["id"])])
         return section("Training records", rows, True, (summary,))
     if made:
         digest = hash_of_output(version, TRAINING_RECORDS)
         rows.append([(summary, TRAINING_RECORDS, digest)])
     # The title counts the records, not the one line that sums them up.
-    return replace(
-        section("Training records", rows, True), title=f"Training records: {len(made):,}"
-    )
+    summed_up = section("Training records", rows, True)
+    return replace(summed_up, title=f"Training records: {len(made):,}")
 
 
 def locators_section(lineage: Lineage, raw: dict[str, RawFile], everything: bool) -> Section:
@@ -158,16 +175,17 @@ def last_change(file: RawFile) -> str:
 
 def cleaned_row(row: Row, made: list[Row]) -> Cells:
     """Return a cleaned record, and whether its value is trained or agrees with the one that is."""
-    role = ""
+    what = statement(row)
     if made:
-        first = {entry["parents"][0] for entry in made if entry["parents"]}
-        role = " (trained)" if row["id"] in first else " (agrees)"
-    return [(statement(row) + role, f"{row['source']}: {row['locator']}", row["id"])]
+        # The first parent of a training record is the one whose value it has.
+        trained = {entry["parents"][0] for entry in made if entry["parents"]}
+        what += " (trained)" if row["id"] in trained else " (agrees)"
+    return [(what, where(row), row["id"])]
 
 
 def record_row(row: Row) -> Cells:
     """Return a record as the source wrote it."""
-    return [(statement(row), f"{row['source']}: {row['locator']}", row["id"])]
+    return [(statement(row), where(row), row["id"])]
 
 
 def rejected_row(row: Row, disputes: dict[str, Row]) -> Cells:
@@ -183,7 +201,7 @@ def rejected_row(row: Row, disputes: dict[str, Row]) -> Cells:
         values = f"{loser['normalised']} against {winner['normalised']}"
         why = (
             f"↳ {row['reason']}, by {lost['rule']}: {values}",
-            f"{winner['source']}: {winner['locator']}",
+            where(winner),
             winner["record"],
         )
     return [*record_row(row), why]
@@ -191,8 +209,13 @@ def rejected_row(row: Row, disputes: dict[str, Row]) -> Cells:
 
 def skipped_row(row: Row) -> Cells:
     """Return a unit that its source's `where` does not ask for, and what stands there instead."""
-    where = f"{row['source']}: {row['locator']}"
-    return [(f"not asked for: {row['evidence']}", where, row["id"])]
+    what = f"not asked for: {row['evidence']}"
+    return [(what, where(row), row["id"])]
+
+
+def where(row: Row) -> str:
+    """Return source and locator of a record: `legacy: legacy.csv#L9`."""
+    return f"{row['source']}: {row['locator']}"
 
 
 def statement(row: Row) -> str:
@@ -202,10 +225,9 @@ def statement(row: Row) -> str:
     """
     if not row["fact"] or not row["subject"]:
         return str(row["text"])
-    amount = row["value"]
-    if amount and row["unit"]:
-        amount = f"{amount} {row['unit']}"
-    return f"{row['subject']} · {row['attribute']} = {amount or row['unit'] or ''}"
+    name = f"{row['subject']} · {row['attribute']}"
+    amount = " ".join(part for part in (row["value"], row["unit"]) if part)
+    return f"{name} = {amount}"
 
 
 def verdict(row: Row) -> str:

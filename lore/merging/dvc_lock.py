@@ -156,7 +156,10 @@ class Merge:
 
         ABSENT: a side removed it. UNKNOWN: the sides contradict each other.
         """
-        declared = [side[name].declared() if name in side else ABSENT for side in self.sides]
+        declared: list[Any] = []
+        for side in self.sides:
+            entry = side.get(name)
+            declared.append(entry.declared() if entry else ABSENT)
         return three_way(*declared)
 
     def contradictory(self, name: str) -> dict[str, Any]:
@@ -196,9 +199,11 @@ class Merge:
 
     def unchanged_by_us(self, name: str) -> bool:
         """Whether our entry of a stage is that of the common ancestor."""
-        if name not in self.ours or name not in self.base:
+        ours = self.ours.get(name)
+        base = self.base.get(name)
+        if ours is None or base is None:
             return False
-        return self.ours[name].row == self.base[name].row
+        return ours.row == base.row
 
     def holds(self, name: str, side: Side, kept: Mapping[str, Row]) -> bool:
         """Whether a side's entry has the command, inputs, settings and outputs of the merged project."""

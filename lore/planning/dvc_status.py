@@ -47,25 +47,30 @@ def of_stage(status: list[Any], here: Version, stage: Stage) -> Iterator[Change]
             yield Change("", why)
             continue
         for path, how in entry.get("changed deps", {}).items():
-            if isinstance(how, Mapping):
+            if isinstance(how, Mapping):  # a file of parameters: section → how it changed
                 changed = ", ".join(settings_of(here, stage.name, path, how))
                 yield Change("", f"{path}: {changed}")
             else:
-                yield Change(path, f"{path} {WORDS.get(how, how)}{edited(path)}")
+                word = WORDS.get(how, how)
+                yield Change(path, f"{path} {word}{edited(path)}")
         for path, how in entry.get("changed outs", {}).items():
+            word = WORDS.get(how, how)
+            # DVC says "not in cache" where it cannot bring the output back.
             restorable = path in stage.cached_outs and how in ("deleted", "modified")
-            yield Change(path, f"its output {path} {WORDS.get(how, how)}", restorable)
+            yield Change(path, f"its output {path} {word}", restorable)
 
 
 def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str]) -> Iterator[str]:
     """Yield each setting that changed, with both values: `clean.min_chars 1 → 2`."""
-    was = here.stages[stage].get("params", {}).get(path, {})
+    recorded = here.stages[stage].get("params", {})
+    was = recorded.get(path, {})
     now = here.document(path) or {}
     for section in sections:
         old = settings.value(was, section)
         new = settings.value(now, section)
         for change in settings.differences(old, new, section):
-            yield f"{change.key} {written(change.old)} → {written(change.new)}"
+            values = f"{written(change.old)} → {written(change.new)}"
+            yield f"{change.key} {values}"
 
 
 def written(value: Any) -> str:

@@ -67,12 +67,16 @@ def in_order(stages: list[Stage]) -> list[Stage]:
     # DVC's own repo.index.graph would load networkx, which takes as long as all the rest.
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for stage in stages:
-        needed = {maker_of(path, makers) for path in stage.deps}
-        sorter.add(stage.name, *(name for name in needed if name is not None))
+        sorter.add(stage.name)
+        for path in stage.deps:
+            maker = maker_of(path, makers)
+            if maker is not None:
+                sorter.add(stage.name, maker)
     sorter.prepare()
     order: list[Stage] = []
     while sorter.is_active():
         ready = set(sorter.get_ready())
+        # The sorter gives stages that may run at the same time in no particular order.
         order += [stage for stage in stages if stage.name in ready]
         sorter.done(*ready)
     return order
@@ -157,11 +161,23 @@ def cost(planned: list[Step]) -> dict[str, Any]:
 
     `unknown` names the stages for which no time is recorded.
     """
-    certain = [one for one in planned if one.verdict == RUNS]
-    possible = [one for one in planned if one.verdict in COSTS]
+    least = 0.0
+    most = 0.0
+    peak = 0
+    unknown = []
+    for one in planned:
+        if one.verdict not in COSTS:
+            continue
+        if one.seconds is None:
+            unknown.append(one.stage)
+        seconds = one.seconds or 0.0
+        most += seconds
+        if one.verdict == RUNS:
+            least += seconds
+        peak = max(peak, one.peak_bytes or 0)
     return {
-        "seconds_at_least": round(sum(one.seconds or 0.0 for one in certain), 1),
-        "seconds_at_most": round(sum(one.seconds or 0.0 for one in possible), 1),
-        "peak_bytes": max((one.peak_bytes or 0 for one in possible), default=0),
-        "unknown": [one.stage for one in possible if one.seconds is None],
+        "seconds_at_least": round(least, 1),
+        "seconds_at_most": round(most, 1),
+        "peak_bytes": peak,
+        "unknown": unknown,
     }

@@ -53,7 +53,7 @@ def real(value: float | str) -> str:
     """Write a double."""
     number = float(value)
     if math.isfinite(number):
-        return repr(number)
+        return repr(number)  # the shortest text that is read as the same double
     return text(NOT_FINITE[str(number)])
 
 
@@ -78,9 +78,11 @@ def instant_utc(value: str) -> str:
     Others stay as they are: `infinity`, and years before Christ, which end in BC.
     """
     moment = value.removesuffix("+00")
-    if moment[0].isdigit() and moment[-1].isdigit():
-        return text(moment.replace(" ", "T", 1) + "+00:00")
-    return text(value)
+    ordinary = moment[0].isdigit() and moment[-1].isdigit()
+    if not ordinary:
+        return text(value)
+    moment = moment.replace(" ", "T", 1)
+    return text(f"{moment}+00:00")
 
 
 def nested(value: str) -> str:

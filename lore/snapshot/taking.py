@@ -218,6 +218,7 @@ def entries(
                 "null" if value is None else write(value)
                 for write, value in zip(writers, row, strict=True)
             ]
+            # The key is read back from JSON, so that it is the one that readers of the file see.
             values = tuple(json.loads(cells[position]) for position in positions)
             types = [type(value) for value in values]
             if types != first_types:

@@ -91,22 +91,35 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Return what differs between two environments, a line each. `old` is the certificate's."""
     lines = []
     for name in ("python", "system", "libc"):
-        if old.get(name) != new.get(name):
-            lines.append(f"{name}: {old.get(name)} in the certificate, {new.get(name)} here")
-    for part in ("libraries", "run", "cpu"):
+        was, now = old.get(name), new.get(name)
+        if was != now:
+            lines.append(f"{name}: {was} in the certificate, {now} here")
+    for part in ("libraries", "run"):
         was, now = old.get(part, {}), new.get(part, {})
-        # The CPU's flags are compared one by one below.
-        names = ["model"] if part == "cpu" else sorted({*was, *now})
-        for name in names:
-            if was.get(name) != now.get(name):
-                lines.append(
-                    f"{part}: {name}: {was.get(name, 'none')} in the certificate, "
-                    f"{now.get(name, 'none')} here"
-                )
-    old_flags = set(old.get("cpu", {}).get("flags", []))
-    new_flags = set(new.get("cpu", {}).get("flags", []))
-    lines += [f"cpu: {name} in the certificate alone" for name in sorted(old_flags - new_flags)]
-    lines += [f"cpu: {name} here alone" for name in sorted(new_flags - old_flags)]
+        lines += differing_values(part, sorted({*was, *now}), was, now)
+    old_cpu = old.get("cpu", {})
+    new_cpu = new.get("cpu", {})
+    lines += differing_values("cpu", ["model"], old_cpu, new_cpu)
+    # Of the flags only those that one side alone has are of interest.
+    old_flags = set(old_cpu.get("flags", []))
+    new_flags = set(new_cpu.get("flags", []))
+    for flag in sorted(old_flags - new_flags):
+        lines.append(f"cpu: {flag} in the certificate alone")
+    for flag in sorted(new_flags - old_flags):
+        lines.append(f"cpu: {flag} here alone")
+    return lines
+
+
+def differing_values(
+    part: str, names: list[str], old: dict[str, Any], new: dict[str, Any]
+) -> list[str]:
+    """Return a line per name whose value differs: `libraries: torch: 2.1 in the certificate, …`."""
+    lines = []
+    for name in names:
+        if old.get(name) != new.get(name):
+            was = old.get(name, "none")
+            now = new.get(name, "none")
+            lines.append(f"{part}: {name}: {was} in the certificate, {now} here")
     return lines
 
 

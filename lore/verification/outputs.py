@@ -116,8 +116,9 @@ def divergence(
     `was` and `now` are their hashes or MISSING. None: the recorded file is not kept here.
     """
     if MISSING in (was, now):
-        sides = ["nothing" if side == MISSING else "a file" for side in (was, now)]
-        return first_difference.Divergence("the whole file", sides[0], sides[1])
+        before = "nothing" if was == MISSING else "a file"
+        after = "nothing" if now == MISSING else "a file"
+        return first_difference.Divergence("the whole file", before, after)
     content = recorded.read(name, was)
     if content is None:
         return None

@@ -136,10 +136,12 @@ def md5(content: bytes) -> str:
 
 def write_listing(files: dict[str, str]) -> bytes:
     """Return the object that DVC keeps of a folder, from its files: relative path → hash."""
-    entries: list[dict[str, Any]] = []
+    entries = []
     for name, digest in sorted(files.items()):
         entries.append({"md5": digest, "relpath": name})
-    return json.dumps(entries, sort_keys=True).encode()
+    # DVC hashes these very bytes: entries by path, keys by name, blanks as json.dumps writes them.
+    text = json.dumps(entries, sort_keys=True)
+    return text.encode()
 
 
 def read_listing(content: bytes) -> dict[str, str]:

@@ -175,9 +175,11 @@ class Version:
         """Yield each file that the cache lacks, with the missing hash: its own or its folder's."""
         for path in paths:
             folder, name = str(Path(path).parent), Path(path).name
+            # Where a hash is unknown, words stand for it. No object of the cache has such a name.
             digest = self.outs.get(folder, "no hash in dvc.lock")
             if self.cache.has(digest):
-                listing = self.cache.listing(digest, f"the list of {folder} of {self.label}")
+                what = f"the list of {folder} of {self.label}"
+                listing = self.cache.listing(digest, what)
                 digest = listing.get(name, f"not in {folder}")
             if not self.cache.has(digest):
                 yield path, digest
@@ -215,9 +217,11 @@ class Version:
         self.demand([path])
         if self.commit is None:
             return Path(path).read_bytes()
-        folder = str(Path(path).parent)
-        listing = self.cache.listing(self.outs[folder], f"the list of {folder} of {self.label}")
-        return self.cache.read(listing[Path(path).name], f"{path} of {self.label}")
+        # dvc.lock has the hash of the folder. The object of that hash lists the folder's files.
+        folder, name = str(Path(path).parent), Path(path).name
+        what = f"the list of {folder} of {self.label}"
+        listing = self.cache.listing(self.outs[folder], what)
+        return self.cache.read(listing[name], f"{path} of {self.label}")
 
     def doubts(self, read: Sequence[str]) -> list[str]:
         """Return why this version may not be the result of one whole run, one line per reason.
@@ -283,7 +287,9 @@ def edited(path: Path, entry: dict[str, Any]) -> bool:
     size = sum(file.stat().st_size for file in files if file.is_file())
     if size != entry.get("size", size):
         return True
-    return size <= CHEAP and hash_of(path) != entry.get("md5")
+    if size > CHEAP:
+        return False
+    return hash_of(path) != entry.get("md5")
 
 
 def workspace() -> Version:
