@@ -2,9 +2,9 @@
 
 It names what must run again, with the seconds that it took. Install it once in each clone:
 `lore merge-driver --install`. From then on `git merge`, `git rebase` and `git cherry-pick` call it.
-Example: `lore merge-driver --dry-run main my-branch` shows what a merge of my-branch into main would
-keep, and changes nothing. After a merge: `dvc checkout --allow-missing`, then `dvc repro`. Exit code
-0 where a dvc.lock was made, 1 for an error. Git then reports a conflict, and our dvc.lock stays.
+Example: `lore merge-driver --dry-run main my-branch` shows which entries a merge of my-branch into
+main would keep, and changes nothing. After a merge: `dvc checkout --allow-missing`, then `dvc repro`.
+Exit code 0 where a dvc.lock was made, 1 for an error. Git then reports a conflict, and our dvc.lock stays.
 """
 
 import argparse
@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="as git calls it: base, ours (overwritten), theirs and perhaps the file's path; with --dry-run: two revisions",
+        help="as git calls it: base, ours (overwritten), theirs and perhaps the file's path; "
+        "with --dry-run: two revisions",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -113,7 +114,7 @@ def install() -> list[str]:
 
 
 def merge_files(base: Path, ours: Path, theirs: Path, path: Path) -> list[str]:
-    """Merge three files into `ours`, and return what must run again.
+    """Merge three files into `ours`, and return a report of the stages that must run again.
 
     `path` is where the result belongs. Raises InputError where a file is no dvc.lock. `ours` then
     stays as it is.
@@ -211,7 +212,7 @@ def as_yaml(lock: dict[str, Any]) -> str:
 
 
 def preview(a: str, b: str) -> list[str]:
-    """Return what a merge of the revision `b` into `a` would keep and drop.
+    """Return a report of the entries that a merge of revision `b` into `a` would keep and drop.
 
     Raises InputError where a revision cannot be read.
     """
@@ -266,7 +267,7 @@ def has(side: dict[str, Any], stage: str, row: Mapping[str, Any]) -> bool:
 
 
 def report(merged: "Merged", root: Path) -> list[str]:
-    """Return how many stages must run again, and what they took when they last ran in `root`."""
+    """Return which stages must run again, with the seconds of their last run in `root`."""
     total = len(merged.kept) + len(merged.dropped)
     if not merged.dropped:
         return [f"dvc.lock: all {total} stages hold; dvc checkout brings their outputs"]

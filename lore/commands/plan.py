@@ -1,4 +1,4 @@
-"""Before `dvc repro`: say which stages will run and why, and what each took when it last ran here.
+"""Say which stages `dvc repro` will run and why, and how long each took when it last ran here.
 
 With --memory it also says whether tuning the base model fits this machine: full, LoRA and QLoRA,
 with and without gradient checkpointing, at every DeepSpeed ZeRO stage. Nothing runs and nothing is

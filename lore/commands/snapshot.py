@@ -92,7 +92,7 @@ def by_database(snapshots: "list[Snapshot]") -> "list[list[Snapshot]]":
 
 
 def report(taken: "list[Taken]", dry_run: bool) -> Iterator[str]:
-    """Yield what was read, how it differs from the former snapshot, and the next step."""
+    """Yield the lines of the report: rows, differences from the former snapshot, the next step."""
     for one in taken:
         yield f"{one.snapshot.name}: {one.rows:,} rows of {one.server} → {one.snapshot.path}"
         for note in one.notes:

@@ -1,4 +1,4 @@
-"""Show where an answer comes from, and what a source feeds.
+"""Show the sources behind an answer, or the answers that a source leads to.
 
 Backward from a question in quotes or a fact id: the answers of the models, the training records, the
 cleaned and the extracted records with the value as it was written, the locators in the raw files, and
@@ -94,7 +94,7 @@ def raw_files(lineage: "Lineage", version: "Version") -> "dict[str, RawFile]":
 
 
 def title(lineage: "Lineage", version: "Version") -> str:
-    """Return what is traced, and in which version."""
+    """Return the heading: the thing that is traced, and the version."""
     from lore.lineage import trace_sections
 
     about = ""

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stage",
         metavar="S",
-        help="rebuild this stage and what it needs; default: all but register",
+        help="rebuild this stage and those that it needs; default: all but register",
     )
     parser.add_argument(
         "--register",
@@ -53,13 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--certificate",
         type=Path,
         metavar="FILE",
-        help="write what was found, and in which environment, as JSON",
+        help="write the result and the environment as JSON",
     )
     parser.add_argument(
         "--against",
         type=Path,
         metavar="FILE",
-        help="say in what this environment is not a certificate's",
+        help="list the differences between this environment and that of a certificate",
     )
     parser.add_argument(
         "--check",

@@ -1,4 +1,4 @@
-"""How an answer hangs together with its sources.
+"""How an answer is connected to its sources.
 
 The chain is: locator in a raw file → extracted record → cleaned or rejected record → training
 records → answers. The links are the records' own `id`, `fact` and `parents`
@@ -105,7 +105,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The part of the tables that hangs together with one thing."""
+    """The rows that are connected to one fact, record, question or file."""
 
     kind: str
     """fact, record, question or file."""
@@ -130,16 +130,16 @@ class Lineage:
         return list(dict.fromkeys(row["locator"] for row in rows))
 
     def head(self) -> Row | None:
-        """Return the record that says best what it is about: a cleaned one, else what was read."""
+        """Return the record to name it by: the first cleaned one, else the first extracted one."""
         for row in [*self.cleaned, *self.extracted, *self.rejected]:
             return row
         return None
 
 
 def find(what: str, tables: Tables) -> Lineage | None:
-    """Return what `what` means, with all that hangs on it.
+    """Return the thing that `what` names, with everything connected to it.
 
-    It is tried as a locator or path below data/raw, then as an id or its beginning, then as a
+    `what` is tried as a locator or path below data/raw, then as an id or its beginning, then as a
     question. Returns None where nothing matches. Raises InputError for the beginning of several ids.
     """
     locator = what.removeprefix("./").removeprefix(f"{RAW}/").rstrip("/")
@@ -238,7 +238,7 @@ def of_record(name: str, tables: Tables) -> Lineage:
 def of_records(kind: str, name: str, roots: set[str], tables: Tables) -> Lineage:
     """Return some extracted records and everything that was made of them. `roots` are their ids.
 
-    For one record, also what was rejected about the same fact.
+    For one record, rejected records of the same fact are included.
     """
     extracted = with_id(tables.extracted, roots)
     cleaned = with_id(tables.cleaned, roots)

@@ -1,4 +1,4 @@
-"""Locators: where in the raw files a record stands, said in words, and what the raw file is.
+"""Locators: the spot of a record in a raw file, in words, and the state of that file.
 
 A locator is a file below data/raw, perhaps with `#` and a spot in it: `elements.sql#properties/25`,
 `uses.jsonl#L12@use`. The part after the last `@` tells several facts of one unit apart.
@@ -91,7 +91,7 @@ def with_part(spot: str, part: str | None) -> str:
 
 
 def raw_file(version: Version, name: str) -> RawFile:
-    """Return what a file below data/raw is in a version. `name` is its path below data/raw."""
+    """Return the state of a raw file in a version. `name` is its path below data/raw."""
     path = f"{RAW}/{name}"
     content = version.content(path)
     digest = "" if content is None else md5(content)

@@ -1,4 +1,4 @@
-"""A lineage as sections of a report: each line says what, where, and with which hash or id."""
+"""A lineage as sections of a report. Each line has a statement, its locator, and a hash or id."""
 
 from collections import Counter
 from dataclasses import replace
@@ -23,7 +23,7 @@ def sections_of(
 ) -> list[Section]:
     """Return the sections that have rows, from the answers to the sources or the other way.
 
-    `raw` maps the name of each raw file below data/raw to what it is.
+    `raw`: path below data/raw → the raw file.
     """
     cleaned_rows = [cleaned_row(row, lineage.made) for row in lineage.cleaned]
     extracted_rows = [record_row(row) for row in lineage.extracted]
@@ -55,7 +55,7 @@ def section(name: str, rows: list[Cells], everything: bool, lines: tuple[str, ..
 
 
 def answers_section(lineage: Lineage, version: Version, everything: bool) -> Section:
-    """Return what each variant answered. Of several facts: how many it got right, and which."""
+    """Return the answers of each variant. For several facts: how many are right, and which."""
     answers = lineage.answers
     facts = {row["fact"] or row["question"] for row in answers}
     if len(facts) > 1:
@@ -89,7 +89,7 @@ def several_facts_section(lineage: Lineage, everything: bool) -> Section:
 
 
 def fact_rows(lineage: Lineage) -> list[Cells]:
-    """Return a row per fact: what it says, which variants answered it right, and the record's role.
+    """Return a row per fact: its value, the variants that answered right, and the record's role.
 
     The facts stand in the order of the cleaned records that they come from.
     """
@@ -208,7 +208,7 @@ def rejected_row(row: Row, disputes: dict[str, Row]) -> Cells:
 
 
 def skipped_row(row: Row) -> Cells:
-    """Return a unit that its source's `where` does not ask for, and what stands there instead."""
+    """Return a unit that its source's `where` does not ask for, with the value that it has."""
     what = f"not asked for: {row['evidence']}"
     return [(what, where(row), row["id"])]
 
@@ -219,7 +219,7 @@ def where(row: Row) -> str:
 
 
 def statement(row: Row) -> str:
-    """Return what a record states: a fact with value and unit, or its text.
+    """Return the statement of a record: a fact with value and unit, or its text.
 
     Nothing is kept of an excluded record, so it has neither.
     """

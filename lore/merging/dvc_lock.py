@@ -68,7 +68,7 @@ class Entry:
         return cls(row, hashes(row.get("deps")), settings, hashes(row.get("outs")))
 
     def declared(self) -> dict[str, Any]:
-        """Return what dvc.yaml declared of the stage: the entry without hashes and values."""
+        """Return the declaration of the stage in dvc.yaml: the entry without hashes and values."""
         return {
             "cmd": self.row.get("cmd"),
             "inputs": dict.fromkeys(self.inputs, True),
@@ -109,7 +109,7 @@ class Merge:
         self.theirs = theirs
         self.sides = (base, ours, theirs)
         self.stages: dict[str, dict[str, Any]] = {}
-        """What the merged project declares of each stage, as `Entry.declared` gives it."""
+        """Stage → its declaration in the merged project, in the form of `Entry.declared`."""
         for name in [*ours, *theirs]:
             declared = self.declaration(name)
             if declared is UNKNOWN:
@@ -152,7 +152,7 @@ class Merge:
         )
 
     def declaration(self, name: str) -> Any:
-        """Return what the merged project declares of a stage.
+        """Return the merged project's declaration of a stage.
 
         ABSENT: a side removed it. UNKNOWN: the sides contradict each other.
         """
@@ -224,7 +224,7 @@ class Merge:
         return all(self.fits(path, side, entry, kept) for path in declared["inputs"])
 
     def fits(self, path: str, side: Side, entry: Entry, kept: Mapping[str, Row]) -> bool:
-        """Whether an input of a side's entry is what the merged project has at that path."""
+        """Whether the merged project has an input as a side's entry records it."""
         content = entry.inputs[path]
         outs = self.outs(path)
         for out in outs:
@@ -240,7 +240,7 @@ class Merge:
                 return False
         if any(inside(path, out) for out in outs):
             return True
-        # No stage makes all of it, so it must also be what the merge leaves of the raw file.
+        # No stage makes all of it, so the merged raw file must have this hash too.
         return content in self.source(path)
 
     def outs(self, path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What DVC's status says of a stage, in words: the dependency, setting, command or output that changed."""
+"""DVC's status of a stage in words: the dependency, setting, command or output that changed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Change:
 
 
 def of_stage(status: list[Any], here: Version, stage: Stage) -> Iterator[Change]:
-    """Yield what changed in a stage.
+    """Yield the changes in a stage.
 
     `status` is DVC's list for it: texts such as "changed command", and mappings such as
     {"changed deps": {"params.yaml": {"clean": "modified"}, "data/raw": "modified"}}.

@@ -47,7 +47,7 @@ class Estimate:
     room: int
     """Bytes that a process may fill on it."""
     parts: "Need"
-    """What LoRA takes as params.yaml sets it."""
+    """The memory of LoRA as params.yaml sets it."""
     verdict: str
     measured: list[str]
     """The peak of the last run beside the estimate, where one is recorded."""
@@ -89,9 +89,9 @@ def lines(config: Path | None, processes: int | None) -> list[str]:
         unusable = ""
         if not device.usable:
             unusable = "; this torch cannot use it: install torch with CUDA"
-        printed.append(
-            f"  {device.name}: {device.total / GIB:.1f} GiB, {device.free / GIB:.1f} GiB free{unusable}"
-        )
+        total = f"{device.total / GIB:.1f} GiB"
+        free = f"{device.free / GIB:.1f} GiB free"
+        printed.append(f"  {device.name}: {total}, {free}{unusable}")
     return [*printed, estimate.verdict, *estimate.measured]
 
 
@@ -101,7 +101,7 @@ def as_json(config: Path | None, processes: int | None) -> dict[str, Any]:
 
 
 def make_estimate(config: Path | None, processes: int | None) -> Estimate:
-    """Compute what params.yaml asks for, on the devices here. Raises errors as `lines` does."""
+    """Compute the report for params.yaml and the devices here. Raises errors as `lines` does."""
     from lore.planning import devices, memory
     from stages import train
     from stages.core.project import runtime

@@ -28,7 +28,7 @@ COSTS = (RUNS, PERHAPS)
 
 @dataclass(frozen=True)
 class Step:
-    """What will become of one stage."""
+    """What `dvc repro` will do with one stage."""
 
     stage: str
     verdict: str
@@ -90,9 +90,9 @@ def step(
     planned: Mapping[str, Step],
     changes: list[Change],
 ) -> Step:
-    """Return what will become of a stage.
+    """Return the step of one stage.
 
-    `changes` is what DVC finds changed in it. `planned` holds the steps of all stages before it.
+    `changes` are those that DVC finds in it. `planned` holds the steps of all stages before it.
     """
     # The step of the stage that makes each dependency. Raw files have none.
     before: dict[str, Step] = {}

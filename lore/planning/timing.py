@@ -14,7 +14,7 @@ Timings = dict[str, dict[str, Any]]
 
 
 def timings(path: Path = Path(TIMING)) -> Timings:
-    """Return what each stage took. Entries that are no mapping are left out."""
+    """Return seconds and memory of each stage. Entries that are no mapping are left out."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -91,7 +91,7 @@ def nested(value: str) -> str:
 
 
 def listed(write: Writer) -> Writer:
-    """Return a writer of arrays of what `write` writes. They may have several dimensions."""
+    """Return a writer of arrays, whose elements `write` writes. They may have several dimensions."""
 
     def write_list(values: list[Any]) -> str:
         cells = []

@@ -246,7 +246,7 @@ def arguments(url: URL) -> dict[str, Any]:
 
 
 def explained(error: BaseException, url: URL, variable: str, connected: bool) -> str:
-    """Return a driver's message without anything secret, and what to do."""
+    """Return a driver's message without secrets, and the next step."""
     if isinstance(error, UnicodeEncodeError):
         # Its message shows the text that could not be encoded, which may be a part of a password.
         return f"{variable} or the query holds characters that the driver cannot send"

@@ -1,4 +1,4 @@
-"""data/raw/snapshots.yaml: which query of which database becomes which file.
+"""data/raw/snapshots.yaml: the queries of databases, and the files that their rows become.
 
 A password must not stand in it, nor in a message about it.
 """
@@ -122,7 +122,7 @@ def hidden_urls(entry: Any, where: str) -> Iterator[str]:
 
 
 def problems_of(snapshots: list[Snapshot]) -> Iterator[str]:
-    """Yield what is wrong with well-formed entries."""
+    """Yield the problems of well-formed entries."""
     for attribute in ("name", "file"):
         counts = Counter(getattr(one, attribute) for one in snapshots)
         for value, number in counts.items():

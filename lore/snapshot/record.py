@@ -33,7 +33,7 @@ def read_record(name: str) -> Record | None:
 def record_of(
     snapshot: Snapshot, columns: dict[str, str], server: str, rows: int, sha256: str
 ) -> Record:
-    """Return what is known of a snapshot.
+    """Return the record of a snapshot.
 
     The time is that of the former record where everything else is the same.
     """

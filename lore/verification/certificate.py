@@ -38,9 +38,9 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def environment(version: Version) -> dict[str, Any]:
-    """Return what a result may depend on besides the revision.
+    """Return the environment that a result may depend on.
 
-    That is Python, the libraries, the CPU, and the settings that pin the CPU's part.
+    It is Python, the libraries, the CPU, and the settings that pin the CPU's influence.
     """
     run = (version.document(PARAMS) or {}).get("run", {})
     installed = libraries(version)
@@ -88,7 +88,7 @@ def cpu() -> dict[str, Any]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return what differs between two environments, a line each. `old` is the certificate's."""
+    """Return the differences between two environments, a line each. `old` is the certificate's."""
     lines = []
     for name in ("python", "system", "libc"):
         was, now = old.get(name), new.get(name)
@@ -186,11 +186,11 @@ class Checked:
     """A certificate compared with the repository, without a rebuild."""
 
     problems: list[str]
-    """How the repository differs from the certificate, a line each."""
+    """Differences between the repository and the certificate, a line each."""
     files: int = 0
     """Files of the certified outputs that are kept here, each with its hash."""
     incomplete: int = 0
-    """Outputs of which not all files are kept here."""
+    """Outputs that are not kept here whole."""
 
 
 def check(certificate: dict[str, Any]) -> Checked:

@@ -1,4 +1,4 @@
-"""Compare a revision's outputs as dvc.lock names them with those that were made anew.
+"""Compare a revision's outputs, as dvc.lock names them, with the outputs of a rebuild.
 
 They are the same to the bit, or the first difference is named.
 """
@@ -23,7 +23,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Output:
-    """One output of a stage: its hash by dvc.lock, and the hash of what was made anew."""
+    """One output of a stage: its hash in dvc.lock, and its hash in the rebuild."""
 
     stage: str
     path: str
@@ -38,7 +38,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Difference:
-    """An output that was made otherwise than recorded: its first file that differs."""
+    """An output of the rebuild that is not as recorded: its first file that differs."""
 
     stage: str
     path: str
@@ -76,11 +76,10 @@ def differences(version: Version, root: Path, outputs: list[Output]) -> list[Dif
     cache's copy is damaged.
     """
     differing = [output for output in outputs if not output.same]
-    found = []
-    for output in differing:
-        if output.stage == differing[0].stage:
-            found.append(difference(version, root, output))
-    return found
+    if not differing:
+        return []
+    first_stage = differing[0].stage
+    return [difference(version, root, one) for one in differing if one.stage == first_stage]
 
 
 def difference(version: Version, root: Path, output: Output) -> Difference:
