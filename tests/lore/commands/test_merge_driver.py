@@ -142,7 +142,7 @@ def test_data_changed_on_both_sides_runs_everything_that_reads_it(shell: Shell) 
     assert shell.dvc("repro", "--no-run-cache").count("Running stage") == 4
 
 
-def test_a_clone_with_a_conflict_in_dvc_lock_is_told(shell: Shell) -> None:
+def test_a_clone_with_a_conflict_in_dvc_lock_is_named(shell: Shell) -> None:
     lock = (shell.root / "dvc.lock").read_text()
     shell("git", "checkout", "-qb", "other")
     shell.write(dvc_lock=lock + "<<<<<<< HEAD\n=======\n>>>>>>> main\n")
@@ -252,7 +252,7 @@ def test_outside_a_repository_it_cannot_be_installed(
     )
 
 
-def test_a_git_that_cannot_write_is_told(project: Project, lore: Lore) -> None:
+def test_a_git_that_cannot_write_is_named(project: Project, lore: Lore) -> None:
     (project.root / ".git/config.lock").write_text("")
     assert "make .git/config writable, then run lore merge-driver --install" in lore(
         "merge-driver", "--install", code=1
@@ -295,7 +295,9 @@ def rerun(
     """The dvc.lock of this project after a change and a `dvc repro` that made something else of it everywhere downstream."""
     new = copy.deepcopy(stages)
     change(new)
-    made = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    made = {}
+    for stage in stages.values():
+        made |= {out["path"]: out["md5"] for out in stage["outs"]}
     for name, stage in new.items():
         for dep in stage["deps"]:
             dep["md5"] = made.get(dep["path"], dep["md5"])

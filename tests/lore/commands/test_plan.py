@@ -71,16 +71,14 @@ def found() -> dict[str, tuple[str, list[str]]]:
     return {step.stage: (step.verdict, step.why) for step in stages.steps()}
 
 
-def test_nothing_runs_where_nothing_changed(pipeline: Path, lore: Lore) -> None:
-    del pipeline
+@pytest.mark.usefixtures("pipeline")
+def test_nothing_runs_where_nothing_changed(lore: Lore) -> None:
     assert found() == dict.fromkeys(STAGES, ("up to date", []))
     assert lore("plan").endswith("nothing runs: everything is up to date\n")
 
 
-def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(
-    pipeline: Path, lore: Lore
-) -> None:
-    del pipeline
+@pytest.mark.usefixtures("pipeline")
+def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(lore: Lore) -> None:
     dump("params.yaml", {"a": {"b": 2, "c": [1], "d": None}})
     assert found() == {
         "first": ("runs", ["params.yaml: a.b 1 → 2, a.d – → null"]),
@@ -96,10 +94,8 @@ def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(
     assert repro() == ["first"]
 
 
-def test_a_key_of_a_section_is_named_and_its_neighbours_are_none_of_its_business(
-    pipeline: Path,
-) -> None:
-    del pipeline
+@pytest.mark.usefixtures("pipeline")
+def test_a_key_of_a_section_is_named_and_its_neighbours_are_none_of_its_business() -> None:
     dump("dvc.yaml", {"stages": STAGES | {"first": STAGES["first"] | {"params": ["a.b"]}}})
     repro()
     dump("params.yaml", {"a": {"b": 1, "c": [2]}})
@@ -164,8 +160,8 @@ def test_a_stage_that_never_ran(pipeline: Path) -> None:
     assert {why[0] for _, why in found().values()} == {"it never ran: dvc.lock has no entry"}
 
 
-def test_stages_stand_in_the_order_in_which_they_run(pipeline: Path) -> None:
-    del pipeline
+@pytest.mark.usefixtures("pipeline")
+def test_stages_stand_in_the_order_in_which_they_run() -> None:
     dump("dvc.yaml", {"stages": dict(reversed(STAGES.items()))})
     assert list(found()) == list(STAGES)
 

@@ -158,7 +158,7 @@ RUN = Settings(rows=16, max_tokens=128, mixed=True, curvature=True)
         ),
     ],
 )
-def test_what_does_not_fit_is_told_with_what_to_set(room: int, said: str) -> None:
+def test_what_does_not_fit_is_reported_with_the_settings_that_help(room: int, said: str) -> None:
     assert said in memory_table.verdict(LARGE, RUN, False, 0, CPU, room * GIB)
 
 
@@ -265,7 +265,7 @@ def test_the_report_on_the_seed(seed_project: Path, lore: Lore) -> None:
     assert "measured" not in lore("plan", "--memory", "--config", "models/seed/model")
 
 
-def test_a_base_that_is_not_here_is_told(seed_project: Path, lore: Lore) -> None:
+def test_a_base_that_is_not_here_is_named(seed_project: Path, lore: Lore) -> None:
     params = (
         (seed_project / "params.yaml").read_text().replace("source: embedded", "source: hub", 1)
     )

@@ -371,7 +371,7 @@ def test_a_password_is_masked_in_each_form() -> None:
     )
 
 
-def test_every_mistake_of_the_declaration_is_told_at_once(live: Live, lore: Lore) -> None:
+def test_every_mistake_of_the_declaration_is_reported_at_once(live: Live, lore: Lore) -> None:
     live.declare(
         DECLARED | {"url_env": "postgresql://u:hush@host/db"},
         DECLARED | {"key": [], "fiel": "x", "query": "DROP TABLE t"},

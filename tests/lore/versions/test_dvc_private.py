@@ -93,8 +93,8 @@ def test_errors_are_of_one_family() -> None:
     assert issubclass(ConfigError, DvcException), f"dvc.config.ConfigError: {REMEDY}"
 
 
-def test_objects_have_the_attributes_that_are_read(project: Path) -> None:
-    del project
+@pytest.mark.usefixtures("project")
+def test_objects_have_the_attributes_that_are_read() -> None:
     with Repo() as repo:
         (stage,) = repo.index.stages
         attributes = {
