@@ -1,18 +1,23 @@
-"""Merge dvc.lock as a whole: of every stage, the entry of either side that holds in the merged project is kept, and what must
-run again is named with the seconds that it took. Install it once in each clone: `lore merge-driver --install`; from then on
-`git merge`, `git rebase` and `git cherry-pick` call it. `lore merge-driver --dry-run main my-branch` shows what a merge of
-my-branch into main would keep, and changes nothing. After a merge: `dvc checkout --allow-missing`, then
-`dvc repro`. Exit code 0 where a dvc.lock was made, 1 for an error: git then reports a conflict, and our dvc.lock stays."""
+"""Merge dvc.lock stage by stage: keep the entry of either side that holds in the merged project.
+
+It names what must run again, with the seconds that it took. Install it once in each clone:
+`lore merge-driver --install`. From then on `git merge`, `git rebase` and `git cherry-pick` call it.
+Example: `lore merge-driver --dry-run main my-branch` shows which entries a merge of my-branch into
+main would keep, and changes nothing. After a merge: `dvc checkout --allow-missing`, then `dvc repro`.
+Exit code 0 where a dvc.lock was made, 1 for an error. Git then reports a conflict, and our dvc.lock stays.
+"""
 
 import argparse
 import io
-import json
 import shlex
-import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lore.planning.timing import seconds
+from stages.core.project import git
+from stages.core.project.artifacts import LOCK_FILE, TIMING
 from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="as git calls it: base, ours (overwritten), theirs and perhaps the file's path; with --dry-run: two revisions",
+        help="as git calls it: base, ours (overwritten), theirs and perhaps the file's path; "
+        "with --dry-run: two revisions",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -48,42 +54,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Install, show or merge. Raises InputError where a file or revision cannot be used."""
-    if options.install and not options.files:
-        print("\n".join(install()))
-    elif options.dry_run and len(options.files) == 2:
-        print("\n".join(foretell(*options.files)))
-    elif not (options.install or options.dry_run) and len(options.files) in (3, 4):
-        base, ours, theirs = map(Path, options.files[:3])
-        print("\n".join(merge_files(base, ours, theirs, Path(*options.files[3:] or ["dvc.lock"]))))
+    files = options.files
+    as_git_calls_it = not options.install and not options.dry_run
+    if options.install and not files:
+        printed = install()
+    elif options.dry_run and len(files) == 2:
+        printed = preview(files[0], files[1])
+    elif as_git_calls_it and len(files) in (3, 4):
+        path = files[3] if len(files) == 4 else LOCK_FILE
+        printed = merge_files(Path(files[0]), Path(files[1]), Path(files[2]), Path(path))
     else:
         print(
-            "usage: lore merge-driver --install, or --dry-run A B, or BASE OURS THEIRS [PATH] as git calls it "
-            "(lore merge-driver --help)",
+            "usage: lore merge-driver --install, or --dry-run A B, or BASE OURS THEIRS [PATH] "
+            "as git calls it (lore merge-driver --help)",
             file=sys.stderr,
         )
         return 2
+    print("\n".join(printed))
     return 0
 
 
 def install() -> list[str]:
-    """Write what is missing of git's configuration, and say what was done. Raises InputError where there is no repository."""
-    from lore.versions.version import git
+    """Write the missing parts of git's configuration, and return what was done.
 
-    top = git("rev-parse", "--show-toplevel")
+    Raises InputError where there is no repository, or where .git/config cannot be written.
+    """
+    top = git.text("rev-parse", "--show-toplevel")
     if top is None:
         raise InputError("no git repository here; run from the project's root folder")
+    python = shlex.quote(sys.executable)
     settings = {
         f"merge.{DRIVER}.name": "keep the entries of dvc.lock that hold in the merged project",
-        f"merge.{DRIVER}.driver": f"{shlex.quote(sys.executable)} -m lore merge-driver %O %A %B %P",
+        f"merge.{DRIVER}.driver": f"{python} -m lore merge-driver %O %A %B %P",
     }
     done = []
     for key, value in settings.items():
-        if (git("config", "--local", "--get", key) or b"").decode().rstrip("\n") != value:
-            configure(key, value)
+        if git.text("config", "--local", "--get", key) != value:
+            git.call(
+                "config",
+                "--local",
+                key,
+                value,
+                remedy="make .git/config writable, then run lore merge-driver --install",
+            )
             done.append(f".git/config: set {key} = {value}")
-    attributes = Path(top.decode().rstrip("\n")) / ".gitattributes"
-    lines = attributes.read_text(encoding="utf-8").splitlines() if attributes.is_file() else []
-    if ATTRIBUTE not in [" ".join(line.split()) for line in lines]:
+
+    attributes = Path(top) / ".gitattributes"
+    lines = []
+    if attributes.is_file():
+        lines = attributes.read_text(encoding="utf-8").splitlines()
+    # Git takes any number of blanks between the words of a line.
+    known = [" ".join(line.split()) for line in lines]
+    if ATTRIBUTE not in known:
         attributes.write_text("\n".join([*lines, ATTRIBUTE]) + "\n", encoding="utf-8")
         done.append(
             f".gitattributes: added {ATTRIBUTE}; commit it, so that other clones have it too"
@@ -91,169 +113,171 @@ def install() -> list[str]:
     return done or ["installed already: nothing to do"]
 
 
-def configure(key: str, value: str) -> None:
-    """Set one value in .git/config. Raises InputError where git cannot."""
-    try:
-        subprocess.run(
-            ["git", "config", "--local", key, value], capture_output=True, check=True, text=True
-        )
-    except subprocess.CalledProcessError as error:
-        reason = " ".join(error.stderr.split())
-        raise InputError(
-            f"git config {key}: {reason}; make .git/config writable, then run lore merge-driver --install"
-        ) from None
-
-
 def merge_files(base: Path, ours: Path, theirs: Path, path: Path) -> list[str]:
-    """Merge three files into `ours`, and say what must run again; `path` is where the result belongs.
+    """Merge three files into `ours`, and return a report of the stages that must run again.
 
-    Raises InputError where one is no dvc.lock; `ours` then stays as it is.
+    `path` is where the result belongs. Raises InputError where a file is no dvc.lock. `ours` then
+    stays as it is.
     """
     from lore.merging.dvc_lock import merge, three_way
     from stages.core.project.output import replacing
 
-    documents = [
-        document(text_of(file, f"{path} of {side}"), f"{path} of {side}")
-        for file, side in zip((base, ours, theirs), SIDES, strict=True)
-    ]
-    found = merge(*(each.get("stages") or {} for each in documents))
-    others = [
-        {key: value for key, value in each.items() if key not in ("schema", "stages")}
-        for each in documents
-    ]
+    documents = []
+    for file, side in zip((base, ours, theirs), SIDES, strict=True):
+        what = f"{path} of {side}"
+        documents.append(document(text_of(file, what), what))
+    stages = [each.get("stages") or {} for each in documents]
+    merged = merge(*stages)
+
+    # A dvc.lock may hold more than stages, such as data sets that dvc.yaml declares.
+    others = []
+    for each in documents:
+        others.append({key: each[key] for key in each if key not in ("schema", "stages")})
     rest = three_way(*others)
     if not isinstance(rest, dict):
         keys = ", ".join(sorted({*others[1], *others[2]}))
         raise InputError(
-            f"{path}: both sides changed {keys}; git checkout --ours {path}, then dvc update and dvc repro"
+            f"{path}: both sides changed {keys}; git checkout --ours {path}, "
+            "then dvc update and dvc repro"
         )
-    merged = {"schema": SCHEMA, "stages": found.kept} | rest
-    if merged != documents[1]:
+
+    result = {"schema": SCHEMA, "stages": merged.kept} | rest
+    if result != documents[1]:
         with replacing(ours) as temporary:
-            temporary.write_text(as_yaml(merged), encoding="utf-8")
-    return report(found, path.parent)
+            temporary.write_text(as_yaml(result), encoding="utf-8")
+    return report(merged, path.parent)
 
 
 def text_of(file: Path, what: str) -> str:
-    """A file's text. Raises InputError where it cannot be read."""
+    """Return a file's text. Raises InputError where it cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{what} ({file}) cannot be read: {error}; git checkout it from a commit that has it whole"
+            f"{what} ({file}) cannot be read: {error}; "
+            "git checkout it from a commit that has it whole"
         ) from None
 
 
 def document(text: str, what: str) -> dict[str, Any]:
-    """A dvc.lock parsed; empty text has no stages. Raises InputError for conflict markers and for what is no dvc.lock."""
+    """Parse a dvc.lock. Empty text has no stages.
+
+    Raises InputError for conflict markers, and for text that is no dvc.lock.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     from lore.versions.version import CONFLICT
 
-    if mark := CONFLICT.search(text):
-        line = text.count("\n", 0, mark.start()) + 1
+    marker = CONFLICT.search(text)
+    if marker:
+        line = text.count("\n", 0, marker.start()) + 1
         raise InputError(
-            f"{what}, line {line}: conflict markers of an earlier merge were committed; on that side take one version of "
-            "dvc.lock (git checkout COMMIT -- dvc.lock), dvc repro, commit, then merge again"
+            f"{what}, line {line}: conflict markers of an earlier merge were committed; on that "
+            "side take one version of dvc.lock (git checkout COMMIT -- dvc.lock), dvc repro, "
+            "commit, then merge again"
         )
     try:
-        found = YAML(typ="safe").load(text)
+        parsed = YAML(typ="safe").load(text)
     except YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{what}: not readable as YAML: {reason}; {RESTORE}") from None
-    found = {"schema": SCHEMA} if found is None else found
-    stages = (
-        (found.get("stages") or {})
-        if isinstance(found, dict) and found.get("schema") == SCHEMA
-        else None
-    )
-    if not isinstance(stages, dict) or not all(
-        isinstance(entry, dict) for entry in stages.values()
-    ):
+    if parsed is None:
+        return {"schema": SCHEMA}
+    if not is_lock(parsed):
         raise InputError(f"{what}: not a dvc.lock of schema {SCHEMA}; {RESTORE}")
-    return found
+    lock: dict[str, Any] = parsed
+    return lock
 
 
-def as_yaml(merged: dict[str, Any]) -> str:
-    """A dvc.lock as DVC writes it."""
+def is_lock(parsed: Any) -> bool:
+    """Whether a parsed file is a dvc.lock of the schema that is known here."""
+    if not isinstance(parsed, dict) or parsed.get("schema") != SCHEMA:
+        return False
+    stages = parsed.get("stages") or {}
+    if not isinstance(stages, dict):
+        return False
+    return all(isinstance(entry, dict) for entry in stages.values())
+
+
+def as_yaml(lock: dict[str, Any]) -> str:
+    """Return a dvc.lock as DVC writes it."""
     from ruamel.yaml import YAML
 
-    writer, stream = YAML(), io.StringIO()
+    writer = YAML()
     writer.default_flow_style = False
-    writer.dump(merged, stream)
+    stream = io.StringIO()
+    writer.dump(lock, stream)
     return stream.getvalue()
 
 
-def foretell(a: str, b: str) -> list[str]:
-    """What a merge of the revision `b` into `a` would keep and drop. Raises InputError where one cannot be read."""
+def preview(a: str, b: str) -> list[str]:
+    """Return a report of the entries that a merge of revision `b` into `a` would keep and drop.
+
+    Raises InputError where a revision cannot be read.
+    """
     from lore.merging.dvc_lock import merge
     from lore.versions import version
 
-    sides = [version.revision(a), version.revision(b)]
-    ancestor = version.git("merge-base", *(str(side.commit) for side in sides))
-    base = version.revision(ancestor.decode().strip()).text(version.LOCK) if ancestor else None
-    locks = [base or "", *(side.text(version.LOCK) or "" for side in sides)]
-    names = (SIDES[0], *(side.label for side in sides))
-    parsed = [
-        document(text, f"dvc.lock of {name}").get("stages") or {}
-        for text, name in zip(locks, names, strict=True)
+    ours = version.revision(a)
+    theirs = version.revision(b)
+    ancestor = git.text("merge-base", str(ours.commit), str(theirs.commit))
+    base = version.revision(ancestor).text(LOCK_FILE) if ancestor else None
+    locks = [
+        (SIDES[0], base),
+        (ours.label, ours.text(LOCK_FILE)),
+        (theirs.label, theirs.text(LOCK_FILE)),
     ]
-    found = merge(*parsed)
-    lines = [f"{sides[1].label} into {sides[0].label}"]
-    for name in dict.fromkeys([*found.kept, *found.dropped]):
-        lines.append(f"  {name:<12} {origin(name, found, parsed)}")
-    return [*lines, *report(found, Path())]
+    sides = []
+    for name, text in locks:
+        lock = document(text or "", f"dvc.lock of {name}")
+        sides.append(lock.get("stages") or {})
+    merged = merge(*sides)
+    printed = [f"{theirs.label} into {ours.label}"]
+    for stage in dict.fromkeys([*merged.kept, *merged.dropped]):
+        printed.append(f"  {stage:<12} {origin(stage, merged, sides)}")
+    return [*printed, *report(merged, Path())]
 
 
-def origin(name: str, found: "Merged", sides: list[dict[str, Any]]) -> str:
-    """On which side the kept entry of a stage stands, in words."""
+def origin(stage: str, merged: "Merged", sides: list[dict[str, Any]]) -> str:
+    """Say which side the kept entry of a stage comes from. `sides` are base, ours and theirs."""
+    if stage not in merged.kept:
+        return "runs again"
+    _, ours, theirs = [has(side, stage, merged.kept[stage]) for side in sides]
+    if ours and theirs:
+        return "kept, of both"
+    if ours:
+        return "kept, of A"
+    if theirs:
+        return "kept, of B"
+    return "kept, of their ancestor"
+
+
+def has(side: dict[str, Any], stage: str, row: Mapping[str, Any]) -> bool:
+    """Whether a side recorded all inputs, settings and outputs of an entry."""
     from lore.merging.dvc_lock import Entry
 
-    if name not in found.kept:
-        return "runs again"
-    kept = Entry.of(found.kept[name])
-
-    def has(side: dict[str, Any]) -> bool:
-        entry = Entry.of(side.get(name, {}))
-        pairs = (
-            (kept.inputs, entry.inputs),
-            (kept.settings, entry.settings),
-            (kept.outputs, entry.outputs),
-        )
-        return all(some.items() <= others.items() for some, others in pairs)
-
-    _, ours, theirs = map(has, sides)
+    kept = Entry.of(row)
+    recorded = Entry.of(side.get(stage, {}))
     return (
-        "kept, of both"
-        if ours and theirs
-        else "kept, of A"
-        if ours
-        else "kept, of B"
-        if theirs
-        else "kept, of their ancestor"
+        kept.inputs.items() <= recorded.inputs.items()
+        and kept.settings.items() <= recorded.settings.items()
+        and kept.outputs.items() <= recorded.outputs.items()
     )
 
 
-def report(found: "Merged", root: Path) -> list[str]:
-    """How many stages must run again, and what they took when they last ran in this folder."""
-    total = len(found.kept) + len(found.dropped)
-    if not found.dropped:
+def report(merged: "Merged", root: Path) -> list[str]:
+    """Return which stages must run again, with the seconds of their last run in `root`."""
+    total = len(merged.kept) + len(merged.dropped)
+    if not merged.dropped:
         return [f"dvc.lock: all {total} stages hold; dvc checkout brings their outputs"]
-    timing = timings(root / "metrics/timing.json")
-    named = ", ".join(
-        f"{name} {timing[name]:.0f} s" if name in timing else name for name in found.dropped
-    )
+    known = seconds(root / TIMING)
+    named = []
+    for stage in merged.dropped:
+        named.append(f"{stage} {known[stage]:.0f} s" if stage in known else stage)
+    number = len(merged.dropped)
     return [
-        f"dvc.lock: {len(found.dropped)} of {total} stages must run again: {named}",
-        "the outputs of the others come with dvc checkout --allow-missing; then dvc repro, which ends conflicts in metrics too",
+        f"dvc.lock: {number} of {total} stages must run again: {', '.join(named)}",
+        "the outputs of the others come with dvc checkout --allow-missing; "
+        "then dvc repro, which ends conflicts in metrics too",
     ]
-
-
-def timings(path: Path) -> dict[str, float]:
-    """Stage → seconds of its last run here, as far as they were recorded: a price, so what cannot be read is left out."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: float(entry["seconds"]) for name, entry in found.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}

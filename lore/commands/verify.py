@@ -1,9 +1,13 @@
-"""Prove that a revision can be made again to the bit: clone it elsewhere, run `dvc repro` there with an empty cache, and
-compare every output with that revision's dvc.lock. Where one differs, say the first: stage, file, and in it the record and
-column, the key path, the row or training step, the tensor with its greatest absolute difference. It takes as long as the
-pipeline does; --stage stops earlier. Example: `lore verify --stage augment`, `lore verify knowledge@v1.0.0 --certificate
-v1.json`, and later `lore verify --check v1.json`, which rebuilds nothing and proves integrity only. Exit code 0 bit-exact, 3
-where something differs, 1 for an error."""
+"""Prove that a revision can be made again to the bit.
+
+It clones the revision elsewhere, runs `dvc repro` there with an empty cache, and compares every
+output with that revision's dvc.lock. Where one differs, it names the first difference: stage, file,
+and in it the record and column, the key path, the row or training step, or the tensor with its
+greatest absolute difference. It takes as long as the pipeline does, --stage stops earlier. Example:
+`lore verify --stage augment`, `lore verify knowledge@v1.0.0 --certificate v1.json`, and later
+`lore verify --check v1.json`, which rebuilds nothing and proves integrity only. Exit code 0
+bit-exact, 3 where something differs, 1 for an error.
+"""
 
 import argparse
 import time
@@ -12,11 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lore.rendering.report import Section
-    from lore.verification.outputs import Output, Parting
+    from lore.verification.outputs import Difference, Output
     from lore.versions.version import Version
 
 DIFFERENT = 3
-UNKNOWN = "the recorded file is not kept here (neither in DVC's cache nor in git), so only hashes could be compared"
+"""Exit code where something differs."""
+UNKNOWN = (
+    "the recorded file is not kept here (neither in DVC's cache nor in git), "
+    "so only hashes could be compared"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stage",
         metavar="S",
-        help="rebuild this stage and what it needs; default: all but register",
+        help="rebuild this stage and those that it needs; default: all but register",
     )
     parser.add_argument(
         "--register",
@@ -45,13 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--certificate",
         type=Path,
         metavar="FILE",
-        help="write what was found, and in which environment, as JSON",
+        help="write the result and the environment as JSON",
     )
     parser.add_argument(
         "--against",
         type=Path,
         metavar="FILE",
-        help="say in what this environment is not a certificate's",
+        help="list the differences between this environment and that of a certificate",
     )
     parser.add_argument(
         "--check",
@@ -62,120 +70,127 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Rebuild, compare, print. Raises InputError where it cannot be rebuilt, LockError where other libraries are installed."""
+    """Rebuild, compare, print.
+
+    Raises InputError where the revision cannot be rebuilt, LockError where other libraries are
+    installed.
+    """
     from lore.rendering import report
     from lore.verification import certificate, outputs, rebuild
     from lore.versions import version
 
     if options.check:
         return check(options.check)
-    found_in = version.revision(options.rev)
+    revision = version.revision(options.rev)
     against = certificate.load(options.against) if options.against else None
-    stages = rebuild.chosen(found_in, options.stage, options.register)
-    rebuild.demand_libraries(found_in)
+    stages = rebuild.chosen(revision, options.stage, options.register)
+    rebuild.demand_libraries(revision)
     started = time.time()
-    with rebuild.clone(found_in, options.keep) as clone:
+    with rebuild.clone(revision, options.keep) as clone:
         clone.repro(stages)
-        found = outputs.compare(found_in, clone.root, stages)
-        partings = outputs.partings(found_in, clone.root, found)
-    certified = certificate.certify(found_in, stages, found, partings)
+        compared = outputs.compare(revision, clone.root, stages)
+        differing = outputs.differences(revision, clone.root, compared)
+    certified = certificate.certify(revision, stages, compared, differing)
     if options.certificate:
         seconds = {"started": int(started), "seconds": round(time.time() - started, 1)}
         certificate.write(options.certificate, certified, seconds)
-    sections = [outputs_section(found), environment_section(certified["environment"])]
-    if partings:
-        sections.insert(0, partings_section(partings))
+
+    environment = certified["environment"]
+    sections = [outputs_section(compared), environment_section(environment)]
+    if differing:
+        sections.insert(0, differences_section(differing))
     if against:
-        sections.append(
-            against_section(options.against, against["environment"], certified["environment"])
-        )
-    print(
-        report.text(f"{found_in.label}: {certified['verdict']}", notes(found_in, stages), sections),
-        end="",
-        flush=True,
-    )
-    return DIFFERENT if partings else 0
+        sections.append(against_section(options.against, against["environment"], environment))
+    title = f"{revision.label}: {certified['verdict']}"
+    print(report.text(title, notes(revision, stages), sections), end="", flush=True)
+    return DIFFERENT if differing else 0
 
 
 def notes(version: "Version", stages: list[str]) -> list[str]:
-    """What a reader must know before believing the rest."""
+    """Return reasons to doubt the rest, one per line."""
+    lines = []
+    for line in version.outrun():
+        name = line.split()[0]  # each line begins with the name of a stage
+        if name in stages:
+            lines.append(line)
     left = [name for name in version.stages if name not in stages]
-    outrun = [line for line in version.outrun() if line.split()[0] in stages]
-    return outrun + ([f"not rebuilt: {', '.join(left)}"] if left else [])
+    if left:
+        lines.append(f"not rebuilt: {', '.join(left)}")
+    return lines
 
 
-def outputs_section(found: "list[Output]") -> "Section":
-    """Every output with both hashes, or with one where they are the same."""
+def outputs_section(outputs: "list[Output]") -> "Section":
+    """Return every output with both hashes. Where all are the same, with one."""
     from lore.rendering.report import Section
 
-    same = sum(output.same for output in found)
-    lines = [f"{same:,} of {len(found):,} the same to the bit as in dvc.lock"]
-    columns: tuple[str, ...] = ("stage", "output", "in dvc.lock", "rebuilt")
-    rows: list[tuple[str, ...]] = [
-        (output.stage, output.path, output.locked, "the same" if output.same else output.made)
-        for output in found
-    ]
-    if same == len(found):
-        columns, rows = ("stage", "output", "md5"), [row[:3] for row in rows]
-    return Section("Outputs", tuple(lines), columns, rows)
+    same = sum(output.same for output in outputs)
+    lines = (f"{same:,} of {len(outputs):,} the same to the bit as in dvc.lock",)
+    rows: list[tuple[str, ...]] = []
+    if same == len(outputs):
+        for output in outputs:
+            rows.append((output.stage, output.path, output.locked))
+        return Section("Outputs", lines, ("stage", "output", "md5"), rows)
+    for output in outputs:
+        made = "the same" if output.same else output.made
+        rows.append((output.stage, output.path, output.locked, made))
+    return Section("Outputs", lines, ("stage", "output", "in dvc.lock", "rebuilt"), rows)
 
 
-def partings_section(partings: "list[Parting]") -> "Section":
-    """The first difference, a line for each thing there is to know, then the other outputs of its stage."""
+def differences_section(differing: "list[Difference]") -> "Section":
+    """Return the first difference in full, then the other outputs of its stage, a line each."""
     from lore.rendering.report import Section
 
-    first, *others = partings
-    found = first.first_difference
+    first, *others = differing
     lines = [f"stage {first.stage}, {first.path}"]
-    if found is None:
+    divergence = first.first_difference
+    if divergence is None:
         lines.append(UNKNOWN)
     else:
-        lines += [
-            found.where,
-            f"recorded: {found.was}",
-            f"rebuilt: {found.now}",
-            *filter(None, [found.note]),
-        ]
+        lines.append(divergence.where)
+        lines.append(f"recorded: {divergence.was}")
+        lines.append(f"rebuilt: {divergence.now}")
+        if divergence.note:
+            lines.append(divergence.note)
     if first.others:
         lines.append(f"in the same output also: {', '.join(first.others)}")
-    return Section("First difference", (*lines, *map(brief, others)))
+    lines += [brief(other) for other in others]
+    return Section("First difference", tuple(lines))
 
 
-def brief(parting: "Parting") -> str:
-    """A further difference on one line."""
-    found = parting.first_difference
-    told = (
-        f"{found.where}: {found.was} → {found.now}" + (f"; {found.note}" if found.note else "")
-        if found
-        else UNKNOWN
-    )
-    return f"in the same stage also {parting.path}: {told}"
+def brief(difference: "Difference") -> str:
+    """Return a further difference on one line."""
+    divergence = difference.first_difference
+    what = UNKNOWN
+    if divergence:
+        what = f"{divergence.where}: {divergence.was} → {divergence.now}"
+        if divergence.note:
+            what += f"; {divergence.note}"
+    return f"in the same stage also {difference.path}: {what}"
 
 
 def environment_section(environment: dict[str, Any]) -> "Section":
-    """What the result was made with."""
+    """Return the environment in which the result was made."""
     from lore.rendering.report import Section
 
-    cpu, run = environment["cpu"], environment["run"]
-    return Section(
-        "Environment",
-        (
-            f"{environment['python']}, {environment['system']}, {environment['libc']}",
-            f"{len(environment['libraries']):,} libraries, sha256 of their versions {environment['libraries_sha256']}",
-            f"CPU {cpu['model']}: {' '.join(cpu['flags'])}",
-            ", ".join(f"{name} {value}" for name, value in run.items()),
-        ),
+    cpu = environment["cpu"]
+    number = len(environment["libraries"])
+    settings = [f"{name} {value}" for name, value in environment["run"].items()]
+    lines = (
+        f"{environment['python']}, {environment['system']}, {environment['libc']}",
+        f"{number:,} libraries, sha256 of their versions {environment['libraries_sha256']}",
+        f"CPU {cpu['model']}: {' '.join(cpu['flags'])}",
+        ", ".join(settings),
     )
+    return Section("Environment", lines)
 
 
 def against_section(path: Path, old: dict[str, Any], new: dict[str, Any]) -> "Section":
-    """In what the environment is not that of a certificate."""
+    """Return how the environment differs from that of a certificate."""
     from lore.rendering.report import Section
     from lore.verification import certificate
 
-    return Section(
-        f"Against {path}", tuple(certificate.differences(old, new)) or ("the same environment",)
-    )
+    lines = certificate.differences(old, new) or ["the same environment"]
+    return Section(f"Against {path}", tuple(lines))
 
 
 def check(path: Path) -> int:
@@ -183,15 +198,19 @@ def check(path: Path) -> int:
     from lore.verification import certificate
 
     certified = certificate.load(path)
-    problems, intact, lacking = certificate.problems(certified)
-    print(f"{path}: {certified['verdict']}, by its own word, of {str(certified['revision'])[:12]}")
+    revision = str(certified["revision"])
+    checked = certificate.check(certified)
+    print(f"{path}: {certified['verdict']}, by its own word, of {revision[:12]}")
+    for problem in checked.problems:
+        print(f"! {problem}")
+    if not checked.problems:
+        print("  revision, dvc.lock and every output's hash are those certified")
+    kept = f"  {checked.files:,} files of its outputs are kept here, each with its hash"
+    if checked.incomplete:
+        kept += f"; of {checked.incomplete:,} outputs only the hash could be compared"
+    print(kept)
     print(
-        "\n".join(f"! {problem}" for problem in problems)
-        or "  revision, dvc.lock and every output's hash are those certified"
+        "  This proves integrity only; that the revision can be made again is proved by "
+        f"lore verify {revision}"
     )
-    kept = f"  {intact:,} files of its outputs are kept here, each with its hash"
-    print(kept + (f"; of {lacking:,} outputs only the hash could be compared" if lacking else ""))
-    print(
-        f"  This proves integrity only; that the revision can be made again is proved by lore verify {certified['revision']}"
-    )
-    return DIFFERENT if problems else 0
+    return DIFFERENT if checked.problems else 0

@@ -1,29 +1,36 @@
-"""How an answer hangs together with its sources: place → extracted → cleaned or rejected → training records → answers.
+"""How an answer is connected to its sources.
 
-The links are the records' own: `id`, `fact` and `parents` (`stages.core.records.record`). Nothing is guessed, but for a question,
-which `lore.lineage.question` finds among the facts.
+The chain is: locator in a raw file → extracted record → cleaned or rejected record → training
+records → answers. The links are the records' own `id`, `fact` and `parents`
+(`stages.core.records.record`). Nothing is guessed except for a question: `lore.lineage.question`
+looks for the fact that it is about.
 """
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lore.comparison.facts import ANSWER, ANSWERS, RECORDS
+from lore.comparison.facts import ANSWER
 from lore.lineage.question import match
-from lore.lineage.raw_location import RAW, within
+from lore.lineage.raw_location import within
 from lore.versions.version import Version
+from stages.core.project.artifacts import (
+    ANSWERS,
+    CLEAN_RECORDS,
+    CONTRADICTIONS,
+    EXTRACTED_RECORDS,
+    RAW,
+    REJECTED_RECORDS,
+    SKIPPED_RECORDS,
+    TRAINING_RECORDS,
+)
 from stages.core.project.errors import InputError
 from stages.core.records.record import fold
 
 Row = dict[str, Any]
-EXTRACTED, REJECTED, WORDINGS = (
-    "data/extract/records.parquet",
-    "data/clean/rejected.parquet",
-    "data/augment/records.parquet",
-)
-SKIPPED, CONTRADICTIONS = "data/extract/skipped.parquet", "data/clean/contradictions.json"
 STATED = [
     "id",
     "source",
@@ -36,66 +43,79 @@ STATED = [
     "unit",
     "fact",
 ]
+"""Columns of every record."""
 MADE = [*STATED, "question", "answer", "split", "parents"]
+"""Columns of a training record."""
 WHY = [*STATED, "phase", "reason", "evidence"]
+"""Columns of a rejected or skipped record."""
+
+# An id, or the beginning of one that somebody copied: `3fa9`, `3fa9c1d2e4b5a697`.
 ID = re.compile(r"[0-9a-f]{4,16}")
-"""An id, or as much of its beginning as somebody copied."""
 SHOWN = 5
-"""Candidates that an ambiguous id is answered with."""
+"""Ids that the message about an ambiguous beginning names."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Everything a version has between its sources and its answers, row by row."""
+    """Everything that a version has between its sources and its answers, row by row."""
 
     extracted: list[Row]
     cleaned: list[Row]
     rejected: list[Row]
     made: list[Row]
-    """Of augment; empty in a version that never got there."""
+    """Training records. Empty in a version where `augment` never ran."""
     answers: list[Row]
-    """Of evaluate; empty in a version that was never evaluated."""
+    """Empty in a version where `evaluate` never ran."""
     disputes: dict[str, Row]
-    """Contradictions by the id of the record that lost."""
+    """Id of the record that lost → the contradiction."""
     skipped: list[Row] = field(default_factory=list)
     """Units that a source's `where` does not ask for."""
 
     @classmethod
     def read(cls, version: Version) -> "Tables":
         """Read a version. Raises InputError where a table is missing or damaged."""
-        later = [path for path in (WORDINGS, ANSWERS) if version.has(str(Path(path).parent))]
-        version.demand([EXTRACTED, RECORDS, REJECTED, CONTRADICTIONS, *later])
+        has_made = version.has(str(Path(TRAINING_RECORDS).parent))
+        has_answers = version.has(str(Path(ANSWERS).parent))
+        needed = [EXTRACTED_RECORDS, CLEAN_RECORDS, REJECTED_RECORDS, CONTRADICTIONS]
+        if has_made:
+            needed.append(TRAINING_RECORDS)
+        if has_answers:
+            needed.append(ANSWERS)
+        version.demand(needed)  # so that one message names all that is missing
 
         def rows(path: str, columns: list[str]) -> list[Row]:
-            found: list[Row] = (
-                version.table(path, columns).to_pylist()
-                if path not in {WORDINGS, ANSWERS} - set(later)
-                else []
-            )
-            return found
+            table: list[Row] = version.table(path, columns).to_pylist()
+            return table
 
-        disputes = json.loads(version.output(CONTRADICTIONS))
+        disputes = {}
+        for entry in json.loads(version.output(CONTRADICTIONS)):
+            if "loser" in entry:
+                disputes[entry["loser"]["record"]] = entry
         return cls(
-            rows(EXTRACTED, STATED),
-            rows(RECORDS, STATED),
-            rows(REJECTED, WHY),
-            rows(WORDINGS, MADE),
-            rows(ANSWERS, ANSWER),
-            {entry["loser"]["record"]: entry for entry in disputes if "loser" in entry},
-            rows(SKIPPED, WHY) if version.holds(SKIPPED) else [],
+            extracted=rows(EXTRACTED_RECORDS, STATED),
+            cleaned=rows(CLEAN_RECORDS, STATED),
+            rejected=rows(REJECTED_RECORDS, WHY),
+            made=rows(TRAINING_RECORDS, MADE) if has_made else [],
+            answers=rows(ANSWERS, ANSWER) if has_answers else [],
+            disputes=disputes,
+            # Versions of an earlier Lorekeep lack this table.
+            skipped=rows(SKIPPED_RECORDS, WHY) if version.holds(SKIPPED_RECORDS) else [],
         )
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """The part of the tables that hangs together with one thing."""
+    """The rows that are connected to one fact, record, question or file."""
 
     kind: str
     """fact, record, question or file."""
     name: str
     """Id, question or path."""
     forward: bool
-    """Whether the thing is a source, to be followed to the answers; else it is an answer, to be followed to the sources."""
+    """Whether the thing is a source that is followed to the answers.
+
+    Else it is an answer that is followed to the sources.
+    """
     facts: list[str]
     extracted: list[Row] = field(default_factory=list)
     cleaned: list[Row] = field(default_factory=list)
@@ -104,125 +124,159 @@ class Lineage:
     answers: list[Row] = field(default_factory=list)
     skipped: list[Row] = field(default_factory=list)
 
-    def places(self) -> list[str]:
-        """Where in the raw files it stands."""
-        return list(
-            dict.fromkeys(
-                row["locator"] for row in [*self.extracted, *self.rejected, *self.skipped]
-            )
-        )
+    def locators(self) -> list[str]:
+        """Return where in the raw files it stands, each locator once."""
+        rows = [*self.extracted, *self.rejected, *self.skipped]
+        return list(dict.fromkeys(row["locator"] for row in rows))
 
     def head(self) -> Row | None:
-        """The record that says best what it is about: what is trained, else what was read."""
-        return next(iter([*self.cleaned, *self.extracted, *self.rejected]), None)
+        """Return the record to name it by: the first cleaned one, else the first extracted one."""
+        for row in [*self.cleaned, *self.extracted, *self.rejected]:
+            return row
+        return None
 
 
 def find(what: str, tables: Tables) -> Lineage | None:
-    """What `what` means, with all that hangs on it: a place below data/raw, an id or its beginning, else a question.
+    """Return the thing that `what` names, with everything connected to it.
 
-    Returns None where nothing matches. Raises InputError for the beginning of several ids.
+    `what` is tried as a locator or path below data/raw, then as an id or its beginning, then as a
+    question. Returns None where nothing matches. Raises InputError for the beginning of several ids.
     """
-    place = what.removeprefix("./").removeprefix(f"{RAW}/").rstrip("/")
-    roots = {
-        row["id"]
-        for row in [*tables.extracted, *tables.rejected, *tables.skipped]
-        if within(row["locator"], place)
-    }
+    locator = what.removeprefix("./").removeprefix(f"{RAW}/").rstrip("/")
+    rows = [*tables.extracted, *tables.rejected, *tables.skipped]
+    roots = {row["id"] for row in rows if within(row["locator"], locator)}
     if roots:
-        return of_records("file", f"{RAW}/{place}", roots, tables)
-    if ID.fullmatch(what) and (found := of_id(what, tables)):
-        return found
+        return of_records("file", f"{RAW}/{locator}", roots, tables)
+    if ID.fullmatch(what):
+        lineage = of_id(what, tables)
+        if lineage:
+            return lineage
     return of_question(what, tables)
 
 
 def of_id(digits: str, tables: Tables) -> Lineage | None:
-    """The fact or record whose id begins with the digits. Raises InputError where there are several."""
+    """Return the fact or record whose id begins with the digits.
+
+    Raises InputError where there are several.
+    """
     rows = [*tables.extracted, *tables.cleaned, *tables.rejected, *tables.skipped, *tables.made]
-    names = {row["fact"]: "fact" for row in rows if row["fact"]} | {
-        row["id"]: "record" for row in rows
-    }
-    near = sorted(name for name in names if name.startswith(digits))
-    if len(near) > 1:
-        listed = ", ".join(f"{names[name]} {name}" for name in near[:SHOWN]) + (
-            " …" if len(near) > SHOWN else ""
-        )
-        raise InputError(
-            f"{digits}: the beginning of {len(near)} ids: {listed}; write more of its digits"
-        )
-    if not near:
+    kinds = {row["fact"]: "fact" for row in rows if row["fact"]}
+    kinds |= {row["id"]: "record" for row in rows}
+    matches = sorted(name for name in kinds if name.startswith(digits))
+    if not matches:
         return None
-    return of_fact(near[0], tables) if names[near[0]] == "fact" else of_record(near[0], tables)
+    if len(matches) > 1:
+        listed = ", ".join(f"{kinds[name]} {name}" for name in matches[:SHOWN])
+        if len(matches) > SHOWN:
+            listed += " …"
+        raise InputError(
+            f"{digits}: the beginning of {len(matches)} ids: {listed}; write more of its digits"
+        )
+    (name,) = matches
+    if kinds[name] == "fact":
+        return of_fact(name, tables)
+    return of_record(name, tables)
 
 
 def of_question(question: str, tables: Tables) -> Lineage | None:
-    """The fact that a question is about; or the question–answer pair without a fact that asks just this."""
-    if fact := match(question, [row for row in tables.cleaned if row["fact"]], tables.made):
+    """Return the fact that a question is about.
+
+    Where there is none, return the question–answer pair without a fact that asks exactly this.
+    """
+    facts = [row for row in tables.cleaned if row["fact"]]
+    fact = match(question, facts, tables.made)
+    if fact:
         return of_fact(fact, tables)
-    asked = [
-        row for row in tables.made if row["question"] and fold(row["question"]) == fold(question)
-    ]
-    roots = {parent for row in asked for parent in row["parents"]}
-    return of_records("question", question, roots, tables) if roots else None
+    wanted = fold(question)
+    roots: set[str] = set()
+    for row in tables.made:
+        if row["question"] and fold(row["question"]) == wanted:
+            roots.update(row["parents"])
+    if not roots:
+        return None
+    return of_records("question", question, roots, tables)
 
 
 def of_fact(fact: str, tables: Tables) -> Lineage:
-    """Everything about one fact, backward from the answers."""
+    """Return everything about one fact, backward from the answers."""
 
     def about(rows: list[Row]) -> list[Row]:
         return [row for row in rows if row["fact"] == fact]
 
-    parts = (
-        about(getattr(tables, name))
-        for name in ("extracted", "cleaned", "rejected", "made", "answers")
+    return Lineage(
+        kind="fact",
+        name=fact,
+        forward=False,
+        facts=[fact],
+        extracted=about(tables.extracted),
+        cleaned=about(tables.cleaned),
+        rejected=about(tables.rejected),
+        made=about(tables.made),
+        answers=about(tables.answers),
     )
-    return Lineage("fact", fact, False, [fact], *parts)
 
 
 def of_record(name: str, tables: Tables) -> Lineage:
-    """One record, forward; a training record, with those that it was made of."""
+    """Return one record forward, or one training record with the records that it was made of."""
     made = [row for row in tables.made if row["id"] == name]
-    found = of_records("record", name, {name} if not made else set(made[0]["parents"]), tables)
     if not made:
-        return found
+        return of_records("record", name, {name}, tables)
+    parents = of_records("record", name, set(made[0]["parents"]), tables)
     return Lineage(
-        "record",
-        name,
-        False,
-        found.facts,
-        found.extracted,
-        found.cleaned,
-        found.rejected,
-        made,
-        told(made, tables.answers),
+        kind="record",
+        name=name,
+        forward=False,
+        facts=parents.facts,
+        extracted=parents.extracted,
+        cleaned=parents.cleaned,
+        rejected=parents.rejected,
+        made=made,
+        answers=answers_to(made, tables.answers),
     )
 
 
 def of_records(kind: str, name: str, roots: set[str], tables: Tables) -> Lineage:
-    """Some extracted records, and all that they feed; for one record also what was set aside about the same fact."""
-    extracted, cleaned, rejected, skipped = (
-        [row for row in rows if row["id"] in roots]
-        for rows in (tables.extracted, tables.cleaned, tables.rejected, tables.skipped)
-    )
+    """Return some extracted records and everything that was made of them. `roots` are their ids.
+
+    For one record, rejected records of the same fact are included.
+    """
+    extracted = with_id(tables.extracted, roots)
+    cleaned = with_id(tables.cleaned, roots)
+    rejected = with_id(tables.rejected, roots)
     made = [row for row in tables.made if not roots.isdisjoint(row["parents"])]
-    facts = list(
-        dict.fromkeys(row["fact"] for row in [*cleaned, *extracted, *rejected] if row["fact"])
-    )
+    rows = [*cleaned, *extracted, *rejected]
+    facts = list(dict.fromkeys(row["fact"] for row in rows if row["fact"]))
     if kind == "record":
-        rejected += [
-            row for row in tables.rejected if row["fact"] in facts and row["id"] not in roots
-        ]
-    answers = told(made, tables.answers)
+        for row in tables.rejected:
+            if row["fact"] in facts and row["id"] not in roots:
+                rejected.append(row)
     return Lineage(
-        kind, name, kind != "question", facts, extracted, cleaned, rejected, made, answers, skipped
+        kind=kind,
+        name=name,
+        forward=kind != "question",
+        facts=facts,
+        extracted=extracted,
+        cleaned=cleaned,
+        rejected=rejected,
+        made=made,
+        answers=answers_to(made, tables.answers),
+        skipped=with_id(tables.skipped, roots),
     )
 
 
-def told(made: list[Row], answers: list[Row]) -> list[Row]:
-    """Answers to what was made of records: by fact, or where there is none by the probe's question."""
+def with_id(rows: list[Row], ids: Collection[str]) -> list[Row]:
+    """Return the rows that have one of the ids."""
+    return [row for row in rows if row["id"] in ids]
+
+
+def answers_to(made: list[Row], answers: list[Row]) -> list[Row]:
+    """Return the answers to training records: by their fact, else by the question of a probe."""
     facts = {row["fact"] for row in made if row["fact"]}
-    asked = {row["question"] for row in made if row["split"] == "probe" and not row["fact"]}
-    return [
-        row
-        for row in answers
-        if row["fact"] in facts or (row["fact"] is None and row["question"] in asked)
-    ]
+    questions = {row["question"] for row in made if row["split"] == "probe" and not row["fact"]}
+    chosen = []
+    for row in answers:
+        by_fact = row["fact"] in facts
+        by_question = row["fact"] is None and row["question"] in questions
+        if by_fact or by_question:
+            chosen.append(row)
+    return chosen

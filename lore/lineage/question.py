@@ -1,4 +1,7 @@
-"""Which fact a question is about: a search among the records by words, without any model. Deterministic."""
+"""Which fact a question is about, by the words of facts and training records, without any model.
+
+The same question and records give the same fact.
+"""
 
 import re
 from collections import Counter, defaultdict
@@ -8,70 +11,104 @@ from typing import Any
 from stages.core.records import record
 
 Row = dict[str, Any]
-WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")  # a Chinese character counts as a word
+
+# A word: one Chinese character, or a run of other letters, digits and underscores.
+# `铁melts at 1538` → 铁, melts, at, 1538.
+WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 FUNCTION_WORDS = frozenset(
-    "a an and are as at be by can could did do does for from give had has have how i in is it its me name of on or please "
-    "tell that the this to was were what when where which who whom whose why will with would you".split()
+    "a an and are as at be by can could did do does for from give had has have how i in is it its "
+    "me name of on or please tell that the this to was were what when where which who whom whose "
+    "why will with would you".split()
 )
-"""They may tell attributes apart (who, when), but a question that shares nothing else with an attribute is not about it."""
+"""They may tell attributes apart (who, when).
+
+A question that shares nothing else with an attribute is not about it.
+"""
 
 
 def match(question: str, records: Sequence[Row], wordings: Sequence[Row]) -> str | None:
-    """Id of the fact that the question is about, or None.
+    """Return the id of the fact that the question is about, or None.
 
-    `records` are facts, `wordings` the questions that augment made of them. The subject is the longest known one whose
-    words the question has. The attribute is the one of the wording that has the question's other words, else the likeliest
-    one; the subject must have a fact of it.
+    `records` are facts, `wordings` are the questions that `augment` made of them. The subject is the
+    longest known one whose words are all in the question. The attribute is the one with a wording
+    that has exactly the question's other words, else the likeliest one. The subject must have a fact
+    of that attribute.
     """
     asked = words(question)
-    named = [
-        name for name in {row["subject"] for row in records} if words(name) and words(name) <= asked
-    ]
-    if not named:
+    subject = subject_of(asked, records)
+    if subject is None:
         return None
-    subject = max(named, key=lambda name: (len(name), name))
-    known = [
-        (row["attribute"], words(row["question"]) - words(row["subject"]))
-        for row in wordings
-        if row["fact"] and row["question"]
-    ]
+
+    known = []
+    for row in wordings:
+        if row["fact"] and row["question"]:
+            known.append((row["attribute"], words(row["question"]) - words(row["subject"])))
     rest = asked - words(subject)
-    owners = {attribute for attribute, wording in known if wording == rest}
-    attribute = owners.pop() if len(owners) == 1 else likeliest(rest, word_shares(known))
-    facts = {
-        row["attribute"]: str(row["fact"])
-        for row in records
-        if record.fold(row["subject"]) == record.fold(subject)
-    }
-    return facts.get(attribute) if attribute else None
+    exact = {attribute for attribute, wording in known if wording == rest}
+    if len(exact) == 1:
+        attribute: str | None = exact.pop()
+    else:
+        attribute = likeliest(rest, word_shares(known))
+    if not attribute:
+        return None
+
+    fact = None
+    for row in records:
+        same_subject = record.fold(row["subject"]) == record.fold(subject)
+        if same_subject and row["attribute"] == attribute:
+            fact = str(row["fact"])
+    return fact
+
+
+def subject_of(asked: set[str], records: Sequence[Row]) -> str | None:
+    """Return the longest known subject whose words are all asked, or None."""
+    named = []
+    for name in {row["subject"] for row in records}:
+        parts = words(name)
+        if parts and parts <= asked:
+            named.append(name)
+    return max(named, key=lambda name: (len(name), name), default=None)
 
 
 def likeliest(asked: set[str], shares: dict[str, dict[str, float]]) -> str | None:
-    """The attribute with the largest sum, over the words asked, of (share of its wordings with the word) / (number of
-    attributes with the word)²; a word that more than half of the attributes use counts nothing. None unless a word that
-    counts for it is more than a function word."""
-    uses = {word: sum(word in known for known in shares.values()) for word in asked}
-    telling = {word: n for word, n in sorted(uses.items()) if 0 < n <= max(1, len(shares) // 2)}
-    scores = {
-        name: sum(known.get(word, 0.0) / n**2 for word, n in telling.items())
-        for name, known in shares.items()
-    }
-    best = max(sorted(scores), key=lambda name: scores[name], default="")
-    return best if telling.keys() & shares.get(best, {}).keys() - FUNCTION_WORDS else None
+    """Return the attribute that shares most with the words asked, or None.
+
+    `shares`: attribute → word → share of the attribute's wordings that have the word. The score is
+    the sum, over the words asked, of share / (number of attributes with the word)². A word that more
+    than half of the attributes use counts nothing. None is returned unless a word that counts for
+    the attribute is more than a function word.
+    """
+    most = max(1, len(shares) // 2)
+    uses = {}  # word asked → number of attributes with it
+    for word in sorted(asked):
+        number = sum(word in known for known in shares.values())
+        if 0 < number <= most:
+            uses[word] = number
+
+    best = ""
+    best_score = 0.0
+    for name in sorted(shares):
+        score = sum(shares[name].get(word, 0.0) / number**2 for word, number in uses.items())
+        if not best or score > best_score:
+            best = name
+            best_score = score
+    shared = uses.keys() & shares.get(best, {}).keys()
+    return best if shared - FUNCTION_WORDS else None
 
 
 def word_shares(known: Sequence[tuple[str, set[str]]]) -> dict[str, dict[str, float]]:
-    """Per attribute: in which share of its wordings each word stands."""
+    """Return attribute → word → share of the attribute's wordings that have the word."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    totals: Counter[str] = Counter()
     for attribute, wording in known:
         counts[attribute].update(wording)
-    totals = Counter(attribute for attribute, _ in known)
-    return {
-        name: {word: n / totals[name] for word, n in counted.items()}
-        for name, counted in counts.items()
-    }
+        totals[attribute] += 1
+    shares = {}
+    for name, counted in counts.items():
+        shares[name] = {word: number / totals[name] for word, number in counted.items()}
+    return shares
 
 
 def words(text: str) -> set[str]:
-    """Folded words."""
+    """Return the folded words of a text."""
     return set(WORD.findall(record.fold(text)))

@@ -1,13 +1,18 @@
-"""Three dvc.locks into one: which stages' entries still hold in the merged project. Works on parsed dvc.locks, reads no file.
+"""Merge three dvc.locks into one: keep each stage's entry that still holds in the merged project.
 
-An entry says: this command, on these inputs and settings, made these outputs. It holds where the merged project has just these.
-What the merged project has is told by hashes alone: of what no stage makes, by a three-way merge of the recorded hashes; of what
-a stage makes, by the entry that was kept of that stage. DVC compares every one of these hashes again, so that an entry kept in
-error costs nothing but a line in `dvc status`.
+This works on parsed dvc.locks and reads no file.
+
+An entry says: this command, on these inputs and settings, made these outputs. It holds where the
+merged project has exactly these. Hashes alone decide what the merged project has:
+
+- A file that no stage makes has the hash that a three-way merge of the recorded hashes gives.
+- A file that a stage makes has the hash in the entry that was kept of that stage.
+
+DVC compares every one of these hashes again. An entry kept in error therefore costs nothing but a
+line in `dvc status`.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,224 +21,335 @@ Key = tuple[str, str]
 """File and key of a parameter."""
 
 NOT_CONTENT = ("path", "size", "nfiles", "isexec")
-"""Fields of a dependency or output beside its hash."""
+"""Fields of a dependency or output that are not its hash."""
 MOST_STATES = 256
-"""Choices among unequal results of the same inputs that are followed at once."""
+"""How many choices among unequal results of the same inputs are followed at once."""
 
 
 class Mark:
-    """The type of ABSENT, a value that is not there, and UNKNOWN, one that both sides changed in different ways."""
+    """The type of ABSENT and UNKNOWN."""
 
 
-ABSENT, UNKNOWN = Mark(), Mark()
+ABSENT = Mark()
+"""Stands for a value that is not there."""
+UNKNOWN = Mark()
+"""Stands for a value that both sides changed in different ways."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """A merged dvc.lock: the entries that hold, and the stages of which none holds, in order of the flow."""
+    """A merged dvc.lock."""
 
     kept: dict[str, Row]
+    """Stage → the entry that holds, in the order of dvc.yaml."""
     dropped: list[str]
+    """Stages without such an entry, in the order in which they run."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a dvc.lock says of one stage; hashes by path, values of parameters by file and key."""
+    """One stage's entry in a dvc.lock."""
 
     row: Row
     inputs: dict[str, Any]
+    """Path → hash of a dependency."""
     settings: dict[Key, Any]
+    """File and key → value of a parameter."""
     outputs: dict[str, Any]
+    """Path → hash of an output."""
 
     @classmethod
     def of(cls, row: Row) -> "Entry":
         """Parse an entry."""
-        settings = {
-            (file, key): value
-            for file, values in (row.get("params") or {}).items()
-            for key, value in values.items()
-        }
+        settings = {}
+        for file, values in (row.get("params") or {}).items():
+            for key, value in values.items():
+                settings[file, key] = value
         return cls(row, hashes(row.get("deps")), settings, hashes(row.get("outs")))
 
     def declared(self) -> dict[str, Any]:
-        """What dvc.yaml said of the stage: the entry without hashes and values."""
-        names: dict[str, Mapping[Any, Any]] = {
-            "inputs": self.inputs,
-            "settings": self.settings,
-            "outputs": self.outputs,
+        """Return the declaration of the stage in dvc.yaml: the entry without hashes and values."""
+        return {
+            "cmd": self.row.get("cmd"),
+            "inputs": dict.fromkeys(self.inputs, True),
+            "settings": dict.fromkeys(self.settings, True),
+            "outputs": dict.fromkeys(self.outputs, True),
         }
-        return {"cmd": self.row.get("cmd")} | {
-            kind: dict.fromkeys(found, True) for kind, found in names.items()
-        }
+
+
+Side = dict[str, Entry]
+"""The entries of one dvc.lock by stage."""
 
 
 def hashes(items: Iterable[Row] | None) -> dict[str, Any]:
-    """Path → hash and its kind, of deps or outs."""
-    return {
-        item["path"]: {key: value for key, value in item.items() if key not in NOT_CONTENT}
-        for item in items or ()
-    }
+    """Return path → hash and its kind, of deps or outs: {"a.csv": {"hash": "md5", "md5": "…"}}."""
+    by_path = {}
+    for item in items or ():
+        content = {key: value for key, value in item.items() if key not in NOT_CONTENT}
+        by_path[item["path"]] = content
+    return by_path
 
 
 def merge(base: Mapping[str, Row], ours: Mapping[str, Row], theirs: Mapping[str, Row]) -> Merged:
-    """Merge the `stages` of three dvc.locks: never an entry fewer than the hashes allow."""
-    return Merge(
-        *({name: Entry.of(row) for name, row in side.items()} for side in (base, ours, theirs))
-    ).merged()
+    """Merge the `stages` of three dvc.locks. It keeps every entry that the hashes allow."""
+    return Merge(entries(base), entries(ours), entries(theirs)).merged()
+
+
+def entries(stages: Mapping[str, Row]) -> Side:
+    """Parse the `stages` of one dvc.lock."""
+    return {name: Entry.of(row) for name, row in stages.items()}
 
 
 class Merge:
-    """One merge. `stages` is what the merged project declares of each stage, as `Entry.declared` has it."""
+    """One merge of three sides."""
 
-    def __init__(
-        self, base: dict[str, Entry], ours: dict[str, Entry], theirs: dict[str, Entry]
-    ) -> None:
-        self.base, self.ours, self.theirs = self.sides = (base, ours, theirs)
-        found = {name: self.declaration(name) for name in dict.fromkeys([*ours, *theirs])}
-        self.names = [name for name, declared in found.items() if declared is not ABSENT]
-        self.stages = {
-            name: self.contradictory(name) if found[name] is UNKNOWN else found[name]
-            for name in self.names
-        }
-        made = dict.fromkeys(out for stage in self.stages.values() for out in stage["outputs"])
-        self.outs = functools.cache(lambda path: [out for out in made if touch(path, out)])
-        self.source = functools.cache(lambda path: self.values(lambda entry: entry.inputs, path))
-        self.setting = functools.cache(lambda key: self.values(lambda entry: entry.settings, key))
+    def __init__(self, base: Side, ours: Side, theirs: Side) -> None:
+        self.base = base
+        self.ours = ours
+        self.theirs = theirs
+        self.sides = (base, ours, theirs)
+        self.stages: dict[str, dict[str, Any]] = {}
+        """Stage → its declaration in the merged project, in the form of `Entry.declared`."""
+        for name in [*ours, *theirs]:
+            declared = self.declaration(name)
+            if declared is UNKNOWN:
+                self.stages[name] = self.contradictory(name)
+            elif declared is not ABSENT:
+                self.stages[name] = declared
+        self.made: dict[str, None] = {}
+        """Every output of the merged project. A dictionary, since that keeps the order."""
+        for stage in self.stages.values():
+            self.made.update(dict.fromkeys(stage["outputs"]))
+        # Each of these is asked for again with every state that `merged` follows.
+        self._outs: dict[str, list[str]] = {}
+        self._source: dict[str, list[Any]] = {}
+        self._setting: dict[Key, list[Any]] = {}
 
     def merged(self) -> Merged:
-        """Walk the stages along the flow. Where equal inputs gave unequal outputs, follow each: one may lead to more."""
+        """Walk the stages in the order in which they run, and keep for each an entry that holds.
+
+        Equal inputs may have given unequal outputs on the two sides. Then each choice is followed,
+        since one may let more of the later stages hold. The choice that keeps most entries wins.
+        """
         order = in_flow_order(self.stages)
         states: list[dict[str, Row]] = [{}]
         for name in order:
-            found = [(state, self.holding(name, state)) for state in states]
-            grown = [state | {name: row} for state, rows in found for row in rows]
-            grown += [state for state, rows in found if not rows]
-            states = sorted(grown, key=len, reverse=True)[:MOST_STATES]
+            grown = []
+            unchanged = []
+            for state in states:
+                rows = self.holding(name, state)
+                grown += [state | {name: row} for row in rows]
+                if not rows:
+                    unchanged.append(state)
+            # The sort is stable, so that of equal states the first one, with ours, comes first.
+            states = sorted(grown + unchanged, key=len, reverse=True)[:MOST_STATES]
         kept = states[0]
-        flow = dict.fromkeys([*order, *self.names])  # last those that wait for themselves
+        # Stages that depend on themselves are not in `order`. They come last.
+        flow = dict.fromkeys([*order, *self.stages])
         return Merged(
-            {name: kept[name] for name in self.names if name in kept},
-            [name for name in flow if name not in kept],
+            kept={name: kept[name] for name in self.stages if name in kept},
+            dropped=[name for name in flow if name not in kept],
         )
 
     def declaration(self, name: str) -> Any:
-        """What the merged project declares of a stage: ABSENT where a side removed it, UNKNOWN where the sides contradict."""
-        return three_way(
-            *(side[name].declared() if name in side else ABSENT for side in self.sides)
-        )
+        """Return the merged project's declaration of a stage.
+
+        ABSENT: a side removed it. UNKNOWN: the sides contradict each other.
+        """
+        declared: list[Any] = []
+        for side in self.sides:
+            entry = side.get(name)
+            declared.append(entry.declared() if entry else ABSENT)
+        return three_way(*declared)
 
     def contradictory(self, name: str) -> dict[str, Any]:
-        """A stage of which no entry can hold, with all that any side says of what it reads and makes."""
-        entries = [side[name] for side in self.sides if name in side]
-        inputs = {path: True for entry in entries for path in entry.inputs}
-        outputs = {path: True for entry in entries for path in entry.outputs}
+        """Return a declaration that no entry fulfils, with every input and output of any side."""
+        inputs: dict[str, bool] = {}
+        outputs: dict[str, bool] = {}
+        for side in self.sides:
+            if name in side:
+                inputs.update(dict.fromkeys(side[name].inputs, True))
+                outputs.update(dict.fromkeys(side[name].outputs, True))
         return {"cmd": UNKNOWN, "inputs": inputs, "settings": {}, "outputs": outputs}
 
     def holding(self, name: str, kept: Mapping[str, Row]) -> list[Row]:
-        """The entries of a stage that hold given those kept before it, best first; of several with equal outputs, one."""
-        # Git merges the metrics that it keeps: where one side alone made them anew, it takes that side's.
-        unchanged = (
-            name in self.ours and name in self.base and self.ours[name].row == self.base[name].row
-        )
-        sides = (
-            (self.theirs, self.ours, self.base)
-            if unchanged
-            else (self.ours, self.theirs, self.base)
-        )
-        rows = [side[name].row for side in sides if name in side and self.holds(name, side, kept)]
-        # An entry that tells more than is declared now was made of more: it counts where there is no other.
-        exact = [row for row in rows if narrowed(row, self.stages[name]) == row]
-        found: list[Row] = []
-        for row in exact or [narrowed(row, self.stages[name]) for row in rows]:
-            if all(hashes(row.get("outs")) != hashes(other.get("outs")) for other in found):
-                found.append(row)
-        return found
+        """Return the entries of a stage that hold given those kept before it, the best first.
 
-    def holds(self, name: str, side: Mapping[str, Entry], kept: Mapping[str, Row]) -> bool:
-        """Whether a side's entry has the command, inputs, settings and outputs of the merged project."""
-        entry, declared = side[name], self.stages[name]
-        return (
-            entry.row.get("cmd") == declared["cmd"]
-            and declared["outputs"].keys() <= entry.outputs.keys()
-            and declared["inputs"].keys() <= entry.inputs.keys()
-            and declared["settings"].keys() <= entry.settings.keys()
-            and all(entry.settings[key] in self.setting(key) for key in declared["settings"])
-            and all(self.fits(path, entry.inputs[path], side, kept) for path in declared["inputs"])
-        )
-
-    def fits(
-        self, path: str, content: Any, side: Mapping[str, Entry], kept: Mapping[str, Row]
-    ) -> bool:
-        """Whether an input of a side's entry is what the merged project has at that path."""
-        for out in self.outs(path):
-            # A file in an output, or a folder around one, has a hash of its own: it is as on that side if the output is.
-            there = content if out == path else made_on(side).get(out)
-            # Two stages that make the same, each side's new name of one, are left to a person, who will keep one of them.
-            if there is None or all(
-                hashes(row.get("outs")).get(out) != there for row in kept.values()
-            ):
-                return False
-        return any(inside(path, out) for out in self.outs(path)) or content in self.source(path)
-
-    def values(self, read: Callable[[Entry], Mapping[Any, Any]], key: Any) -> list[Any]:
-        """What the merged project may have of a file or parameter that no stage makes; nothing where both sides changed it.
-
-        A side whose stages recorded several values, since only some ran again, has one of them. A side that recorded none has not
-        changed it, as far as is known.
+        Of several entries with equal outputs only the first is returned.
         """
-        base, ours, theirs = (
-            distinct(read(entry)[key] for entry in side.values() if key in read(entry))
-            for side in self.sides
-        )
-        base = base or (theirs if not ours else ours if not theirs else [])
-        ours, theirs = ours or base, theirs or base
-        if max(map(len, (base, ours, theirs))) <= 1:
-            found = three_way(*(values[0] if values else ABSENT for values in (base, ours, theirs)))
-            return [] if found is UNKNOWN else [found]
-        if same(ours, theirs) or same(theirs, base):
-            return ours
-        return theirs if same(ours, base) else []
+        sides = (self.ours, self.theirs, self.base)
+        if self.unchanged_by_us(name):
+            # Git merges the metrics files. Where they alone changed them, git takes theirs.
+            sides = (self.theirs, self.ours, self.base)
+        rows = []
+        for side in sides:
+            if name in side and self.holds(name, side, kept):
+                rows.append(side[name].row)
+        narrow = [narrowed(row, self.stages[name]) for row in rows]
+        # An entry with more than is declared now was made from more than now. It is the last resort.
+        exact = [row for row, part in zip(rows, narrow, strict=True) if row == part]
+        distinct_rows: list[Row] = []
+        known: list[dict[str, Any]] = []
+        for row in exact or narrow:
+            outputs = hashes(row.get("outs"))
+            if outputs not in known:
+                known.append(outputs)
+                distinct_rows.append(row)
+        return distinct_rows
+
+    def unchanged_by_us(self, name: str) -> bool:
+        """Whether our entry of a stage is that of the common ancestor."""
+        ours = self.ours.get(name)
+        base = self.base.get(name)
+        if ours is None or base is None:
+            return False
+        return ours.row == base.row
+
+    def holds(self, name: str, side: Side, kept: Mapping[str, Row]) -> bool:
+        """Whether a side's entry has the command, inputs, settings and outputs of the merged project."""
+        entry = side[name]
+        declared = self.stages[name]
+        if entry.row.get("cmd") != declared["cmd"]:
+            return False
+        # An entry must know at least what is declared. More of it is cut off by `narrowed`.
+        if not declared["outputs"].keys() <= entry.outputs.keys():
+            return False
+        if not declared["inputs"].keys() <= entry.inputs.keys():
+            return False
+        if not declared["settings"].keys() <= entry.settings.keys():
+            return False
+        for key in declared["settings"]:
+            if entry.settings[key] not in self.setting(key):
+                return False
+        return all(self.fits(path, side, entry, kept) for path in declared["inputs"])
+
+    def fits(self, path: str, side: Side, entry: Entry, kept: Mapping[str, Row]) -> bool:
+        """Whether the merged project has an input as a side's entry records it."""
+        content = entry.inputs[path]
+        outs = self.outs(path)
+        for out in outs:
+            # An input inside an output, or around one, has a hash of its own. It is as on that
+            # side if the output is as on that side.
+            expected = content if out == path else made_on(side).get(out)
+            if expected is None:
+                return False
+            # Several kept stages may make one output, where each side renamed its stage. Then a
+            # person will keep one of them.
+            made = [hashes(row.get("outs")).get(out) for row in kept.values()]
+            if expected not in made:
+                return False
+        if any(inside(path, out) for out in outs):
+            return True
+        # No stage makes all of it, so the merged raw file must have this hash too.
+        return content in self.source(path)
+
+    def outs(self, path: str) -> list[str]:
+        """Return the outputs that are a path, lie in it, or hold it."""
+        if path not in self._outs:
+            self._outs[path] = [out for out in self.made if touch(path, out)]
+        return self._outs[path]
+
+    def source(self, path: str) -> list[Any]:
+        """Return the hashes that the merged project may have of a file that no stage makes."""
+        if path not in self._source:
+            sides = []
+            for side in self.sides:
+                recorded = [entry.inputs[path] for entry in side.values() if path in entry.inputs]
+                sides.append(distinct(recorded))
+            self._source[path] = merged_values(*sides)
+        return self._source[path]
+
+    def setting(self, key: Key) -> list[Any]:
+        """Return the values that the merged project may have of a parameter."""
+        if key not in self._setting:
+            sides = []
+            for side in self.sides:
+                recorded = [entry.settings[key] for entry in side.values() if key in entry.settings]
+                sides.append(distinct(recorded))
+            self._setting[key] = merged_values(*sides)
+        return self._setting[key]
 
 
-def made_on(side: Mapping[str, Entry]) -> dict[str, Any]:
-    """Path → hash of every output of a side, whatever the name of its stage."""
-    return {path: content for entry in side.values() for path, content in entry.outputs.items()}
+def merged_values(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[Any]:
+    """Return the values that a three-way merge of recorded values allows. None: both sides changed it.
+
+    A side has several values where its stages recorded different ones, since only some ran again.
+    The side then has one of them. A side without values has not changed it, as far as is known.
+    """
+    if not base:
+        if not ours:
+            base = theirs
+        elif not theirs:
+            base = ours
+    ours = ours or base
+    theirs = theirs or base
+    if len(base) <= 1 and len(ours) <= 1 and len(theirs) <= 1:
+        single = [values[0] if values else ABSENT for values in (base, ours, theirs)]
+        value = three_way(*single)
+        return [] if value is UNKNOWN else [value]
+    if same(ours, theirs) or same(theirs, base):
+        return ours
+    if same(ours, base):
+        return theirs
+    return []
+
+
+def made_on(side: Side) -> dict[str, Any]:
+    """Return path → hash of every output of a side."""
+    outputs = {}
+    for entry in side.values():
+        outputs.update(entry.outputs)
+    return outputs
 
 
 def three_way(base: Any, ours: Any, theirs: Any) -> Any:
-    """What both sides have, or what the one side has that changed it; mappings key by key; else UNKNOWN."""
+    """Return the value that both sides have, or that of the one side which changed it.
+
+    Mappings are merged key by key. UNKNOWN: both sides changed it in different ways.
+    """
     if ours == theirs:
         return ours
-    if base in (ours, theirs):
-        return theirs if base == ours else ours
+    if base == ours:
+        return theirs
+    if base == theirs:
+        return ours
     if not all(isinstance(side, Mapping) for side in (base, ours, theirs)):
         return UNKNOWN
-    keys = dict.fromkeys([*ours, *theirs])
-    found = {
-        key: three_way(*(side.get(key, ABSENT) for side in (base, ours, theirs))) for key in keys
-    }
-    return (
-        UNKNOWN
-        if UNKNOWN in found.values()
-        else {key: value for key, value in found.items() if value is not ABSENT}
-    )
+    merged = {}
+    for key in dict.fromkeys([*ours, *theirs]):
+        sides = [side.get(key, ABSENT) for side in (base, ours, theirs)]
+        value = three_way(*sides)
+        if value is UNKNOWN:
+            return UNKNOWN
+        if value is not ABSENT:
+            merged[key] = value
+    return merged
 
 
 def in_flow_order(stages: Mapping[str, Any]) -> list[str]:
-    """The stages, each after those whose outputs it reads; without those that wait for themselves."""
-    waiting = {
-        name: {
-            maker
-            for maker, other in stages.items()
-            if any(touch(path, out) for path in stage["inputs"] for out in other["outputs"])
-        }
-        for name, stage in stages.items()
-    }
+    """Return the stages, each after those whose outputs it reads.
+
+    Stages that depend on themselves, directly or not, are left out.
+    """
+    waiting = {name: makers(stage, stages) for name, stage in stages.items()}
     order: list[str] = []
-    while ready := [name for name, makers in waiting.items() if makers <= set(order)]:
+    while True:
+        ready = [name for name, needed in waiting.items() if needed <= set(order)]
+        if not ready:
+            return order
         order += ready
-        waiting = {name: makers for name, makers in waiting.items() if name not in ready}
-    return order
+        for name in ready:
+            del waiting[name]
+
+
+def makers(stage: Mapping[str, Any], stages: Mapping[str, Any]) -> set[str]:
+    """Return the stages that make an input of `stage`, or a part of one."""
+    names = set()
+    for name, other in stages.items():
+        for out in other["outputs"]:
+            if any(touch(path, out) for path in stage["inputs"]):
+                names.add(name)
+    return names
 
 
 def touch(path: str, other: str) -> bool:
@@ -247,12 +363,12 @@ def inside(path: str, folder: str) -> bool:
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
-    """Each value once, in order."""
-    found: list[Any] = []
+    """Return each value once, in order. The values need not be hashable."""
+    seen: list[Any] = []
     for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+        if value not in seen:
+            seen.append(value)
+    return seen
 
 
 def same(some: Sequence[Any], others: Sequence[Any]) -> bool:
@@ -261,17 +377,19 @@ def same(some: Sequence[Any], others: Sequence[Any]) -> bool:
 
 
 def narrowed(row: Row, declared: Mapping[str, Any]) -> Row:
-    """The entry with what the merged stage declares, and nothing that DVC would not check."""
-    found = dict(row)
+    """Return the entry with the inputs, settings and outputs that the merged stage declares."""
+    narrow = dict(row)
     for key, kind in (("deps", "inputs"), ("outs", "outputs")):
         if key in row:
-            found[key] = [item for item in row[key] if item["path"] in declared[kind]]
+            narrow[key] = [item for item in row[key] if item["path"] in declared[kind]]
     if "params" in row:
-        params = {
-            file: {
+        params = {}
+        for file, values in row["params"].items():
+            left = {
                 key: value for key, value in values.items() if (file, key) in declared["settings"]
             }
-            for file, values in row["params"].items()
-        }
-        found["params"] = {file: values for file, values in params.items() if values}
-    return {key: value for key, value in found.items() if value or value == row[key]}
+            if left:
+                params[file] = left
+        narrow["params"] = params
+    # A field that has become empty is left out, as DVC does.
+    return {key: value for key, value in narrow.items() if value or value == row[key]}

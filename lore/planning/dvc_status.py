@@ -1,11 +1,14 @@
-"""What DVC finds changed in a stage, in words: which dependency, setting, command or output, and both values of a setting."""
+"""DVC's status of a stage in words: the dependency, setting, command or output that changed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lore.comparison import settings
+from lore.versions.dvc_private import Stage
 from lore.versions.version import Version
+from stages.core.project import git
 
 WORDS = {
     "modified": "changed",
@@ -13,6 +16,9 @@ WORDS = {
     "new": "is new",
     "not in cache": "is not in DVC's cache",
 }
+"""DVC's word for a change, and ours."""
+SHOWN_FILES = 3
+"""Edited files of a folder that are named."""
 
 
 @dataclass(frozen=True)
@@ -20,64 +26,69 @@ class Change:
     """One thing that DVC finds changed in a stage."""
 
     path: str
-    """A dependency or output; empty for a setting or the command."""
+    """A dependency or output. Empty for a setting and for the command."""
     why: str
     restorable: bool = False
     """Whether DVC brings it back from its cache."""
 
 
-def of_stage(found: list[Any], here: Version, stage: Any) -> Iterator[Change]:
-    """What DVC's status says of a stage, in words."""
+def of_stage(status: list[Any], here: Version, stage: Stage) -> Iterator[Change]:
+    """Yield the changes in a stage.
+
+    `status` is DVC's list for it: texts such as "changed command", and mappings such as
+    {"changed deps": {"params.yaml": {"clean": "modified"}, "data/raw": "modified"}}.
+    """
     if stage.name not in here.stages:
         yield Change("", "it never ran: dvc.lock has no entry")
         return
-    cached = {out.def_path for out in stage.outs if out.use_cache}
-    for change in found:
-        if isinstance(change, str):
-            yield Change("", "its command changed" if change == "changed command" else change)
+    for entry in status:
+        if isinstance(entry, str):
+            why = "its command changed" if entry == "changed command" else entry
+            yield Change("", why)
             continue
-        for path, how in change.get("changed deps", {}).items():
-            if isinstance(how, Mapping):
-                yield Change("", f"{path}: {', '.join(settings_of(here, stage.name, path, how))}")
+        for path, how in entry.get("changed deps", {}).items():
+            if isinstance(how, Mapping):  # a file of parameters: section → how it changed
+                changed = ", ".join(settings_of(here, stage.name, path, how))
+                yield Change("", f"{path}: {changed}")
             else:
-                yield Change(path, f"{path} {WORDS.get(how, how)}{edited(path)}")
-        for path, how in change.get("changed outs", {}).items():
-            yield Change(
-                path,
-                f"its output {path} {WORDS.get(how, how)}",
-                path in cached and how in ("deleted", "modified"),
-            )
+                word = WORDS.get(how, how)
+                yield Change(path, f"{path} {word}{edited(path)}")
+        for path, how in entry.get("changed outs", {}).items():
+            word = WORDS.get(how, how)
+            # DVC says "not in cache" where it cannot bring the output back.
+            restorable = path in stage.cached_outs and how in ("deleted", "modified")
+            yield Change(path, f"its output {path} {word}", restorable)
 
 
 def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str]) -> Iterator[str]:
-    """Each setting that changed, with both values."""
-    from lore.comparison import settings
-
-    was, now = here.stages[stage].get("params", {}).get(path, {}), here.document(path) or {}
+    """Yield each setting that changed, with both values: `clean.min_chars 1 → 2`."""
+    recorded = here.stages[stage].get("params", {})
+    was = recorded.get(path, {})
+    now = here.document(path) or {}
     for section in sections:
-        for change in settings.differences(
-            settings.value(was, section), settings.value(now, section), section
-        ):
-            yield f"{change.key} {written(change.old)} → {written(change.new)}"
+        old = settings.value(was, section)
+        new = settings.value(now, section)
+        for change in settings.differences(old, new, section):
+            values = f"{written(change.old)} → {written(change.new)}"
+            yield f"{change.key} {values}"
 
 
 def written(value: Any) -> str:
-    """A setting's value, or a dash where there is none."""
-    from lore.comparison import settings
-
+    """Return a setting's value as text, or a dash where there is none."""
     return "–" if value is settings.ABSENT else settings.written(value)
 
 
 def edited(path: str) -> str:
-    """Which files of a folder are not as in the last commit, as far as git has them."""
-    from lore.versions.version import git
+    """Return which files of a folder differ from the last commit: ` (data/raw/a.csv, …)`.
 
+    The text is empty for a file, and where git finds none.
+    """
     if not Path(path).is_dir():
         return ""
-    said = (
-        (git("-c", "core.quotePath=off", "status", "--porcelain", "--", path) or b"")
-        .decode()
-        .splitlines()
-    )
-    names = [line[3:] for line in said]
-    return f" ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})" if names else ""
+    printed = git.output("-c", "core.quotePath=off", "status", "--porcelain", "--", path)
+    if not printed:
+        return ""
+    # Each line of git is two letters of state, a space, and the path: ` M data/raw/a.csv`.
+    names = [line[3:] for line in printed.decode().splitlines()]
+    more = " …" if len(names) > SHOWN_FILES else ""
+    return f" ({', '.join(names[:SHOWN_FILES])}{more})"

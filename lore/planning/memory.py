@@ -1,20 +1,32 @@
-"""Memory that tuning a model takes on one device, from its config.json alone: parameters are counted on the meta device, without
-weights.
+"""Memory that tuning a model takes on one device, computed from its config.json alone.
 
-States of a step with Adam, per trained parameter 16 bytes: in mixed precision 2 for the weight, 2 for its gradient, 12 for
-float32 copy, mean and variance; in float32 4, 4 and 8. Of N processes a ZeRO stage gives each the N-th part: stage 1 of what the
-optimizer keeps, 2 also of gradients, 3 also of weights, frozen ones too (Rajbhandari et al. 2020, arXiv 1910.02054, section 5).
-LoRA trains float32 adapters and keeps the weights as the checkpoint has them (Hu et al. 2021, arXiv 2106.09685). QLoRA keeps the
-linear layers in 4 bits and 0.127 bits of constants (Dettmers et al. 2023, arXiv 2305.14314, section 3), all others as they are;
-the fused experts of a mixture are no linear layers, and stay.
+Parameters are counted on the meta device, so no weights are needed.
 
-Activations by the rule of Korthikanti et al. 2022 (arXiv 2205.05198, section 4), "what the backward pass needs", for a layer with
-gated MLP, grouped or latent attention by a fused kernel (no term in the square of the length) and no dropout: per token inputs
-and outputs of both norms, queries, keys, values, the attention's output, and four times the MLP's width. With checkpointing each
-layer's input and one whole layer. The logits come on top, with their copies in the loss: with small layers and a large vocabulary
-they are the most. Elastic weight consolidation measures its curvature beforehand, with the outputs and gradients of all adapted
-layers at once, never checkpointed: where that takes more than a step, it counts. Of DeepSpeed's own buffers and of rows longer
-than `max_tokens` nothing is in it.
+Weights, gradients, optimizer. A step with Adam keeps 16 bytes per trained parameter. In mixed
+precision these are 2 for the weight, 2 for its gradient and 12 for the float32 copy, mean and
+variance. In float32 they are 4, 4 and 8. With N processes a ZeRO stage gives each the N-th part of
+what the optimizer keeps (stage 1), also of the gradients (stage 2), also of the weights, frozen ones
+too (stage 3). Source: Rajbhandari et al. 2020, arXiv 1910.02054, section 5.
+
+LoRA trains float32 adapters and keeps the weights as the checkpoint has them (Hu et al. 2021, arXiv
+2106.09685). QLoRA keeps the linear layers in 4 bits and 0.127 bits of constants (Dettmers et al.
+2023, arXiv 2305.14314, section 3) and all others as they are. The fused experts of a mixture are no
+linear layers, so they stay as they are.
+
+Activations. They follow Korthikanti et al. 2022 (arXiv 2205.05198, section 4), "what the backward
+pass needs", for a layer with gated MLP, grouped or latent attention by a fused kernel (no term in the
+square of the length) and no dropout. Per token a layer keeps inputs and outputs of both norms,
+queries, keys, values, the attention's output, and four times the MLP's width. With checkpointing
+each layer keeps its input, and one whole layer is recomputed at a time.
+
+Logits come on top, with their copies in the loss. With small layers and a large vocabulary they are
+the largest part.
+
+Curvature. Elastic weight consolidation measures it before the first step, with the outputs and
+gradients of all adapted layers at once and without checkpointing. It counts where it takes more than
+a step.
+
+DeepSpeed's own buffers and rows longer than `max_tokens` are not counted.
 """
 
 from collections.abc import Iterator
@@ -24,28 +36,32 @@ from typing import Any
 
 from stages.core.project.errors import InputError
 
-FULL, LORA, QLORA = METHODS = ("full", "LoRA", "QLoRA")
+FULL = "full"
+LORA = "LoRA"
+QLORA = "QLoRA"
+METHODS = (FULL, LORA, QLORA)
 ZERO_STAGES = (0, 1, 2, 3)
 FOUR_BITS = (4 + 0.127) / 8
 """Bytes of a weight in QLoRA's NF4 with double quantisation."""
-ADAM_32, ADAM_16 = (4.0, 4.0, 8.0), (2.0, 2.0, 12.0)
-"""Bytes per trained parameter of weight, gradient and what the optimizer keeps."""
+ADAM_32 = (4.0, 4.0, 8.0)
+ADAM_16 = (2.0, 2.0, 12.0)
+"""Bytes per trained parameter of the weight, its gradient, and what the optimizer keeps."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What of a model decides its memory."""
+    """The numbers of a model that decide its memory."""
 
     name: str
     parameters: int
     linear: int
-    """Weights of linear layers but the output head: what QLoRA keeps in 4 bits."""
+    """Weights of linear layers except the output head. QLoRA keeps these in 4 bits."""
     adapter: int
     """Parameters of the LoRA adapter."""
     weight_bytes: int
-    """Per weight in the checkpoint."""
+    """Bytes of a weight in the checkpoint."""
     per_token: tuple[int, ...]
-    """Elements that each layer keeps per token."""
+    """Elements that each layer keeps per token for the backward pass."""
     hidden: int
     vocabulary: int
     factors: int
@@ -56,18 +72,24 @@ class Model:
 
 @dataclass(frozen=True)
 class Settings:
-    """What of a run decides its memory. Rows are taken to be as long as `max_tokens`: an upper bound."""
+    """The settings of a run that decide its memory.
+
+    Every row counts as `max_tokens` long, so the result is an upper bound.
+    """
 
     rows: int
-    """Per step and process."""
+    """Rows per step and process."""
     max_tokens: int
     mixed: bool
-    """Whether activations are of 16 bits."""
+    """Whether activations have 16 bits. Else they have 32."""
     curvature: bool
     """Whether elastic weight consolidation keeps its factors."""
     processes: int = 1
     gaps: float = 1.0
-    """How much more than its tensors a process takes. Measured on a CPU: 1.4 to 2.3, since glibc keeps freed blocks."""
+    """Memory of a process divided by that of its tensors.
+
+    Measured on a CPU: 1.4 to 2.3, since glibc keeps freed blocks.
+    """
 
 
 @dataclass(frozen=True)
@@ -86,56 +108,66 @@ class Need:
 
     @property
     def total(self) -> int:
-        """The most at any time."""
+        """Bytes at the peak: while the curvature is measured, or in a step."""
         step = self.gradients + self.optimizer + self.activations + self.logits
         return round(self.weights + self.factors + max(step, self.measuring))
 
 
 def need(model: Model, run: Settings, method: str, checkpointing: bool, zero: int) -> Need:
-    """Bytes that a step takes on each device."""
-    share = {
-        part: run.processes if zero >= stage else 1
-        for part, stage in (("optimizer", 1), ("gradients", 2), ("weights", 3))
-    }
-    trained = model.parameters if method == FULL else model.adapter
-    weight, gradient, adam = ADAM_16 if method == FULL and run.mixed else ADAM_32
-    frozen = 0.0
-    if method == LORA:
+    """Return the bytes that a step takes on each device. `zero` is the ZeRO stage, 0 to 3."""
+    # Each ZeRO stage divides one part more among the processes.
+    weights_share = run.processes if zero >= 3 else 1
+    gradients_share = run.processes if zero >= 2 else 1
+    optimizer_share = run.processes if zero >= 1 else 1
+
+    # Bytes of weights that are not trained, and number of parameters that are.
+    if method == FULL:
+        frozen = 0.0
+        trained = model.parameters
+    elif method == LORA:
         frozen = float(model.parameters * model.weight_bytes)
-    elif method == QLORA:
-        frozen = model.linear * FOUR_BITS + (model.parameters - model.linear) * min(
-            2, model.weight_bytes
-        )
-    element = 2 if run.mixed else 4
+        trained = model.adapter
+    else:
+        others = model.parameters - model.linear
+        frozen = model.linear * FOUR_BITS + others * min(2, model.weight_bytes)
+        trained = model.adapter
+    mixed = method == FULL and run.mixed  # adapters are float32 whatever the activations are
+    weight, gradient, adam = ADAM_16 if mixed else ADAM_32
+
+    element = 2 if run.mixed else 4  # bytes of an activation
     tokens = run.rows * run.max_tokens
-    layers = (
-        model.hidden * len(model.per_token) + max(model.per_token)
-        if checkpointing
-        else sum(model.per_token)
-    )
-    curved = run.curvature and method != FULL
-    # The factors; without ZeRO also their inverse roots, by which the optimizer steps.
-    kept = 4 * model.factors * (2 if zero == 0 else 1) if curved else 0
+    all_layers = sum(model.per_token)
+    kept = all_layers
+    if checkpointing:
+        kept = model.hidden * len(model.per_token) + max(model.per_token)
+    # Three copies in the type of the activations, and two float32 ones in the loss.
     logits = tokens * model.vocabulary * (3 * element + 8) * run.gaps
-    measuring = (
-        tokens * (sum(model.per_token) + model.outputs) * min(4, model.weight_bytes) * run.gaps
-        + logits
-    )
+
+    factors = 0
+    measuring = 0.0
+    if run.curvature and method != FULL:
+        # Without ZeRO the optimizer steps by the factors' inverse roots, kept beside the factors.
+        copies = 2 if zero == 0 else 1
+        factors = 4 * model.factors * copies
+        outputs = tokens * (all_layers + model.outputs) * min(4, model.weight_bytes) * run.gaps
+        measuring = outputs + logits
+
     return Need(
-        weights=(frozen + weight * trained) / share["weights"],
-        gradients=gradient * trained / share["gradients"],
-        optimizer=adam * trained / share["optimizer"],
-        activations=tokens * layers * element * run.gaps,
+        weights=(frozen + weight * trained) / weights_share,
+        gradients=gradient * trained / gradients_share,
+        optimizer=adam * trained / optimizer_share,
+        activations=tokens * kept * element * run.gaps,
         logits=logits,
-        factors=float(kept),
-        measuring=measuring if curved else 0.0,
+        factors=float(factors),
+        measuring=measuring,
     )
 
 
 def model_of(folder: Path, lora: Any) -> Model:
-    """Read config.json of a folder and count on the meta device; `lora` is the section train.lora.
+    """Read config.json of a folder and count its parameters. `lora` is the section train.lora.
 
-    Raises InputError where there is no config.json that transformers knows, ModelError where the target modules do not fit.
+    Raises InputError where there is no config.json that transformers knows, ModelError where the
+    target modules do not fit.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -150,25 +182,27 @@ def model_of(folder: Path, lora: Any) -> Model:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(
-            f"{folder}: no config.json of a causal language model ({reason}); name its folder with --config"
+            f"{folder}: no config.json of a causal language model ({reason}); "
+            "name its folder with --config"
         ) from None
+    # All of these are counted before the adapter is added, which changes the model.
     head = model.get_output_embeddings()
-    linear = sum(
-        layer.weight.numel()
-        for layer in model.modules()
-        if isinstance(layer, torch.nn.Linear) and layer is not head
-    )
-    parameters, per_token = model.num_parameters(), tuple(kept_per_token(config))
+    linear = 0
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear) and layer is not head:
+            linear += layer.weight.numel()
+    parameters = model.num_parameters()
     with torch.device("meta"):
         adapted = add_adapter(model, lora, 0)
+    trained, _ = adapted.get_nb_trainable_parameters()
     layers = list(lora_layers(adapted).values())
     return Model(
         name=f"{folder} ({config.model_type})",
         parameters=parameters,
         linear=linear,
-        adapter=adapted.get_nb_trainable_parameters()[0],
+        adapter=trained,
         weight_bytes=torch.empty(0, dtype=dtype).element_size(),
-        per_token=per_token,
+        per_token=tuple(kept_per_token(config)),
         hidden=config.hidden_size,
         vocabulary=config.vocab_size,
         factors=sum(layer.in_features**2 + layer.out_features**2 for layer in layers),
@@ -177,25 +211,33 @@ def model_of(folder: Path, lora: Any) -> Model:
 
 
 def kept_per_token(config: Any) -> Iterator[int]:
-    """Elements that each layer keeps per token for the backward pass."""
+    """Yield the elements that each layer keeps per token for the backward pass."""
 
-    def of(name: str, default: int = 0) -> int:
+    def size_of(name: str, default: int = 0) -> int:
+        """Return a size of the config. Absent, null and 0 all mean the default."""
         return getattr(config, name, None) or default
 
-    hidden, heads = config.hidden_size, config.num_attention_heads
-    size = of("head_dim", hidden // heads)
-    if of("kv_lora_rank"):  # multi-head latent attention
-        query = of("qk_nope_head_dim") + of("qk_rope_head_dim")
-        attention = heads * (2 * query + 2 * of("v_head_dim")) + 2 * (
-            of("kv_lora_rank") + of("q_lora_rank")
-        )
+    hidden = config.hidden_size
+    heads = config.num_attention_heads
+    latent = size_of("kv_lora_rank")
+    if latent:  # multi-head latent attention (DeepSeek-V2)
+        query = size_of("qk_nope_head_dim") + size_of("qk_rope_head_dim")
+        value = size_of("v_head_dim")
+        # Queries and keys, values and outputs, and twice both latent vectors.
+        attention = heads * (2 * query + 2 * value) + 2 * (latent + size_of("q_lora_rank"))
     else:
-        attention = size * (2 * heads + 2 * of("num_key_value_heads", heads))
-    experts = of("n_routed_experts") or of("num_experts")
+        head_size = size_of("head_dim", hidden // heads)
+        groups = size_of("num_key_value_heads", heads)
+        # Queries and outputs of every head, keys and values of every group.
+        attention = head_size * (2 * heads + 2 * groups)
+
+    experts = size_of("n_routed_experts") or size_of("num_experts")
+    dense_width = size_of("intermediate_size", 4 * hidden)
+    expert_width = size_of("moe_intermediate_size", dense_width)
+    active = size_of("num_experts_per_tok", 1) + size_of("n_shared_experts")
+    first_mixture = size_of("first_k_dense_replace")
     for number in range(config.num_hidden_layers):
-        width = of("intermediate_size", 4 * hidden)
-        if experts and number >= of("first_k_dense_replace"):
-            width = of("moe_intermediate_size", width) * (
-                of("num_experts_per_tok", 1) + of("n_shared_experts")
-            )
+        width = dense_width
+        if experts and number >= first_mixture:
+            width = expert_width * active
         yield 4 * hidden + attention + 4 * width

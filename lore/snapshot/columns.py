@@ -1,4 +1,4 @@
-"""How values of a database's types are written as JSON: exactly, or not at all.
+"""Write values of a database's types as JSON: exactly, or not at all.
 
 | type | written as |
 |---|---|
@@ -11,8 +11,9 @@
 | bytes | Base64 (RFC 4648) |
 | NULL | null |
 
-A type that is not listed is refused by the column's name. PostgreSQL's and MySQL's values are taken as the server writes them,
-so no driver rounds them. MySQL's FLOAT is refused, since the server shows six of its digits.
+A column of a type that is not listed is refused by its name. PostgreSQL's and MySQL's values are
+taken as the server writes them, so no driver rounds them. MySQL's FLOAT is refused, since the server
+shows six of its digits only.
 """
 
 import base64
@@ -26,10 +27,10 @@ from pymysql.constants import FIELD_TYPE
 from stages.core.project.errors import InputError
 
 Writer = Callable[[Any], str]
-"""A value that is not NULL as JSON."""
+"""A function from a value that is not NULL to JSON."""
 LINE_ENDS = str.maketrans("\r\n", "  ")
-BEYOND = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-"""What is no number of JSON, as PostgreSQL writes it."""
+NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+"""Doubles that are no numbers of JSON, as PostgreSQL writes them."""
 
 text: Writer = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -39,59 +40,68 @@ class Column(NamedTuple):
 
     name: str
     type: str
-    """The server's name of it."""
+    """The server's name of the type."""
     write: Writer
 
 
 def truth(value: bool) -> str:
-    """A truth value."""
+    """Write a truth value."""
     return "true" if value else "false"
 
 
 def real(value: float | str) -> str:
-    """A double."""
+    """Write a double."""
     number = float(value)
-    return repr(number) if math.isfinite(number) else text(BEYOND[str(number)])
+    if math.isfinite(number):
+        return repr(number)  # the shortest text that is read as the same double
+    return text(NOT_FINITE[str(number)])
 
 
 def octets(value: bytes) -> str:
-    """Bytes."""
+    """Write bytes."""
     return f'"{base64.b64encode(value).decode()}"'
 
 
 def whole(value: str) -> str:
-    """An integer as the server writes it, perhaps with leading zeros."""
+    """Write an integer, which the server may give with leading zeros."""
     return str(int(value))
 
 
 def instant(value: str) -> str:
-    """A point in time without a time zone."""
+    """Write a point in time without a time zone: `2024-05-01 08:00:00`."""
     return text(value.replace(" ", "T", 1))
 
 
 def instant_utc(value: str) -> str:
-    """A point in time, which the server was told to write in UTC."""
+    """Write a point in time that the server gives in UTC: `2024-05-01 08:00:00+00`.
+
+    Others stay as they are: `infinity`, and years before Christ, which end in BC.
+    """
     moment = value.removesuffix("+00")
-    return text(
-        moment.replace(" ", "T", 1) + "+00:00"
-        if moment[0].isdigit() and moment[-1].isdigit()
-        else value
-    )
+    ordinary = moment[0].isdigit() and moment[-1].isdigit()
+    if not ordinary:
+        return text(value)
+    moment = moment.replace(" ", "T", 1)
+    return text(f"{moment}+00:00")
 
 
 def nested(value: str) -> str:
-    """JSON on one line: it holds line ends only between its parts."""
+    """Write JSON on one line. JSON has line ends between its parts only, never inside a text."""
     return value.translate(LINE_ENDS)
 
 
 def listed(write: Writer) -> Writer:
-    """An array, perhaps of several dimensions."""
+    """Return a writer of arrays, whose elements `write` writes. They may have several dimensions."""
 
     def write_list(values: list[Any]) -> str:
-        cells = (
-            "null" if v is None else write_list(v) if isinstance(v, list) else write(v)
-            for v in values
-        )
+        cells = []
+        for value in values:
+            if value is None:
+                cells.append("null")
+            elif isinstance(value, list):
+                cells.append(write_list(value))
+            else:
+                cells.append(write(value))
         return f"[{', '.join(cells)}]"
 
     return write_list
@@ -115,84 +125,120 @@ AS_WRITTEN = (
 
 
 def octets_or_text(value: str | bytes) -> str:
-    """MySQL has one type for both: text has a character set."""
+    """Write a value of a type that MySQL uses for both. Text has a character set."""
     return text(value) if isinstance(value, str) else octets(value)
 
 
+def timestamp(value: str) -> str:
+    """Write a TIMESTAMP of MySQL, which gives it in UTC without saying so."""
+    return instant_utc(f"{value}+00")
+
+
 MYSQL: dict[int, tuple[str, Writer | None]] = {
-    FIELD_TYPE.TINY: ("tinyint", whole), FIELD_TYPE.SHORT: ("smallint", whole), FIELD_TYPE.INT24: ("mediumint", whole),
-    FIELD_TYPE.LONG: ("int", whole), FIELD_TYPE.LONGLONG: ("bigint", whole), FIELD_TYPE.YEAR: ("year", whole),
-    FIELD_TYPE.DECIMAL: ("decimal", text), FIELD_TYPE.NEWDECIMAL: ("decimal", text), FIELD_TYPE.DOUBLE: ("double", real),
-    FIELD_TYPE.DATE: ("date", text), FIELD_TYPE.NEWDATE: ("date", text), FIELD_TYPE.TIME: ("time", text),
-    FIELD_TYPE.DATETIME: ("datetime", instant), FIELD_TYPE.TIMESTAMP: ("timestamp", lambda value: instant_utc(f"{value}+00")),
-    FIELD_TYPE.VARCHAR: ("varchar", octets_or_text), FIELD_TYPE.VAR_STRING: ("varchar", octets_or_text),
-    FIELD_TYPE.STRING: ("char", octets_or_text), FIELD_TYPE.ENUM: ("enum", text), FIELD_TYPE.SET: ("set", text),
-    FIELD_TYPE.TINY_BLOB: ("text or blob", octets_or_text), FIELD_TYPE.BLOB: ("text or blob", octets_or_text),
-    FIELD_TYPE.MEDIUM_BLOB: ("text or blob", octets_or_text), FIELD_TYPE.LONG_BLOB: ("text or blob", octets_or_text),
-    FIELD_TYPE.JSON: ("json", nested), FIELD_TYPE.NULL: ("null", text),
-    FIELD_TYPE.FLOAT: ("float", None), FIELD_TYPE.BIT: ("bit", None), FIELD_TYPE.GEOMETRY: ("geometry", None),
-}  # fmt: skip
-"""MySQL's number of a type: its name, and how it is written, if it is."""
+    FIELD_TYPE.TINY: ("tinyint", whole),
+    FIELD_TYPE.SHORT: ("smallint", whole),
+    FIELD_TYPE.INT24: ("mediumint", whole),
+    FIELD_TYPE.LONG: ("int", whole),
+    FIELD_TYPE.LONGLONG: ("bigint", whole),
+    FIELD_TYPE.YEAR: ("year", whole),
+    FIELD_TYPE.DECIMAL: ("decimal", text),
+    FIELD_TYPE.NEWDECIMAL: ("decimal", text),
+    FIELD_TYPE.DOUBLE: ("double", real),
+    FIELD_TYPE.DATE: ("date", text),
+    FIELD_TYPE.NEWDATE: ("date", text),
+    FIELD_TYPE.TIME: ("time", text),
+    FIELD_TYPE.DATETIME: ("datetime", instant),
+    FIELD_TYPE.TIMESTAMP: ("timestamp", timestamp),
+    FIELD_TYPE.VARCHAR: ("varchar", octets_or_text),
+    FIELD_TYPE.VAR_STRING: ("varchar", octets_or_text),
+    FIELD_TYPE.STRING: ("char", octets_or_text),
+    FIELD_TYPE.ENUM: ("enum", text),
+    FIELD_TYPE.SET: ("set", text),
+    FIELD_TYPE.TINY_BLOB: ("text or blob", octets_or_text),
+    FIELD_TYPE.BLOB: ("text or blob", octets_or_text),
+    FIELD_TYPE.MEDIUM_BLOB: ("text or blob", octets_or_text),
+    FIELD_TYPE.LONG_BLOB: ("text or blob", octets_or_text),
+    FIELD_TYPE.JSON: ("json", nested),
+    FIELD_TYPE.NULL: ("null", text),
+    FIELD_TYPE.FLOAT: ("float", None),
+    FIELD_TYPE.BIT: ("bit", None),
+    FIELD_TYPE.GEOMETRY: ("geometry", None),
+}
+"""MySQL's number of a type → its name, and its writer. None: a snapshot cannot hold it exactly."""
 CASTS = {"float": "CAST({} AS DOUBLE)", "bit": "CAST({} AS UNSIGNED)", "geometry": "ST_AsText({})"}
-"""How to make something else of a type that is refused; else a text."""
+"""What to write in the query for a type that is refused. For any other: CAST({} AS text)."""
 
 SQLITE: dict[type, Writer] = {int: str, float: real, str: text, bytes: octets}
 
 
 def by_value(value: Any) -> str:
-    """A value of SQLite, whose columns hold any type."""
+    """Write a value of SQLite, whose columns hold any type."""
     return SQLITE[type(value)](value)
 
 
 class PgType(NamedTuple):
-    """What pg_type says of a result's type."""
+    """The row of PostgreSQL's table pg_type about a type."""
 
     oid: int
     name: str
     kind: str
-    """`e` is an enumeration."""
+    """`e` for an enumeration."""
     element: str | None
-    """Type of an array's elements."""
+    """The type of an array's elements. None for all other types."""
 
 
 def postgresql_columns(
     described: Iterable[tuple[str, int]], types: Iterable[PgType]
 ) -> list[Column]:
-    """Columns by their type's number. Raises InputError naming each that cannot be written."""
+    """Return the columns of a result. `described` are names and numbers of types.
+
+    Raises InputError naming each column that cannot be written.
+    """
     by_number = {known.oid: known for known in types}
-    found, refused = [], []
+    columns = []
+    refused = []
     for name, number in described:
         known = by_number[number]
-        write = POSTGRESQL.get(known.element or known.name) or (text if known.kind == "e" else None)
+        write = POSTGRESQL.get(known.element or known.name)
+        if write is None and known.kind == "e":
+            write = text
         title = f"{known.element}[]" if known.element else known.name
         if write is None:
             refused.append((name, title))
+        elif known.element:
+            columns.append(Column(name, title, listed(write)))
         else:
-            found.append(Column(name, title, listed(write) if known.element else write))
+            columns.append(Column(name, title, write))
     demand(refused)
-    return found
+    return columns
 
 
 def mysql_columns(described: Iterable[tuple[str, int]]) -> list[Column]:
-    """Columns by MySQL's number of their type. Raises InputError naming each that cannot be written."""
-    found, refused = [], []
+    """Return the columns of a result. `described` are names and MySQL's numbers of types.
+
+    Raises InputError naming each column that cannot be written.
+    """
+    columns = []
+    refused = []
     for name, number in described:
         title, write = MYSQL.get(number, (f"type {number}", None))
         if write is None:
             refused.append((name, title))
         else:
-            found.append(Column(name, title, write))
+            columns.append(Column(name, title, write))
     demand(refused)
-    return found
+    return columns
 
 
 def demand(refused: list[tuple[str, str]]) -> None:
-    """Raise InputError where columns are refused."""
-    if refused:
-        each = (
-            f"{name} is {title}: {CASTS.get(title, 'CAST({} AS text)').format(name)}"
-            for name, title in refused
-        )
-        raise InputError(
-            f"columns of types that a snapshot cannot hold exactly; write in the query: {'; '.join(each)}"
-        )
+    """Raise InputError where columns are refused. `refused` are their names and types."""
+    if not refused:
+        return
+    advice = []
+    for name, title in refused:
+        cast = CASTS.get(title, "CAST({} AS text)").format(name)
+        advice.append(f"{name} is {title}: {cast}")
+    raise InputError(
+        "columns of types that a snapshot cannot hold exactly; write in the query: "
+        + "; ".join(advice)
+    )

@@ -1,10 +1,14 @@
-"""One database, read in one read-only transaction that sees one state of it, row by row from a server-side cursor.
+"""Read one database in one read-only transaction, which sees one state of it.
 
-PostgreSQL: REPEATABLE READ, READ ONLY. MySQL and MariaDB: START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY (tables without
-transactions, such as MyISAM's, may change meanwhile). SQLite: the file is opened read-only, one read transaction; a writer waits
-meanwhile, unless the database keeps a write-ahead log.
+Rows come one by one from a server-side cursor.
 
-The URL comes from an environment variable. What a driver says is shown without the URL's password.
+- PostgreSQL: REPEATABLE READ, READ ONLY.
+- MySQL and MariaDB: START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY. Tables without
+  transactions, such as MyISAM's, may change meanwhile.
+- SQLite: the file is opened read-only, in one read transaction. A writer waits meanwhile, unless the
+  database keeps a write-ahead log.
+
+The URL comes from an environment variable. Messages of drivers are shown without its password.
 """
 
 import os
@@ -33,15 +37,17 @@ from stages.core.project.errors import InputError
 FETCH = 500
 """Rows that a server sends at a time."""
 SECONDS = 10
-"""How long a server may take to answer a connection."""
+"""How long a server may take to accept a connection."""
 DRIVERS = {
     "sqlite": "sqlite",
     "postgresql": "postgresql+psycopg",
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
 }
+# Names of a URL's options whose values are not shown: `sslpassword`, `ssl_key`.
 SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
-"""Names of a URL's further options whose values are not shown."""
+SHOWN = 300
+"""Characters of a driver's message that are shown."""
 TYPES = """SELECT t.oid, t.typname, t.typtype, e.typname FROM pg_catalog.pg_type t
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' WHERE t.oid IN ({})"""
 
@@ -54,10 +60,13 @@ class Database:
         self.raw: Any = connection.connection.driver_connection
         self.cursors: list[Any] = []
         self.server = self._begin()
-        """Name and version."""
+        """Name and version of the server."""
 
     def read(self, query: str) -> tuple[list[Column], Iterator[list[Sequence[Any]]]]:
-        """Columns, and the rows in portions. Raises InputError for columns that cannot be written; driver errors pass through."""
+        """Return the columns, and the rows in portions.
+
+        Raises InputError for columns that cannot be written. Errors of the driver pass through.
+        """
         options = {"stream_results": True, "max_row_buffer": FETCH, "no_parameters": True}
         result = self.connection.exec_driver_sql(query, execution_options=options)
         if not result.returns_rows:
@@ -65,17 +74,23 @@ class Database:
         self.cursors.append(result.cursor)
         described = [(item[0], item[1]) for item in result.cursor.description]
         names = [name for name, _ in described]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
             raise InputError(
                 f"the query has several columns called {', '.join(twice)}; give each a name with AS"
             )
-        return self._columns(described), (list(portion) for portion in result.partitions(FETCH))
+        portions: Iterator[list[Sequence[Any]]]
+        portions = (list(portion) for portion in result.partitions(FETCH))
+        return self._columns(described), portions
 
     def abandon(self) -> None:
-        """Give up without another word to the server: to close a result orderly would mean to read the rest of it."""
-        if unread := getattr(
-            self.raw, "_result", None
-        ):  # pymysql would read it even when it is collected
+        """Give up without another message to the server.
+
+        To close a result in order would mean to read the rest of it.
+        """
+        # pymysql would read the rest even when the result is garbage-collected.
+        unread = getattr(self.raw, "_result", None)
+        if unread:
             unread.unbuffered_active = False
         with suppress(Exception):
             self.connection.invalidate()
@@ -84,33 +99,50 @@ class Database:
                 cursor.close()
 
     def _begin(self) -> str:
-        """Begin the transaction, with values as the server writes them; the server's name and version."""
+        """Begin the transaction, with values as the server writes them.
+
+        Returns the server's name and version.
+        """
+        dialect = self.connection.dialect.name
+        if dialect == "sqlite":
+            return self._begin_sqlite()
+        if dialect == "mysql":
+            return self._begin_mysql()
+        return self._begin_postgresql()
+
+    def _begin_sqlite(self) -> str:
         run = self.connection.exec_driver_sql
-        if self.connection.dialect.name == "sqlite":
-            run("BEGIN")
-            return f"SQLite {run('SELECT sqlite_version()').scalar()}"
-        if self.connection.dialect.name == "mysql":
-            version = str(run("SELECT VERSION()").scalar())
-            run("SET SESSION time_zone = '+00:00'")
-            run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-            self.raw.decoders = {}
-            return f"{'MariaDB' if 'MariaDB' in version else 'MySQL'} {version.partition('-')[0]}"
+        run("BEGIN")
+        version = run("SELECT sqlite_version()").scalar()
+        return f"SQLite {version}"
+
+    def _begin_mysql(self) -> str:
+        run = self.connection.exec_driver_sql
+        version = str(run("SELECT VERSION()").scalar())
+        run("SET SESSION time_zone = '+00:00'")
+        run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        self.raw.decoders = {}  # pymysql then gives values as the server writes them
+        name = "MariaDB" if "MariaDB" in version else "MySQL"
+        number, _, _ = version.partition("-")  # of `11.4.2-MariaDB-log`
+        return f"{name} {number}"
+
+    def _begin_postgresql(self) -> str:
         from psycopg.types.string import TextLoader
 
+        run = self.connection.exec_driver_sql
         self.connection.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         for name in AS_WRITTEN:
             self.raw.adapters.register_loader(name, TextLoader)
-        for setting in (
-            "TimeZone = 'UTC'",
-            "DateStyle = 'ISO, YMD'",
-            "IntervalStyle = 'iso_8601'",
-            "extra_float_digits = 1",
-        ):
-            run(f"SET LOCAL {setting}")
-        return f"PostgreSQL {str(run('SHOW server_version').scalar()).partition(' ')[0]}"
+        run("SET LOCAL TimeZone = 'UTC'")
+        run("SET LOCAL DateStyle = 'ISO, YMD'")
+        run("SET LOCAL IntervalStyle = 'iso_8601'")
+        run("SET LOCAL extra_float_digits = 1")
+        version = str(run("SHOW server_version").scalar())
+        number, _, _ = version.partition(" ")  # of `16.3 (Debian 16.3-1)`
+        return f"PostgreSQL {number}"
 
     def _columns(self, described: list[tuple[str, Any]]) -> list[Column]:
         name = self.connection.dialect.name
@@ -125,33 +157,37 @@ class Database:
 
 @contextmanager
 def opened(variable: str) -> Iterator[Database]:
-    """A transaction on the database whose URL stands in an environment variable.
+    """Yield a transaction on the database whose URL is in an environment variable.
 
-    Raises InputError, with the driver's words but without a password, for whatever goes wrong inside too.
+    Raises InputError, with the driver's message but without a password, for every error inside too.
     """
     url = url_of(variable)
     engine = create_engine(
         driver_url(url, variable), poolclass=NullPool, connect_args=arguments(url)
     )
-    found = None
+    database = None
     try:
         with engine.connect() as connection:
-            found = Database(connection)
+            database = Database(connection)
             try:
-                yield found
+                yield database
             except BaseException:
-                found.abandon()
+                database.abandon()
                 raise
     except (InputError, OSError):
         raise
     except Exception as error:
-        raise InputError(told(error, url, variable, connected=found is not None)) from None
+        message = explained(error, url, variable, connected=database is not None)
+        raise InputError(message) from None
     finally:
         engine.dispose()
 
 
 def url_of(variable: str) -> URL:
-    """The URL in an environment variable. Raises InputError where there is none that can be used; it is not shown."""
+    """Return the URL in an environment variable.
+
+    Raises InputError where there is none that can be used. The message does not show it.
+    """
     written = os.environ.get(variable)
     if not written:
         raise InputError(
@@ -163,19 +199,24 @@ def url_of(variable: str) -> URL:
         raise InputError(
             f"{variable} holds no URL that SQLAlchemy can read; one looks like {EXAMPLE}"
         ) from None
-    if (
-        url.get_backend_name() != "sqlite" and written.partition("?")[0].count("@") > 1
-    ):  # the rest would be taken for the host
+    before_options, _, _ = written.partition("?")
+    if url.get_backend_name() != "sqlite" and before_options.count("@") > 1:
+        # SQLAlchemy would take the rest of the password for the host, and a message would show it.
         raise InputError(f"{variable}: a user name or password holds an @; write %40 for it")
     return url
 
 
 def driver_url(url: URL, variable: str) -> URL:
-    """The URL with the driver that is used here. Raises InputError for another database or no SQLite file."""
+    """Return the URL with the driver that is used here.
+
+    Raises InputError for another database, and where there is no SQLite file.
+    """
     backend, plus, driver = url.drivername.partition("+")
-    if backend not in DRIVERS or (plus and driver not in ("psycopg", "pymysql", "pysqlite")):
+    other_driver = plus and driver not in ("psycopg", "pymysql", "pysqlite")
+    if backend not in DRIVERS or other_driver:
+        known = ", ".join(DRIVERS)
         raise InputError(
-            f"{variable}: {url.drivername} is not supported; it can be {', '.join(DRIVERS)} (psycopg, pymysql)"
+            f"{variable}: {url.drivername} is not supported; it can be {known} (psycopg, pymysql)"
         )
     if backend != "sqlite":
         return url.set(drivername=DRIVERS[backend])
@@ -190,46 +231,52 @@ def driver_url(url: URL, variable: str) -> URL:
 
 
 def arguments(url: URL) -> dict[str, Any]:
-    """The driver's options that the URL does not give."""
-    if url.get_backend_name() == "sqlite":
-        return {}
-    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": SECONDS}
-    if url.get_backend_name() == "postgresql":
-        return timeout | {"client_encoding": "UTF8"}
-    return timeout | (
-        {"password": str(url.password).encode()} if url.password else {}
-    )  # pymysql takes text for Latin-1
+    """Return the driver's options that the URL does not give."""
+    backend = url.get_backend_name()
+    options: dict[str, Any] = {}
+    if backend == "sqlite":
+        return options
+    if "connect_timeout" not in url.query:
+        options["connect_timeout"] = SECONDS
+    if backend == "postgresql":
+        options["client_encoding"] = "UTF8"
+    elif url.password:
+        options["password"] = str(url.password).encode()  # pymysql takes text for Latin-1
+    return options
 
 
-def told(error: BaseException, url: URL, variable: str, connected: bool) -> str:
-    """What a driver says, without anything secret, and what to do."""
-    if isinstance(
-        error, UnicodeEncodeError
-    ):  # its text shows what could not be encoded, perhaps of a password
+def explained(error: BaseException, url: URL, variable: str, connected: bool) -> str:
+    """Return a driver's message without secrets, and the next step."""
+    if isinstance(error, UnicodeEncodeError):
+        # Its message shows the text that could not be encoded, which may be a part of a password.
         return f"{variable} or the query holds characters that the driver cannot send"
     original = getattr(error, "orig", None) or error
-    said = without_secrets(" ".join(str(original).split()), url)[:300]
+    message = without_secrets(" ".join(str(original).split()), url)[:SHOWN]
     if not connected:
-        place = url.render_as_string(hide_password=True).partition("?")[0]
-        return f"no connection to {place}: {said}; check what {variable} holds, and whether the server runs"
+        address, _, _ = url.render_as_string(hide_password=True).partition("?")
+        return (
+            f"no connection to {address}: {message}; check what {variable} holds, "
+            "and whether the server runs"
+        )
     if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return f"the server ended the connection: {said}; run lore snapshot again when it is back"
-    return f"{said}; check the query, and what {variable}'s user may read"
+        return (
+            f"the server ended the connection: {message}; run lore snapshot again when it is back"
+        )
+    return f"{message}; check the query, and what {variable}'s user may read"
 
 
-def without_secrets(said: str, url: URL) -> str:
-    """The text with *** for the URL's password, in each form in which it may be written."""
-    secrets = [str(url.password)] if url.password else []
+def without_secrets(message: str, url: URL) -> str:
+    """Return the message with *** for the URL's secrets, in each form in which they may be written."""
+    secrets = []
+    if url.password:
+        secrets.append(str(url.password))
     for name, value in url.query.items():
         if SECRET.search(name):
             secrets += [value] if isinstance(value, str) else value
     for secret in secrets:
-        for form in {
-            secret,
-            quote(secret),
-            quote(secret, safe=""),
-            quote_plus(secret),
-            repr(secret)[1:-1],
-        }:
-            said = said.replace(form, "***")
-    return masked(said)
+        # `a b/c'd` as it is, as a%20b/c, as a%20b%2Fc, as a+b%2Fc, and as in Python's messages.
+        forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
+        forms.add(repr(secret)[1:-1])
+        for form in forms:
+            message = message.replace(form, "***")
+    return masked(message)

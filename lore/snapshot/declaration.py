@@ -1,4 +1,7 @@
-"""data/raw/snapshots.yaml: which query of which database becomes which file. A password has no place in it, nor in a message."""
+"""data/raw/snapshots.yaml: the queries of databases, and the files that their rows become.
+
+A password must not stand in it, nor in a message about it.
+"""
 
 import re
 from collections import Counter
@@ -9,17 +12,23 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
+from stages.core.project import artifacts
 from stages.core.project.errors import ParamsError
 from stages.core.project.params import STRICT, parse, read_yaml
 
-DECLARATION, RAW = Path("data/raw/snapshots.yaml"), Path("data/raw")
+DECLARATION = Path(artifacts.SNAPSHOT_DECLARATION)
+RAW = Path(artifacts.RAW)
 EXAMPLE = "postgresql://user:password@host/database"
+
+# A name of an environment variable: `SHOP_URL`.
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# A URL up to its password, and the password: `://user:` and `secret@` of `mysql://user:secret@host`.
 PASSWORD = re.compile(r"(://[^\s:@/]*:)[^\s@]*@")
+# The beginning of a query: blanks and comments (`-- …`, `/* … */`), then SELECT or WITH. The
+# read-only transaction and the drivers see to it that it is one statement and changes nothing.
 READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:select|with)\b", re.IGNORECASE | re.DOTALL)
-"""How a query begins. That it is one statement and changes nothing, the read-only transaction and the drivers see to."""
+# MySQL writes a file on the server even in a read-only transaction: `SELECT … INTO OUTFILE '…'`.
 WRITES = re.compile(r"\binto\s+(?:outfile|dumpfile)\b", re.IGNORECASE)
-"""What MySQL writes to a file of the server even in a read-only transaction."""
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -29,9 +38,9 @@ class Snapshot:
     """One query, and the file that its rows become."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-    """Small letters, digits, - and _; also the name of its record in data/snapshots."""
+    """Small letters, digits, - and _. Its record in data/snapshots has this name too."""
     url_env: str
-    """Environment variable that holds SQLAlchemy's URL of the database."""
+    """Environment variable that holds the database's URL, in SQLAlchemy's form."""
     query: str
     """One SELECT."""
     key: Annotated[
@@ -39,93 +48,99 @@ class Snapshot:
         Field(min_length=1),
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     ]
-    """Column, or columns, that tell a row from all others, in every version alike."""
+    """The column, or columns, that identify a row. They must be the same in every version."""
     file: str
     """Path below data/raw, ending in .json."""
 
     @property
     def path(self) -> Path:
-        """Where the rows go."""
+        """The file that holds the rows."""
         return RAW / self.file
 
 
 def declared(path: Path = DECLARATION) -> list[Snapshot]:
-    """All snapshots. Raises ParamsError with every problem, and never with what stands in `url_env`."""
-    problems: list[str] = []
+    """Return all snapshots.
+
+    Raises ParamsError with every problem, and never with the content of `url_env`.
+    """
     try:
         document = read_yaml(path)
     except ParamsError as error:
         raise ParamsError(
             masked(f"{error}; {path} declares the snapshots, scenarios/database has an example")
         ) from None
-    problems += [
-        f"{key}: unknown; the file holds `snapshots`, a list"
-        for key in document
-        if key != "snapshots"
-    ]
+    problems = []
+    for key in document:
+        if key != "snapshots":
+            problems.append(f"{key}: unknown; the file holds `snapshots`, a list")
+
+    # The messages about an entry show its values. Somebody may have put a URL with a password into
+    # `url_env`, so it is checked on its own, and replaced for all other checks.
     entries = document.get("snapshots")
+    harmless = entries
     if isinstance(entries, list):
-        problems += [
-            problem
-            for number, entry in enumerate(entries)
-            for problem in hidden_urls(entry, f"snapshots.{number}")
-        ]
-        entries = [
-            entry | {"url_env": "X"} if "url_env" in entry else entry
-            for entry in entries
-            if isinstance(entry, dict)
-        ]
-    found = parse(entries, list[Snapshot], "snapshots", problems)
-    if found:
-        problems += problems_of(found)
-    if problems or not found:
-        problems = problems or ["snapshots: the list is empty"]
-        raise ParamsError(masked(f"{path}:\n" + "\n".join(f"  {problem}" for problem in problems)))
+        harmless = []
+        for number, entry in enumerate(entries):
+            problems += hidden_urls(entry, f"snapshots.{number}")
+            if isinstance(entry, dict):
+                replaced = {"url_env": "X"} if "url_env" in entry else {}
+                harmless.append(entry | replaced)
+    snapshots = parse(harmless, list[Snapshot], "snapshots", problems)
+    if snapshots:
+        problems += problems_of(snapshots)
+    if not snapshots and not problems:
+        problems.append("snapshots: the list is empty")
+    if problems or not snapshots:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise ParamsError(masked(f"{path}:\n{listed}"))
     return [
         Snapshot(one.name, entry["url_env"], one.query, one.key, one.file)
-        for one, entry in zip(found, document["snapshots"], strict=True)
+        for one, entry in zip(snapshots, document["snapshots"], strict=True)
     ]
 
 
 def hidden_urls(entry: Any, where: str) -> Iterator[str]:
-    """Problems of an entry that must not show what was written: a URL where the name of a variable belongs."""
+    """Yield the problems of an entry whose messages must not show what was written.
+
+    Such a problem is a URL where the name of a variable belongs. `where` names the entry.
+    """
     if not isinstance(entry, dict):
         yield f"{where}: a mapping is needed: name, url_env, query, key, file"
         return
-    if "url_env" in entry and not (
-        isinstance(entry["url_env"], str) and VARIABLE.fullmatch(entry["url_env"])
-    ):
-        yield (
-            f"{where}.url_env: not the name of an environment variable; put the database's URL into one "
-            f"(export NAME='{EXAMPLE}') and write NAME here"
-        )
     for key, value in entry.items():
-        if key != "url_env" and isinstance(value, str) and PASSWORD.search(value):
-            yield f"{where}.{key}: holds a URL with a password; passwords come from the environment only"
+        if key == "url_env":
+            if not isinstance(value, str) or not VARIABLE.fullmatch(value):
+                yield (
+                    f"{where}.url_env: not the name of an environment variable; put the database's "
+                    f"URL into one (export NAME='{EXAMPLE}') and write NAME here"
+                )
+        elif isinstance(value, str) and PASSWORD.search(value):
+            yield (
+                f"{where}.{key}: holds a URL with a password; "
+                "passwords come from the environment only"
+            )
 
 
 def problems_of(snapshots: list[Snapshot]) -> Iterator[str]:
-    """What is wrong with well-formed entries."""
+    """Yield the problems of well-formed entries."""
     for attribute in ("name", "file"):
         counts = Counter(getattr(one, attribute) for one in snapshots)
-        yield from (
-            f"snapshots: the {attribute} {value} is used {n} times"
-            for value, n in counts.items()
-            if n > 1
-        )
+        for value, number in counts.items():
+            if number > 1:
+                yield f"snapshots: the {attribute} {value} is used {number} times"
     for number, one in enumerate(snapshots):
         path = PurePosixPath(one.file)
-        if (
-            path.is_absolute()
-            or ".." in path.parts
-            or path.suffix != ".json"
-            or path.name.startswith(".")
-        ):
+        below_raw = not path.is_absolute() and ".." not in path.parts
+        is_json = path.suffix == ".json" and not path.name.startswith(".")
+        if not below_raw or not is_json:
             yield f"snapshots.{number}.file: {one.file!r} is no path below {RAW} that ends in .json"
         if not READS.match(one.query) or WRITES.search(one.query):
-            yield f"snapshots.{number}.query: one SELECT is needed, which may begin WITH …; it must write nothing"
+            yield (
+                f"snapshots.{number}.query: one SELECT is needed, which may begin WITH …; "
+                "it must write nothing"
+            )
 
 
 def masked(text: str) -> str:
-    """The text without the passwords of URLs in it."""
+    """Return the text without the passwords of URLs in it: `mysql://user:***@host`."""
     return PASSWORD.sub(r"\1***@", text)

@@ -1,8 +1,9 @@
-"""Rows in the order of their keys, and what has changed since the former ones, both in constant memory.
+"""Sort rows by their keys and compare them with the former rows, both in constant memory.
 
-A row is a line `"<key>": {…}`. Lines are sorted by an external merge sort (Knuth, The Art of Computer Programming 3, 5.4):
-sorted runs, in files without a name that vanish with the process, are merged. Servers are not asked for the order, since theirs
-depends on their collation. Former lines are in the same order, so one pass compares both.
+A row is a line `"<key>": {…}`. Lines are sorted by an external merge sort (Knuth, The Art of Computer
+Programming 3, 5.4): sorted runs are written to files and merged. The files have no name, so they
+vanish with the process. Servers are not asked for the order, since theirs depends on their collation.
+Former lines are in the same order, so one pass compares both.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO
 
@@ -20,23 +21,34 @@ from stages.core.project.errors import InputError
 
 Key = tuple[int | str, ...]
 KeyOf = Callable[[bytes], Key]
-RUN_BYTES, RUN_ROWS, MOST_RUNS = 8 << 20, 20_000, 64
-"""How much is sorted in memory, and how many runs are merged at once."""
+RUN_BYTES = 8 * 2**20
+RUN_ROWS = 20_000
+"""How many bytes or rows are sorted in memory, whichever comes first."""
+MOST_RUNS = 64
+"""How many runs are merged at once."""
 LISTED = 5
-"""Keys that are shown of a kind of change."""
+"""Keys of each kind of change that are shown."""
 
 
 def entry_name(key: Key) -> str:
-    """The key as a name in the file, and so in a locator: `17`; of several columns `iron/2`, with ~0 for ~ and ~1 for /."""
+    """Return the key as a name in the file, and so in a locator: `17`.
+
+    A key of several columns is joined by `/`: `iron/2`. In its parts ~0 stands for ~ and ~1 for /.
+    """
     if len(key) == 1:
         return str(key[0])
-    return "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in key)
+    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in key]
+    return "/".join(parts)
 
 
 def key_reader(columns: list[str]) -> KeyOf:
-    """A function from a line to its row's key. It raises ValueError, KeyError or TypeError for a line that is none."""
+    """Return a function from a line to the key of its row.
+
+    The function raises ValueError, KeyError or TypeError for a line that is none.
+    """
 
     def key_of(line: bytes) -> Key:
+        # The line `"17": {"id": 17}` in braces is a JSON object with one member.
         (row,) = json.loads(b"{%b}" % line).values()
         return tuple(row[name] for name in columns)
 
@@ -44,55 +56,68 @@ def key_reader(columns: list[str]) -> KeyOf:
 
 
 class Sorter:
-    """Takes lines in any order and gives them in that of their keys. Close it afterwards."""
+    """Takes lines in any order and gives them in the order of their keys. Close it afterwards."""
 
     def __init__(self, key_of: KeyOf, folder: Path) -> None:
-        """`folder`: where the runs stand, without a name."""
-        self.key_of, self.folder = key_of, folder
+        """`folder` is where the files of the runs stand, without a name."""
+        self.key_of = key_of
+        self.folder = folder
         self.buffer: list[tuple[Key, bytes]] = []
         self.bytes = 0
+        """Bytes of the lines in `buffer`."""
         self.runs: list[IO[bytes]] = []
         self.last: Key | None = None
+        """The last key of the last run."""
 
     def add(self, key: Key, line: bytes) -> None:
-        """Take one line. Raises InputError where a key turns out to be there twice."""
+        """Take one line. Raises InputError where two lines have one key."""
         self.buffer.append((key, line))
         self.bytes += len(line)
         if self.bytes >= RUN_BYTES or len(self.buffer) >= RUN_ROWS:
             self._spill()
 
     def lines(self) -> Iterator[bytes]:
-        """All lines, once. Raises InputError where a key is there twice."""
+        """Yield all lines, once. Raises InputError where two lines have one key."""
         if not self.runs:
-            yield from (line for _, line in self._sorted())
+            for _, line in self._sorted():
+                yield line
             return
         self._spill()
         yield from self._merged()
 
     def _sorted(self) -> list[tuple[Key, bytes]]:
         self.buffer.sort(key=lambda pair: pair[0])
-        for (one, _), (other, _) in zip(self.buffer, self.buffer[1:], strict=False):
-            refuse_twice(one, other)
+        for (key, _), (following, _) in pairwise(self.buffer):
+            refuse_twice(key, following)
         return self.buffer
 
     def _spill(self) -> None:
-        """Write what is in memory as a run, or as the end of the last one where it goes on there."""
+        """Write the buffer as a new run, or as the end of the last run where it continues that."""
         if not self.buffer:
             return
         pairs = self._sorted()
-        if self.last is None or pairs[0][0] <= self.last:
+        continues = self.last is not None and pairs[0][0] > self.last
+        if not continues:
             if len(self.runs) == MOST_RUNS:
-                merged = self._new_run()
-                merged.writelines(b"%b\n" % line for line in self._merged())
-                self.close()
-                self.runs = [merged]
+                self._merge_runs()
             self.runs.append(self._new_run())
-        self.runs[-1].writelines(b"%b\n" % line for _, line in pairs)
-        self.last = pairs[-1][0]
-        self.buffer, self.bytes = [], 0
+        run = self.runs[-1]
+        for _, line in pairs:
+            run.write(line + b"\n")
+        self.last, _ = pairs[-1]
+        self.buffer = []
+        self.bytes = 0
+
+    def _merge_runs(self) -> None:
+        """Make one run of all."""
+        merged = self._new_run()
+        for line in self._merged():
+            merged.write(line + b"\n")
+        self.close()
+        self.runs = [merged]
 
     def close(self) -> None:
-        """Give its files back."""
+        """Close the files of the runs."""
         for run in self.runs:
             run.close()
 
@@ -100,36 +125,39 @@ class Sorter:
         return tempfile.TemporaryFile(dir=self.folder)
 
     def _merged(self) -> Iterator[bytes]:
-        for run in self.runs:
-            run.seek(0)
-        inputs = [(line[:-1] for line in run) for run in self.runs]
+        inputs = [self._keyed(run) for run in self.runs]
         if len(inputs) == 1:  # within a run, keys ascend
-            yield from inputs[0]
+            yield from self._lines(self.runs[0])
             return
         before: Key | None = None
-        for key, line in heapq.merge(
-            *(map(self._keyed, lines) for lines in inputs), key=lambda pair: pair[0]
-        ):
+        for key, line in heapq.merge(*inputs, key=lambda pair: pair[0]):
             if before is not None:
                 refuse_twice(before, key)
             before = key
             yield line
 
-    def _keyed(self, line: bytes) -> tuple[Key, bytes]:
-        return self.key_of(line), line
+    def _keyed(self, run: IO[bytes]) -> Iterator[tuple[Key, bytes]]:
+        for line in self._lines(run):
+            yield self.key_of(line), line
+
+    def _lines(self, run: IO[bytes]) -> Iterator[bytes]:
+        run.seek(0)
+        for line in run:
+            yield line[:-1]  # without the line end
 
 
-def refuse_twice(one: Key, other: Key) -> None:
-    """Raise InputError where two neighbours in order have one key."""
-    if one == other:
+def refuse_twice(key: Key, following: Key) -> None:
+    """Raise InputError where two rows that follow each other have one key."""
+    if key == following:
         raise InputError(
-            f"two rows have the key {entry_name(one)}; name columns in `key` that tell every row from the others"
+            f"two rows have the key {entry_name(key)}; "
+            "name columns in `key` that tell every row from the others"
         )
 
 
 @dataclass
 class Changes:
-    """What became of the former rows."""
+    """How many of the former rows changed, and how many are new or gone."""
 
     changed: int = 0
     new: int = 0
@@ -138,13 +166,18 @@ class Changes:
     keys: dict[str, list[str]] = field(
         default_factory=lambda: {"changed": [], "new": [], "deleted": []}
     )
-    """The first of each kind."""
+    """The first keys of each kind."""
     compared: bool = True
-    """False where the former rows have keys of another type, or are none that can be read: then every row is new."""
+    """False where the former rows have keys of another type. Then every row counts as new."""
 
     def count(self, kind: str, key: Key) -> None:
-        """One row more of a kind other than `same`."""
-        setattr(self, kind, getattr(self, kind) + 1)
+        """Count one more row that is `changed`, `new` or `deleted`."""
+        if kind == "changed":
+            self.changed += 1
+        elif kind == "new":
+            self.new += 1
+        else:
+            self.deleted += 1
         if len(self.keys[kind]) < LISTED:
             self.keys[kind].append(entry_name(key))
 
@@ -152,36 +185,49 @@ class Changes:
 def compared(
     former: Iterator[bytes], lines: Iterable[bytes], key_of: KeyOf, changes: Changes
 ) -> Iterator[bytes]:
-    """`lines` again; `changes` counts what differs from the former ones, which are in the same order."""
-    old, lines = next(former, None), iter(lines)
+    """Yield `lines` again, while `changes` counts how they differ from the former lines.
+
+    Both are in the order of their keys. There must be at least one line.
+    """
+    lines = iter(lines)
     first = next(lines)
-    if old is not None and list(map(type, key_of(old))) != list(map(type, key_of(first))):
-        old, former, changes.compared = None, iter(()), False
+    old = next(former, None)
+    if old is not None and key_types(key_of(old)) != key_types(key_of(first)):
+        # Texts and numbers have no common order, so nothing can be compared.
+        changes.compared = False
+        former = iter(())
+        old = None
     for line in chain((first,), lines):
-        if line == old:
+        if line == old:  # nearly always: this spares parsing both keys
+            changes.same += 1
+            old = next(former, None)
+            yield line
+            continue
+        key = key_of(line)
+        while old is not None and key_of(old) < key:
+            changes.count("deleted", key_of(old))
+            old = next(former, None)
+        if old is None or key_of(old) != key:
+            changes.count("new", key)
+        elif old == line:
             changes.same += 1
             old = next(former, None)
         else:
-            key = key_of(line)
-            while old is not None and (gone := key_of(old)) < key:
-                changes.count("deleted", gone)
-                old = next(former, None)
-            if old is None or key_of(old) != key:
-                changes.count("new", key)
-            else:
-                if line == old:
-                    changes.same += 1
-                else:
-                    changes.count("changed", key)
-                old = next(former, None)
+            changes.count("changed", key)
+            old = next(former, None)
         yield line
     while old is not None:
         changes.count("deleted", key_of(old))
         old = next(former, None)
 
 
+def key_types(key: Key) -> list[type]:
+    """Return the type of each part of a key."""
+    return [type(part) for part in key]
+
+
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a snapshot, without what encloses them."""
+    """Yield the lines of a snapshot, without the braces around them and the commas between them."""
     with path.open("rb") as file:
         for line in file:
             if line not in (b"{\n", b"}\n"):
@@ -189,7 +235,10 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> str:
-    """Write a snapshot: one JSON object, a row a line; its SHA-256. It is on disk when this returns."""
+    """Write a snapshot and return its SHA-256. The file is one JSON object with a row on each line.
+
+    It is on disk when this returns.
+    """
     digest = hashlib.sha256()
     with path.open("wb") as file:
 
@@ -208,7 +257,7 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> str:
 
 
 def in_order(path: Path, key_of: KeyOf) -> bool:
-    """Whether a file is a snapshot with strictly ascending keys, so that another can be compared with it."""
+    """Whether a file is a snapshot with strictly ascending keys, which another can be compared with."""
     before: Key | None = None
     try:
         for line in read_lines(path):

@@ -1,4 +1,7 @@
-"""Read a database's snapshots in one transaction, compare each with the former one, and put them all in place, or none."""
+"""Read a database's snapshots in one transaction, and compare each with the former one.
+
+All of them are put in place, or none.
+"""
 
 import fcntl
 import hashlib
@@ -36,12 +39,12 @@ class Taken:
 
     snapshot: Snapshot
     former: bool
-    """Whether there was one before."""
+    """Whether there is a former one to compare it with."""
     notes: list[str]
-    """What a person should know of the former one."""
+    """Remarks on the former one, for people."""
     server: str
     columns: dict[str, str] = field(default_factory=dict)
-    """Names and the server's types."""
+    """Name → the server's type."""
     rows: int = 0
     changes: Changes = field(default_factory=Changes)
 
@@ -49,32 +52,34 @@ class Taken:
     def differs(self) -> bool:
         """Whether the file is another now."""
         changes = self.changes
-        return (
-            not self.former
-            or not changes.compared
-            or bool(changes.changed or changes.new or changes.deleted)
-        )
+        if not self.former or not changes.compared:
+            return True
+        return changes.changed + changes.new + changes.deleted > 0
 
     def row(self) -> dict[str, Any]:
-        """For JSON: counts against the former snapshot, where there is one that can be compared."""
+        """Return it for JSON. The counts are against the former snapshot, if it can be compared."""
         changes = self.changes
-        counts = {
+        return {
+            "name": self.snapshot.name,
+            "file": str(self.snapshot.path),
+            "server": self.server,
+            "columns": self.columns,
+            "rows": self.rows,
+            "compared": self.former and changes.compared,
             "changed": changes.changed,
             "new": changes.new,
             "deleted": changes.deleted,
             "same": changes.same,
+            "keys": changes.keys,
+            "notes": self.notes,
         }
-        return {
-            "name": self.snapshot.name, "file": str(self.snapshot.path), "server": self.server, "columns": self.columns,
-            "rows": self.rows, "compared": self.former and changes.compared, **counts, "keys": changes.keys, "notes": self.notes,
-        }  # fmt: skip
 
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """One at a time. Raises InputError where another `lore snapshot` is at work."""
+    """Run one at a time. Raises InputError where another `lore snapshot` is at work."""
     with ExitStack() as stack:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # `declared` tells better that it is missing
             file = stack.enter_context(DECLARATION.open("rb"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,79 +91,108 @@ def locked() -> Iterator[None]:
 
 
 def take(snapshots: Sequence[Snapshot], dry_run: bool) -> list[Taken]:
-    """The snapshots of one database. Raises InputError, saying what stays as it was; that is then all of them."""
+    """Take the snapshots of one database: all of them, or none.
+
+    Raises InputError that names the files which stay as they were.
+    """
     taken: list[Taken] = []
     try:
-        # On success, each file takes its place when the database is closed; else none does.
-        with ExitStack() as places, opened(snapshots[0].url_env) as database:
+        # When the database is closed without an error, each file takes its place. Else none does.
+        with ExitStack() as pending, opened(snapshots[0].url_env) as database:
             for snapshot in snapshots:
-                taken.append(Taken(snapshot, *former_of(snapshot), database.server))
-                read(database, taken[-1], places, dry_run)
+                former, notes = former_of(snapshot)
+                one = Taken(snapshot, former, notes, database.server)
+                taken.append(one)
+                read(database, one, pending, dry_run)
     except (InputError, OSError) as error:
-        names = taken[-1].snapshot.name if taken else ", ".join(one.name for one in snapshots)
-        rows = f"after {taken[-1].rows:,} rows: " if taken and taken[-1].rows else ""
-        there = [str(one.path) for one in snapshots if one.path.exists()]
-        stays = f"\n  as before: {', '.join(there)}" if there else ""
+        names = ", ".join(snapshot.name for snapshot in snapshots)
+        rows = ""
+        if taken:
+            names = taken[-1].snapshot.name
+            if taken[-1].rows:
+                rows = f"after {taken[-1].rows:,} rows: "
+        stays = ""
+        there = [str(snapshot.path) for snapshot in snapshots if snapshot.path.exists()]
+        if there:
+            stays = f"\n  as before: {', '.join(there)}"
         raise InputError(f"{names}: {rows}{error}{stays}") from None
     return taken
 
 
 def former_of(snapshot: Snapshot) -> tuple[bool, list[str]]:
-    """Whether there is a former snapshot, and notes. Raises InputError for a file that is none and would be lost."""
-    record = read_record(snapshot.name)
-    if not snapshot.path.exists():
+    """Return whether there is a former snapshot to compare with, and remarks on it.
+
+    Raises InputError for a file that is no snapshot and would be lost.
+    """
+    path = snapshot.path
+    if not path.exists():
         return False, []
-    with snapshot.path.open("rb") as file:
-        intact = (
-            record is not None
-            and record.get("sha256") == hashlib.file_digest(file, "sha256").hexdigest()
-        )
-    known = intact and record is not None and record.get("key") == snapshot.key
-    if not known and not in_order(snapshot.path, key_reader(snapshot.key)):
+    record = read_record(snapshot.name)
+    intact = False
+    same_key = False
+    if record is not None:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        intact = record.get("sha256") == digest
+        same_key = record.get("key") == snapshot.key
+    # A file that is as its record says needs no look at its rows.
+    if not (intact and same_key) and not in_order(path, key_reader(snapshot.key)):
         if record is None:
             raise InputError(
-                f"{snapshot.path} is no snapshot and would be overwritten; name another `file`, or move it away"
+                f"{path} is no snapshot and would be overwritten; name another `file`, "
+                "or move it away"
             )
-        return False, [
-            f"the former {snapshot.path} cannot be compared row by row: another key, or it was edited"
-        ]
-    edited = f"{snapshot.path} was not as {record_path(snapshot.name)} says: edited, or of another version"
-    return True, [] if intact else [edited]
+        note = f"the former {path} cannot be compared row by row: another key, or it was edited"
+        return False, [note]
+    if intact:
+        return True, []
+    source = record_path(snapshot.name)
+    return True, [f"{path} was not as {source} says: edited, or of another version"]
 
 
-def read(database: Database, taken: Taken, places: ExitStack, dry_run: bool) -> None:
-    """Read one snapshot and, unless it is a dry run, write it to where `places` will take it from."""
+def read(database: Database, taken: Taken, pending: ExitStack, dry_run: bool) -> None:
+    """Read one snapshot and compare it with the former one.
+
+    Unless it is a dry run, write it to a temporary file. `pending` renames it when it is closed.
+    """
     snapshot = taken.snapshot
     columns, portions = database.read(snapshot.query)
     names = [column.name for column in columns]
-    if missing := [name for name in snapshot.key if name not in names]:
+    missing = [name for name in snapshot.key if name not in names]
+    if missing:
         raise InputError(
             f"`key` names {', '.join(missing)}, but the query's columns are {', '.join(names)}"
         )
     taken.columns = {column.name: column.type for column in columns}
-    taken.notes += other_shape(read_record(snapshot.name), taken) if taken.former else []
+    if taken.former:
+        taken.notes += other_shape(read_record(snapshot.name), taken)
     key_of = key_reader(snapshot.key)
     with closing(Sorter(key_of, RAW)) as sorter:
         for key, line in entries(counted(portions, taken), columns, snapshot.key):
             sorter.add(key, line)
         if not taken.rows:
             raise InputError(
-                "the query gives no row, and extract refuses an empty source; check the query and the database"
+                "the query gives no row, and extract refuses an empty source; "
+                "check the query and the database"
             )
-        former = read_lines(snapshot.path) if taken.former else iter(())
+        former: Iterator[bytes] = iter(())
+        if taken.former:
+            former = read_lines(snapshot.path)
         lines = compared(former, sorter.lines(), key_of, taken.changes)
         if dry_run:
-            deque(lines, maxlen=0)
+            deque(lines, maxlen=0)  # goes through all of them, so that they are counted
             return
-        digest = write_lines(places.enter_context(replacing(snapshot.path)), lines)
+        target = pending.enter_context(replacing(snapshot.path))
+        digest = write_lines(target, lines)
     record = record_of(snapshot, taken.columns, database.server, taken.rows, digest)
-    # Left first, so that a kill between the two leaves a record of what the next run makes, never a file without one.
-    place = places.enter_context(replacing(record_path(snapshot.name)))
-    place.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    # Contexts are left in reverse, so the record takes its place before the file. A kill between the
+    # two leaves a record of the file that the next run makes, never a file without a record.
+    target = pending.enter_context(replacing(record_path(snapshot.name)))
+    target.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def counted(portions: Iterator[list[Sequence[Any]]], taken: Taken) -> Iterator[list[Sequence[Any]]]:
-    """The portions again, while rows are counted and, on a terminal, shown."""
+    """Yield the portions again, while rows are counted and shown on a terminal."""
     with tqdm(desc=taken.snapshot.name, unit=" rows", disable=None, leave=False) as bar:
         for portion in portions:
             taken.rows += len(portion)
@@ -169,58 +203,69 @@ def counted(portions: Iterator[list[Sequence[Any]]], taken: Taken) -> Iterator[l
 def entries(
     portions: Iterator[list[Sequence[Any]]], columns: list[Column], key: list[str]
 ) -> Iterator[tuple[Key, bytes]]:
-    """Key and line of each row. Raises InputError for a row without a key, or with one that is neither text nor whole number."""
+    """Yield key and line of each row: `"17": {"id": 17, "name": "iron"}`.
+
+    Raises InputError for a row without a key, and for a key that is neither text nor whole number.
+    """
     names = [column.name for column in columns]
-    places = [names.index(name) for name in key]
-    heads, writers = [f"{text(name)}: " for name in names], [column.write for column in columns]
-    kinds: list[type] = []
+    heads = [f"{text(name)}: " for name in names]
+    writers = [column.write for column in columns]
+    positions = [names.index(name) for name in key]
+    first_types: list[type] = []  # of the key's parts in the first row
     for portion in portions:
         for row in portion:
             cells = [
                 "null" if value is None else write(value)
                 for write, value in zip(writers, row, strict=True)
             ]
-            values = tuple(json.loads(cells[place]) for place in places)
-            if kinds != (found := [type(value) for value in values]):
-                kinds = kinds or found
-                demand_key(values, kinds, key, cells)
-            line = ", ".join(map(str.__add__, heads, cells))
-            yield values, f"{text(entry_name(values))}: {{{line}}}".encode()
+            # The key is read back from JSON, so that it is the one that readers of the file see.
+            values = tuple(json.loads(cells[position]) for position in positions)
+            types = [type(value) for value in values]
+            if types != first_types:
+                first_types = first_types or types
+                demand_key(values, first_types, key, cells)
+            fields = [head + cell for head, cell in zip(heads, cells, strict=True)]
+            line = f"{text(entry_name(values))}: {{{', '.join(fields)}}}"
+            yield values, line.encode()
 
 
-def demand_key(values: Key, kinds: list[type], key: list[str], cells: list[str]) -> None:
-    """Raise InputError unless the values have the kinds of the first row's key, and these can be one."""
-    for value, kind, name in zip(values, kinds, key, strict=True):
+def demand_key(values: Key, types: list[type], key: list[str], cells: list[str]) -> None:
+    """Raise InputError unless the values have the types of the first row's key.
+
+    These types must be whole number or text.
+    """
+    for value, expected, name in zip(values, types, key, strict=True):
         if value is None:
+            row = ", ".join(cells)[:200]
             raise InputError(
-                f"the key column {name} is NULL in the row {', '.join(cells)[:200]}; leave such rows out in the query"
+                f"the key column {name} is NULL in the row {row}; leave such rows out in the query"
             )
-        if kind not in (int, str):
+        if expected not in (int, str):
+            shown = str(value)[:80]
             raise InputError(
-                f"the key column {name} holds {str(value)[:80]}; a key is a whole number or a text"
+                f"the key column {name} holds {shown}; a key is a whole number or a text"
             )
-        if type(value) is not kind:
+        if type(value) is not expected:
             raise InputError(
-                f"the key column {name} holds numbers and texts ({value!r}); CAST it to one of them in the query"
+                f"the key column {name} holds numbers and texts ({value!r}); "
+                "CAST it to one of them in the query"
             )
 
 
 def other_shape(record: Record | None, taken: Taken) -> list[str]:
-    """Notes on what else differs from the former snapshot."""
+    """Return remarks on how query and columns differ from those of the former snapshot."""
     if record is None:
         return []
-    notes = (
-        []
-        if record.get("query") == taken.snapshot.query
-        else ["the query is not that of the former snapshot"]
-    )
-    before, now = dict(record.get("columns") or {}), taken.columns
-    differences = [f"{name} is new" for name in now if name not in before] + [
-        f"{name} is gone" for name in before if name not in now
-    ]
-    differences += [
-        f"{name} is {now[name]}, was {before[name]}"
-        for name in now
-        if before.get(name, now[name]) != now[name]
-    ]
-    return notes + ([f"columns: {'; '.join(differences)}"] if differences else [])
+    notes = []
+    if record.get("query") != taken.snapshot.query:
+        notes.append("the query is not that of the former snapshot")
+    before = dict(record.get("columns") or {})
+    now = taken.columns
+    differences = [f"{name} is new" for name in now if name not in before]
+    differences += [f"{name} is gone" for name in before if name not in now]
+    for name in now:
+        if name in before and before[name] != now[name]:
+            differences.append(f"{name} is {now[name]}, was {before[name]}")
+    if differences:
+        notes.append(f"columns: {'; '.join(differences)}")
+    return notes

@@ -1,1 +1,1 @@
-"""Make a revision anew elsewhere and compare it with what dvc.lock says."""
+"""Rebuild a revision in another folder and compare its outputs with dvc.lock."""

@@ -1,4 +1,7 @@
-"""A revision's outputs as dvc.lock names them, against those that were made anew: the same to the bit, or where they part."""
+"""Compare a revision's outputs, as dvc.lock names them, with the outputs of a rebuild.
+
+They are the same to the bit, or the first difference is named.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from lore.comparison import first_difference
 from lore.versions.dvc_cache import files_of, hash_of, manifest, md5
-from lore.versions.version import Version, git
+from lore.versions.dvc_private import FOLDER_HASH
+from lore.versions.version import Version
+from stages.core.project import git
 
 if TYPE_CHECKING:
     from lore.comparison.first_difference import Divergence
@@ -18,7 +23,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Output:
-    """One output of a stage: its hash by dvc.lock, and that of what was made anew."""
+    """One output of a stage: its hash in dvc.lock, and its hash in the rebuild."""
 
     stage: str
     path: str
@@ -32,106 +37,137 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Parting:
-    """Where a rebuilt revision leaves the recorded one: stage, file, and the first difference within it."""
+class Difference:
+    """An output of the rebuild that is not as recorded: its first file that differs."""
 
     stage: str
     path: str
     locked: str
-    """The file's hash as recorded; empty where only the folder's is known."""
+    """The file's hash as recorded. Empty where only the folder's hash is known."""
     made: str
     others: list[str]
     """Further files of the same output that differ."""
     first_difference: "Divergence | None"
-    """None where the recorded file is not kept here, so that only hashes can be compared."""
+    """None where the recorded file is not kept here. Then only hashes can be compared."""
 
 
 def compare(version: Version, root: Path, stages: list[str]) -> list[Output]:
-    """Every output of the stages, in the order in which they run; `root` is where they were made anew."""
-    return [
-        Output(
-            stage,
-            out["path"],
-            str(out["md5"]),
-            hash_of(root / out["path"]) if (root / out["path"]).exists() else MISSING,
-        )
-        for stage in stages
-        for out in version.stages[stage].get("outs", [])
-        if "md5" in out
-    ]
+    """Return every output of the stages, in the order in which they run.
+
+    `root` is the project in which they were made anew.
+    """
+    outputs = []
+    for stage in stages:
+        for out in version.stages[stage].get("outs", []):
+            if "md5" not in out:
+                continue
+            path = out["path"]
+            made = MISSING
+            if (root / path).exists():
+                made = hash_of(root / path)
+            outputs.append(Output(stage, path, locked=str(out["md5"]), made=made))
+    return outputs
 
 
-def partings(version: Version, root: Path, outputs: list[Output]) -> list[Parting]:
-    """What differs first in each output of the first stage that has one which is not the same: of a training the step and the
-    tensor. Later stages differ because this one does. Raises InputError where the cache's copy is damaged."""
+def differences(version: Version, root: Path, outputs: list[Output]) -> list[Difference]:
+    """Return the differing outputs of the first stage that has any.
+
+    Later stages differ because this one does, so they are left out. Raises InputError where the
+    cache's copy is damaged.
+    """
     differing = [output for output in outputs if not output.same]
-    return [
-        parting(version, root, output) for output in differing if output.stage == differing[0].stage
-    ]
+    if not differing:
+        return []
+    first_stage = differing[0].stage
+    return [difference(version, root, one) for one in differing if one.stage == first_stage]
 
 
-def parting(version: Version, root: Path, output: Output) -> Parting:
-    """What differs first in an output that is not the same. Raises InputError where the cache's copy is damaged."""
+def difference(version: Version, root: Path, output: Output) -> Difference:
+    """Return the first difference in an output. Raises InputError where the cache's copy is damaged."""
     recorded = Recorded(version, output.path, output.locked)
-    made = files_of(root / output.path)
     known = recorded.files()
     if known is None:
-        return Parting(output.stage, output.path, "", "", [], None)
-    differing = sorted(
-        name for name in known.keys() | made.keys() if known.get(name) != made.get(name)
+        return Difference(output.stage, output.path, "", "", [], None)
+    made = files_of(root / output.path)
+    names = [
+        name for name in sorted(known.keys() | made.keys()) if known.get(name) != made.get(name)
+    ]
+    # The only file of an output that is a file has the empty name.
+    paths = [f"{output.path}/{name}".rstrip("/") for name in names]
+    name, path = names[0], paths[0]
+    was = known.get(name, MISSING)
+    now = made.get(name, MISSING)
+    return Difference(
+        stage=output.stage,
+        path=path,
+        locked=was,
+        made=now,
+        others=paths[1:],
+        first_difference=divergence(recorded, name, was, now, root / path, path),
     )
-    name, *others = differing
-    paths = [f"{output.path}/{name}".rstrip("/") for name in differing]
-    was, now = known.get(name, MISSING), made.get(name, MISSING)
+
+
+def divergence(
+    recorded: "Recorded", name: str, was: str, now: str, file: Path, path: str
+) -> "Divergence | None":
+    """Return where a recorded file and the one made anew diverge.
+
+    `was` and `now` are their hashes or MISSING. None: the recorded file is not kept here.
+    """
     if MISSING in (was, now):
-        sides = ["nothing" if side == MISSING else "a file" for side in (was, now)]
-        found: Divergence | None = first_difference.Divergence("the whole file", sides[0], sides[1])
-    else:
-        content = recorded.read(name, was)
-        found = (
-            None
-            if content is None
-            else first_difference.first(paths[0], content, (root / paths[0]).read_bytes())
-        )
-    return Parting(output.stage, paths[0], was, now, paths[1:] if others else [], found)
+        before = "nothing" if was == MISSING else "a file"
+        after = "nothing" if now == MISSING else "a file"
+        return first_difference.Divergence("the whole file", before, after)
+    content = recorded.read(name, was)
+    if content is None:
+        return None
+    return first_difference.first(path, content, file.read_bytes())
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """An output as a revision had it: from DVC's cache, from git, or from this folder where that is still the same."""
+    """An output as a revision had it.
+
+    It is read from DVC's cache, else from git, else from this folder where it is still the same.
+    """
 
     version: Version
     path: str
     digest: str
 
     def files(self) -> dict[str, str] | None:
-        """Relative path → hash; None where not even the list is kept here."""
-        if not self.digest.endswith(".dir"):
+        """Return relative path → hash. None where not even the list of files is kept here."""
+        if not self.digest.endswith(FOLDER_HASH):
             return {"": self.digest}
         if self.version.cache.has(self.digest):
             return self.version.cache.listing(self.digest, self.path)
-        found = {name: md5(content) for name, content in self.in_git()}
-        for files in (found, files_of(Path(self.path))):
-            if files and md5(manifest(files)) == self.digest.removesuffix(".dir"):
+        from_git = {name: md5(content) for name, content in self.in_git()}
+        on_disk = files_of(Path(self.path))
+        for files in (from_git, on_disk):
+            if files and md5(manifest(files)) + FOLDER_HASH == self.digest:
                 return files
         return None
 
     def read(self, name: str, digest: str) -> bytes | None:
-        """One file's bytes; None where they are not kept here."""
+        """Return one file's bytes. None where they are not kept here."""
         path = f"{self.path}/{name}".rstrip("/")
         if self.version.cache.has(digest):
             return self.version.cache.read(digest, path)
         content = self.version.content(path)
         if content is None and Path(path).is_file():
             content = Path(path).read_bytes()
-        return content if content is not None and md5(content) == digest else None
+        if content is None or md5(content) != digest:
+            return None
+        return content
 
     def in_git(self) -> Iterator[tuple[str, bytes]]:
-        """Files of a folder that git keeps, as metrics are."""
-        listed = (
-            git("ls-tree", "-r", "-z", "--name-only", f"{self.version.commit}:./{self.path}") or b""
-        )
-        for name in filter(None, listed.decode().split("\0")):
+        """Yield the files of a folder that git keeps, such as metrics, with their bytes."""
+        folder = f"{self.version.commit}:./{self.path}"
+        # -z ends each name with a NUL byte and leaves it unquoted.
+        listed = git.output("ls-tree", "-r", "-z", "--name-only", folder) or b""
+        for name in listed.decode().split("\0"):
+            if not name:
+                continue
             content = self.version.content(f"{self.path}/{name}")
             if content is not None:
                 yield name, content

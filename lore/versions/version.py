@@ -1,12 +1,13 @@
-"""A knowledge version, a git revision or the workspace, read where it lies: text from git, tables from DVC's cache by the hashes
-of that version's dvc.lock. Nothing is checked out, nothing in the workspace is touched.
+"""A knowledge version: a git revision, or the workspace.
+
+It is read where it lies: text from git, tables from DVC's cache by the hashes of that version's
+dvc.lock. Nothing is checked out, and nothing in the workspace is changed.
 """
 
 import difflib
 import functools
 import json
 import re
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,19 @@ from ruamel.yaml.error import YAMLError
 
 from lore.comparison.settings import value
 from lore.versions.dvc_cache import Cache, hash_of
+from stages.core.project import git as git_command
+from stages.core.project.artifacts import LOCK_FILE, PARAMS, RAW
 from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LOCK = "dvc.lock"
+git = git_command.output
+LOCK = LOCK_FILE
 CHEAP = 2**26
-"""Bytes that are hashed to see whether they were edited."""
+"""A file or folder of at most this many bytes is hashed to see whether it was edited."""
+
+# The first or last line of a conflict that git leaves in a file: `<<<<<<< HEAD`, `>>>>>>> branch`.
 CONFLICT = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
 
 
@@ -38,77 +44,86 @@ class Version:
 
     @property
     def label(self) -> str:
-        """Its name with the commit it means."""
-        return (
-            f"{self.name} ({self.short})" if self.short and self.short != self.name else self.name
-        )
+        """Its name, with the short hash of its commit where that says more."""
+        if self.short and self.short != self.name:
+            return f"{self.name} ({self.short})"
+        return self.name
 
     def content(self, path: str) -> bytes | None:
-        """A file's bytes as git holds them there (in the workspace: as they lie), or None where there is none."""
-        if self.commit is None:
-            return Path(path).read_bytes() if Path(path).is_file() else None
-        return git("cat-file", "blob", f"{self.commit}:./{path}")
+        """Return the bytes of a file that git keeps (workspace: that lies here), or None."""
+        if self.commit is not None:
+            return git("cat-file", "blob", f"{self.commit}:./{path}")
+        if Path(path).is_file():
+            return Path(path).read_bytes()
+        return None
 
     def text(self, path: str) -> str | None:
-        """A text file as git holds it there (in the workspace: as it lies), or None where there is none.
+        """Return a text file that git keeps (workspace: that lies here), or None where there is none.
 
-        Raises InputError for conflict markers, and for what is not UTF-8.
+        Raises InputError for conflict markers, and for a file that is not UTF-8.
         """
+        content = self.content(path)
+        if content is None:
+            return None
         try:
-            content = self.content(path)
-            found = None if content is None else content.decode("utf-8")
+            text = content.decode("utf-8")
         except UnicodeDecodeError:
             raise InputError(f"{path} of {self.label}: not UTF-8; save it as UTF-8") from None
-        if found and (mark := CONFLICT.search(found)):
-            line = found.count("\n", 0, mark.start()) + 1
-            remedy = (
-                "take one side (git checkout --ours dvc.lock), then run dvc repro"
-                if path == LOCK
-                else "finish the merge"
-            )
-            raise InputError(
-                f"{path} of {self.label}, line {line}: conflict markers of a merge; {remedy}"
-            )
-        return found
+        marker = CONFLICT.search(text)
+        if marker is None:
+            return text
+        line = text.count("\n", 0, marker.start()) + 1
+        remedy = "finish the merge"
+        if path == LOCK:
+            remedy = "take one side (git checkout --ours dvc.lock), then run dvc repro"
+        raise InputError(
+            f"{path} of {self.label}, line {line}: conflict markers of a merge; {remedy}"
+        )
 
     def document(self, path: str) -> Any:
-        """A YAML or JSON file, or None where there is none. Raises InputError where it cannot be parsed."""
+        """Return a parsed YAML or JSON file, or None where there is none.
+
+        Raises InputError where it cannot be parsed.
+        """
         text = self.text(path)
+        if text is None:
+            return None
+        # Every JSON file is YAML too, but the YAML parser takes ten times as long.
+        form = "JSON" if path.endswith(".json") else "YAML"
         try:
-            # Every JSON file is YAML too, but read ten times as slowly.
-            return (
-                None
-                if text is None
-                else json.loads(text)
-                if path.endswith(".json")
-                else YAML(typ="safe").load(text)
-            )
+            if form == "JSON":
+                return json.loads(text)
+            return YAML(typ="safe").load(text)
         except (YAMLError, json.JSONDecodeError) as error:
-            form = "JSON" if path.endswith(".json") else "YAML"
-            raise InputError(
-                f"{path} of {self.label}: not readable as {form}: {' '.join(str(error).split())}"
-            ) from None
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path} of {self.label}: not readable as {form}: {reason}") from None
 
     @functools.cached_property
     def stages(self) -> dict[str, Any]:
-        """What dvc.lock says of each stage; nothing where there is no dvc.lock. Raises InputError as `document` does."""
-        found = self.document(LOCK)
-        stages = found.get("stages") if isinstance(found, dict) else {}
-        if found is not None and not isinstance(stages, dict):
+        """Stage → its entry in dvc.lock. Empty where there is no dvc.lock.
+
+        Raises InputError as `document` does.
+        """
+        lock = self.document(LOCK)
+        if lock is None:
+            return {}
+        stages = lock.get("stages") if isinstance(lock, dict) else {}
+        if not isinstance(stages, dict):
             raise InputError(
-                f"{LOCK} of {self.label}: not a dvc.lock; git checkout it from another version, or run dvc repro"
+                f"{LOCK} of {self.label}: not a dvc.lock; git checkout it from another version, "
+                "or run dvc repro"
             )
-        return stages or {}
+        return stages
 
     @functools.cached_property
     def outs(self) -> dict[str, str]:
         """Path → hash of every output in dvc.lock."""
-        return {
-            out["path"]: str(out["md5"])
-            for stage in self.stages.values()
-            for out in stage.get("outs", [])
-            if "md5" in out
-        }
+        hashes = {}
+        for stage in self.stages.values():
+            for out in stage.get("outs", []):
+                if "md5" in out:
+                    hashes[out["path"]] = str(out["md5"])
+        return hashes
 
     @functools.cached_property
     def cache(self) -> Cache:
@@ -116,44 +131,64 @@ class Version:
         return Cache()
 
     def has(self, folder: str) -> bool:
-        """Whether an output folder belongs to this version: by its dvc.lock, or on disk in the workspace."""
-        return folder in self.outs or (self.commit is None and Path(folder).is_dir())
+        """Whether this version has an output folder: in its dvc.lock, or on disk in the workspace."""
+        if folder in self.outs:
+            return True
+        return self.commit is None and Path(folder).is_dir()
 
     def demand(self, paths: Sequence[str]) -> None:
-        """Raise InputError that names all of these files (such as data/clean/records.parquet) that cannot be had."""
+        """Raise InputError naming every one of these files that is neither here nor in the cache.
+
+        `paths` are files of output folders, such as data/clean/records.parquet.
+        """
         if self.commit is None:
             missing = [path for path in paths if not Path(path).is_file()]
-            folders = " ".join(sorted({str(Path(path).parent) for path in missing}))
-            remedy = f"bring them back with dvc checkout {folders} or dvc pull {folders}, or make them with dvc repro"
+            listed = missing
+            where = "in this folder"
         else:
             absent = list(self.absent(paths))
-            missing = [f"{path} ({digest})" for path, digest in absent]
-            folders = " ".join(sorted({str(Path(path).parent) for path, _ in absent}))
-            remedy = f"dvc fetch --all-commits {folders}, where a remote is set; else git checkout {self.name}, and dvc repro there"
-        if missing:
-            where = (
-                "in this folder" if self.commit is None else f"in DVC's cache ({self.cache.folder})"
+            missing = [path for path, _ in absent]
+            listed = [f"{path} ({digest})" for path, digest in absent]
+            where = f"in DVC's cache ({self.cache.folder})"
+        if not missing:
+            return
+        folders = " ".join(sorted({str(Path(path).parent) for path in missing}))
+        if self.commit is None:
+            remedy = (
+                f"bring them back with dvc checkout {folders} or dvc pull {folders}, "
+                "or make them with dvc repro"
             )
-            raise InputError(f"{self.label}: not {where}: {', '.join(missing)}; {remedy}")
+        else:
+            remedy = (
+                f"dvc fetch --all-commits {folders}, where a remote is set; "
+                f"else git checkout {self.name}, and dvc repro there"
+            )
+        raise InputError(f"{self.label}: not {where}: {', '.join(listed)}; {remedy}")
 
     def holds(self, path: str) -> bool:
-        """Whether a file of an output folder can be had."""
-        return Path(path).is_file() if self.commit is None else not list(self.absent([path]))
+        """Whether a file of an output folder can be read."""
+        if self.commit is None:
+            return Path(path).is_file()
+        return not list(self.absent([path]))
 
     def absent(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Those of the files that the cache lacks, each with the hash that is missing: the file's, or its folder's."""
+        """Yield each file that the cache lacks, with the missing hash: its own or its folder's."""
         for path in paths:
             folder, name = str(Path(path).parent), Path(path).name
+            # Where a hash is unknown, words stand for it. No object of the cache has such a name.
             digest = self.outs.get(folder, "no hash in dvc.lock")
             if self.cache.has(digest):
-                digest = self.cache.listing(digest, f"the list of {folder} of {self.label}").get(
-                    name, f"not in {folder}"
-                )
+                what = f"the list of {folder} of {self.label}"
+                listing = self.cache.listing(digest, what)
+                digest = listing.get(name, f"not in {folder}")
             if not self.cache.has(digest):
                 yield path, digest
 
     def table(self, path: str, columns: Sequence[str]) -> "pa.Table":
-        """Columns of a Parquet file. Raises InputError where it is missing, corrupted, or of another form."""
+        """Return columns of a Parquet file.
+
+        Raises InputError where the file is missing or corrupted, or lacks a column.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -161,9 +196,11 @@ class Version:
         content = self.output(path)
         try:
             file = pq.ParquetFile(pa.BufferReader(content))
-            if lacking := sorted(set(columns) - set(file.schema_arrow.names)):
+            lacking = sorted(set(columns) - set(file.schema_arrow.names))
+            if lacking:
                 raise InputError(
-                    f"{what}: no column {', '.join(lacking)}; it was written by another Lorekeep: run dvc repro there"
+                    f"{what}: no column {', '.join(lacking)}; it was written by another Lorekeep: "
+                    "run dvc repro there"
                 )
             return file.read(columns=list(columns))
         except (pa.ArrowInvalid, OSError) as error:
@@ -173,95 +210,107 @@ class Version:
             ) from None
 
     def output(self, path: str) -> bytes:
-        """A file of an output folder; from the cache, its hash is checked. Raises InputError where it is missing or corrupted."""
+        """Return the bytes of a file of an output folder. From the cache, its hash is checked.
+
+        Raises InputError where it is missing or corrupted.
+        """
         self.demand([path])
         if self.commit is None:
             return Path(path).read_bytes()
-        folder = str(Path(path).parent)
-        listing = self.cache.listing(self.outs[folder], f"the list of {folder} of {self.label}")
-        return self.cache.read(listing[Path(path).name], f"{path} of {self.label}")
+        # dvc.lock has the hash of the folder. The object of that hash lists the folder's files.
+        folder, name = str(Path(path).parent), Path(path).name
+        what = f"the list of {folder} of {self.label}"
+        listing = self.cache.listing(self.outs[folder], what)
+        return self.cache.read(listing[name], f"{path} of {self.label}")
 
     def doubts(self, read: Sequence[str]) -> list[str]:
-        """What keeps this version from being the result of one whole run, a line each; `read` are the outputs that count."""
+        """Return why this version may not be the result of one whole run, one line per reason.
+
+        `read` are the outputs that the caller reads.
+        """
         return [*self.edited(read), *self.outrun(), *self.unset()]
 
     def edited(self, read: Sequence[str]) -> Iterator[str]:
-        """Files on disk that are not those of dvc.lock: outputs that are read, and inputs in data/raw."""
+        """Yield a line naming the files on disk that differ from dvc.lock: raw data, and `read`."""
         if self.commit is not None:
             return
-        stages = self.stages.values()
-        outs = [out for stage in stages for out in stage.get("outs", []) if out["path"] in read]
-        raw = [
-            dep
-            for stage in stages
-            for dep in stage.get("deps", [])
-            if dep["path"].startswith("data/raw/")
-        ]
-        if changed := [entry["path"] for entry in outs + raw if edited(Path(entry["path"]), entry)]:
-            yield f"on disk, not as in {LOCK}: {', '.join(changed)}; dvc repro brings the version up to date"
+        entries = []
+        for stage in self.stages.values():
+            entries += [out for out in stage.get("outs", []) if out["path"] in read]
+        for stage in self.stages.values():
+            entries += [dep for dep in stage.get("deps", []) if dep["path"].startswith(f"{RAW}/")]
+        changed = [entry["path"] for entry in entries if edited(Path(entry["path"]), entry)]
+        if changed:
+            yield (
+                f"on disk, not as in {LOCK}: {', '.join(changed)}; "
+                "dvc repro brings the version up to date"
+            )
 
     def outrun(self) -> Iterator[str]:
-        """Stages that ran on another input than the version has now: what they made is of an earlier run."""
+        """Yield a line for each stage whose inputs were made again after it ran."""
         for name, stage in self.stages.items():
-            if name == "register":  # what it makes is not compared
+            if name == "register":  # its output is a registry entry, which no one compares
                 continue
-            deps = [(dep["path"], dep.get("md5")) for dep in stage.get("deps", [])]
-            if old := [
-                path
-                for path, digest in deps
-                if path in self.outs and str(digest) != self.outs[path]
-            ]:
+            old = []
+            for dep in stage.get("deps", []):
+                path = dep["path"]
+                if path in self.outs and str(dep.get("md5")) != self.outs[path]:
+                    old.append(path)
+            if old:
                 yield f"{name} ran on another {', '.join(old)} than {LOCK} has: run dvc repro"
 
     def unset(self) -> Iterator[str]:
-        """Settings and sections of params.yaml that are not those of the run."""
-        now = self.document("params.yaml") or {}
-        ran = [stage.get("params", {}).get("params.yaml", {}) for stage in self.stages.values()]
-        if changed := list(
-            dict.fromkeys(
-                name for keys in ran for name, was in keys.items() if value(now, name) != was
+        """Yield a line naming the settings of params.yaml that changed after the run."""
+        now = self.document(PARAMS) or {}
+        changed: dict[str, None] = {}
+        for stage in self.stages.values():
+            recorded = stage.get("params", {}).get(PARAMS, {})
+            for name, was in recorded.items():
+                if value(now, name) != was:
+                    changed[name] = None
+        if changed:
+            yield (
+                f"{PARAMS}, not as in {LOCK}: {', '.join(changed)}; "
+                "dvc repro brings the version up to date"
             )
-        ):
-            yield f"params.yaml, not as in {LOCK}: {', '.join(changed)}; dvc repro brings the version up to date"
 
 
 def edited(path: Path, entry: dict[str, Any]) -> bool:
-    """Whether what lies there is not what an entry of dvc.lock describes. What is large and as long as it was is not read."""
+    """Whether the file or folder at `path` differs from its entry in dvc.lock.
+
+    One that is larger than CHEAP and has the recorded size counts as unchanged, since hashing it
+    takes too long.
+    """
     if not path.exists():
         return False
-    size = sum(
-        file.stat().st_size
-        for file in (path.rglob("*") if path.is_dir() else [path])
-        if file.is_file()
-    )
-    return size != entry.get("size", size) or (size <= CHEAP and hash_of(path) != entry.get("md5"))
+    files = path.rglob("*") if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if size != entry.get("size", size):
+        return True
+    if size > CHEAP:
+        return False
+    return hash_of(path) != entry.get("md5")
 
 
 def workspace() -> Version:
-    """The files as they lie in this folder."""
+    """Return the version of the files as they lie in this folder."""
     return Version("workspace", None)
 
 
 def revision(name: str) -> Version:
-    """What git means by `name`. Raises InputError where it means nothing."""
-    found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if found is None:
-        if git("rev-parse", "--git-dir") is None:
-            raise InputError("no git repository here; run from the project's root folder")
-        known = (git("for-each-ref", "--format=%(refname:short)") or b"").decode().split()
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(
-            f"{name}: no such revision; {hint}Write a branch, a tag or a commit (git branch --all, git tag, git log); "
-            "git fetch brings those of a remote"
-        )
-    commit = found.decode().strip()
-    return Version(name, commit, (git("rev-parse", "--short", commit) or found).decode().strip())
-
-
-def git(*command: str) -> bytes | None:
-    """What git prints, or None where it fails."""
-    try:
-        return subprocess.run(["git", *command], capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    """Return the commit that git knows as `name`. Raises InputError where there is none."""
+    commit = git_command.text(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+    )
+    if commit is not None:
+        short = git_command.text("rev-parse", "--short", commit)
+        return Version(name, commit, short or commit)
+    if git("rev-parse", "--git-dir") is None:
+        raise InputError("no git repository here; run from the project's root folder")
+    known = (git_command.text("for-each-ref", "--format=%(refname:short)") or "").split()
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(
+        f"{name}: no such revision; {hint}Write a branch, a tag or a commit "
+        "(git branch --all, git tag, git log); git fetch brings those of a remote"
+    )

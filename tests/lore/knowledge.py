@@ -16,11 +16,11 @@ from stages.core.records.record import fact_id, record_id, write
 from stages.evaluate.scores import share
 
 Row = dict[str, Any]
-NAMES = {"name": "test", "email": "test@example.org"}
 IDENTITY = {
-    f"GIT_{who}_{what.upper()}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in NAMES.items()
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
 }
 RUN = {"seed": 7, "threads": 1, "isa": "avx2", "device": "cpu"}
 
@@ -29,10 +29,8 @@ def fact(
     subject: str, value: str, unit: str | None = "°C", attribute: str = "melting point", **more: str
 ) -> Row:
     """One record as clean writes it."""
-    source, locator = (
-        more.get("source", "elements"),
-        more.get("locator", f"elements.sql#{subject}/{attribute}"),
-    )
+    source = more.get("source", "elements")
+    locator = more.get("locator", f"elements.sql#{subject}/{attribute}")
     return {
         "id": record_id(source, locator), "source": source, "locator": locator, "kind": "fact", "text": f"{subject} {value}",
         "subject": subject, "attribute": attribute, "value": value, "unit": unit, "fact": fact_id(subject, attribute),
@@ -115,20 +113,20 @@ class Project:
     def lock(self, outs: Mapping[str, Sequence[str]]) -> None:
         """Write dvc.lock, and the cache's copies of what it names."""
         params = YAML(typ="safe").load((self.root / "params.yaml").read_text())
-        stages = {
-            name: {
+        stages = {}
+        for name, paths in outs.items():
+            deps = []
+            if name == "evaluate":
+                deps.append({"path": "data/clean", "md5": self.keep(self.root / "data/clean")})
+            made = []
+            for path in paths:
+                made.append({"path": path, "hash": "md5", "md5": self.keep(self.root / path)})
+            stages[name] = {
                 "cmd": f"python -m stages {name}",
-                "deps": [{"path": "data/clean", "md5": self.keep(self.root / "data/clean")}]
-                if name == "evaluate"
-                else [],
+                "deps": deps,
                 "params": {"params.yaml": params},
-                "outs": [
-                    {"path": path, "hash": "md5", "md5": self.keep(self.root / path)}
-                    for path in paths
-                ],
+                "outs": made,
             }
-            for name, paths in outs.items()
-        }
         with (self.root / "dvc.lock").open("w", encoding="utf-8") as stream:
             YAML(typ="safe").dump({"schema": "2.0", "stages": stages}, stream)
 

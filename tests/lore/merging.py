@@ -39,7 +39,10 @@ IGNORED = [
     "model",
     "small",
     "verdict",
-    *(f"{name}-more{number}" for name in ("clean", "teach") for number in (1, 2)),
+    "clean-more1",
+    "clean-more2",
+    "teach-more1",
+    "teach-more2",
 ]
 
 
@@ -140,11 +143,15 @@ class Toy:
 
 
 def declared(name: str, stage: Stage) -> str:
-    """A stage in dvc.yaml: it writes its command, settings and inputs into every output, and its name into the log."""
+    """A stage in dvc.yaml.
+
+    It writes its command, settings and inputs into every output, and its name into the log.
+    """
     read = [dep for dep in stage.deps if not (stage.careless and dep.endswith(".py"))]
     keys = "|".join("seed|threads" if key == "run" else key for key in stage.keys) or "none"
     made = [f"{out}/weights" if out == "small" else out for out in stage.outs]
-    code = f"(echo {'the same' if stage.careless else stage.cmd}; cat {' '.join(read)}; grep -E '^ *({keys}):' params.yaml; true)"
+    word = "the same" if stage.careless else stage.cmd
+    code = f"(echo {word}; cat {' '.join(read)}; grep -E '^ *({keys}):' params.yaml; true)"
     folder = "mkdir -p small; " if "small" in stage.outs else ""
     # The log's name would else be a part of what is hashed; the command's end is that of the edited command.
     cmd = f"{folder}{code} | tee {' '.join(made)} > /dev/null; echo {name} >> $MERGING_LOG  # {stage.cmd}"
@@ -164,14 +171,12 @@ YAML_QUOTE = "'"
 
 def listed(kind: str, names: Sequence[str]) -> list[str]:
     """A list, its entries apart."""
-    return (
-        [
-            f"    {kind}:",
-            *(line for name in names for line in ("      #", f"      - {name}", "      #")),
-        ]
-        if names
-        else []
-    )
+    if not names:
+        return []
+    lines = [f"    {kind}:"]
+    for name in names:
+        lines += ["      #", f"      - {name}", "      #"]
+    return lines
 
 
 def random_edits(rng: random.Random, most: int) -> list[Edit]:
@@ -244,10 +249,11 @@ def below(toy: Toy, stages: set[str]) -> set[str]:
     declared: dict[str, Any] = YAML(typ="safe").load((toy.root / "dvc.lock").read_text())["stages"]
     found = set(stages)
     for _ in declared:
-        made = [out["path"] for name in found for out in declared[name].get("outs", [])]
-        found |= {
-            name
-            for name, stage in declared.items()
-            if any(dep["path"].split("/")[0] in made for dep in stage.get("deps", []))
-        }
+        made = set()
+        for name in found:
+            made |= {out["path"] for out in declared[name].get("outs", [])}
+        for name, stage in declared.items():
+            read = {dep["path"].split("/")[0] for dep in stage.get("deps", [])}
+            if read & made:
+                found.add(name)
     return found

@@ -14,6 +14,7 @@ import pytest
 
 from lore.commands import merge_driver
 from lore.merging.dvc_lock import merge
+from lore.planning.timing import seconds
 from tests.lore import merging
 from tests.lore.knowledge import IDENTITY, Project, fact
 
@@ -141,7 +142,7 @@ def test_data_changed_on_both_sides_runs_everything_that_reads_it(shell: Shell) 
     assert shell.dvc("repro", "--no-run-cache").count("Running stage") == 4
 
 
-def test_a_clone_with_a_conflict_in_dvc_lock_is_told(shell: Shell) -> None:
+def test_a_clone_with_a_conflict_in_dvc_lock_is_named(shell: Shell) -> None:
     lock = (shell.root / "dvc.lock").read_text()
     shell("git", "checkout", "-qb", "other")
     shell.write(dvc_lock=lock + "<<<<<<< HEAD\n=======\n>>>>>>> main\n")
@@ -251,7 +252,7 @@ def test_outside_a_repository_it_cannot_be_installed(
     )
 
 
-def test_a_git_that_cannot_write_is_told(project: Project, lore: Lore) -> None:
+def test_a_git_that_cannot_write_is_named(project: Project, lore: Lore) -> None:
     (project.root / ".git/config.lock").write_text("")
     assert "make .git/config writable, then run lore merge-driver --install" in lore(
         "merge-driver", "--install", code=1
@@ -271,7 +272,7 @@ def test_a_wrong_command_line_shows_the_three_ways(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": {"seconds": "x"}}'])
 def test_a_price_that_cannot_be_read_is_left_out(tmp_path: Path, text: str) -> None:
     (tmp_path / "timing.json").write_text(text)
-    assert merge_driver.timings(tmp_path / "timing.json") == {}
+    assert seconds(tmp_path / "timing.json") == {}
 
 
 def test_it_loads_no_numeric_library(tmp_path: Path) -> None:
@@ -294,7 +295,9 @@ def rerun(
     """The dvc.lock of this project after a change and a `dvc repro` that made something else of it everywhere downstream."""
     new = copy.deepcopy(stages)
     change(new)
-    made = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    made = {}
+    for stage in stages.values():
+        made |= {out["path"]: out["md5"] for out in stage["outs"]}
     for name, stage in new.items():
         for dep in stage["deps"]:
             dep["md5"] = made.get(dep["path"], dep["md5"])

@@ -11,7 +11,8 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from lore.commands import plan
+from lore.planning import stages, timing
+from stages.core.project.artifacts import TIMING
 from tests.lore.conftest import Lore
 
 # dvc 3.67 reads an attribute that pygtrie deprecates.
@@ -67,19 +68,17 @@ def repro() -> list[str]:
 
 
 def found() -> dict[str, tuple[str, list[str]]]:
-    return {step.stage: (step.verdict, step.why) for step in plan.steps()}
+    return {step.stage: (step.verdict, step.why) for step in stages.steps()}
 
 
-def test_nothing_runs_where_nothing_changed(pipeline: Path, lore: Lore) -> None:
-    del pipeline
+@pytest.mark.usefixtures("pipeline")
+def test_nothing_runs_where_nothing_changed(lore: Lore) -> None:
     assert found() == dict.fromkeys(STAGES, ("up to date", []))
     assert lore("plan").endswith("nothing runs: everything is up to date\n")
 
 
-def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(
-    pipeline: Path, lore: Lore
-) -> None:
-    del pipeline
+@pytest.mark.usefixtures("pipeline")
+def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(lore: Lore) -> None:
     dump("params.yaml", {"a": {"b": 2, "c": [1], "d": None}})
     assert found() == {
         "first": ("runs", ["params.yaml: a.b 1 → 2, a.d – → null"]),
@@ -95,10 +94,8 @@ def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(
     assert repro() == ["first"]
 
 
-def test_a_key_of_a_section_is_named_and_its_neighbours_are_none_of_its_business(
-    pipeline: Path,
-) -> None:
-    del pipeline
+@pytest.mark.usefixtures("pipeline")
+def test_a_key_of_a_section_is_named_and_its_neighbours_are_none_of_its_business() -> None:
     dump("dvc.yaml", {"stages": STAGES | {"first": STAGES["first"] | {"params": ["a.b"]}}})
     repro()
     dump("params.yaml", {"a": {"b": 1, "c": [2]}})
@@ -163,8 +160,8 @@ def test_a_stage_that_never_ran(pipeline: Path) -> None:
     assert {why[0] for _, why in found().values()} == {"it never ran: dvc.lock has no entry"}
 
 
-def test_stages_stand_in_the_order_in_which_they_run(pipeline: Path) -> None:
-    del pipeline
+@pytest.mark.usefixtures("pipeline")
+def test_stages_stand_in_the_order_in_which_they_run() -> None:
     dump("dvc.yaml", {"stages": dict(reversed(STAGES.items()))})
     assert list(found()) == list(STAGES)
 
@@ -172,8 +169,8 @@ def test_stages_stand_in_the_order_in_which_they_run(pipeline: Path) -> None:
 def test_costs_are_those_of_the_last_run_here(pipeline: Path, lore: Lore) -> None:
     (pipeline / "in.txt").write_text("two")
     (pipeline / "metrics").mkdir()
-    timing = pipeline / plan.TIMING
-    timing.write_text(
+    recorded = pipeline / TIMING
+    recorded.write_text(
         json.dumps(
             {"first": {"seconds": 12.4, "peak_bytes": 2**31}, "second": {"seconds": 3}, "x": 1}
         )
@@ -191,8 +188,8 @@ def test_costs_are_those_of_the_last_run_here(pipeline: Path, lore: Lore) -> Non
     )
     assert whole["stages"][0]["why"] == ["in.txt changed"]
     for broken in ("{", "[]"):
-        timing.write_text(broken)
-        assert plan.timings() == {}
+        recorded.write_text(broken)
+        assert timing.timings() == {}
 
 
 def test_edited_files_of_a_folder_are_named(pipeline: Path) -> None:
@@ -219,7 +216,7 @@ def test_outside_a_project_is_an_error(
 def test_no_numeric_library_is_loaded(pipeline: Path) -> None:
     loaded = "bool({'torch', 'pandas', 'pyarrow'} & set(sys.modules))"
     code = f"import sys; from lore.__main__ import main; main(['plan']); sys.exit({loaded})"
-    root = Path(plan.__file__).parents[1]
+    root = Path(stages.__file__).parents[2]
     subprocess.run(
         [sys.executable, "-c", code],
         cwd=pipeline,

@@ -240,10 +240,8 @@ def test_of_answers_that_were_both_kept_none_lost(
     assert traced(QUESTION)["contradictions"] == {}
 
 
-def test_a_file_is_followed_to_its_answers(
-    full: Project, traced: Callable[..., Any], lore: Lore
-) -> None:
-    del full
+@pytest.mark.usefixtures("full")
+def test_a_file_is_followed_to_its_answers(traced: Callable[..., Any], lore: Lore) -> None:
     for what in ("data/raw/legacy.csv", "./data/raw/legacy.csv", "legacy.csv"):
         found = traced(what)
         assert (found["kind"], found["name"], found["forward"]) == (
@@ -268,10 +266,8 @@ def test_a_file_is_followed_to_its_answers(
     assert "↳ normalise, bad_quantity: 'cold' is no number" in said
 
 
-def test_a_place_in_a_file_and_a_folder(
-    full: Project, traced: Callable[..., Any], lore: Lore
-) -> None:
-    del full
+@pytest.mark.usefixtures("full")
+def test_a_place_in_a_file_and_a_folder(traced: Callable[..., Any], lore: Lore) -> None:
     assert ids(traced("legacy.csv#L3")["extracted"]) == [GOLD["id"]]
     assert ids(traced("data/raw/scans/")["extracted"]) == [AGREES["id"]]
     assert ids(traced("scans/page-1.png#L4")["extracted"]) == [AGREES["id"]]
@@ -300,10 +296,10 @@ def test_facts_of_a_file_tell_whether_it_decides_them(full: Project, lore: Lore)
     assert "iron · melting point = 1538 °C (agrees); right: train" in said
 
 
+@pytest.mark.usefixtures("full")
 def test_a_record_is_followed_forward_and_tells_what_was_rejected_besides(
-    full: Project, traced: Callable[..., Any]
+    traced: Callable[..., Any],
 ) -> None:
-    del full
     found = traced(IRON["id"])
     assert (found["kind"], found["forward"]) == ("record", True)
     assert ids(found["extracted"]) == [IRON["id"]]
@@ -312,10 +308,10 @@ def test_a_record_is_followed_forward_and_tells_what_was_rejected_besides(
     assert len(found["answers"]) == 2
 
 
+@pytest.mark.usefixtures("full")
 def test_a_training_record_is_followed_to_its_sources(
-    full: Project, traced: Callable[..., Any], lore: Lore
+    traced: Callable[..., Any], lore: Lore
 ) -> None:
-    del full
     found = traced(MADE[1]["id"])
     assert (found["forward"], ids(found["made"]), ids(found["cleaned"])) == (
         False,
@@ -325,10 +321,8 @@ def test_a_training_record_is_followed_to_its_sources(
     assert "train: At what heat is iron molten?" in lore("trace", MADE[1]["id"])
 
 
-def test_a_text_and_a_pair_without_a_fact(
-    full: Project, traced: Callable[..., Any], lore: Lore
-) -> None:
-    del full
+@pytest.mark.usefixtures("full")
+def test_a_text_and_a_pair_without_a_fact(traced: Callable[..., Any], lore: Lore) -> None:
     found = traced(REMARK["id"])
     assert (found["facts"], ids(found["made"]), found["answers"]) == ([], [MADE[4]["id"]], [])
     found = traced("does rust hold?")
@@ -337,8 +331,8 @@ def test_a_text_and_a_pair_without_a_fact(
     assert "notes: notes.jsonl#L2@qa" in lore("trace", "Does rust hold?")
 
 
-def test_a_fact_of_which_nothing_was_kept(full: Project, lore: Lore) -> None:
-    del full
+@pytest.mark.usefixtures("full")
+def test_a_fact_of_which_nothing_was_kept(lore: Lore) -> None:
     said = lore("trace", UNREAD["fact"])
     assert said.startswith(
         f"fact {UNREAD['fact']}: neon · melting point = cold, of which no record was kept · workspace\n"
@@ -346,11 +340,11 @@ def test_a_fact_of_which_nothing_was_kept(full: Project, lore: Lore) -> None:
     assert "Answers" not in said
 
 
+@pytest.mark.usefixtures("full")
 @pytest.mark.parametrize(
     "what", ["Who wrote Hamlet?", "f" * 16, "data/raw/rules.yaml", "", "data/raw/"]
 )
-def test_nothing_matches(full: Project, lore: Lore, what: str) -> None:
-    del full
+def test_nothing_matches(lore: Lore, what: str) -> None:
     said = lore("trace", what, code=3)
     assert said == (
         f"{what}: nothing in workspace matches; give a question that names a subject and an attribute as the records do, an id, "

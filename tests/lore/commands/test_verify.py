@@ -203,9 +203,8 @@ def test_a_revision_that_is_bit_exact(
     )
 
 
-def test_settings_of_the_user_stay_outside(
-    small: Small, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("small")
+def test_settings_of_the_user_stay_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in (
         "GIT_DIR",
         "DVC_ROOT",
@@ -223,10 +222,10 @@ def test_settings_of_the_user_stay_outside(
     assert found["OWN"] == "kept"
     assert found["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path / 'scratch/mlflow.db'}"
     assert found["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
-    del small
 
 
-def test_register_runs_where_it_is_asked_for(small: Small, lore: Lore, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("small")
+def test_register_runs_where_it_is_asked_for(lore: Lore, tmp_path: Path) -> None:
     said = lore("verify", "--register", "--keep", str(tmp_path / "kept"))
     assert "not rebuilt" not in said
     said_once(said, "5 of 5 the same")
@@ -234,7 +233,6 @@ def test_register_runs_where_it_is_asked_for(small: Small, lore: Lore, tmp_path:
     assert lore("verify", "--keep", str(tmp_path / "kept"), code=1) == (
         f"InputError: {tmp_path / 'kept'}: there already; name a folder that does not exist, or is empty\n"
     )
-    del small
 
 
 def test_a_listing_that_is_not_sorted_is_named(small: Small, lore: Lore) -> None:
@@ -427,8 +425,8 @@ def test_what_cannot_be_rebuilt_is_an_error(small: Small, lore: Lore) -> None:
         pass
 
 
-def test_stages_run_in_the_order_of_their_needs(small: Small) -> None:
-    del small
+@pytest.mark.usefixtures("small")
+def test_stages_run_in_the_order_of_their_needs() -> None:
     head = revision("HEAD")
     assert in_order(dict(reversed(head.stages.items()))) == ["read", "fit", "register"]
     assert chosen(head, None) == ["read", "fit"]
@@ -464,7 +462,8 @@ def test_a_certificate_is_checked_without_rebuilding(
     )
 
 
-def test_a_certificate_that_was_tampered_with(small: Small, certified: Path, lore: Lore) -> None:
+@pytest.mark.usefixtures("small")
+def test_a_certificate_that_was_tampered_with(certified: Path, lore: Lore) -> None:
     document = json.loads(certified.read_text())
     document["certificate"]["outputs"][0]["locked"] = "0" * 32
     document["certificate"]["dvc.lock"] = "1" * 32
@@ -476,10 +475,9 @@ def test_a_certificate_that_was_tampered_with(small: Small, certified: Path, lor
     document["certificate"]["revision"] = "nowhere"
     certified.write_text(json.dumps(document))
     assert "nowhere: no such revision" in lore("verify", "--check", str(certified), code=1)
-    del small
 
 
-def test_a_damaged_object_is_told(small: Small, certified: Path, lore: Lore) -> None:
+def test_a_damaged_object_is_named(small: Small, certified: Path, lore: Lore) -> None:
     digest = revision("HEAD").outs["metrics/fit.json"]
     head = revision("HEAD")
     (single,) = Recorded(head, "models/fit", head.outs["models/fit"]).files().values()  # type: ignore[union-attr]
@@ -494,12 +492,12 @@ def test_a_damaged_object_is_told(small: Small, certified: Path, lore: Lore) -> 
     )
 
 
-def test_a_folder_that_git_keeps_is_known(small: Small) -> None:
+@pytest.mark.usefixtures("small")
+def test_a_folder_that_git_keeps_is_known() -> None:
     head = revision("HEAD")
     folder = Recorded(head, "data/raw", head.stages["read"]["deps"][0]["md5"])
     assert sorted(folder.files() or {}) == ["a.txt", "b.txt", "c.txt"]
     assert Recorded(head, "data/raw", "0" * 32 + ".dir").files() is None
-    del small
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """match: questions in many wordings find the right fact; a question about no known fact finds none, whatever it says."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,16 @@ def fact(subject: str, attribute: str) -> dict[str, Any]:
 
 def asked(subject: str, templates: dict[str, list[str]]) -> list[dict[str, Any]]:
     """Rows as augment makes them of some subject's facts."""
-    return [
-        fact(subject, attribute) | {"question": template.format(subject)}
-        for attribute, wordings in templates.items()
-        for template in wordings
-    ]
+    rows = []
+    for attribute, wordings in templates.items():
+        for template in wordings:
+            rows.append(fact(subject, attribute) | {"question": template.format(subject)})
+    return rows
 
 
-RECORDS = [
-    fact(subject, attribute) for subject in ("iron", "gold", "carbon") for attribute in TEMPLATES
-]
+RECORDS = []
+for known in ("iron", "gold", "carbon"):
+    RECORDS += [fact(known, attribute) for attribute in TEMPLATES]
 RECORDS += [
     fact("carbon dioxide", "density"),
     fact("铁", "熔点"),
@@ -152,10 +153,8 @@ def test_without_records_or_wordings_nothing_is_found() -> None:
     assert match("How dense is gold?", RECORDS, []) is None
 
 
-WORDS = sorted(
-    {word for row in WORDINGS for word in (row["question"] or "").split()}
-    | {"carbon", "dioxide", "铁", "密度"}
-)
+SENTENCES = " ".join(row["question"] or "" for row in WORDINGS)
+WORDS = sorted({*SENTENCES.split(), "carbon", "dioxide", "铁", "密度"})
 QUESTIONS = st.text() | st.lists(st.sampled_from(WORDS) | st.text(max_size=3)).map(" ".join)
 
 
@@ -166,32 +165,29 @@ def test_any_text_finds_one_known_fact_or_none_whatever_the_order_of_rows(
 ) -> None:
     found = match(question, RECORDS, WORDINGS)
     assert found in {None, *(row["fact"] for row in RECORDS)}
-    assert (
-        match(
-            question, random.sample(RECORDS, len(RECORDS)), random.sample(WORDINGS, len(WORDINGS))
-        )
-        == found
-    )
+    records = random.sample(RECORDS, len(RECORDS))
+    wordings = random.sample(WORDINGS, len(WORDINGS))
+    assert match(question, records, wordings) == found
 
 
 def test_the_projects_own_wordings_are_told_apart() -> None:
-    attributes = YAML(typ="safe").load(
-        (ROOT / "data/raw/wordings.yaml").read_text(encoding="utf-8")
-    )["attributes"]
+    text = (ROOT / "data/raw/wordings.yaml").read_text(encoding="utf-8")
+    attributes = YAML(typ="safe").load(text)["attributes"]
     subjects = ["iron", "gold", "carbon dioxide"]
-    records = [fact(subject, attribute) for subject in subjects for attribute in attributes]
+    records = []
+    for subject in subjects:
+        records += [fact(subject, attribute) for attribute in attributes]
 
     def questions(*splits: str) -> list[dict[str, Any]]:
-        return [
-            fact(subject, name) | {"question": template.format(subject=subject)}
-            for subject in subjects
-            for name, attribute in attributes.items()
-            for split in splits
-            for template in attribute[split]["questions"]
-        ]
+        rows = []
+        for subject, (name, attribute), split in product(subjects, attributes.items(), splits):
+            for template in attribute[split]["questions"]:
+                rows.append(fact(subject, name) | {"question": template.format(subject=subject)})
+        return rows
 
     learned = questions("train")
-    assert all(match(row["question"], records, learned) == row["fact"] for row in learned)
+    for row in learned:
+        assert match(row["question"], records, learned) == row["fact"]
     fresh = questions("valid", "probe")
     assert len(fresh) >= 2 * len(records)
     right = [match(row["question"], records, learned) == row["fact"] for row in fresh]

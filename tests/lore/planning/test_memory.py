@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,7 +158,7 @@ RUN = Settings(rows=16, max_tokens=128, mixed=True, curvature=True)
         ),
     ],
 )
-def test_what_does_not_fit_is_told_with_what_to_set(room: int, said: str) -> None:
+def test_what_does_not_fit_is_reported_with_the_settings_that_help(room: int, said: str) -> None:
     assert said in memory_table.verdict(LARGE, RUN, False, 0, CPU, room * GIB)
 
 
@@ -166,15 +168,27 @@ def test_of_several_devices_zero_3_is_the_last_resort() -> None:
     assert said.endswith("; set train.rows_per_batch: 8, train.deepspeed: 3")
 
 
-def test_main_memory_is_what_the_container_leaves(tmp_path: Path) -> None:
-    meminfo, limit = tmp_path / "meminfo", tmp_path / "max"
-    meminfo.write_text("MemTotal:       4096 kB\nMemFree:  1 kB\nMemAvailable:   2048 kB\n")
-    assert devices.main_memory(meminfo, limit) == Device("cpu", 4096 * 1024, 2048 * 1024)
+def test_main_memory_is_what_the_container_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psutil
+
+    limit = tmp_path / "max"
+    whole = SimpleNamespace(total=2**22, available=2**21)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: whole)
+    assert devices.main_memory(limit) == Device("cpu", 2**22, 2**21)
     limit.write_text("max\n")
-    assert devices.main_memory(meminfo, limit).total == 4096 * 1024
+    assert devices.main_memory(limit) == Device("cpu", 2**22, 2**21)
     limit.write_text("1048576\n")
-    assert devices.main_memory(meminfo, limit) == Device("cpu", 2**20, 2**20)
-    assert devices.main_memory(tmp_path / "none", limit).total == 2**20
+    assert devices.main_memory(limit) == Device("cpu", 2**20, 2**20)
+    limit.write_text("1099511627776\n")
+    assert devices.main_memory(limit) == Device("cpu", 2**22, 2**21)
+
+
+def test_main_memory_of_this_machine_is_that_of_the_system() -> None:
+    memory = devices.main_memory()
+    assert 0 < memory.free <= memory.total
+    assert memory.total <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +229,7 @@ def test_gpus_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 def seed_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The settings and the seed's config.json, without weights; the plan of stages is left out."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lore.commands.plan.steps", list)
+    monkeypatch.setattr("lore.planning.stages.steps", list)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "models/seed/model").mkdir(parents=True)
     shutil.copy(ROOT / "models/seed/model/config.json", tmp_path / "models/seed/model")
@@ -251,7 +265,7 @@ def test_the_report_on_the_seed(seed_project: Path, lore: Lore) -> None:
     assert "measured" not in lore("plan", "--memory", "--config", "models/seed/model")
 
 
-def test_a_base_that_is_not_here_is_told(seed_project: Path, lore: Lore) -> None:
+def test_a_base_that_is_not_here_is_named(seed_project: Path, lore: Lore) -> None:
     params = (
         (seed_project / "params.yaml").read_text().replace("source: embedded", "source: hub", 1)
     )

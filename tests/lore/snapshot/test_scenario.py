@@ -51,9 +51,8 @@ def test_a_snapshot_gives_the_facts_of_its_database(
         "snapshot"
     )  # nothing has changed
     through = facts(example.root, run_params, "properties")
-    assert [[row[name] for name in SAME] for row in through] == [
-        [row[name] for name in SAME] for row in direct
-    ]
+    for row, other in zip(through, direct, strict=True):
+        assert [row[name] for name in SAME] == [other[name] for name in SAME]
     assert through[0]["locator"] == "properties.json#/1"
     example.sql("DELETE FROM properties WHERE id = 1")
     assert "changed 0, new 0, deleted 1" in lore("snapshot")

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,7 @@ def test_types_of_mariadb(
     "wrong",
     [{"password": "wr0ng-pass"}, {"host": "nowhere.invalid"}, {"database": "nothere"}, {"port": 1}],
 )
-def test_a_wrong_url_is_told_without_the_password(
+def test_a_wrong_url_is_reported_without_the_password(
     server: servers.Server,
     live: Live,
     lore: Lore,
@@ -286,17 +287,19 @@ def test_postgresql_refuses_to_write(
     assert "cannot execute nextval() in a read-only transaction" in lore("snapshot", code=1)
 
 
+@pytest.mark.usefixtures("live")
 def test_a_row_that_arrives_meanwhile_is_not_seen(
-    server: servers.Server, live: Live, monkeypatch: pytest.MonkeyPatch
+    server: servers.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del live
     with database.opened("LIVE_URL") as found:
         _, portions = found.read("SELECT id FROM items")
         first = next(portions)
         server.execute("INSERT INTO items VALUES (9, 'late', 0)", "DELETE FROM items WHERE id = 1")
-        assert sorted(int(row[0]) for portion in (first, *portions) for row in portion) == [1, 2, 3]
+        rows = chain(first, *portions)
+        assert sorted(int(row[0]) for row in rows) == [1, 2, 3]
         _, portions = found.read("SELECT id FROM items")
-        assert sorted(int(row[0]) for portion in portions for row in portion) == [1, 2, 3]
+        rows = chain(*portions)
+        assert sorted(int(row[0]) for row in rows) == [1, 2, 3]
 
 
 MANY = {

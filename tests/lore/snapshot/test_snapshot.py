@@ -366,12 +366,12 @@ def test_a_password_is_masked_in_each_form() -> None:
     assert database.without_secrets(said, url) == "*** *** *** *** postgresql://x:***@z require"
     error = UnicodeEncodeError("latin-1", "密", 0, 1, "ordinal not in range(256)")
     assert (
-        database.told(error, url, "LIVE_URL", False)
+        database.explained(error, url, "LIVE_URL", False)
         == "LIVE_URL or the query holds characters that the driver cannot send"
     )
 
 
-def test_every_mistake_of_the_declaration_is_told_at_once(live: Live, lore: Lore) -> None:
+def test_every_mistake_of_the_declaration_is_reported_at_once(live: Live, lore: Lore) -> None:
     live.declare(
         DECLARED | {"url_env": "postgresql://u:hush@host/db"},
         DECLARED | {"key": [], "fiel": "x", "query": "DROP TABLE t"},

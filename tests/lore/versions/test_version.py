@@ -97,7 +97,7 @@ def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "path", ["dvc.lock", "params.yaml", "data/raw/rules.yaml", "metrics/evaluate.json"]
 )
-def test_conflict_markers_are_told(two: Project, lore: Lore, path: str) -> None:
+def test_conflict_markers_are_named(two: Project, lore: Lore, path: str) -> None:
     text = (two.root / path).read_text().rstrip("\n") + "\n"
     (two.root / path).write_text(f"{text}<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> b\n")
     two.git("commit", "-qam", "merged badly")
@@ -164,7 +164,7 @@ def test_a_version_that_was_never_run(project: Project, lore: Lore) -> None:
     assert "data/clean/records.parquet (no hash in dvc.lock)" in lore("diff", "a", "b", code=1)
 
 
-def test_files_that_are_not_those_of_the_lock_are_told(two: Project) -> None:
+def test_files_that_are_not_those_of_the_lock_are_named(two: Project) -> None:
     assert workspace().doubts(["data/clean", "data/evaluate"]) == []
     lock = (two.root / "dvc.lock").read_text()
     two.run([IRON], [answer(IRON)])
@@ -177,7 +177,7 @@ def test_files_that_are_not_those_of_the_lock_are_told(two: Project) -> None:
     assert revision("b").doubts(read) == []
 
 
-def test_raw_data_edited_since_the_run_is_told(
+def test_raw_data_edited_since_the_run_is_named(
     two: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = two.root / "data/raw/elements.sql"
@@ -200,7 +200,7 @@ def test_raw_data_edited_since_the_run_is_told(
     assert workspace().doubts([]) == said
 
 
-def test_a_stage_that_ran_on_something_else_is_told(two: Project) -> None:
+def test_a_stage_that_ran_on_something_else_is_named(two: Project) -> None:
     lock = YAML(typ="safe").load((two.root / "dvc.lock").read_text())
     lock["stages"]["evaluate"]["deps"][0]["md5"] = "0" * 32 + ".dir"
     with (two.root / "dvc.lock").open("w") as stream:
@@ -210,7 +210,7 @@ def test_a_stage_that_ran_on_something_else_is_told(two: Project) -> None:
     ]
 
 
-def test_settings_that_are_not_those_of_the_run_are_told(two: Project) -> None:
+def test_settings_that_are_not_those_of_the_run_are_named(two: Project) -> None:
     (two.root / "params.yaml").write_text(
         (two.root / "params.yaml").read_text().replace("100", "200")
     )
