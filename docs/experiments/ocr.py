@@ -16,6 +16,7 @@ from pathlib import Path
 
 from nltk.metrics import distance
 
+from stages.extract.engines import ocr
 from stages.extract.kinds import pages
 
 distance.MAX_DISTANCE_INPUT_LEN = (
@@ -47,7 +48,7 @@ def main() -> None:
         f"| all | {characters:,} | {' | '.join(f'{errors[engine] / characters:.3f} |' for engine in ENGINES)} |"
     )
     for engine in ENGINES:
-        print(pages.engine_version(engine))
+        print(ocr.engine_version(engine))
 
 
 def truth_of(picture: Path) -> str:

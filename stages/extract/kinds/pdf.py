@@ -9,7 +9,6 @@ Set aside: what OCR read with less confidence than asked for, a page that cannot
 whose letters are not those that are seen, as some programs write it, cannot be told from a right one.
 """
 
-import ctypes
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,16 +21,10 @@ from pydantic.dataclasses import dataclass
 from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.core.repeatable import memo
-from stages.extract.kinds.pages import (
-    CHINESE,
-    Box,
-    Line,
-    engine_version,
-    form_of,
-    lines_in,
-    unit_of_line,
-    unsure,
-)
+from stages.extract.engines.line import CHINESE, Box, Line, around
+from stages.extract.engines.ocr import engine_version, lines_in
+from stages.extract.engines.pdf_layer import layer
+from stages.extract.line_units import form_of, unit_of_line, unsure
 from stages.extract.source import Common
 from stages.extract.unit import Mapping, Unit
 
@@ -39,8 +32,7 @@ DOTS, LONGEST = 300, 5_000
 """Resolution at which a page is rendered, dots an inch, and the most dots of its longer side: some pages claim to be huge."""
 BROKEN = "\x02\ufffe"
 """What stands for a hyphen at which a line breaks a word."""
-TENTHS = 10
-"""Of a point: boxes are measured in them."""
+
 Problem = tuple[str, str]
 """Why a page gives no line: reason and evidence."""
 
@@ -163,76 +155,6 @@ def opened(path: Path) -> Iterator[Any]:
         ) from None
     with closing(document):
         yield document
-
-
-def layer(page: Any) -> list[Line]:
-    """The lines of a page's text layer, in the order in which the file holds them."""
-    from pypdfium2 import raw
-
-    lines: list[list[tuple[str, Box | None]]] = [[]]
-    with closing(page.get_textpage()) as text:
-        for index in range(text.count_chars()):
-            char = chr(raw.FPDFText_GetUnicode(text, index))
-            if char in "\r\n\0":
-                lines.append([])
-                continue
-            box = (
-                None
-                if char.isspace() or raw.FPDFText_IsGenerated(text, index) == 1
-                else shown(page, text, index)
-            )
-            before = next((other for _, other in reversed(lines[-1]) if other), None)
-            if box and before and apart(before, box):
-                lines.append([])
-            lines[-1].append((char, box))
-    return [line for chars in lines if (line := line_of(chars)) is not None]
-
-
-def shown(page: Any, text: Any, index: int) -> Box:
-    """The box of a character on the page as it is shown, in tenths of a point."""
-    from pypdfium2 import raw
-
-    width, height = (round(side * TENTHS) for side in page.get_size())
-    left, bottom, right, top = text.get_charbox(index, loose=True)
-    corners = []
-    for x, y in ((left, top), (right, bottom)):
-        across, down = ctypes.c_int(), ctypes.c_int()
-        raw.FPDF_PageToDevice(page, 0, 0, width, height, 0, x, y, across, down)
-        corners.append((across.value, down.value))
-    (x1, y1), (x2, y2) = corners
-    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-
-
-def apart(before: Box, box: Box) -> bool:
-    """Whether a character stands on another line than the one before it, or in another column."""
-    size = max(
-        before[2] - before[0], before[3] - before[1]
-    )  # of letters that stand on their side the width
-    return max(box[1] - before[3], before[1] - box[3]) > size / 2 or box[0] - before[2] > 2 * size
-
-
-def line_of(chars: list[tuple[str, Box | None]]) -> Line | None:
-    """The line of some characters, or None where there is only white space."""
-    text = (
-        "".join(char for char, _ in chars)
-        .encode("utf-16", "surrogatepass")
-        .decode("utf-16", "replace")
-        .strip()
-    )
-    boxes = [box for _, box in chars if box]
-    return Line(text, 1.0, around([in_points(box) for box in boxes])) if text and boxes else None
-
-
-def in_points(box: Box) -> Box:
-    """A box in whole points."""
-    left, top, right, bottom = (round(edge / TENTHS) for edge in box)
-    return left, top, right, bottom
-
-
-def around(boxes: list[Box]) -> Box:
-    """The box around boxes."""
-    left, top, right, bottom = zip(*boxes, strict=True)
-    return min(left), min(top), max(right), max(bottom)
 
 
 def scanned(page: Any, engine: str, lang: str) -> list[Line]:

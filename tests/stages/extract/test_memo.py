@@ -23,9 +23,9 @@ from stages.core.models import checkpoint
 from stages.core.project.errors import InputError
 from stages.core.project.params import Run, parse
 from stages.core.repeatable import fingerprint, memo
-from stages.extract.engines import speech, whisper
+from stages.extract.engines import ocr, speech, whisper
+from stages.extract.engines.line import Line
 from stages.extract.kinds import audio, pages, pdf
-from stages.extract.kinds.pages import Line
 from stages.extract.unit import Unit
 
 ROOT = Path(__file__).parents[3]
@@ -477,7 +477,7 @@ OPTIONAL = {"attrs", "charset-normalizer", "colorama"}
 
 def test_all_that_is_loaded_to_read_a_page_is_in_its_key(tmp_path: Path) -> None:
     page(tmp_path / "a.png", "Iron: 1538")
-    version = pages.engine_version("rapidocr")
+    version = ocr.engine_version("rapidocr")
     (line,) = loaded(
         pages.found_in,
         tmp_path / "a.png",

@@ -12,9 +12,9 @@ from stages import extract
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import Run, parse
 from stages.core.records import record
+from stages.extract.engines.line import Line
 from stages.extract.kinds import pdf
-from stages.extract.kinds.pages import Line
-from stages.extract.kinds.pdf import Pdf, apart, joined, paragraphs
+from stages.extract.kinds.pdf import Pdf, joined, paragraphs
 from stages.extract.unit import Unit
 from tests.beside import SHARED, needs_shared
 
@@ -266,12 +266,6 @@ def test_lines_are_joined_as_words_ask_for_it() -> None:
     assert joined(["con\x02", "ductor of", "heat"]) == "conductor of heat"
     assert joined(["铁的熔点", "是1538度"]) == "铁的熔点是1538度"
     assert joined(["well\x02known"]) == "well-known"
-
-
-def test_letters_far_apart_are_on_other_lines() -> None:
-    assert not apart((0, 0, 10, 20), (12, 4, 20, 24))
-    assert apart((0, 0, 10, 20), (60, 0, 70, 20))
-    assert apart((0, 0, 10, 20), (0, 40, 10, 60))
 
 
 BOXES = st.lists(
