@@ -1,4 +1,4 @@
-"""Lines that an engine gives, as units."""
+"""Units from lines that an engine read: pages and PDF files have them."""
 
 import re
 
@@ -8,7 +8,7 @@ from stages.extract.unit import Unit
 
 
 def form_of(line: str, name: str) -> re.Pattern[str]:
-    """The form of a line that states something. Raises ParamsError where it is none."""
+    """Compile the setting `line` of a source. Raises ParamsError where it is no pattern."""
     try:
         return re.compile(line)
     except re.error as error:
@@ -17,16 +17,21 @@ def form_of(line: str, name: str) -> re.Pattern[str]:
         ) from None
 
 
-def unit_of_line(place: str, line: Line, form: re.Pattern[str], least: float) -> Unit:
-    """The unit of a line: its named groups, where it is sure enough and of the form."""
+def unit_of_line(position: str, line: Line, form: re.Pattern[str], least: float) -> Unit:
+    """Return the unit of a line. Its cells are the line and the named groups of the form.
+
+    A line with less than the `least` confidence, or of another form, is set aside.
+    """
     if line.confidence < least:
-        return unsure(place, line, least)
-    if (match := form.fullmatch(line.text)) is None:
-        return Unit(place, line.text, None, "other_form", "not of the form that `line` declares")
-    return Unit(place, line.text, {"line": line.text} | match.groupdict())
+        return uncertain_unit(position, line, least)
+    match = form.fullmatch(line.text)
+    if match is None:
+        evidence = "not of the form that `line` declares"
+        return Unit(position, line.text, None, "other_form", evidence)
+    return Unit(position, line.text, {"line": line.text} | match.groupdict())
 
 
-def unsure(place: str, line: Line, least: float) -> Unit:
-    """The rejected unit of what was read with too little confidence."""
+def uncertain_unit(position: str, line: Line, least: float) -> Unit:
+    """Return the rejected unit of a line that was read with too little confidence."""
     evidence = f"read with confidence {line.confidence:.2f}, {least} is asked for"
-    return Unit(place, line.text, None, "low_confidence", evidence)
+    return Unit(position, line.text, None, "low_confidence", evidence)

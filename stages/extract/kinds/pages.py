@@ -1,8 +1,9 @@
 """Scanned pages: lines of text in pictures, read by OCR.
 
-A unit is a line as the engine read it, from left to right across the page. A line of lower confidence than the source allows, and
-one that does not have the form the source declares, is set aside by itself. Places are page, line and box in pixels, the box
-rounded to tens: engines differ in single pixels.
+A unit is a line as the engine read it, from left to right across the page. Two sorts of lines are set
+aside, each by itself: lines of lower confidence than the source allows, and lines without the form
+that the source declares. A position has the page, the line and its box in pixels. The box is rounded
+to tens, because engines differ in single pixels.
 """
 
 from collections.abc import Iterator
@@ -18,70 +19,85 @@ from stages.core.repeatable import memo
 from stages.extract.engines.line import Box, Line
 from stages.extract.engines.ocr import engine_version, lines_in
 from stages.extract.line_units import form_of, unit_of_line
-from stages.extract.source import Common
+from stages.extract.source import SourceSettings
 from stages.extract.unit import Mapping, Unit
 
 
 @dataclass(frozen=True, config=STRICT)
-class Pages(Common):
-    """Pictures of pages: PNG, JPEG, TIFF (also of several pages) …"""
+class Pages(SourceSettings):
+    """Pictures of pages: PNG, JPEG, TIFF (also with several pages) …"""
 
     kind: Literal["pages"]
     name: str
     path: str
     lang: str
     line: str
-    """The form of a line that states something: a regular expression whose named groups are the cells that `map` names."""
+    """Form of a line that states something: a regular expression. `map` names its named groups."""
     map: Mapping
     engine: Literal["rapidocr", "tesseract"] = "rapidocr"
-    """rapidocr comes with the libraries; tesseract is a program of the system, version 5."""
+    """rapidocr comes with the libraries. tesseract is a program of the system, version 5."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Least confidence of a line that is not set aside."""
 
     def units(self, path: Path) -> Iterator[Unit]:
-        """Lines. Raises InputError where the picture cannot be read, ParamsError for a wrong `line`."""
+        """Yield lines.
+
+        Raises InputError where the picture cannot be read, ParamsError for a wrong `line`.
+        """
         form = form_of(self.line, self.name)
-        # Remembered is what the engine reads, so that another `line` or `min_confidence` costs no reading.
-        found = memo.remembered(
-            found_in, path, self.engine, self.lang, engine=engine_version(self.engine)
+        # The engine's result is remembered as it is, so that another `line` or `min_confidence`
+        # needs no new reading.
+        lines = memo.remembered(
+            recognise_picture, path, self.engine, self.lang, engine=self.engine_version()
         )
-        for place, text, confidence, box in found:
-            yield unit_of_line(place, Line(text, confidence, tuple(box)), form, self.min_confidence)
+        for position, text, confidence, box in lines:
+            line = Line(text, confidence, tuple(box))
+            yield unit_of_line(position, line, form, self.min_confidence)
+
+    def details(self, files: list[Path]) -> dict[str, Any]:
+        """Return the engine."""
+        return {"engine": self.engine_version()}
 
     def engine_version(self) -> str:
-        """Name and version of what reads."""
+        """Return name and version of the engine."""
         return engine_version(self.engine)
 
 
-def read_lines(picture: Path, engine: str, lang: str) -> Iterator[tuple[str, Line]]:
-    """(place, line) of a picture's lines, from top to bottom; places of a further page of one file begin with its number.
+def recognise_picture(
+    picture: Path, engine: str, lang: str
+) -> Iterator[tuple[str, str, float, Box]]:
+    """Yield the lines of a picture as JSON can hold them: position, text, confidence, box.
 
-    Raises InputError where it cannot be read or the engine is not there.
+    This is what is remembered.
     """
-    for number, image in enumerate(images(picture), start=1):
-        for count, line in enumerate(lines_in(image, engine, lang), start=1):
-            box = ",".join(str(round(edge, -1)) for edge in line.box)
-            yield ("" if number == 1 else f"page {number}/") + f"L{count}@{box}", line
+    for position, line in read_lines(picture, engine, lang):
+        yield position, line.text, line.confidence, line.box
 
 
-def found_in(picture: Path, engine: str, lang: str) -> Iterator[tuple[str, str, float, Box]]:
-    """What `read_lines` yields, flat, as JSON can hold it: place, text, confidence, box."""
-    for place, line in read_lines(picture, engine, lang):
-        yield place, line.text, line.confidence, line.box
+def read_lines(picture: Path, engine: str, lang: str) -> Iterator[tuple[str, Line]]:
+    """Yield (position, line) of a picture's lines, from top to bottom.
+
+    Positions on a further page of one file begin with its number: `page 2/L1@60,40,520,70`.
+    Raises InputError where the picture cannot be read or the engine is not installed.
+    """
+    for page_number, image in enumerate(images(picture), start=1):
+        page = "" if page_number == 1 else f"page {page_number}/"
+        for number, line in enumerate(lines_in(image, engine, lang), start=1):
+            edges = ",".join(str(round(edge, -1)) for edge in line.box)
+            yield f"{page}L{number}@{edges}", line
 
 
 def images(picture: Path) -> Iterator[Any]:
-    """The pages of a picture file, upright and on white. Raises InputError."""
+    """Yield the pages of a picture file, upright and on white. Raises InputError."""
     from PIL import Image, ImageOps, ImageSequence
 
     try:
         with Image.open(picture) as opened:
             for frame in ImageSequence.Iterator(opened):
-                upright = ImageOps.exif_transpose(frame).convert(
-                    "RGBA"
-                )  # what is transparent may be black below
-                yield Image.alpha_composite(
-                    Image.new("RGBA", upright.size, "white"), upright
-                ).convert("RGB")
+                # Transparent pixels may be black underneath, so a white page is put below them.
+                upright = ImageOps.exif_transpose(frame).convert("RGBA")
+                white = Image.new("RGBA", upright.size, "white")
+                yield Image.alpha_composite(white, upright).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
             f"extract: {picture} cannot be read as a picture: {error}; mend or remove it"

@@ -18,7 +18,7 @@ def test_parts_of_a_line_are_joined_from_left_to_right() -> None:
         Line("Neon:", 1.0, (12, 52, 80, 80)),
     ]
     parts.append(Line("another column", 1.0, (300, 11, 400, 39)))
-    joined = [ocr.joined(row) for row in ocr.rows_of(parts)]
+    joined = [ocr.merged(row) for row in ocr.rows_of(parts)]
     assert [line.text for line in joined] == ["Iron: 1538", "another column", "Neon:"]
     assert (joined[0].confidence, joined[0].box) == (0.7, (10, 10, 180, 40))
 
@@ -28,7 +28,7 @@ def test_chinese_is_joined_without_spaces() -> None:
         Line(text, 1.0, (20 * i, 0, 20 * i + 20, 20))
         for i, text in enumerate(("熔", "点", "，", "1538", "度", "Fe", "x"))
     ]
-    assert ocr.joined(words).text == "熔点， 1538 度 Fe x"
+    assert ocr.merged(words).text == "熔点， 1538 度 Fe x"
 
 
 @given(

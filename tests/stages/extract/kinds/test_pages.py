@@ -110,8 +110,8 @@ def test_units_have_place_text_and_cells(tmp_path: Path, engine: str) -> None:
     printed(tmp_path / "a.png", "Copper: 1085", "nothing of the kind")
     first, second = source(engine=engine).units(tmp_path / "a.png")
     assert first.cells == {"line": "Copper: 1085", "s": "Copper", "v": "1085"}
-    assert first.place.startswith("L1@")
-    left, top, right, bottom = map(int, first.place[3:].split(","))
+    assert first.position.startswith("L1@")
+    left, top, right, bottom = map(int, first.position[3:].split(","))
     assert left <= 40
     assert top <= 40
     assert right > 120
@@ -140,7 +140,7 @@ def test_every_page_of_a_file_is_read(tmp_path: Path) -> None:
     first.save(tmp_path / "a.tiff", save_all=True, append_images=[second])
     units = list(source().units(tmp_path / "a.tiff"))
     assert [unit.raw for unit in units] == ["Iron: one", "Iron: two"]
-    assert [unit.place.split("@")[0] for unit in units] == ["L1", "page 2/L1"]
+    assert [unit.position.split("@")[0] for unit in units] == ["L1", "page 2/L1"]
 
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:
