@@ -1,7 +1,7 @@
-"""Resolve pyproject.toml in a fresh environment and pin what came out: `python setup/lock.py requirements.lock [pip options]`.
+"""Resolve pyproject.toml in a fresh environment and pin the result: `python setup/lock.py requirements.lock [pip options]`.
 
-The lock file holds plain `name==version` lines, sorted, without local labels (`+cpu`), index addresses or hashes, so
-that every machine's own pip settings decide where a wheel comes from.
+The lock file holds plain lines `name==version`, sorted, without local labels (`+cpu`), index addresses or
+hashes. So the pip settings of each machine decide where a wheel comes from.
 """
 
 import re
@@ -18,25 +18,22 @@ def main() -> None:
     """Write the lock file."""
     target, options = Path(sys.argv[1]), sys.argv[2:]
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [
-        *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["dev"],
-    ]
+    wanted = list(project["project"]["dependencies"])
+    wanted += project["project"]["optional-dependencies"]["dev"]
     wanted += project["build-system"]["requires"]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = str(Path(folder) / "bin" / "python")
         subprocess.run([python, "-m", "pip", "install", "--quiet", *options, *wanted], check=True)
         subprocess.run([python, "-m", "pip", "check"], check=True)
-        frozen = subprocess.run(
-            [python, "-m", "pip", "freeze", "--exclude", "pip", "--all"],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-    pins = sorted(
-        (re.sub(r"\+\w+$", "", line) for line in frozen.splitlines() if "==" in line), key=str.lower
-    )
+        freeze = [python, "-m", "pip", "freeze", "--exclude", "pip", "--all"]
+        frozen = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout
+    pins = []
+    for line in frozen.splitlines():
+        if "==" in line:
+            # Cut off a local label: torch==2.13.0+cpu → torch==2.13.0
+            pins.append(re.sub(r"\+\w+$", "", line))
+    pins.sort(key=str.lower)
     target.write_text(HEADER + "\n".join(pins) + "\n", encoding="utf-8")
     print(f"{target}: {len(pins)} libraries pinned")
 

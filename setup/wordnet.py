@@ -1,11 +1,16 @@
 """Put the WordNet 3.0 dictionary where NLTK reads it: `python setup/wordnet.py data/wordnet`.
 
-Tried in order: files already there; the system's (Debian's wordnet-base and wordnet-sense-index, in
-/usr/share/wordnet); the same two packages fetched with apt-get and unpacked into a temporary folder, which needs no
-root. Every file must have the SHA-256 of `setup/wordnet.sha256`, so that a synonym is the same synonym everywhere.
+Three sources are tried in order:
 
-NLTK wants one file that Debian does not ship: `lexnames`, the names of the 45 lexicographer files, as in the manual
-page lexnames(5WN). It refuses files that others may write, hence the modes.
+1. Files that are already there.
+2. The files of the system, from Debian's packages wordnet-base and wordnet-sense-index.
+3. The same two packages, fetched with apt-get and unpacked into a temporary folder, which needs no root.
+
+Every file must have the SHA-256 of `wordnet.sha256`, so that a synonym is the same synonym everywhere.
+
+NLTK needs one file that Debian does not ship: `lexnames`, the 45 lexicographer files with number, name
+and syntactic category, as in the manual page lexnames(5WN). It is `wordnet.lexnames` beside this script.
+NLTK refuses files that others may write, so the script sets their modes.
 """
 
 import hashlib
@@ -18,24 +23,17 @@ from pathlib import Path
 SYSTEM = Path("/usr/share/wordnet")
 PACKAGES = ["wordnet-base", "wordnet-sense-index"]
 SUMS = Path(__file__).with_name("wordnet.sha256")
-NOUNS = (
-    "Tops act animal artifact attribute body cognition communication event feeling food group location motive object "
-    "person phenomenon plant possession process quantity relation shape state substance time"
-)
-VERBS = (
-    "body change cognition communication competition consumption contact creation emotion motion perception possession "
-    "social stative weather"
-)
+LEXNAMES = Path(__file__).with_name("wordnet.lexnames")
 
 
 def main() -> int:
-    """Exit code 0 when the files are there and right, 1 with the next step otherwise."""
+    """Return exit code 0 when the files are there and right. Otherwise say the next step and return 1."""
     target = Path(sys.argv[1]) / "corpora" / "wordnet"
     if is_right(target):
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         for source in (SYSTEM, fetched(Path(scratch))):
-            if source and install(source, target):
+            if source is not None and install(source, target):
                 print(f"WordNet 3.0 is in {target}")
                 return 0
     print(
@@ -48,22 +46,28 @@ def main() -> int:
 
 
 def fetched(scratch: Path) -> Path | None:
-    """The dictionary folder of the two Debian packages, downloaded and unpacked below `scratch`."""
+    """Download the two Debian packages and unpack them below `scratch`.
+
+    Returns the folder of the dictionary, or None without Debian's tools.
+    """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return None
     download = ["apt-get", "download", "-qq", *PACKAGES]
-    for prepare in ([], ["apt-get", "update", "-qq"]):  # the package lists may be missing or old
-        if prepare:
-            subprocess.run(prepare, check=False, capture_output=True)
-        if subprocess.run(download, cwd=scratch, check=False, capture_output=True).returncode == 0:
-            break
+    first_try = subprocess.run(download, cwd=scratch, check=False, capture_output=True)
+    if first_try.returncode != 0:
+        # The package lists may be missing or old.
+        subprocess.run(["apt-get", "update", "-qq"], check=False, capture_output=True)
+        subprocess.run(download, cwd=scratch, check=False, capture_output=True)
     for package in sorted(scratch.glob("*.deb")):
         subprocess.run(["dpkg-deb", "-x", str(package), str(scratch)], check=True)
     return scratch / SYSTEM.relative_to("/")
 
 
 def install(source: Path, target: Path) -> bool:
-    """Copy the dictionary to the target if it is complete and right; say what is wrong otherwise."""
+    """Copy the dictionary to the target, and return whether it is complete and right.
+
+    Otherwise say what is wrong, and leave the target as it was.
+    """
     if not source.is_dir():
         return False
     partial = target.with_name("wordnet.partial")
@@ -72,7 +76,7 @@ def install(source: Path, target: Path) -> bool:
     for name in sums():
         if (source / name).is_file():
             shutil.copyfile(source / name, partial / name)
-    (partial / "lexnames").write_text(lexnames(), encoding="utf-8")
+    shutil.copyfile(LEXNAMES, partial / "lexnames")
     for path in [partial.parent.parent, partial.parent, partial, *partial.iterdir()]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     if not is_right(partial):
@@ -86,28 +90,22 @@ def install(source: Path, target: Path) -> bool:
 
 def is_right(folder: Path) -> bool:
     """Whether all files are there with their pinned SHA-256."""
-    return all(
-        (folder / name).is_file()
-        and hashlib.sha256((folder / name).read_bytes()).hexdigest() == wanted
-        for name, wanted in sums().items()
-    )
+    for name, wanted in sums().items():
+        path = folder / name
+        if not path.is_file():
+            return False
+        if hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+            return False
+    return True
 
 
 def sums() -> dict[str, str]:
-    """Pinned SHA-256 by file name, in the format of sha256sum."""
-    lines = SUMS.read_text(encoding="utf-8").splitlines()
-    return {name: digest for digest, name in (line.split() for line in lines)}
-
-
-def lexnames() -> str:
-    """Number, name and syntactic category (1 noun, 2 verb, 3 adjective, 4 adverb) of each lexicographer file."""
-    names = [("adj.all", 3), ("adj.pert", 3), ("adv.all", 4)]
-    names += [(f"noun.{name}", 1) for name in NOUNS.split()]
-    names += [(f"verb.{name}", 2) for name in VERBS.split()]
-    names.append(("adj.ppl", 3))
-    return "".join(
-        f"{number:02d}\t{name}\t{category}\n" for number, (name, category) in enumerate(names)
-    )
+    """Return the pinned SHA-256 by file name. The file has the format of sha256sum."""
+    pinned = {}
+    for line in SUMS.read_text(encoding="utf-8").splitlines():
+        digest, name = line.split()
+        pinned[name] = digest
+    return pinned
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import random
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from cards import on_pages_alone
@@ -29,6 +30,10 @@ SECOND_OPINIONS = 40
 """Melting points that the old list states too, in another unit: no contradiction."""
 DISPUTED = {"copper": 40.0, "zinc": -25.0, "tungsten": 150.0, "gold": 12.0}
 """Melting points the old list has wrong, by so many kelvin: contradictions."""
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 STYLES = ["%Y-%m-%d", "%d/%m/%Y", "%d %B %Y", "%b %d, %Y", "%Y%m%d", "%Y年%m月%d日", "%Y"]
 WET_STEAM = {
     "subject": "water",
@@ -56,7 +61,9 @@ def main() -> None:
     if options.elements:
         wanted = options.elements.split(",")
         elements = [element for element in elements if element["name"] in wanted]
-    ledger = options.ledger or (None if options.elements else HERE / "planted.jsonl")
+    ledger = options.ledger
+    if ledger is None and not options.elements:
+        ledger = HERE / "planted.jsonl"
     planted = write_sources(good_rows(elements), options.out, random.Random(2026), PER_FAULT)
     if ledger:
         write_lines(ledger, planted)
@@ -64,23 +71,24 @@ def main() -> None:
 
 def good_rows(elements: list[Row]) -> dict[str, list[Row]]:
     """The rows of each source before any fault."""
-    return {
-        "elements": [row for element in elements for row in constants(element)],
-        "sheets": [sheet(element) for element in elements if element["state"]],
-        "discoveries": [
-            discovery(element)
-            for element in elements
-            if element["discovery year"] or element["discoverer"]
-        ],
-        "uses": [
-            {"element": element["name"], "use": element["use"], "note": element["note"]}
-            for element in elements
-            if element["use"] or element["note"]
-        ],
-        "legacy": [
-            row for number, element in enumerate(elements) for row in old_list(element, number)
-        ],
+    rows: dict[str, list[Row]] = {
+        "elements": [],
+        "sheets": [],
+        "discoveries": [],
+        "uses": [],
+        "legacy": [],
     }
+    for number, element in enumerate(elements):
+        rows["elements"] += constants(element)
+        if element["state"]:
+            rows["sheets"].append(sheet(element))
+        if element["discovery year"] or element["discoverer"]:
+            rows["discoveries"].append(discovery(element))
+        if element["use"] or element["note"]:
+            use = {"element": element["name"], "use": element["use"], "note": element["note"]}
+            rows["uses"].append(use)
+        rows["legacy"] += old_list(element, number)
+    return rows
 
 
 def constants(element: Row) -> list[Row]:
@@ -101,13 +109,9 @@ def restated(attribute: str, value: str, rng: random.Random) -> tuple[str, str]:
     """Value and unit as one of those who fed the database wrote them; converts back at four digits."""
     number = float(value) if attribute in CONSTANTS[2:] else 0.0
     if attribute in ("melting point", "boiling point"):
-        return rng.choice(
-            [
-                (value, "°C"),
-                (f"{number + 273.15:.2f}", "K"),
-                (f"{number * 1.8 + 32:.3f}".rstrip("0").rstrip("."), "°F"),
-            ]
-        )
+        kelvin = f"{number + 273.15:.2f}"
+        fahrenheit = f"{number * 1.8 + 32:.3f}".rstrip("0").rstrip(".")
+        return rng.choice([(value, "°C"), (kelvin, "K"), (fahrenheit, "°F")])
     if attribute == "density":
         return rng.choice([(value, "g/cm³"), (f"{number * 1000:.6g}", "kg/m³")])
     if attribute == "molar mass":
@@ -140,12 +144,11 @@ def discovery(element: Row) -> Row:
     """Date and discoverer of one element; the year, now and then with a day that the archive has added."""
     rng = random.Random(f"discovery {element['name']}")
     year, day, month = element["discovery year"], rng.randint(1, 28), rng.randint(1, 12)
-    name = "January February March April May June July August September October November December".split()[
-        month - 1
-    ]
-    styles = [year] * 4 + [
+    month_name = MONTHS[month - 1]
+    styles = [
+        *[year] * 4,
         f"{year}-{month:02d}-{day:02d}",
-        f"{day} {name} {year}",
+        f"{day} {month_name} {year}",
         f"{year}年{month}月{day}日",
     ]
     date = rng.choice(styles) if year else ""
@@ -166,9 +169,9 @@ def old_list(element: Row, number: int) -> list[Row]:
         rows.append(common | {"attribute": "category", "value": element["category"], "unit": ""})
     if element["melting point"] and (number < SECOND_OPINIONS or element["name"] in DISPUTED):
         kelvin = float(element["melting point"]) + 273.15 + DISPUTED.get(element["name"], 0.0)
-        value, unit = (
-            (f"{kelvin:.2f}", "K") if number % 2 else (f"{kelvin * 1.8 - 459.67:.2f}", "°F")
-        )
+        value, unit = f"{kelvin:.2f}", "K"
+        if number % 2 == 0:
+            value, unit = f"{kelvin * 1.8 - 459.67:.2f}", "°F"
         rows.append(common | {"attribute": "melting point", "value": value, "unit": unit})
     return rows
 
@@ -182,19 +185,27 @@ def write_sources(
     for source, rows in good.items():
         items: list[tuple[Item, str, str]] = [(row, "", "") for row in rows]
         for name, (reason, *_) in FAULTS[source].items():
-            for _ in range(per_fault * (4 if name == "boilerplate" else 1)):
-                if (faulty := plant(rng, source, name, rows)) is not None:
-                    # Behind the good rows: of two equal rows the first is kept.
-                    items.insert(rng.randint(len(rows), len(items)), (faulty, name, reason))
-        if source == "sheets" and per_fault:  # the textbook case: it fits no element
+            wanted = 4 * per_fault if name == "boilerplate" else per_fault
+            for _ in range(wanted):
+                faulty = plant(rng, source, name, rows)
+                if faulty is None:
+                    continue
+                # Behind the good rows: of two equal rows the first is kept.
+                position = rng.randint(len(rows), len(items))
+                items.insert(position, (faulty, name, reason))
+        if source == "sheets" and per_fault:
+            # The textbook case, which fits no element.
             items.append((WET_STEAM, "wet_steam", "state_contradicts_conditions"))
         if source == "legacy":
-            items = [(row, "disputed", "contradiction") if is_disputed(row) and not name else (row, name, reason)
-                     for row, name, reason in items]  # fmt: skip
-        places = WRITERS[source](out, [item for item, _, _ in items])
-        for place, (_, name, reason) in zip(places, items, strict=True):
+            for number, (row, name, _) in enumerate(items):
+                if is_disputed(row) and not name:
+                    items[number] = (row, "disputed", "contradiction")
+        write = WRITERS[source]
+        locators = write(out, [row for row, _, _ in items])
+        for locator, (_, name, reason) in zip(locators, items, strict=True):
             if reason:
-                ledger.append({"source": source, "locator": place, "fault": name, "reason": reason})
+                entry = {"source": source, "locator": locator, "fault": name, "reason": reason}
+                ledger.append(entry)
     return ledger
 
 
@@ -236,11 +247,11 @@ def sql(text: str) -> str:
 def write_sheets(out: Path, items: list[Item]) -> list[str]:
     """Safety sheets as XML."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<sheets>"]
-    places = []
-    for number, row in enumerate((item for item in items if isinstance(item, dict)), start=1):
-        conditions = (
-            f"temperature={quoteattr(row['temperature'])} pressure={quoteattr(row['pressure'])}"
-        )
+    locators = []
+    rows = [item for item in items if isinstance(item, dict)]
+    for number, row in enumerate(rows, start=1):
+        temperature, pressure = quoteattr(row["temperature"]), quoteattr(row["pressure"])
+        conditions = f"temperature={temperature} pressure={pressure}"
         lines.append(f"  <sheet>\n    <substance>{escape(row['subject'])}</substance>")
         if row["state"]:
             lines.append(f"    <state {conditions}>{row['state']}</state>")
@@ -248,41 +259,50 @@ def write_sheets(out: Path, items: list[Item]) -> list[str]:
             if row[name]:
                 lines.append(f"    <{name}>{escape(row[name])}</{name}>")
         lines.append("  </sheet>")
-        places.append(f"sheets.xml#sheet[{number}]" + ("@state" if row["state"] else "@text"))
-    (out / "sheets.xml").write_text("\n".join([*lines, "</sheets>"]) + "\n", encoding="utf-8")
-    return places
+        suffix = "@state" if row["state"] else "@text"
+        locators.append(f"sheets.xml#sheet[{number}]{suffix}")
+    lines.append("</sheets>")
+    (out / "sheets.xml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return locators
 
 
 def write_discoveries(out: Path, items: list[Item]) -> list[str]:
     """Discoveries as nested JSON."""
-    entries, places = [], []
-    for number, row in enumerate(item for item in items if isinstance(item, dict)):
-        found = {"date": row["date"], "by": {"name": row["by"]}, "place": row["place"]}
-        entries.append({"element": {"name": row["subject"]}, "discovery": found})
+    entries: list[dict[str, Any]] = []
+    locators = []
+    rows = [item for item in items if isinstance(item, dict)]
+    for number, row in enumerate(rows):
+        discovered = {"date": row["date"], "by": {"name": row["by"]}, "place": row["place"]}
+        entry: dict[str, Any] = {"element": {"name": row["subject"]}, "discovery": discovered}
         if row["remark"]:
-            entries[-1]["remark"] = row["remark"]
-        suffix = "@text" if row["remark"] else "@discovery year" if row["date"] else "@discoverer"
-        places.append(f"discoveries.json#/archive/entries/{number}{suffix}")
+            entry["remark"] = row["remark"]
+        entries.append(entry)
+        suffix = "@discoverer"
+        if row["remark"]:
+            suffix = "@text"
+        elif row["date"]:
+            suffix = "@discovery year"
+        locators.append(f"discoveries.json#/archive/entries/{number}{suffix}")
     document = {"archive": {"compiled": "2011", "entries": entries}}
-    (out / "discoveries.json").write_text(
-        json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-    )
-    return places
+    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    (out / "discoveries.json").write_text(text, encoding="utf-8")
+    return locators
 
 
 def write_uses(out: Path, items: list[Item]) -> list[str]:
     """Uses and notes as JSON Lines."""
-    lines, places = [], []
+    lines, locators = [], []
     for number, item in enumerate(items, start=1):
         if isinstance(item, Raw):
             lines.append(item.content)
-            places.append(f"uses.jsonl#L{number}")
-        else:
-            row = {name: value for name, value in item.items() if value}
-            lines.append(json.dumps(row, ensure_ascii=False).encode())
-            places.append(f"uses.jsonl#L{number}" + ("@use" if item["use"] else "@text"))
+            locators.append(f"uses.jsonl#L{number}")
+            continue
+        row = {name: value for name, value in item.items() if value}
+        lines.append(json.dumps(row, ensure_ascii=False).encode())
+        suffix = "@use" if item["use"] else "@text"
+        locators.append(f"uses.jsonl#L{number}{suffix}")
     (out / "uses.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    return places
+    return locators
 
 
 def write_legacy(out: Path, items: list[Item]) -> list[str]:
@@ -293,21 +313,19 @@ def write_legacy(out: Path, items: list[Item]) -> list[str]:
     ]
     columns = ("subject", "attribute", "value", "unit", "checked")
     for item in items:
-        content = (
-            item.content
-            if isinstance(item, Raw)
-            else ";".join(item[name] for name in columns).encode("cp1252")
-        )
-        lines.append(content)
+        if isinstance(item, Raw):
+            lines.append(item.content)
+        else:
+            cells = [item[name] for name in columns]
+            lines.append(";".join(cells).encode("cp1252"))
     (out / "legacy.csv").write_bytes(b"\r\n".join(lines) + b"\r\n")
     return [f"legacy.csv#L{number}" for number in range(3, len(items) + 3)]
 
 
 def write_lines(path: Path, rows: Iterable[dict[str, str]]) -> None:
     """JSON Lines."""
-    path.write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-    )
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 WRITERS = {

@@ -1,4 +1,4 @@
-"""Which facts stand on the scanned record cards and nowhere else."""
+"""The facts that are on the scanned record cards and nowhere else."""
 
 CARDS = [
     "hafnium", "tantalum", "rhenium", "osmium", "iridium", "thallium", "ruthenium", "rhodium", "palladium", "tellurium",
@@ -12,10 +12,10 @@ PAGES = {
 
 
 def on_pages_alone(element: dict[str, str]) -> dict[str, str]:
-    """An element's row without the facts that only the pages are to hold."""
-    hidden = (
-        {attribute for _, attributes in PAGES.values() for attribute in attributes}
-        if element["name"] in CARDS
-        else set()
-    )
+    """Return an element's row without the facts that are on the pages alone."""
+    if element["name"] not in CARDS:
+        return element
+    hidden: set[str] = set()
+    for _, attributes in PAGES.values():
+        hidden.update(attributes)
     return element | dict.fromkeys(hidden, "")

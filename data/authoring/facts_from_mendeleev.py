@@ -25,10 +25,7 @@ ALLOTROPE = {
 ESTIMATED_DENSITY = {85, 87, *range(99, 119)}  # list in the source's own annotation of `density`
 ESTIMATED_POINTS = {85, 87, *range(100, 119)}
 NO_STATE = {85, 87, *range(100, 119)}
-SUBLIMES = {
-    "carbon",
-    "arsenic",
-}  # at one atmosphere they have neither a melting nor a boiling point
+SUBLIMES = {"carbon", "arsenic"}  # at one atmosphere they neither melt nor boil
 CATEGORY = {
     "Nonmetals": "nonmetal",
     "Noble gases": "noble gas",
@@ -46,12 +43,19 @@ ROOM = 293.15  # kelvin; what `state` refers to
 
 def four_digits(number: float, shift: str = "0") -> str:
     """`number + shift` with at most four significant digits, halves up, plain notation: 0.000082, 1538, -259.2."""
-    exact = Decimal(str(round(number, 6))) + Decimal(
-        shift
-    )  # the source stores 1357.77 as 1357.7699999999998
+    # The source stores 1357.77 as 1357.7699999999998.
+    exact = Decimal(str(round(number, 6))) + Decimal(shift)
+    if exact == 0:
+        return "0"
+    # The fourth significant digit: of 1538.4 the ones, of 0.082 the fifth decimal place.
     last = Decimal(1).scaleb(exact.adjusted() - 3)
-    digits = f"{exact.quantize(last, ROUND_HALF_UP):f}" if exact else "0"
+    digits = f"{exact.quantize(last, ROUND_HALF_UP):f}"
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def in_celsius(kelvin: float | None) -> str | None:
+    """A temperature in °C with at most four significant digits, where there is one."""
+    return None if kelvin is None else four_digits(kelvin, "-273.15")
 
 
 def points(
@@ -60,10 +64,12 @@ def points(
     """Melting and boiling point in kelvin of the chosen allotrope."""
     if name in SUBLIMES or number in ESTIMATED_POINTS:
         return None, None
-    rows = database.execute(
-        "SELECT melting_point, boiling_point FROM phasetransitions WHERE atomic_number = ? AND (? IS NULL OR allotrope = ?)",
-        (number, ALLOTROPE.get(name), ALLOTROPE.get(name)),
-    ).fetchall()
+    query = (
+        "SELECT melting_point, boiling_point FROM phasetransitions "
+        "WHERE atomic_number = ? AND (? IS NULL OR allotrope = ?)"
+    )
+    allotrope = ALLOTROPE.get(name)
+    rows = database.execute(query, (number, allotrope, allotrope)).fetchall()
     return rows[0] if rows else (None, None)
 
 
@@ -73,7 +79,9 @@ def state(number: int, name: str, melting: float | None, boiling: float | None) 
         return None
     if boiling is not None and boiling < ROOM:
         return "gas"
-    return "liquid" if melting is not None and melting < ROOM and name not in SUBLIMES else "solid"
+    if melting is not None and melting < ROOM and name not in SUBLIMES:
+        return "liquid"
+    return "solid"
 
 
 def row(
@@ -82,14 +90,9 @@ def row(
     """One line of elements.csv; `-` in curated.csv withdraws a value, another text replaces it."""
     number, name = source["atomic_number"], source["name"].lower()
     melting, boiling = points(database, number, name)
-    celsius = [
-        None if kelvin is None else four_digits(kelvin, "-273.15") for kelvin in (melting, boiling)
-    ]
-    density = (
-        None
-        if number in ESTIMATED_DENSITY or source["density"] is None
-        else four_digits(source["density"])
-    )
+    density = None
+    if number not in ESTIMATED_DENSITY and source["density"] is not None:
+        density = four_digits(source["density"])
     year = curated["year"] or source["discovery_year"]
     category = curated["category"] or CATEGORY[source["series"]]
     return {
@@ -99,8 +102,8 @@ def row(
         "category": None if category == "-" else category,
         "state": state(number, name, melting, boiling),
         "molar mass": four_digits(source["atomic_weight"]),
-        "melting point": celsius[0],
-        "boiling point": celsius[1],
+        "melting point": in_celsius(melting),
+        "boiling point": in_celsius(boiling),
         "density": density,
         "discovery year": None if year == "-" else year,
         "discoverer": curated["discoverer"] or None,

@@ -38,7 +38,12 @@ def duplicate(rng: random.Random, row: Row) -> Row:
 
 def change(**values: Callable[[random.Random, Row], str]) -> Callable[[random.Random, Row], Row]:
     """A fault that sets some cells."""
-    return lambda rng, row: row | {name: value(rng, row) for name, value in values.items()}
+
+    def make(rng: random.Random, row: Row) -> Row:
+        changed = {name: value(rng, row) for name, value in values.items()}
+        return row | changed
+
+    return make
 
 
 def choice(*options: str) -> Callable[[random.Random, Row], str]:
@@ -63,32 +68,38 @@ def anything(row: Row) -> bool:
 
 def too_hot(rng: random.Random, row: Row) -> str:
     """A temperature at which the stated state is impossible."""
-    melting, boiling = (
-        float(row[name].removesuffix(" K")) for name in ("melting_point", "boiling_point")
-    )
+    melting = float(row["melting_point"].removesuffix(" K"))
+    boiling = float(row["boiling_point"].removesuffix(" K"))
     if row["state"] == "gas":
-        return f"{boiling * rng.uniform(0.2, 0.9):.1f} K"
-    return f"{(melting if row['state'] == 'solid' else boiling) * rng.uniform(1.1, 3):.1f} K"
+        kelvin = boiling * rng.uniform(0.2, 0.9)
+    elif row["state"] == "solid":
+        kelvin = melting * rng.uniform(1.1, 3)
+    else:
+        kelvin = boiling * rng.uniform(1.1, 3)
+    return f"{kelvin:.1f} K"
 
 
 def cut_line(rng: random.Random, row: Row) -> Raw:
     """A JSON line that ends too early."""
     text = f'{{"element": "{row["element"]}", "use": "{row["use"]}"'
-    return Raw(text[: rng.randint(len(text) // 2, len(text))].encode())
+    end = rng.randint(len(text) // 2, len(text))
+    return Raw(text[:end].encode())
 
 
 def odd_fields(rng: random.Random, row: Row) -> Raw:
     """A CSV line with a field too few or too many."""
-    cells = [row["attribute"], row["value"], *rng.choice([[], [row["unit"], "", "x", "y"]])]
-    return Raw(";".join([row["subject"], *cells]).encode("cp1252"))
+    too_few: list[str] = []
+    too_many = [row["unit"], "", "x", "y"]
+    cells = [row["subject"], row["attribute"], row["value"]]
+    cells += rng.choice([too_few, too_many])
+    return Raw(";".join(cells).encode("cp1252"))
 
 
 def undecodable(rng: random.Random, row: Row) -> Raw:
     """A CSV line with a byte that cp1252 does not have."""
-    line = ";".join(
-        [row["subject"], row["attribute"], row["value"], row["unit"], row["checked"]]
-    ).encode("cp1252")
-    return Raw(line + rng.choice([b"\x81", b"\x8d", b"\x90", b"\x9d"]))
+    cells = [row[name] for name in ("subject", "attribute", "value", "unit", "checked")]
+    wrong_byte = rng.choice([b"\x81", b"\x8d", b"\x90", b"\x9d"])
+    return Raw(";".join(cells).encode("cp1252") + wrong_byte)
 
 
 Fault = tuple[str, Callable[[Row], bool], Callable[[random.Random, Row], Row | Raw]]
@@ -161,4 +172,7 @@ def plant(rng: random.Random, source: str, name: str, rows: list[Row]) -> Row | 
     """A fault of that kind in a copy of one of the rows it fits, or None where it fits none."""
     _, fits, make = FAULTS[source][name]
     candidates = [row for row in rows if fits(row)]
-    return make(rng, dict(rng.choice(candidates))) if candidates else None
+    if not candidates:
+        return None
+    chosen = dict(rng.choice(candidates))
+    return make(rng, chosen)

@@ -31,20 +31,18 @@ def main() -> None:
     with (HERE / "elements.csv").open(encoding="utf-8") as file:
         elements = [element for element in csv.DictReader(file) if element["name"] in CARDS]
     if options.elements:
-        elements = [
-            element for element in elements if element["name"] in options.elements.split(",")
-        ]
+        wanted = options.elements.split(",")
+        elements = [element for element in elements if element["name"] in wanted]
     (options.out / "scans").mkdir(parents=True, exist_ok=True)
     for name, (title, attributes) in PAGES.items():
-        lines = [
-            stated(element, attribute)
-            for element in elements
-            for attribute in attributes
-            if element[attribute]
-        ]
-        degraded(printed([title, *lines, STRUCK]), random.Random(name)).save(
-            options.out / "scans" / name, optimize=True
-        )
+        lines = [title]
+        for element in elements:
+            for attribute in attributes:
+                if element[attribute]:
+                    lines.append(stated(element, attribute))
+        lines.append(STRUCK)
+        page = degraded(printed(lines), random.Random(name))
+        page.save(options.out / "scans" / name, optimize=True)
 
 
 def stated(element: dict[str, str], attribute: str) -> str:
@@ -52,9 +50,9 @@ def stated(element: dict[str, str], attribute: str) -> str:
     value = element[attribute]
     if attribute == "boiling point":
         value = f"{float(value) + 273.15:.2f} K"
-    return f"{element['name'].capitalize()}: {attribute} {value}" + (
-        " g/cm3" if attribute == "density" else ""
-    )
+    if attribute == "density":
+        value = f"{value} g/cm3"
+    return f"{element['name'].capitalize()}: {attribute} {value}"
 
 
 def printed(lines: list[str]) -> Image.Image:
@@ -82,13 +80,17 @@ def printed(lines: list[str]) -> Image.Image:
 
 def degraded(page: Image.Image, rng: random.Random) -> Image.Image:
     """The page as a scanner with a tired lamp gives it, in 16 greys."""
-    page = page.rotate(rng.choice([-0.4, 0.4]), fillcolor=255, resample=Image.Resampling.BICUBIC)
-    ink = np.asarray(page.filter(ImageFilter.GaussianBlur(0.8)), dtype=np.float64)
+    angle = rng.choice([-0.4, 0.4])  # degrees
+    askew = page.rotate(angle, fillcolor=255, resample=Image.Resampling.BICUBIC)
+    blurred = askew.filter(ImageFilter.GaussianBlur(0.8))
+    ink = np.asarray(blurred, dtype=np.float64)  # (rows, columns), 0 is black
     noise = np.random.default_rng(rng.randrange(2**32))
+    # The lamp is weaker on the right: one factor per column, the same for every row.
     lamp = np.linspace(0.95, 0.8, ink.shape[1])[None, :]
     ink = ink * lamp + noise.normal(0, 6, ink.shape)
     specks = noise.random(ink.shape) < 0.0005
     ink[specks] = 60
+    # 16 greys: 0, 17, 34 … 255.
     greys = (np.clip(ink, 0, 255) / 17).round().astype(np.uint8) * 17
     return Image.fromarray(greys)
 

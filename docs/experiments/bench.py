@@ -44,9 +44,12 @@ def row(
 ) -> str:
     """A line of the table; costs are wall clock and processor time."""
     (wall, cpu), (wall_least, cpu_least) = cost, least
-    numbers = [f"{wall:.2f}", f"{cpu:.2f}", against, f"{wall_least:.2f}", f"{cpu_least:.2f}"]
-    ratios = [f"{wall / wall_least:.2f}", f"{cpu / cpu_least:.2f}", f"{LIMITS[command]:.1f}"]
-    return f"| {' | '.join([f'`{command}`', on, *numbers, *ratios, peak])} |"
+    cells = [f"`{command}`", on]
+    cells += [f"{wall:.2f}", f"{cpu:.2f}"]
+    cells += [against, f"{wall_least:.2f}", f"{cpu_least:.2f}"]
+    cells += [f"{wall / wall_least:.2f}", f"{cpu / cpu_least:.2f}", f"{LIMITS[command]:.1f}"]
+    cells.append(peak)
+    return f"| {' | '.join(cells)} |"
 
 
 def diff_row(number: int) -> str:

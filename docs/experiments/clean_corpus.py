@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 
 UNITS = ["mg", "mmHg", "cm", "°C"]
@@ -95,7 +96,7 @@ def convert(corpus: Path, extracted: Path) -> None:
     extracted.mkdir(parents=True)
     with record.writing(extracted / "records.parquet") as table:
         paths = sorted((corpus / "parquet").glob("*.parquet"))
-        batches = (batch for path in paths for batch in pq.ParquetFile(path).iter_batches(1 << 14))
+        batches = chain.from_iterable(pq.ParquetFile(path).iter_batches(1 << 14) for path in paths)
         for given in map(pl.DataFrame, batches):  # a whole file of them would be the peak of memory
             constant = {"locator": pl.col("id"), "kind": pl.lit("statement"), "meta": pl.lit("{}")}
             missing = {

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import chdir
 from pathlib import Path
 
@@ -74,7 +75,9 @@ def state(made: Released) -> Row:
 
 def called(found: Row, before: Row, after: Row) -> str:
     """Which of the two states it is."""
-    return "before" if found == before else "after" if found == after else "between"
+    if found == before:
+        return "before"
+    return "after" if found == after else "between"
 
 
 def settled(made: Released) -> int:
@@ -126,10 +129,8 @@ def main(folder: Path, result: Path) -> None:
                     file.flush()
                     shutil.rmtree(made.root)
     for column in ("left", "after"):
-        counts = {
-            found: sum(row[column] == found for row in rows)
-            for found in ("before", "between", "after")
-        }
+        counts = Counter(dict.fromkeys(("before", "between", "after"), 0))
+        counts.update(row[column] for row in rows)
         print(
             f"{column}: "
             + ", ".join(f"{name} {count}" for name, count in counts.items())

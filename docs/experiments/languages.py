@@ -23,27 +23,29 @@ from stages.extract.language import UNDETERMINED, detected, model
 def texts_of(source: Any, root: Path) -> list[str]:
     """Texts of the records of a source."""
     files = files_of(Params(sources=[source]), root)[source.name]
-    rows = (
-        row
-        for unit, path in units_of(source, files, root)
-        for row in records_of(unit, source, path)
-    )
-    return [row["text"] for row in rows if "reason" not in row]
+    texts = []
+    for unit, path in units_of(source, files, root):
+        for row in records_of(unit, source, path):
+            if "reason" not in row:
+                texts.append(row["text"])
+    return texts
 
 
 def line(name: str, declared: str, texts: list[str], langs: tuple[str, ...] | None) -> str:
     """One line of the table."""
     started = time.process_time()
-    found = Counter(detected(text, langs) for text in texts)
-    cost = (time.process_time() - started) / len(texts) * 1e6
-    others = ", ".join(
-        f"{lang} {count}"
-        for lang, count in found.most_common()
-        if lang not in (declared, UNDETERMINED)
-    )
-    right, none = found[declared] / len(texts), found[UNDETERMINED] / len(texts)
+    counts = Counter(detected(text, langs) for text in texts)
+    microseconds = (time.process_time() - started) / len(texts) * 1e6
+    others = []
+    for lang, count in counts.most_common():
+        if lang not in (declared, UNDETERMINED):
+            others.append(f"{lang} {count}")
+    right, none = counts[declared] / len(texts), counts[UNDETERMINED] / len(texts)
     among = ", ".join(langs) if langs else "all"
-    return f"| {name} | {declared} | {len(texts):,} | {among} | {right:.3f} | {none:.3f} | {others} | {cost:.0f} |"
+    return (
+        f"| {name} | {declared} | {len(texts):,} | {among} | {right:.3f} | {none:.3f} "
+        f"| {', '.join(others)} | {microseconds:.0f} |"
+    )
 
 
 def main() -> None:

@@ -70,7 +70,8 @@ def main(number: int, folder: Path, result: Path) -> None:
         f"{len(rows)} merges, {sum(bool(row['right']) for row in rows)} with the dvc.lock of a run of everything"
     )
     print(f"{len(clean)} of them without a conflict of git's own and run on both sides:")
-    needed, ran = (sum(int(str(row[name])) for row in clean) for name in ("needed", "ran"))
+    needed = sum(int(str(row["needed"])) for row in clean)
+    ran = sum(int(str(row["ran"])) for row in clean)
     print(f"  stages that had to run: {needed}, that ran: {ran}")
     for name in ("after_all", "beyond", "missed"):
         print(f"  {name}: {sum(len(str(row[name]).split()) for row in clean)}")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from nltk.metrics import distance
 
+from stages.extract.engines import ocr
 from stages.extract.kinds import pages
 
-distance.MAX_DISTANCE_INPUT_LEN = (
-    10_000  # a page; the library guards against longer input of strangers
-)
+# The length of a page. The library refuses longer input, because time grows with the square of it.
+distance.MAX_DISTANCE_INPUT_LEN = 10_000
 ENGINES = ("rapidocr", "tesseract")
 CHINESE = ("cn", "helloworld", "20457890")
 """Parts of names of pictures with Chinese text."""
@@ -30,7 +30,8 @@ SUFFIXES = {".png", ".jpg", ".tif"}
 def main() -> None:
     """Read every picture with both engines and print a table."""
     folder = Path(sys.argv[1])
-    print(f"| page | characters | {' | '.join(f'{engine} CER | s' for engine in ENGINES)} |")
+    columns = [f"{engine} CER | s" for engine in ENGINES]
+    print(f"| page | characters | {' | '.join(columns)} |")
     print("|---|---|" + "---|---|" * len(ENGINES))
     errors, characters = dict.fromkeys(ENGINES, 0), 0
     for picture in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
@@ -43,11 +44,10 @@ def main() -> None:
             errors[engine] += wrong
             cells += [f"{wrong / len(truth):.3f}", f"{time.perf_counter() - started:.1f}"]
         print(f"| {picture.name} | {len(truth):,} | {' | '.join(cells)} |", flush=True)
-    print(
-        f"| all | {characters:,} | {' | '.join(f'{errors[engine] / characters:.3f} |' for engine in ENGINES)} |"
-    )
+    rates = [f"{errors[engine] / characters:.3f} |" for engine in ENGINES]
+    print(f"| all | {characters:,} | {' | '.join(rates)} |")
     for engine in ENGINES:
-        print(pages.engine_version(engine))
+        print(ocr.engine_version(engine))
 
 
 def truth_of(picture: Path) -> str:
@@ -61,17 +61,21 @@ def read(picture: Path, engine: str) -> str:
     lang = "zh" if any(part in picture.name for part in CHINESE) else "en"
     zones = picture.with_suffix(".uzn")
     if not zones.is_file():
-        return "\n".join(line.text for _, line in pages.read_lines(picture, engine, lang))
-    found = []
+        return text_of(picture, engine, lang)
+    texts = []
     (image,) = pages.images(picture)
     with tempfile.TemporaryDirectory() as folder:
         for line in zones.read_text().splitlines():
             left, top, width, height = (int(number) for number in line.split()[:4])
-            image.crop((left, top, left + width, top + height)).save(Path(folder) / "zone.png")
-            found += [
-                line.text for _, line in pages.read_lines(Path(folder) / "zone.png", engine, lang)
-            ]
-    return "\n".join(found)
+            zone = Path(folder) / "zone.png"
+            image.crop((left, top, left + width, top + height)).save(zone)
+            texts.append(text_of(zone, engine, lang))
+    return "\n".join(text for text in texts if text)
+
+
+def text_of(picture: Path, engine: str, lang: str) -> str:
+    """The lines of a picture, one below the other."""
+    return "\n".join(line.text for _, line in pages.read_lines(picture, engine, lang))
 
 
 def normal(text: str) -> str:

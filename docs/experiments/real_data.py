@@ -3,10 +3,10 @@
     PYTHONPATH=. python docs/experiments/real_data.py <folder of the real data> <result.csv or result.md>
 
 From the project's root. The mappings are those of scenarios/ and of real_data.yaml beside this script; there are no rules.
-Every line must add up: the units that extract read are those that the csv, json, sqlite3, re and expat modules of Python
-count, those that a source's `where` skips are those that the json module skips, and what clean read is what it kept and what
-it rejected. What OCR or a speech engine finds, nothing else can count: there only the second must hold, and every file must
-have left something. Seconds are those of the processor. It needs no network: `unshare -rn` before the command takes it away.
+Every line must add up in three ways. Extract must read as many units as the csv, json, sqlite3, re and expat modules of
+Python count. A source's `where` must skip as many as the json module skips. Clean must keep or reject every record that it
+reads. Nothing else can count what OCR or a speech engine finds. There only the last must hold, and every file must give at
+least one unit. Seconds are those of the processor. It needs no network: `unshare -rn` before the command takes it away.
 """
 
 import csv
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -44,22 +45,25 @@ COLUMNS = [
     "seconds",
 ]
 RECOGNISED = ("pages", "pdf", "audio")
-"""Kinds of sources of which nobody can count the units but the engine that reads them."""
+"""Kinds of sources whose units only the engine that reads them can count."""
 Row = dict[str, Any]
 
 
 def overlays() -> dict[str, Row]:
     """Every overlay of params.yaml by the folder of real data it is for."""
-    scenarios = [read_yaml(path) for path in sorted((ROOT / "scenarios").glob("*.yaml"))]
-    of_scenarios = {
-        folder_of(overlay["extract"]["sources"][0]["path"]): overlay for overlay in scenarios
-    }
-    return of_scenarios | read_yaml(Path(__file__).with_suffix(".yaml"))
+    found: dict[str, Row] = {}
+    for path in sorted((ROOT / "scenarios").glob("*.yaml")):
+        overlay = read_yaml(path)
+        first_source = overlay["extract"]["sources"][0]
+        found[folder_of(first_source["path"])] = overlay
+    return found | read_yaml(Path(__file__).with_suffix(".yaml"))
 
 
 def folder_of(path: str) -> str:
     """The folder of real data in which a source stands; `.` where it reads several."""
-    return re.split(r"[^/]*[*?\[]", path)[0].split("/")[0] or "."
+    # Cut off the first name with a sign of a pattern, and all behind it: "notes/a*/b.txt" → "notes/".
+    fixed = re.split(r"[^/]*[*?\[]", path)[0]
+    return fixed.split("/")[0] or "."
 
 
 def settings(overlay: Row) -> tuple[extract.Params, clean.Params]:
@@ -67,9 +71,10 @@ def settings(overlay: Row) -> tuple[extract.Params, clean.Params]:
     document = read_yaml(ROOT / "params.yaml")
     for section, parts in overlay.items():
         for name, part in parts.items():
-            document[section][name] = (
-                document[section][name] | part if isinstance(part, dict) else part
-            )
+            if isinstance(part, dict):
+                document[section][name] |= part
+            else:
+                document[section][name] = part
     problems = [
         f"{section}: no such section" for section in overlay if section not in ("extract", "clean")
     ]
@@ -118,13 +123,12 @@ def stages_on(
     )
     report = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["reasons"].items())
-    units, skipped = (
-        sum(source.get(name, 0) for source in report["sources"].values())
-        for name in ("units", "skipped")
-    )
-    return {"units": units, "skipped": skipped, "reasons": reasons} | {
-        name: report[name] for name in ("read", "kept", "rejected")
-    }
+    sources = report["sources"].values()
+    row: Row = {name: report[name] for name in ("read", "kept", "rejected")}
+    row["units"] = sum(source.get("units", 0) for source in sources)
+    row["skipped"] = sum(source.get("skipped", 0) for source in sources)
+    row["reasons"] = reasons
+    return row
 
 
 def files_of(overlay: Row, root: Path) -> Iterator[tuple[Row, Path]]:
@@ -137,10 +141,16 @@ def files_of(overlay: Row, root: Path) -> Iterator[tuple[Row, Path]]:
 def units_counted(source: Row, path: Path) -> int:
     """Units of a file, counted without the project's readers; a file of a pattern without any is one."""
     counters = {
-        "csv": rows_in_csv, "json": items_in_json, "jsonl": lines_in, "xml": elements_in_xml, "sql": rows_in_sql,
+        "csv": rows_in_csv,
+        "json": items_in_json,
+        "jsonl": lines_in,
+        "xml": elements_in_xml,
+        "sql": rows_in_sql,
         "document": parts_in_document,
-    }  # fmt: skip
-    return max(counters[source["kind"]](source, path), int("*" in source["path"]))
+    }
+    count = counters[source["kind"]]
+    least = 1 if "*" in source["path"] else 0
+    return max(count(source, path), least)
 
 
 def rows_in_csv(source: Row, path: Path) -> int:
@@ -150,19 +160,17 @@ def rows_in_csv(source: Row, path: Path) -> int:
     with path.open(encoding=encoding, newline="") as file:
         for _ in range(source["skip_lines"]):
             next(file)
-        rows = [row for row in csv.reader(file, delimiter=source["delimiter"], quoting=quoting) if "".join(row).strip()
-                or len(row) > 1]  # fmt: skip
-    return len(rows) - ("columns" not in source)
+        reader = csv.reader(file, delimiter=source["delimiter"], quoting=quoting)
+        rows = sum(bool("".join(row).strip()) or len(row) > 1 for row in reader)
+    return rows if "columns" in source else rows - 1  # the header
 
 
 def encoding_of(path: Path) -> str:
     """The first under which all of a file decodes."""
     content = path.read_bytes()
-    for name in (
-        ("utf-16", "utf-8-sig")
-        if content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        else ("utf-8-sig",)
-    ):
+    has_mark = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    candidates = ("utf-16", "utf-8-sig") if has_mark else ("utf-8-sig",)
+    for name in candidates:
         try:
             content.decode(name)
         except UnicodeDecodeError:
@@ -175,9 +183,10 @@ def parts_in_document(source: Row, path: Path) -> int:
     """Paragraphs of plain text; of Markdown the headings that text follows, each as many as its length asks for."""
     text = path.read_text(encoding=encoding_of(path))
     if source.get("unit") == "paragraph":
-        return sum(bool(part.strip()) for part in re.split(r"\n[ \t]*\n", text.replace("\f", "")))
-    below = re.split(r"^#+ .*$", text, flags=re.MULTILINE)
-    return sum(bool(part.strip()) for part in below)
+        parts = re.split(r"\n[ \t]*\n", text.replace("\f", ""))  # at empty lines
+    else:
+        parts = re.split(r"^#+ .*$", text, flags=re.MULTILINE)  # at headings: "## Use"
+    return sum(bool(part.strip()) for part in parts)
 
 
 def items_in_json(source: Row, path: Path) -> int:
@@ -185,23 +194,27 @@ def items_in_json(source: Row, path: Path) -> int:
     if source["items"] == ".":
         return 1
     try:
-        found = [json.loads(path.read_bytes())]
+        nodes = [json.loads(path.read_bytes())]
     except (ValueError, RecursionError):
         return 1
     for name in filter(None, source["items"].split(".")):
-        found = (
-            [entry for node in found for entry in node]
-            if name == "*"
-            else [node[name] for node in found]
-        )
-    return sum(len(entries) if isinstance(entries, (list, dict)) else 1 for entries in found)
+        if name == "*":
+            nodes = list(chain.from_iterable(nodes))
+        else:
+            nodes = [node[name] for node in nodes]
+    return sum(len(node) if isinstance(node, (list, dict)) else 1 for node in nodes)
 
 
 def others_counted(source: Row, path: Path) -> int:
     """Entries of a JSON document's list that `where` does not ask for; of several nodes the first counts."""
-    asked = [(place.split("."), wanted) for place, wanted in source["where"].items()]
     entries = json.loads(path.read_bytes())[source["items"]]
-    return sum(any(first(entry, names) != wanted for names, wanted in asked) for entry in entries)
+    others = 0
+    for entry in entries:
+        for dotted, wanted in source["where"].items():
+            if first(entry, dotted.split(".")) != wanted:
+                others += 1
+                break
+    return others
 
 
 def first(node: Any, names: list[str]) -> Any:
@@ -247,30 +260,33 @@ def adds_up(row: Row) -> bool:
     """Whether a line of the table does; one that was refused has nothing to add."""
     if "units" not in row:
         return True
-    counted = row["units"] == row["counted"] if "counted" in row else row["units"] >= row["files"]
-    counted &= row["skipped"] == row.get("others", 0)
-    return bool(counted and row["read"] == row["kept"] + row["rejected"])
+    if "counted" in row and row["units"] != row["counted"]:
+        return False
+    if "counted" not in row and row["units"] < row["files"]:
+        return False
+    if row["skipped"] != row.get("others", 0):
+        return False
+    return bool(row["read"] == row["kept"] + row["rejected"])
 
 
 def write(rows: list[Row], path: Path) -> None:
     """The table, as CSV or Markdown by the file's ending."""
     if path.suffix == ".md":
-        shown = [
-            [
-                f"{row.get(name, ''):,}" if isinstance(row.get(name), int) else row.get(name, "")
-                for name in COLUMNS
-            ]
-            for row in rows
-        ]
-        lines = [f"| {' | '.join(line)} |" for line in (COLUMNS, *shown)]
-        path.write_text(
-            "\n".join([lines[0], "|---" * len(COLUMNS) + "|", *lines[1:], ""]), encoding="utf-8"
-        )
+        lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+        for row in rows:
+            cells = [shown(row.get(name, "")) for name in COLUMNS]
+            lines.append(f"| {' | '.join(cells)} |")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def shown(value: Any) -> str:
+    """A cell of the table."""
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def main() -> int:
@@ -279,11 +295,10 @@ def main() -> int:
     run = read_section("run", Run)
     runtime.prepare(run)
     importlib.import_module("great_expectations")  # its seconds belong to no folder
-    rows = [
-        result_of(folder, overlay, root, run)
-        for folder, overlay in sorted(overlays().items())
-        if (root / folder).is_dir()
-    ]  # fmt: skip
+    rows = []
+    for folder, overlay in sorted(overlays().items()):
+        if (root / folder).is_dir():
+            rows.append(result_of(folder, overlay, root, run))
     write(rows, result)
     wrong = [row["folder"] for row in rows if not adds_up(row)]
     print(f"{len(rows)} folders; not adding up: {', '.join(wrong) or 'none'}")

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,14 @@ from tests.lore import servers
 
 ROOT = Path(__file__).parents[2]
 TURNS, MOMENTS = 5, [(number + 0.5) / 10 for number in range(10)]
-COLUMNS = "id BIGINT PRIMARY KEY, name VARCHAR(80), price NUMERIC(12, 2), weight DOUBLE PRECISION, made TIMESTAMP, note VARCHAR(200)"
-ROW = "{0}, CONCAT('item ', {0}), {0} * 0.25, {0} / 7.0, TIMESTAMP '2024-01-31 12:00:00', CONCAT('一个长一点的说明 ', {0} * 3)"
+COLUMNS = (
+    "id BIGINT PRIMARY KEY, name VARCHAR(80), price NUMERIC(12, 2), weight DOUBLE PRECISION, "
+    "made TIMESTAMP, note VARCHAR(200)"
+)
+ROW = (
+    "{0}, CONCAT('item ', {0}), {0} * 0.25, {0} / 7.0, TIMESTAMP '2024-01-31 12:00:00', "
+    "CONCAT('一个长一点的说明 ', {0} * 3)"
+)
 SERIES = {
     "postgresql": "generate_series(1, {}) AS s(n)",
     "mariadb": "(SELECT seq AS n FROM seq_1_to_{}) AS s",
@@ -148,10 +155,10 @@ def speed(kind: str, server: servers.Server, folder: Path) -> None:
         for name in ("data/raw/items.json", "bare.json")
     }
     assert len(digests) == 1, "the two wrote different bytes"
-    medians = {
-        name: [statistics.median(column) for column in zip(*turns, strict=True)]
-        for name, turns in seconds.items()
-    }
+    medians = {}
+    for name, turns in seconds.items():
+        # One column of wall clock times, one of processor times.
+        medians[name] = [statistics.median(column) for column in zip(*turns, strict=True)]
     for name, (wall, own) in medians.items():
         print(f"{name}: {200_000 / wall:,.0f} rows/s ({wall:.2f} s wall, {own:.2f} s processor)")
     ratios = [one / other for one, other in zip(*medians.values(), strict=True)]
@@ -176,9 +183,7 @@ def kills(kind: str, server: servers.Server, folder: Path) -> None:
         "connections": 0,
         "partial left": 0,
     }
-    for turn, (moment, kill) in enumerate(
-        (moment, kill) for moment in MOMENTS for kill in ("group", "leader")
-    ):
+    for turn, (moment, kill) in enumerate(product(MOMENTS, ("group", "leader"))):
         former = file.read_bytes(), record.read_bytes()
         server.execute(f"UPDATE items SET price = {turn} WHERE MOD(id, 3) = 0")  # noqa: S608
         process = start(root, environment)
@@ -197,7 +202,12 @@ def kills(kind: str, server: servers.Server, folder: Path) -> None:
             json.loads(record.read_bytes())["sha256"] == hashlib.sha256(new).hexdigest()
             and new != former[0]
         )
-        outcomes["former" if now[0] == former[0] else "new" if now[0] == new else "broken"] += 1
+        if now[0] == former[0]:
+            outcomes["former"] += 1
+        elif now[0] == new:
+            outcomes["new"] += 1
+        else:
+            outcomes["broken"] += 1
         outcomes["not recovered"] += not recovered
         outcomes["litter"] += sorted(path.name for path in root.rglob("*") if path.is_file()) != [
             "items.json", "items.json", "params.yaml", "snapshots.yaml",

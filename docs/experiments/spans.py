@@ -86,12 +86,11 @@ def elements(*names: str) -> Callable[[Path], Iterator[str]]:
         parser = etree.XMLParser(
             resolve_entities=False, no_network=True, load_dtd=False, recover=True, huge_tree=False
         )
-        for element in (
-            etree.parse(str(path), parser).getroot().iter(*(f"{{*}}{name}" for name in names))
-        ):
-            if not any(
-                True for _ in islice(element.iter(*(f"{{*}}{name}" for name in names)), 1, None)
-            ):
+        tags = [f"{{*}}{name}" for name in names]  # of any namespace
+        for element in etree.parse(str(path), parser).getroot().iter(*tags):
+            # `iter` begins with the element itself, so a second one lies inside it.
+            is_innermost = next(islice(element.iter(*tags), 1, None), None) is None
+            if is_innermost:
                 yield " ".join(re.split(r"[ \t\r\n]+", "".join(element.itertext())))
 
     return read
@@ -185,12 +184,12 @@ def draw(root: Path) -> dict[str, list[Row]]:
     halves: dict[str, list[Row]] = {"tuning": [], "sealed": []}
     taken: set[str] = set()
     for number, wanted in enumerate((PROMISING, PROMISING, DATED)):
-        drawn = draw_round(
-            root, {folder: quotas[number] for folder, quotas in QUOTAS.items()}, wanted
-        )
+        round_quotas = {folder: quotas[number] for folder, quotas in QUOTAS.items()}
+        drawn = draw_round(root, round_quotas, wanted)
         for half, rows in drawn.items():
             halves[half] += [row for row in rows if row["sha256"] not in taken]
-        taken |= {row["sha256"] for rows in drawn.values() for row in rows}
+        for rows in drawn.values():
+            taken.update(row["sha256"] for row in rows)
     return halves
 
 
@@ -202,12 +201,14 @@ def draw_round(
     for folder, quota in sorted(quotas.items()):
         promising, other = [], []
         for sentence, row in sentences(root, folder):
-            (promising if wanted[row["lang"]].search(sentence) else other).append(row)
+            if wanted[row["lang"]].search(sentence):
+                promising.append(row)
+            else:
+                other.append(row)
         chosen = rng.sample(promising, quota * 2 // 3)
         taken = {row["sha256"] for row in chosen}
-        chosen += rng.sample(
-            [row for row in promising + other if row["sha256"] not in taken], quota - len(chosen)
-        )
+        rest = [row for row in promising + other if row["sha256"] not in taken]
+        chosen += rng.sample(rest, quota - len(chosen))
         drawn["zh" if folder in CHINESE else "en"] += chosen
     halves: dict[str, list[Row]] = {"tuning": [], "sealed": []}
     for lang in sorted(drawn):
@@ -258,11 +259,14 @@ def same_value(found: Span, label: Row) -> bool:
     if says is None or says.keys() != wanted.keys():
         return False
     numbers = [name for name in wanted if name != "unit"]
-    if says["unit"] == wanted["unit"]:
-        return all(
-            isclose(float(says[name]), float(wanted[name]), rel_tol=1e-9) for name in numbers
-        )
-    return all(same_amount(*(amount(parts, name) for parts in (says, wanted))) for name in numbers)
+    for name in numbers:
+        if says["unit"] == wanted["unit"]:
+            same = isclose(float(says[name]), float(wanted[name]), rel_tol=1e-9)
+        else:
+            same = same_amount(amount(says, name), amount(wanted, name))
+        if not same:
+            return False
+    return True
 
 
 def amount(parts: dict[str, str], name: str) -> Any:
@@ -306,7 +310,9 @@ def same_amount(one: Any, other: Any) -> bool:
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     """A place without the white space at its ends."""
     part = text[start:end]
-    return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
+    before = len(part) - len(part.lstrip())
+    behind = len(part) - len(part.rstrip())
+    return start + before, end - behind
 
 
 def compare(
@@ -323,11 +329,15 @@ def compare(
             yield label, span, span is not None and same_value(span, label)
     unclear = [label for label in labels if label.get("ambiguous")]
     for span in places.values():
-        if not any(
-            span.kind == one["kind"] and span.start < one["end"] and one["start"] < span.end
-            for one in unclear
-        ):
+        if not any(overlap(span, label) for label in unclear):
             yield None, span, False
+
+
+def overlap(span: Span, label: Row) -> bool:
+    """Whether a find and a label are of one kind and share a character."""
+    if span.kind != label["kind"]:
+        return False
+    return bool(span.start < label["end"] and label["start"] < span.end)
 
 
 def score(
@@ -338,10 +348,9 @@ def score(
     errors = []
     for text, row in rows:
         labels = [label for label in row["spans"] if label["kind"] == kind]
+        finds = [span for span in recognise(text, row["lang"]) if span.kind == kind]
         count = counts[row["lang"]]
-        for label, span, same in compare(
-            text, labels, [span for span in recognise(text, row["lang"]) if span.kind == kind]
-        ):
+        for label, span, same in compare(text, labels, finds):
             count.update(
                 labels=label is not None,
                 found=span is not None,
@@ -360,10 +369,13 @@ def describe(text: str, row: Row, label: Row | None, span: Span | None) -> str:
         parts.append(f"wanted {text[label['start'] : label['end']]!r} = {label['normal']}")
     if span:
         parts.append(f"found {text[span.start : span.end]!r} = {span.normal}")
-    start, end = (
-        (label["start"], label["end"]) if label else (span.start, span.end) if span else (0, 0)
-    )
-    return "; ".join([*parts, f"in …{text[max(0, start - 30) : end + 30]}…"])
+    start = end = 0
+    if label:
+        start, end = label["start"], label["end"]
+    elif span:
+        start, end = span.start, span.end
+    parts.append(f"in …{text[max(0, start - 30) : end + 30]}…")
+    return "; ".join(parts)
 
 
 def ratios(right: int, found: int, labels: int) -> list[str]:

@@ -34,19 +34,10 @@ def main() -> None:
 def measure() -> None:
     """Print the table."""
     runtime.prepare(read_section("run", Run))
-    folder, model = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
+    folder = Path(sys.argv[1])
+    model = sys.argv[2] if len(sys.argv) > 2 else None
     lang = sys.argv[3] if len(sys.argv) > 3 else "en"
-    source = Audio(
-        "audio",
-        "clips",
-        "*",
-        lang,
-        Mapping(text="text"),
-        "whisper" if model else "pocketsphinx",
-        model,
-        None,
-        0.0,
-    )
+    source = source_of(lang, model, min_confidence=0.0)
     print("| clip | words | WER | confidence | s | heard |\n|---|---|---|---|---|---|")
     errors = words = 0
     for clip in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
@@ -68,19 +59,38 @@ def measure() -> None:
     print(f"| all in {lang} | {words} | {errors / words:.2f} | | | |\n{source.engine_version()}")
 
 
+def source_of(lang: str, model: str | None, min_confidence: float) -> Audio:
+    """The source of the clips: with a model it is heard by Whisper."""
+    return Audio(
+        kind="audio",
+        name="clips",
+        path="*",
+        lang=lang,
+        map=Mapping(text="text"),
+        engine="whisper" if model else "pocketsphinx",
+        model=model,
+        revision=None,
+        min_confidence=min_confidence,
+    )
+
+
 def confidences(source: Audio, clip: Path) -> list[float]:
     """What the engine says of each utterance: a source that asks for certainty tells it."""
-    strict = Audio(
-        "audio", "clips", "*", source.lang, source.map, source.engine, source.model, None, 1.0
-    )
-    found = (re.search(r"confidence ([\d.]+)", unit.evidence) for unit in strict.units(clip))
-    return [float(match[1]) for match in found if match]
+    strict = source_of(source.lang, source.model, min_confidence=1.0)
+    listed = []
+    for unit in strict.units(clip):
+        # "recognised with confidence 0.83, 1.0 is asked for"
+        match = re.search(r"confidence ([\d.]+)", unit.evidence)
+        if match:
+            listed.append(float(match[1]))
+    return listed
 
 
 def normal(text: str) -> list[str]:
     """Words and Chinese characters, in lower case without punctuation."""
-    found = re.findall(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+(?:'\w+)*", text.casefold())
-    return [{"mister": "mr"}.get(word, word) for word in found]
+    # A Chinese character, or a run of other letters with parts behind apostrophes: 铁, don't
+    words = re.findall(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+(?:'\w+)*", text.casefold())
+    return ["mr" if word == "mister" else word for word in words]
 
 
 if __name__ == "__main__":

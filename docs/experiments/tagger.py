@@ -43,7 +43,12 @@ def labelled(row: dict[str, Any], tokenizer: Any) -> tuple[list[int], list[int]]
     labels = []
     for start, end in read["offset_mapping"]:
         within = [(first, last) for first, last in people if start < last and first < end]
-        labels.append(0 if not within else 1 if start <= within[0][0] else 2)
+        if not within:
+            labels.append(0)
+        elif start <= within[0][0]:
+            labels.append(1)  # the first token of a person
+        else:
+            labels.append(2)
     return read["input_ids"], labels
 
 

@@ -66,12 +66,11 @@ class Looks(TrainerCallback):  # type: ignore[misc]
 def main() -> None:
     """Augment, train and ask; write the result."""
     wording, result = sys.argv[2], Path(sys.argv[3])
-    none = (
-        {"statements": 0, "questions": 0, "synonyms": 0, "masked_share": 0.0}
-        if wording == "without"
-        else {}
-    )
-    augment_params = dataclasses.replace(load("augment", augment.Params)[0], **none)
+    augment_params, _ = load("augment", augment.Params)
+    if wording == "without":
+        augment_params = dataclasses.replace(
+            augment_params, statements=0, questions=0, synonyms=0, masked_share=0.0
+        )
     params = load("train", train.Params)[0]
     base = Path("models/base")
     with tempfile.TemporaryDirectory() as name:

@@ -2,22 +2,23 @@
 
 In: records of clean, the wordings file, WordNet. Out: `records.parquet` and `augment.json` (counts).
 
-Every fact is trained. What is split is wording: a fact's plain text and some train wordings go to `train`, wordings of
-their own to `valid` and `probe`. WordNet synonyms (`synonyms.py`) make further train wordings and variants of free
-texts in English; in some train questions, words that do not matter are masked by random ones (`masked.py`).
-Question–answer records without a fact are split by a hash of their id.
+Every fact is trained. Wordings are split, facts are not: the plain text of a fact and some train
+wordings go to `train`, wordings of their own to `valid` and `probe`. WordNet synonyms (`synonyms.py`)
+make further train wordings, and variants of free texts in English. In some train questions, random
+words replace words that do not matter (`masked.py`). Question–answer records without a fact are split
+by a hash of their id.
 
-Which wordings a fact gets depends on (seed, fact, wording) alone: with other numbers in the parameters, or with a
-wording more in the file, the others stay as they are, and so do the probes by which two versions are compared.
+The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
+one more wording in the file, all others stay as they are. So do the probes that compare two versions.
 
-Refused: a wordings file with any of the faults that `wordings.py` names; all problems are reported at once.
+A wordings file with faults is refused. `wordings.py` names them, and all are reported at once.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -36,26 +37,29 @@ from stages.core.repeatable.seeding import derive, rng_for
 Row = dict[str, Any]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# A run of letters and digits. Example: "Marie Curie (1898)" has Marie, Curie and 1898.
+WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
-    """How many wordings of each kind."""
+    """The numbers of wordings of each kind."""
 
     statements: Count
     """Statements per fact in train wordings, beside its plain text."""
     questions: Count
     """Question–answer pairs per fact in train wordings."""
     synonyms: Count
-    """Synonym variants made of each train wording and of each free text; 0 switches WordNet off."""
+    """Synonym variants of each train wording and of each free text. 0 switches WordNet off."""
     min_count: Count
-    """How often a synonym must occur in WordNet's sense-tagged corpus; higher keeps to common words."""
+    """Least number of uses of a synonym in WordNet's sense-tagged corpus. Higher keeps to common words."""
     masked_share: Share
-    """Share of the train questions in which words that carry neither subject nor attribute are replaced by random ones."""
+    """Share of the train questions in which random words replace words that carry neither subject nor
+    attribute."""
     valid_share: Share
-    """Share of the facts that have a validation question, and of free question–answer pairs kept for validation."""
+    """Share of the facts with a validation question, and of free question–answer pairs for validation."""
     probe_share: Share
-    """Share of free question–answer pairs kept as probes."""
+    """Share of free question–answer pairs that are probes."""
 
     @model_validator(mode="after")
     def _shares_leave_something_to_train(self) -> Self:
@@ -75,19 +79,19 @@ def run(
     needed = sorted({row["attribute"] for row in records if row["fact"]})
     attributes = read_wordings(wordings, needed, params.statements, params.questions)
     thesaurus = Thesaurus(wordnet, params.min_count)
-    terms = {word for name, attribute in attributes.items() for word in terms_of(name, attribute)}
+    terms: set[str] = set()
+    for name, attribute in attributes.items():
+        terms |= terms_of(name, attribute)
     bank = with_synonyms(attributes, thesaurus, params.synonyms, terms)
-    protected = terms | {word for row in records for word in names_of(row)}
-    masks = Masks(
-        wordnet,
-        protected,
-        {normalise(text) for attribute in bank.values() for _, text in attribute.sets()},
-    )
-    rows = [
-        row
-        for group in facts.values()
-        for row in rows_of_fact(group, bank[group[0]["attribute"]], masks, params, run)
-    ]
+    protected = set(terms)
+    for row in records:
+        protected |= names_of(row)
+    masks = Masks(wordnet, protected, normalised_wordings(bank))
+
+    rows: list[Row] = []
+    for group in facts.values():
+        wording = bank[group[0]["attribute"]]
+        rows += rows_of_fact(group, wording, masks, params, run)
     for row in records:
         if row["fact"]:
             continue
@@ -97,23 +101,33 @@ def run(
             rows += rows_of_text(row, thesaurus, params, protected)
     if not facts and not rows:
         raise InputError(
-            f"{cleaned}: no record to learn from; see metrics/clean.json for what was rejected and why"
+            f"{cleaned}: no record to learn from; "
+            "see metrics/clean.json for what was rejected and why"
         )
     rows.sort(key=lambda row: (row["split"], row["fact"] or "", row["kind"], row["locator"]))
     with replacing(out) as folder:
         record.write(folder / "records.parquet", rows)
-    report = summary(rows, facts, thesaurus) | {"masked": masks.made}
+    report = summary(rows, facts, thesaurus)
+    report["masked"] = masks.made
     write_json(metrics, report)
+    print_report(report)
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """Print the counts."""
+    splits = [f"{name} {count:,}" for name, count in report["splits"].items()]
+    synonyms = report["synonyms"]
     print(f"augment: {report['facts']:,} facts, {report['numeric_facts']:,} of them numeric")
-    print("         " + ", ".join(f"{name} {count:,}" for name, count in report["splits"].items()))
-    print(
-        f"         synonyms made {report['synonyms']['made']}, refused {report['synonyms']['refused']}"
-    )
+    print(f"         {', '.join(splits)}")
+    print(f"         synonyms made {synonyms['made']}, refused {synonyms['refused']}")
     print(f"         questions with masked words {report['masked']:,}")
 
 
 def by_fact(records: list[Row]) -> dict[str, list[Row]]:
-    """Records of each fact, the one of highest priority first: clean keeps the order of the sources."""
+    """Group records by their fact. The first record of a group has the highest priority.
+
+    Records come in the order of the sources, which clean keeps.
+    """
     facts: dict[str, list[Row]] = {}
     for row in records:
         if row["fact"]:
@@ -121,115 +135,161 @@ def by_fact(records: list[Row]) -> dict[str, list[Row]]:
     return facts
 
 
+def normalised_wordings(attributes: dict[str, Attribute]) -> set[str]:
+    """Return the normalised form of all wordings."""
+    texts: set[str] = set()
+    for attribute in attributes.values():
+        texts.update(normalise(wording.template) for wording in attribute.wordings())
+    return texts
+
+
 def with_synonyms(
     attributes: dict[str, Attribute], thesaurus: Thesaurus, wanted: int, terms: set[str]
 ) -> dict[str, Attribute]:
-    """The attributes with synonym variants among their train wordings, none of which any set uses already."""
-    taken = {
-        normalise(template) for attribute in attributes.values() for _, template in attribute.sets()
-    }
-    return {
-        name: attribute.extended(
-            statements=thesaurus.templates(attribute.train.statements, wanted, terms, taken),
-            questions=thesaurus.templates(attribute.train.questions, wanted, terms, taken),
-        )
-        for name, attribute in attributes.items()
-    }
+    """Return the attributes with synonym variants among their train wordings.
+
+    No variant is a wording of any set already.
+    """
+    taken = normalised_wordings(attributes)
+    extended = {}
+    for name, attribute in attributes.items():
+        train = attribute.train
+        statements = thesaurus.templates(train.statements, wanted, terms, taken)
+        questions = thesaurus.templates(train.questions, wanted, terms, taken)
+        extended[name] = attribute.extended(statements, questions)
+    return extended
+
+
+class Fact(NamedTuple):
+    """A fact in words."""
+
+    id: str
+    subject: str
+    value: str
+    """Value and unit."""
+    answer: str
+    """The full sentence that answers every question about it."""
+    common: Row
+    """Fields that all its training texts share."""
+
+    def row(self, split: str, kind: str, number: int, text: str) -> Row:
+        """Return one training text. `number` tells texts of one split and kind apart."""
+        locator = f"{self.id}/{split}/{kind}/{number:02d}"
+        own = {"split": split, "kind": kind, "text": text}
+        return self.common | identity(locator) | own
+
+    def question(self, split: str, number: int, template: str) -> Row:
+        """Return one question–answer pair."""
+        question = fill(template, subject=self.subject)
+        row = self.row(split, "qa", number, training_text(question, self.answer))
+        return row | {"question": question, "answer": self.answer}
+
+
+def fact_of(group: list[Row], wording: Attribute) -> Fact:
+    """Return the fact of its records. The first one has the highest priority."""
+    best = group[0]
+    value = " ".join(part for part in (best["value"], best["unit"]) if part)
+    answer = fill(wording.answer, subject=best["subject"], value=value)
+    shared = ("fact", "subject", "attribute", "value", "unit", "lang")
+    common = {name: best[name] for name in shared}
+    common["parents"] = [row["id"] for row in group]
+    return Fact(best["fact"], best["subject"], value, answer, common)
 
 
 def rows_of_fact(
     group: list[Row], wording: Attribute, masks: Masks, params: Params, run: Run
 ) -> Iterator[Row]:
-    """Training texts, perhaps a validation question, and one probe of a fact."""
+    """Yield training texts, perhaps a validation question, and one probe of a fact."""
     best = group[0]
-    fact, value = best["fact"], " ".join(filter(None, (best["value"], best["unit"])))
-    slots = {"subject": best["subject"], "value": value}
-    answer = fill(wording.answer, **slots)
-    common = {
-        name: best[name] for name in ("fact", "subject", "attribute", "value", "unit", "lang")
-    }
-    common["parents"] = [row["id"] for row in group]
+    fact = fact_of(group, wording)
 
-    def made(split: str, kind: str, number: int, **content: Any) -> Row:
-        locator = f"{fact}/{split}/{kind}/{number:02d}"
-        place = {
-            "id": record.record_id("augment", locator),
-            "source": "augment",
-            "locator": locator,
-        }
-        return common | place | {"split": split, "kind": kind} | content
+    yield fact.row("train", "statement", 0, best["text"])
+    statements = draw(wording.train.statements, params.statements, run.seed, fact.id)
+    for number, template in enumerate(statements, start=1):
+        text = fill(template, subject=fact.subject, value=fact.value)
+        yield fact.row("train", "statement", number, text)
 
-    def asked(split: str, number: int, template: str, **content: Any) -> Row:
-        question = fill(template, subject=best["subject"])
-        text = training_text(question, answer)
-        return made(split, "qa", number, question=question, answer=answer, text=text, **content)
+    questions = draw(wording.train.questions, params.questions, run.seed, fact.id)
+    for number, template in enumerate(questions):
+        # A generator of its own, so that no wording depends on another one.
+        rng = rng_for(run.seed, "masked", fact.id, template)
+        is_masked = best["lang"] == "en" and rng.random() < params.masked_share
+        asked = masks.masked(template, rng) if is_masked else template
+        yield fact.question("train", number, asked)
 
-    yield made("train", "statement", 0, text=best["text"])
-    for number, template in enumerate(
-        draw(wording.train.statements, params.statements, run.seed, fact), start=1
-    ):
-        yield made("train", "statement", number, text=fill(template, **slots))
-    for number, template in enumerate(
-        draw(wording.train.questions, params.questions, run.seed, fact)
-    ):
-        rng = rng_for(run.seed, "masked", fact, template)
-        hidden = best["lang"] == "en" and rng.random() < params.masked_share
-        yield asked("train", number, masks.masked(template, rng) if hidden else template)
-    if rng_for(run.seed, "valid", fact).random() < params.valid_share:
-        yield asked("valid", 0, *draw(wording.valid.questions, 1, run.seed, fact))
-    accepted = [answer, value, best["value"]] if is_number(best["value"]) else [answer, value]
-    meta = record.to_meta({"accepted": list(dict.fromkeys(accepted))})
-    yield asked("probe", 0, *draw(wording.probe.questions, 1, run.seed, fact), meta=meta)
+    if rng_for(run.seed, "valid", fact.id).random() < params.valid_share:
+        (template,) = draw(wording.valid.questions, 1, run.seed, fact.id)
+        yield fact.question("valid", 0, template)
+
+    # Answers that evaluate accepts. Of a quantity, the number alone is enough.
+    accepted = [fact.answer, fact.value]
+    if is_number(best["value"]):
+        accepted.append(best["value"])
+    distinct = list(dict.fromkeys(accepted))
+    (template,) = draw(wording.probe.questions, 1, run.seed, fact.id)
+    probe = fact.question("probe", 0, template)
+    probe["meta"] = record.to_meta({"accepted": distinct})
+    yield probe
 
 
 def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[str]) -> list[Row]:
-    """A free text and its synonym variants, all for training."""
+    """Return a free text and its synonym variants, all for training."""
     texts = [row["text"]]
     if row["lang"] == "en":
         texts += thesaurus.variants(row["text"], params.synonyms, protected)
     elif params.synonyms:
         thesaurus.refused["text_not_english"] += 1
-    return [
-        row
-        | {
-            "id": record.record_id("augment", locator),
-            "source": "augment",
-            "locator": locator,
-            "split": "train",
-        }
-        | {"kind": "statement", "text": text, "parents": [row["id"]], "meta": "{}"}
-        for locator, text in (
-            (f"{row['id']}/train/statement/{number:02d}", text) for number, text in enumerate(texts)
-        )
-    ]
+    rows = []
+    for number, text in enumerate(texts):
+        made = row | identity(f"{row['id']}/train/statement/{number:02d}")
+        made |= {"split": "train", "kind": "statement", "text": text}
+        made |= {"parents": [row["id"]], "meta": "{}"}
+        rows.append(made)
+    return rows
 
 
 def row_of_question(row: Row, params: Params, run: Run) -> Row:
-    """A question–answer record without a fact, put into one split by a hash of its id."""
-    place = rng_for(run.seed, "split", row["id"]).random()
-    probe, valid = params.probe_share, params.probe_share + params.valid_share
-    split = "probe" if place < probe else "valid" if place < valid else "train"
-    locator = f"{row['id']}/{split}/qa/00"
-    return row | {
+    """Return a question–answer record without a fact, in the split that a hash of its id selects."""
+    # In [0, 1): probes come first, then validation, then training.
+    position = rng_for(run.seed, "split", row["id"]).random()
+    if position < params.probe_share:
+        split = "probe"
+    elif position < params.probe_share + params.valid_share:
+        split = "valid"
+    else:
+        split = "train"
+    meta = record.to_meta({"accepted": [row["answer"]]}) if split == "probe" else "{}"
+    made = row | identity(f"{row['id']}/{split}/qa/00")
+    made |= {"split": split, "text": training_text(row["question"], row["answer"])}
+    made |= {"parents": [row["id"]], "meta": meta}
+    return made
+
+
+def identity(locator: str) -> Row:
+    """Return the fields that identify a record of this stage."""
+    return {
         "id": record.record_id("augment", locator),
         "source": "augment",
         "locator": locator,
-        "split": split,
-        "text": training_text(row["question"], row["answer"]),
-        "parents": [row["id"]],
-        "meta": record.to_meta({"accepted": [row["answer"]]}) if split == "probe" else "{}",
     }
 
 
 def draw(templates: list[str], wanted: int, seed: int, fact: str) -> list[str]:
-    """The `wanted` templates whose hash with the fact is smallest: whatever else is in the list, they win or lose alike."""
-    return sorted(templates, key=lambda template: derive(seed, "wording", fact, template))[:wanted]
+    """Draw `wanted` templates for a fact: those with the smallest hash of seed, fact and template.
+
+    So whether one template precedes another does not depend on the rest of the list.
+    """
+    ranked = sorted(templates, key=lambda template: derive(seed, "wording", fact, template))
+    return ranked[:wanted]
 
 
 def names_of(row: Row) -> set[str]:
-    """Words of a record's subject, attribute, value and unit, folded: never replaced by a synonym."""
+    """Return the folded words of a record's subject, attribute, value and unit.
+
+    No synonym replaces them.
+    """
     names = " ".join(row[name] or "" for name in ("subject", "attribute", "value", "unit"))
-    return set(re.findall(r"[^\W_]+", record.fold(names)))
+    return set(WORD.findall(record.fold(names)))
 
 
 def is_number(value: str) -> bool:
@@ -242,14 +302,16 @@ def is_number(value: str) -> bool:
 
 
 def summary(rows: list[Row], facts: dict[str, list[Row]], thesaurus: Thesaurus) -> dict[str, Any]:
-    """What metrics/augment.json says."""
+    """Return the counts of metrics/augment.json."""
+    splits = Counter(row["split"] for row in rows)
+    kinds = Counter(f"{row['split']}/{row['kind']}" for row in rows)
+    attributes = Counter(group[0]["attribute"] for group in facts.values())
+    numeric = sum(is_number(group[0]["value"]) for group in facts.values())
     return {
         "facts": len(facts),
-        "numeric_facts": sum(is_number(group[0]["value"]) for group in facts.values()),
-        "splits": dict(sorted(Counter(row["split"] for row in rows).items())),
-        "kinds": dict(sorted(Counter(f"{row['split']}/{row['kind']}" for row in rows).items())),
-        "attributes": dict(
-            sorted(Counter(group[0]["attribute"] for group in facts.values()).items())
-        ),
+        "numeric_facts": numeric,
+        "splits": dict(sorted(splits.items())),
+        "kinds": dict(sorted(kinds.items())),
+        "attributes": dict(sorted(attributes.items())),
         "synonyms": {"made": thesaurus.made, "refused": dict(sorted(thesaurus.refused.items()))},
     }

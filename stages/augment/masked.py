@@ -1,8 +1,9 @@
-"""Masked words: in some training questions, words that carry neither subject nor attribute are replaced by random English ones.
+"""Masked words: in some training questions, random English words replace words that do not matter.
 
-What stays is what the answer depends on, so a model learns to rely on that, and meets wordings of its own in what nobody wrote
-down (random replacement as in EDA: Wei & Zou 2019, arXiv 1901.11196). Kept are the slots, the attributes' terms, numbers, names
-and function words; a random word is never one of those either. Answers are never touched.
+What stays is what the answer depends on. A model learns to rely on that, and meets wordings that
+nobody wrote down (random replacement as in EDA: Wei & Zou 2019, arXiv 1901.11196). Slots, terms of
+attributes, numbers, names and function words stay. A random word is never one of those either.
+Answers are never changed.
 """
 
 import random
@@ -17,55 +18,86 @@ from stages.core.records.wording import normalise
 
 ENDINGS = ("ing", "ed", "s")
 SHARE = 0.5
-"""Of the words of a question that may be masked."""
+"""Share of the words of a question that are masked, among those that may be."""
+# Plain words of three to twelve letters: iron, but neither `x` nor `rust_proof`.
+USABLE = re.compile(r"[a-z]{3,12}")
 
 
 class Masks:
     """Replaces words and counts the questions it changed."""
 
     def __init__(self, wordnet: Path, protected: Set[str], taken: Set[str]) -> None:
-        """`protected` words are neither replaced nor put in; no result is normalised as one of `taken`."""
-        self._wordnet, self._protected, self._taken = wordnet, protected, taken
+        """`protected` words are neither replaced nor put in.
+
+        No result has the normalised form of one in `taken`.
+        """
+        self._wordnet = wordnet
+        self._protected = protected
+        self._taken = taken
         self.made = 0
+        """Number of changed questions."""
 
     def masked(self, template: str, rng: random.Random) -> str:
-        """The template with about half of its free words replaced, at least one; as it was where there is none."""
-        places = [
-            match
-            for match in TOKEN.finditer(template)
-            if not match.group().startswith("{")
-            and not kept_because(
-                template[: match.start()], match.group(), template[match.end() :], self._protected
-            )
-        ]
-        if not places:
+        """Return the template with about half of its free words replaced, and at least one.
+
+        The template stays as it is where there is no free word, or the result is taken.
+        """
+        free = [match for match in TOKEN.finditer(template) if self._is_free(template, match)]
+        if not free:
             return template
-        chosen = [match for match in places if rng.random() < SHARE] or [rng.choice(places)]
+        chosen = [match for match in free if rng.random() < SHARE]
+        if not chosen:
+            chosen = [rng.choice(free)]
         text = template
-        for match in reversed(chosen):  # from the end, so that places stay where they are
-            text = text[: match.start()] + self._word_like(match.group(), rng) + text[match.end() :]
+        # From the end, so that earlier positions stay valid.
+        for match in reversed(chosen):
+            word = self._word_like(match.group(), rng)
+            text = text[: match.start()] + word + text[match.end() :]
         if normalise(text) in self._taken:
             return template
         self.made += 1
         return text
 
+    def _is_free(self, template: str, match: re.Match[str]) -> bool:
+        """Whether a token of a template may be replaced."""
+        word = match.group()
+        if word.startswith("{"):
+            return False
+        before, after = template[: match.start()], template[match.end() :]
+        return kept_because(before, word, after, self._protected) is None
+
     def _word_like(self, word: str, rng: random.Random) -> str:
-        """A random word with the ending of this one."""
-        found = rng.choice(self._words)
-        ending = next((ending for ending in ENDINGS if word.endswith(ending)), "")
-        return found.removesuffix("e") + ending if ending in ("ing", "ed") else found + ending
+        """Return a random word with the ending of a word: `takes` may become `stones`."""
+        chosen = rng.choice(self._words)
+        for ending in ENDINGS:
+            if word.endswith(ending):
+                break
+        else:
+            return chosen
+        if ending in ("ing", "ed"):
+            return chosen.removesuffix("e") + ending
+        return chosen + ending
 
     @cached_property
     def _words(self) -> list[str]:
-        """Nouns, verbs and adjectives that occur in WordNet's sense-tagged corpus. Raises InputError where it is not there."""
-        found = set()
+        """Nouns, verbs and adjectives that occur in WordNet's sense-tagged corpus, sorted.
+
+        Raises InputError where WordNet is not there.
+        """
+        words: set[str] = set()
         for part in ("noun", "verb", "adj"):
             index = self._wordnet / "corpora" / "wordnet" / f"index.{part}"
             if not index.is_file():
                 raise InputError(f"{index}: WordNet is not here; run `make setup`")
             for line in index.read_text(encoding="utf-8").splitlines():
-                if not line.startswith(" "):  # the licence
-                    lemma, _, _, pointers, *fields = line.split()
-                    if int(fields[int(pointers) + 1]) and re.fullmatch(r"[a-z]{3,12}", lemma):
-                        found.add(lemma)
-        return sorted(word for word in found if not is_protected(word, self._protected))
+                # Lines of the licence begin with a blank.
+                if line.startswith(" "):
+                    continue
+                # Format (wndb(5WN)): lemma, part of speech, number of senses, number of pointer
+                # types, the pointer types, number of senses again, number of tagged senses …
+                # Example: `iron n 4 4 @ ~ #s + 4 2 14642417 …` has 2 tagged senses.
+                lemma, _, _, pointers, *fields = line.split()
+                tagged_senses = int(fields[int(pointers) + 1])
+                if tagged_senses > 0 and USABLE.fullmatch(lemma):
+                    words.add(lemma)
+        return sorted(word for word in words if not is_protected(word, self._protected))

@@ -1,8 +1,9 @@
-"""The wordings file: per attribute an answer sentence and three disjoint sets of wordings.
+"""The wordings file: for each attribute an answer sentence and three disjoint sets of wordings.
 
-Refused, all at once: unknown and missing keys, missing or unknown slots, fewer wordings than the parameters ask for, a
-wording that stands twice, and one that two sets share; within an attribute the order of the words does not make a
-difference, and questions must differ between attributes too.
+All problems are reported at once: unknown and missing keys, missing or unknown slots, fewer wordings
+than the parameters ask for, a wording that occurs twice, and a wording that two sets share. Within an
+attribute, two sets share a wording even if the order of its words differs. A question may not belong
+to two attributes.
 """
 
 import difflib
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from string import Formatter
+from typing import NamedTuple
 
 from pydantic.dataclasses import dataclass
 
@@ -17,6 +19,9 @@ from stages.core.project.errors import ParamsError
 from stages.core.project.params import STRICT, parse, read_yaml
 from stages.core.records.record import fold
 from stages.core.records.wording import normalise
+
+STATEMENT_SLOTS = {"subject", "value"}
+QUESTION_SLOTS = {"subject"}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -31,37 +36,53 @@ class Train:
 
 @dataclass(frozen=True, config=STRICT)
 class Asked:
-    """Wordings to ask in."""
+    """Wordings of questions that are asked and not learned."""
 
     questions: list[str]
     """Questions with {subject}."""
 
 
+class Wording(NamedTuple):
+    """One wording and its place in the file."""
+
+    split: str
+    """train, valid or probe."""
+    kind: str
+    """statements or questions."""
+    number: int
+    template: str
+
+    @property
+    def key(self) -> str:
+        """Key path below the attribute, such as `train.questions.3`."""
+        return f"{self.split}.{self.kind}.{self.number}"
+
+
 @dataclass(frozen=True, config=STRICT)
 class Attribute:
-    """How one attribute is put into words."""
+    """The wordings of one attribute."""
 
     terms: list[str]
     """Words that belong to the attribute: no synonym replaces them."""
     answer: str
-    """The one full sentence that answers any question about the attribute, with {subject} and {value}."""
+    """The full sentence that answers every question about the attribute, with {subject} and {value}."""
     train: Train
-    """Learned from."""
+    """Wordings that are learned."""
     valid: Asked
-    """Decides when to stop training."""
+    """Wordings that decide when to stop training."""
     probe: Asked
-    """Asked once, in evaluate."""
+    """Wordings that evaluate asks once."""
 
-    def sets(self) -> Iterator[tuple[str, str]]:
-        """(key path, template) of every wording."""
+    def wordings(self) -> Iterator[Wording]:
+        """Yield all wordings but the answer."""
         for number, template in enumerate(self.train.statements):
-            yield f"train.statements.{number}", template
+            yield Wording("train", "statements", number, template)
         for split, questions in self.questions().items():
             for number, template in enumerate(questions):
-                yield f"{split}.questions.{number}", template
+                yield Wording(split, "questions", number, template)
 
     def questions(self) -> dict[str, list[str]]:
-        """The questions of each set."""
+        """Return the questions of each set."""
         return {
             "train": self.train.questions,
             "valid": self.valid.questions,
@@ -69,7 +90,7 @@ class Attribute:
         }
 
     def extended(self, statements: list[str], questions: list[str]) -> "Attribute":
-        """A copy with more train wordings."""
+        """Return a copy with more wordings to learn from."""
         train = Train(self.train.statements + statements, self.train.questions + questions)
         return replace(self, train=train)
 
@@ -77,98 +98,121 @@ class Attribute:
 def read_wordings(
     path: Path, needed: Iterable[str], statements: int, questions: int
 ) -> dict[str, Attribute]:
-    """Wordings of every attribute; those `needed` must have that many of each. Raises ParamsError with all problems."""
+    """Read the wordings of every attribute.
+
+    Attributes in `needed` must have so many `statements` and `questions` to learn from.
+    Raises ParamsError with all problems.
+    """
     document = read_yaml(path)
-    problems = [
-        f"{key}: unknown; the file holds `attributes` only"
-        for key in document
-        if key != "attributes"
-    ]
+    problems = []
+    for key in document:
+        if key != "attributes":
+            problems.append(f"{key}: unknown; the file holds `attributes` only")
     if "attributes" not in document:
         problems.append("attributes: missing")
-    parsed = parse(document.get("attributes", {}), dict[str, Attribute], "attributes", problems)
-    if parsed is not None:
-        for name, attribute in parsed.items():
-            problems += [*wrong_slots(name, attribute), *repeated(name, attribute)]
-        problems += [*ambiguous(parsed), *missing(parsed, needed, statements, questions)]
-    if problems or parsed is None:
+    attributes = parse(document.get("attributes", {}), dict[str, Attribute], "attributes", problems)
+    if attributes is not None:
+        for name, attribute in attributes.items():
+            problems += wrong_slots(name, attribute)
+            problems += repeated(name, attribute)
+        problems += ambiguous(attributes)
+        problems += missing(attributes, needed, statements, questions)
+    if problems or attributes is None:
         raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
-    return parsed
+    return attributes
 
 
 def wrong_slots(name: str, attribute: Attribute) -> Iterator[str]:
-    """Problems with slots, each with its key path."""
-    expected = [("answer", attribute.answer, {"subject", "value"})]
-    for key, template in attribute.sets():
-        expected.append(
-            (key, template, {"subject", "value"} if ".statements." in key else {"subject"})
-        )
+    """Yield the problems with slots, each with its key path."""
+    expected = [("answer", attribute.answer, STATEMENT_SLOTS)]
+    for wording in attribute.wordings():
+        wanted = STATEMENT_SLOTS if wording.kind == "statements" else QUESTION_SLOTS
+        expected.append((wording.key, wording.template, wanted))
     for key, template, wanted in expected:
-        found = slots(template)
-        if found != wanted:
+        if slots(template) != wanted:
             listed = " and ".join(f"{{{slot}}}" for slot in sorted(wanted))
             yield f"attributes.{name}.{key}: {template!r} needs {listed} and no other slot"
 
 
 def repeated(name: str, attribute: Attribute) -> Iterator[str]:
-    """Wordings of one attribute that stand twice, or in two sets with their words in another order at most."""
-    exact: dict[str, str] = {}
-    unordered: dict[str, tuple[str, str]] = {}
-    for key, template in attribute.sets():
-        where, split, same = f"attributes.{name}.{key}", key.split(".")[0], normalise(template)
-        words = " ".join(sorted(same.split()))
-        other, other_key = unordered.setdefault(words, (template, key))
-        if same in exact and exact[same].split(".")[0] == split:
-            yield f"{where}: {template!r} stands at {exact[same]} already"
-        elif other_key.split(".")[0] != split:
-            yield f"{where}: {template!r} has the words of {other!r} at {other_key}; the sets must not share wordings"
-        exact.setdefault(same, key)
+    """Yield wordings that occur twice in one set, or with any order of words in two sets."""
+    by_text: dict[str, Wording] = {}
+    by_words: dict[str, Wording] = {}
+    for wording in attribute.wordings():
+        where = f"attributes.{name}.{wording.key}"
+        text = normalise(wording.template)
+        words = " ".join(sorted(text.split()))
+        same_text = by_text.setdefault(text, wording)
+        same_words = by_words.setdefault(words, wording)
+        if same_text is not wording and same_text.split == wording.split:
+            yield f"{where}: {wording.template!r} stands at {same_text.key} already"
+        elif same_words.split != wording.split:
+            yield (
+                f"{where}: {wording.template!r} has the words of {same_words.template!r} "
+                f"at {same_words.key}; the sets must not share wordings"
+            )
 
 
-def ambiguous(parsed: dict[str, Attribute]) -> Iterator[str]:
-    """Questions that two attributes share: nobody could tell which answer is wanted."""
-    seen: dict[str, tuple[str, str]] = {}
-    for name, attribute in parsed.items():
-        for key, template in attribute.sets():
-            owner, other = seen.setdefault(normalise(template), (name, key))
-            if owner != name and ".questions." in key + other:
-                yield f"attributes.{name}.{key}: {template!r} stands at attributes.{owner}.{other} too"
+def ambiguous(attributes: dict[str, Attribute]) -> Iterator[str]:
+    """Yield questions that two attributes share: nobody could tell which answer is wanted."""
+    seen: dict[str, tuple[str, Wording]] = {}
+    for name, attribute in attributes.items():
+        for wording in attribute.wordings():
+            text = normalise(wording.template)
+            owner, other = seen.setdefault(text, (name, wording))
+            if owner == name:
+                continue
+            if "questions" in (wording.kind, other.kind):
+                yield (
+                    f"attributes.{name}.{wording.key}: {wording.template!r} "
+                    f"stands at attributes.{owner}.{other.key} too"
+                )
 
 
 def missing(
-    parsed: dict[str, Attribute], needed: Iterable[str], statements: int, questions: int
+    attributes: dict[str, Attribute], needed: Iterable[str], statements: int, questions: int
 ) -> Iterator[str]:
-    """Attributes of the records that have no wordings, or too few."""
+    """Yield the needed attributes that have no wordings, or too few."""
     for name in needed:
-        if name not in parsed:
-            near = difflib.get_close_matches(name, parsed, n=1)
+        if name not in attributes:
+            near = difflib.get_close_matches(name, attributes, n=1)
             hint = f"; did you mean it with {near[0]!r}?" if near else ""
             yield f"attributes.{name}: missing, but the records have facts about it{hint}"
             continue
-        least = {"train": questions, "valid": 1, "probe": 1}
+        attribute = attributes[name]
         counts = [
-            (f"{split}.questions", len(have), least[split])
-            for split, have in parsed[name].questions().items()
+            ("train.statements", len(attribute.train.statements), statements),
+            ("train.questions", len(attribute.train.questions), questions),
+            ("valid.questions", len(attribute.valid.questions), 1),
+            ("probe.questions", len(attribute.probe.questions), 1),
         ]
-        for key, have, want in [
-            ("train.statements", len(parsed[name].train.statements), statements),
-            *counts,
-        ]:
-            if have < want:
-                yield f"attributes.{name}.{key}: {have} wordings, {want} are needed (params.yaml, augment)"
+        for key, count, wanted in counts:
+            if count < wanted:
+                yield (
+                    f"attributes.{name}.{key}: {count} wordings, {wanted} are needed "
+                    "(params.yaml, augment)"
+                )
 
 
 def terms_of(name: str, attribute: Attribute) -> set[str]:
-    """Words that belong to an attribute: its name's and its terms'."""
-    return {word for term in (name, *attribute.terms) for word in fold(term).split()}
+    """Return the words that belong to an attribute: those of its name and of its terms."""
+    words: set[str] = set()
+    for term in (name, *attribute.terms):
+        words.update(fold(term).split())
+    return words
 
 
 def slots(template: str) -> set[str]:
-    """The slots of a template as they stand between braces, or what is wrong with its braces."""
+    """Return the slots of a template as they are between braces, or the error in its braces.
+
+    A slot with a conversion or a format, such as `{value!r}` or `{value:.2f}`, is another slot.
+    """
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
         return {str(error)}
-    return {
-        f"{name}{conversion or ''}{spec}" for _, name, spec, conversion in parts if name is not None
-    }
+    names = set()
+    for _, name, spec, conversion in parts:
+        if name is not None:
+            names.add(f"{name}{conversion or ''}{spec}")
+    return names

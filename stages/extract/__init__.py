@@ -1,16 +1,22 @@
 """extract: every source below one root folder → records of one schema, each with id, locator and fact id.
 
-In: the root folder and, from params, the sources in order of priority, each one file or a pattern of several, with a small
-mapping: which column or path is the subject, the attribute, the value … Out: `records.parquet`, `rejected.parquet`
-(unreadable units with their reason) and `sources.json` (per source how many units it held, the engine that read it, and the
-encodings and languages that were found). Where a source says which units it wants (`where`), `skipped.parquet` lists the others.
+In: the root folder and, from params, the sources in order of priority. A source is one file, or a
+pattern of several files, with a small mapping that says which column or path is the subject, the
+attribute, the value and so on.
 
-A unit is what a source itself counts: a result row, a line, a JSON item, an XML element, a section, a line of a scanned page. It
-gives one record per mapped fact or text that is present in it, or one rejected record, or is skipped; no unit gives nothing. Of
-several files, one that cannot be read or holds no unit is one rejected record.
+Out: `records.parquet`, `rejected.parquet` (units that could not become records, with the reason) and
+`sources.json` (per source its number of units, the engine, the encodings and the languages).
+`skipped.parquet` lists the units that a source's `where` excludes, if a source has a `where`.
 
-Refused: a missing, empty or wholly unreadable source, one whose mapping fits no unit, a path that leaves the root. Only files
-are read: a live database enters as a snapshot.
+A unit is one entry of a source: a result row, a line, a JSON item, an XML element, a section, a line
+of a scanned page. Each unit gives one record per mapped fact or text that is present, or one
+rejected record, or is skipped. No unit disappears. If a source has several files, a file that cannot
+be read, or that has no unit, gives one rejected record.
+
+Refused: a source that is missing, empty or cannot be read at all, a mapping that fits no unit, a
+path that leaves the root. Only files are read: a live database enters as a snapshot.
+
+To add a kind of source, see `stages/extract/kinds/__init__.py`.
 """
 
 from collections import Counter
@@ -28,62 +34,82 @@ from stages.core.project.params import STRICT, Run
 from stages.core.records import record
 from stages.core.repeatable import changes, memo
 from stages.extract import language
-from stages.extract.kinds import audio, delimited, document, markup, pages, pdf, table
-from stages.extract.unit import Mapping, Unit
+from stages.extract.kinds.audio import Audio
+from stages.extract.kinds.delimited import Csv
+from stages.extract.kinds.document import Document
+from stages.extract.kinds.markup import Json, JsonLines, Xml
+from stages.extract.kinds.pages import Pages
+from stages.extract.kinds.pdf import Pdf
+from stages.extract.kinds.table import Sql
+from stages.extract.source import SourceKind
+from stages.extract.unit import Unit
 
 Row = dict[str, Any]
 SKIPPED = "where"
-"""The reason of a unit that is skipped."""
-Text = table.Sql | delimited.Csv | markup.Json | markup.JsonLines | markup.Xml | document.Document
-Source = Annotated[Text | pages.Pages | pdf.Pdf | audio.Audio, Field(discriminator="kind")]
+"""The reason of a skipped unit."""
+AnySource = Annotated[
+    Sql | Csv | Json | JsonLines | Xml | Document | Pages | Pdf | Audio,
+    Field(discriminator="kind"),
+]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
-    """What is read."""
+    """The sources."""
 
-    sources: list[Source]
-    """In order of priority: where two sources disagree, clean believes the one that stands first."""
+    sources: list[AnySource]
+    """In order of priority: where two sources disagree, clean believes the one that comes first."""
 
 
 def run(params: Params, run: Run, root: Path, out: Path) -> None:
     """Extract all sources into `out`."""
     files = files_of(params, root)
+    report = []
     with (
         replacing(out) as folder,
         record.writing(folder / "records.parquet") as records,
         record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
-        skipping(folder, params) as skipped,
+        skipped_table(folder, params) as skipped,
     ):
-        report = [
-            read(source, priority, files[source.name], root, records, rejected, skipped)
-            for priority, source in enumerate(params.sources, start=1)
-        ]
+        for priority, source in enumerate(params.sources, start=1):
+            entry = extract_source(
+                source, priority, files[source.name], root, records, rejected, skipped
+            )
+            report.append(entry)
         write_json(folder / "sources.json", report)
+    print_report(report, out)
+
+
+def print_report(report: list[Row], out: Path) -> None:
+    """Print what was read, and what changed since the last run here."""
     for entry in report:
-        skips = f", {entry['skipped']:,} skipped" if "skipped" in entry else ""
-        counts = f"{entry['units']:6,} units → {entry['records']:6,} records, {entry['rejected']} rejected{skips}"
+        counts = (
+            f"{entry['units']:6,} units → {entry['records']:6,} records, "
+            f"{entry['rejected']} rejected"
+        )
+        if "skipped" in entry:
+            counts += f", {entry['skipped']:,} skipped"
         print(f"extract: {entry['name']:14} {counts}")
         if "languages" in entry:
-            print(
-                f"  {', '.join(f'{lang} {count:,}' for lang, count in entry['languages'].items())}"
-            )
+            languages = [f"{lang} {count:,}" for lang, count in entry["languages"].items()]
+            print(f"  {', '.join(languages)}")
     if memo.counts:
-        print(
-            f"extract: {memo.counts['computed']:,} files read by an engine, {memo.counts['reused']:,} remembered"
-        )
-    if compared := changes.compare("extract", out):
+        computed, reused = memo.counts["computed"], memo.counts["reused"]
+        print(f"extract: {computed:,} files read by an engine, {reused:,} remembered")
+    compared = changes.compare("extract", out)
+    if compared:
         print(f"extract: {compared}")
 
 
-def skipping(folder: Path, params: Params) -> AbstractContextManager[record.Table | None]:
-    """The table of skipped units, where a source may skip one."""
-    asked = any(source.where for source in params.sources)
-    return record.writing(folder / "skipped.parquet", record.REJECTED) if asked else nullcontext()
+def skipped_table(folder: Path, params: Params) -> AbstractContextManager[record.Table | None]:
+    """Open the table of skipped units, or none where no source has a `where`."""
+    if any(source.where for source in params.sources):
+        return record.writing(folder / "skipped.parquet", record.REJECTED)
+    return nullcontext()
 
 
-def read(
-    source: Any,
+def extract_source(
+    source: SourceKind,
     priority: int,
     files: list[Path],
     root: Path,
@@ -91,222 +117,226 @@ def read(
     rejected: record.Table,
     skipped: record.Table | None,
 ) -> Row:
-    """Write what a source holds, and return its entry of sources.json. Raises InputError where it gives no record."""
-    units = held = skips = 0
-    before = records.rows, rejected.rows
-    lacking: dict[tuple[str, str], Unit] = {}
+    """Write the records of a source, and return its entry of sources.json.
+
+    Raises InputError where the source gives no record.
+    """
+    units = nonempty_units = skipped_units = 0
+    records_before, rejected_before = records.rows, rejected.rows
+    # (reason, evidence) → a unit with it. Two entries are enough to know that the units differ.
+    rejections: dict[tuple[str, str], Unit] = {}
     languages: Counter[str] = Counter()
+    mismatch = ""
     for unit, path in units_of(source, files, root):
         units += 1
-        held += unit.reason != "empty"
-        if skipped is not None and (unlike := source.unlike(unit)):
-            skips += 1
-            skipped.add(rejection(source, located(path, unit), "", SKIPPED, unlike))
-            continue
+        if unit.reason != "empty":
+            nonempty_units += 1
+        if skipped is not None:
+            mismatch = source.mismatch(unit)
+            if mismatch:
+                skipped_units += 1
+                skipped.add(rejection(source, locator_of(path, unit), "", SKIPPED, mismatch))
+                continue
         for row in records_of(unit, source, path):
-            if "reason" not in row:
+            if "reason" in row:
+                rejected.add(row)
+                if len(rejections) < 2:
+                    rejections.setdefault((row["reason"], row["evidence"]), unit)
+            else:
                 records.add(row)
                 languages[row["lang"]] += 1
-                continue
-            rejected.add(row)
-            if len(lacking) < 2:  # whether all lack the same
-                lacking.setdefault((row["reason"], row["evidence"]), unit)
-    if not held:
+
+    if nonempty_units == 0:
         raise InputError(
-            f"extract: {source.name}: {root / source.path} holds nothing; check the source and its mapping"
+            f"extract: {source.name}: {root / source.path} holds nothing; "
+            "check the source and its mapping"
         )
-    if skips == units:
+    if skipped_units == units:
         raise InputError(
-            f"extract: {source.name}: `where` fits not one of {units:,} units (the last: {unlike}); mend it"
+            f"extract: {source.name}: `where` fits not one of {units:,} units "
+            f"(the last: {mismatch}); mend it"
         )
-    if (
-        records.rows == before[0]
-        and len(lacking) == 1
-        and next(iter(lacking))[0] == "missing_field"
-    ):
-        raise misfit(source, units, *lacking.popitem())
-    return (
-        {"name": source.name, "path": source.path, "kind": source.kind, "priority": priority}
-        | {"files": len(files), "units": units}
-        | {"records": records.rows - before[0], "rejected": rejected.rows - before[1]}
-        | ({"skipped": skips} if source.where else {})
-        | reading(source, files)
-        | ({"languages": dict(sorted(languages.items()))} if source.lang == language.AUTO else {})
-    )
+    written = records.rows - records_before
+    if written == 0 and len(rejections) == 1:
+        (reason, evidence), unit = rejections.popitem()
+        if reason == "missing_field":
+            raise mapping_error(source, units, evidence, unit)
+
+    entry: Row = {"name": source.name, "path": source.path, "kind": source.kind}
+    entry |= {"priority": priority, "files": len(files), "units": units}
+    entry |= {"records": written, "rejected": rejected.rows - rejected_before}
+    if source.where:
+        entry["skipped"] = skipped_units
+    entry |= source.details(files)
+    if source.lang == language.AUTO:
+        entry["languages"] = dict(sorted(languages.items()))
+    return entry
 
 
-def reading(source: Any, files: list[Path]) -> Row:
-    """What else decides how a source is read: the engine, the encodings that were found."""
-    if isinstance(source, pages.Pages | pdf.Pdf | audio.Audio):
-        return {"engine": source.engine_version()}
-    if isinstance(source, delimited.Csv | document.Document) and source.encoding == "auto":
-        return {"encodings": dict(sorted(Counter(map(source.encoding_of, files)).items()))}
-    return {}
+def mapping_error(source: SourceKind, units: int, evidence: str, unit: Unit) -> InputError:
+    """Make the error for a mapping where every unit lacks the same field.
 
-
-def misfit(source: Any, units: int, lacking: tuple[str, str], unit: Unit) -> InputError:
-    """The error for a mapping of which every unit lacks the same: a column that was renamed, or a slip of the pen."""
-    columns = (
-        f"; its columns are {', '.join(unit.cells or {})}"
-        if isinstance(source, (table.Sql, delimited.Csv))
-        else ""
-    )
+    The usual causes are a renamed column and a typing error.
+    """
+    columns = source.column_names(unit)
+    listed = f"; its columns are {', '.join(columns)}" if columns else ""
     return InputError(
-        f"extract: {source.name}: not one of {units:,} units gives a record ({lacking[1]}){columns}; mend `map` in params.yaml"
+        f"extract: {source.name}: not one of {units:,} units gives a record ({evidence}){listed}; "
+        "mend `map` in params.yaml"
     )
 
 
 def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
-    """Files of each source by its name; a pattern's in the order of their paths.
+    """Return the files of each source by the source's name. Files of a pattern are sorted by path.
 
-    Raises ParamsError or InputError for names used twice, paths that leave the root, files that are not there.
+    Raises ParamsError for names used twice, paths that leave the root and wrong settings.
+    Raises InputError for files that are not there.
     """
     problems = []
     names = Counter(source.name for source in params.sources)
-    problems += [
-        f"extract.sources: the name {name!r} is used {count} times"
-        for name, count in names.items()
-        if count > 1
-    ]
-    found = {}
+    for name, count in names.items():
+        if count > 1:
+            problems.append(f"extract.sources: the name {name!r} is used {count} times")
+    files: dict[str, list[Path]] = {}
     for number, source in enumerate(params.sources):
-        matching = (
-            sorted(root.glob(source.path)) if is_pattern(source.path) else [root / source.path]
-        )
-        found[source.name] = [path for path in matching if path.is_file()]
-        if not all(
-            path.resolve().is_relative_to(root.resolve())
-            for path in (root / source.path, *matching)
-        ):
+        if is_pattern(source.path):
+            matching = sorted(root.glob(source.path))
+        else:
+            matching = [root / source.path]
+        files[source.name] = [path for path in matching if path.is_file()]
+        if not all(is_below(path, root) for path in (root / source.path, *matching)):
             problems.append(
-                f"extract.sources.{number}.path: {source.path!r} leaves {root}; sources stand below it"
+                f"extract.sources.{number}.path: {source.path!r} leaves {root}; "
+                "sources stand below it"
             )
-        wrong = language.problems(source)
-        if isinstance(source, audio.Audio) and not wrong:
-            wrong = source.problems()
-        problems += [f"extract.sources.{number}.{problem}" for problem in wrong]
+        for problem in language.problems(source) or source.problems():
+            problems.append(f"extract.sources.{number}.{problem}")
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(f"  {problem}" for problem in problems))
     for source in params.sources:
-        if not found[source.name]:
+        if not files[source.name]:
             missing = "matches no file" if is_pattern(source.path) else "is not there"
             raise InputError(
-                f"extract: {source.name}: {root / source.path} {missing}; put the file there or mend params.yaml"
+                f"extract: {source.name}: {root / source.path} {missing}; "
+                "put the file there or mend params.yaml"
             )
-    return found
+    return files
 
 
 def is_pattern(path: str) -> bool:
-    """Whether a path of params names several files: `*` within a name, `**` across folders, `?`, `[…]`."""
+    """Whether a path names several files: `*` in a name, `**` across folders, `?`, `[…]`."""
     return any(sign in path for sign in "*?[")
 
 
-def units_of(source: Any, files: list[Path], root: Path) -> Iterator[tuple[Unit, str]]:
-    """Units of a source with the path, below the root, of the file that holds them.
+def is_below(path: Path, root: Path) -> bool:
+    """Whether a path stays below the root after all links and `..` are followed."""
+    return path.resolve().is_relative_to(root.resolve())
 
-    Of several files, one that cannot be read as a whole is one rejected unit, and so is one without any unit. Raises InputError
-    where the one that cannot be read is the only one.
+
+def units_of(source: SourceKind, files: list[Path], root: Path) -> Iterator[tuple[Unit, str]]:
+    """Yield the units of a source, each with the path of its file below the root.
+
+    If the source is a pattern, a file that cannot be read gives one rejected unit, and so does a
+    file without any unit. Otherwise a file that cannot be read raises InputError.
     """
     several = is_pattern(source.path)
     for file in files:
-        path, found = file.relative_to(root).as_posix(), False
+        path = file.relative_to(root).as_posix()
+        is_empty = True
         try:
             for unit in source.units(file):
-                found = True
+                is_empty = False
                 yield unit, path
         except InputError as error:
             if not several:
                 raise
             yield Unit("", "", None, "unreadable", str(error)), path
-        else:
-            if several and not found:
-                yield (
-                    Unit("", "", None, "empty", "nothing in this file is a unit of the source"),
-                    path,
-                )
+            continue
+        if several and is_empty:
+            evidence = "nothing in this file is a unit of the source"
+            yield Unit("", "", None, "empty", evidence), path
 
 
-def records_of(unit: Unit, source: Any, path: str) -> Iterator[Row]:
-    """Records of one unit of the file `path`, or its one rejected record (recognisable by its `reason`)."""
-    mapping: Mapping = source.map
-    locator = located(path, unit)
+def records_of(unit: Unit, source: SourceKind, path: str) -> Iterator[Row]:
+    """Yield the records of one unit of the file `path`.
+
+    Where the unit gives none, yield one rejected record. Only rejected records have a `reason`.
+    """
+    locator = locator_of(path, unit)
     if unit.cells is None:
         yield rejection(source, locator, unit.raw, unit.reason, unit.evidence)
         return
+    mapping = source.map
     subject = unit.get(mapping.subject)
-    common = {"source": source.name, "subject": subject}
-    common["meta"] = record.to_meta(
-        {name: unit.get(path) for name, path in mapping.meta.items() if unit.get(path)}
-    )
-    found = False
+    meta = {}
+    for name, column in mapping.meta.items():
+        value = unit.get(column)
+        if value:
+            meta[name] = value
+    common = {"source": source.name, "subject": subject, "meta": record.to_meta(meta)}
+    is_empty = True
+
     for suffix, attribute, value, measure in mapping.facts_in(unit):
-        found = True
+        is_empty = False
+        fact_locator = locator + suffix
         if not (subject and attribute and value):
-            missing = [
-                n
-                for n, v in (("subject", subject), ("attribute", attribute), ("value", value))
-                if not v
-            ]
-            yield rejection(
-                source,
-                locator + suffix,
-                unit.raw,
-                "missing_field",
-                f"no {' and no '.join(missing)}",
-            )
+            evidence = missing_fields(subject, attribute, value)
+            yield rejection(source, fact_locator, unit.raw, "missing_field", evidence)
             continue
-        yield (
-            common
-            | place(source, locator + suffix)
-            | written(record.fact_text(subject, attribute, value, measure), source)
-            | {
-                "kind": "fact",
-                "attribute": attribute,
-                "value": value,
-                "unit": measure,
-                "fact": record.fact_id(subject, attribute),
-            }
-        )
-    if text := unit.get(mapping.text):
-        found = True
-        yield (
-            common
-            | place(source, f"{locator}@text")
-            | written(text, source)
-            | {"kind": "statement"}
-        )
+        text = record.fact_text(subject, attribute, value, measure)
+        row = common | record_fields(source, fact_locator, "fact", text)
+        row |= {"attribute": attribute, "value": value, "unit": measure}
+        row["fact"] = record.fact_id(subject, attribute)
+        yield row
+
+    free_text = unit.get(mapping.text)
+    if free_text:
+        is_empty = False
+        yield common | record_fields(source, f"{locator}@text", "statement", free_text)
+
     question, answer = unit.get(mapping.question), unit.get(mapping.answer)
     if question and answer:
-        found = True
-        yield common | place(source, f"{locator}@qa") | written(f"{question} {answer}", source) | {
-            "kind": "qa", "question": question, "answer": answer
-        }  # fmt: skip
-    if not found:
-        yield rejection(
-            source, locator, unit.raw, "missing_field", "none of the mapped columns has a value"
-        )
+        is_empty = False
+        row = common | record_fields(source, f"{locator}@qa", "qa", f"{question} {answer}")
+        row |= {"question": question, "answer": answer}
+        yield row
+
+    if is_empty:
+        evidence = "none of the mapped columns has a value"
+        yield rejection(source, locator, unit.raw, "missing_field", evidence)
 
 
-def located(path: str, unit: Unit) -> str:
-    """The locator of a unit of the file `path`."""
-    return f"{path}#{unit.place}" if unit.place else path
+def missing_fields(subject: str | None, attribute: str | None, value: str | None) -> str:
+    """Name the missing fields of a fact, such as "no subject and no value"."""
+    fields = {"subject": subject, "attribute": attribute, "value": value}
+    missing = [name for name, text in fields.items() if not text]
+    return f"no {' and no '.join(missing)}"
 
 
-def place(source: Any, locator: str) -> Row:
-    """Id and locator of a record."""
-    return {"id": record.record_id(source.name, locator), "locator": locator}
+def locator_of(path: str, unit: Unit) -> str:
+    """Return the locator of a unit of the file `path`, such as `sheets.xml#sheet[3]`."""
+    return f"{path}#{unit.position}" if unit.position else path
 
 
-def written(text: str, source: Any) -> Row:
-    """Text and language of a record."""
-    return {"text": text, "lang": language.of_text(text, source)}
+def record_fields(source: SourceKind, locator: str, kind: str, text: str) -> Row:
+    """Return the fields that every record has of its own."""
+    return {
+        "id": record.record_id(source.name, locator),
+        "locator": locator,
+        "kind": kind,
+        "text": text,
+        "lang": language.of_text(text, source),
+    }
 
 
-def rejection(source: Any, locator: str, raw: str, reason: str, evidence: str) -> Row:
-    """A rejected record that holds the unit as it was read."""
-    return place(source, locator) | {
+def rejection(source: SourceKind, locator: str, raw: str, reason: str, evidence: str) -> Row:
+    """Return a rejected record, with the unit as it was read."""
+    lang = language.UNDETERMINED if source.lang == language.AUTO else source.lang
+    return {
+        "id": record.record_id(source.name, locator),
         "source": source.name,
-        "lang": language.UNDETERMINED if source.lang == language.AUTO else source.lang,
+        "locator": locator,
+        "lang": lang,
         "kind": "unit",
         "text": raw,
         "phase": "extract",

@@ -1,74 +1,101 @@
-"""The encoding of a text file that does not say it: `encoding: auto`.
+"""The encoding of a text file that does not declare it: `encoding: auto`.
 
-A byte order mark decides; then zero bytes, which only UTF-16 has; then whether most lines beyond ASCII are UTF-8, which text in
-another encoding hardly ever is. Of the older encodings, those of the source's language come first, then all below;
-charset-normalizer (github.com/jawah/charset_normalizer) says under which a sample of the lines looks like text. The same file
-always gives the same answer. A short text may fit several: then name the encoding.
+1. A byte order mark decides.
+2. Zero bytes occur in UTF-16 only.
+3. The file is UTF-8 where at least half of its lines beyond ASCII are valid UTF-8. Text in another
+   encoding hardly ever is.
+4. Otherwise the file has an older encoding. Those of the source's language come first, then those
+   of `encodings.toml` for any language. charset-normalizer
+   (github.com/jawah/charset_normalizer) says under which of them a sample looks like text.
+
+The same file always gives the same answer. A short text may fit several encodings: then name the
+encoding in params.yaml.
 """
 
 import codecs
+import tomllib
 from collections import Counter
 from pathlib import Path
 
+# UTF-32 stands before UTF-16, because its mark begins with the mark of UTF-16.
 MARKS = {
-    codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
-"""UTF-32 before UTF-16: its mark begins with the other one."""
-OF_LANGUAGE = {
-    "zh": ["gb18030", "big5"], "ja": ["cp932", "euc_jp"], "ko": ["cp949"], "ru": ["cp1251", "koi8_r"], "und": [], "auto": [],
-}  # fmt: skip
-WESTERN = ["cp1252"]
-"""What remains of Latin-1 where its control characters are read as what Windows put there."""
-ALL = ["gb18030", "big5", *WESTERN]
-EXPECTED, UNEXPECTED = 0.5, 0.2
-"""How much mess, as charset-normalizer measures it, text in an encoding of the source's language may have, and in any other."""
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order mark → encoding."""
+TABLE = tomllib.loads(Path(__file__).with_name("encodings.toml").read_text(encoding="utf-8"))
+OF_LANGUAGE: dict[str, list[str]] = TABLE["language"]
+WESTERN: list[str] = TABLE["any"]["western"]
+EVERY: list[str] = TABLE["any"]["every"]
+EXPECTED_MESS = 0.5
+"""Most mess, as charset-normalizer measures it, under an encoding of the source's language."""
+UNEXPECTED_MESS = 0.2
+"""Most mess under any other encoding."""
 SAMPLE = 2**16
-"""Bytes that are looked at, of those lines that tell something."""
+"""Bytes that are examined, of lines that are not valid UTF-8."""
 
 
 def resolved(encoding: str, path: Path, lang: str) -> str:
-    """The encoding as it is set, or that of the file where `auto` is."""
+    """Return the encoding from the settings, or the detected one where it is `auto`."""
     return detected(path, lang) if encoding == "auto" else encoding
 
 
 def detected(path: Path, lang: str) -> str:
-    """Python's name of a file's encoding: utf-8 (ASCII too), utf-16 …, gb18030 (GB 2312 and GBK too), big5, cp1252 …"""
+    """Return Python's name of a file's encoding.
+
+    utf-8 covers ASCII too, and gb18030 covers GB 2312 and GBK.
+    """
     with path.open("rb") as file:
         start = file.read(SAMPLE)
-    if mark := next((mark for mark in MARKS if start.startswith(mark)), None):
-        return MARKS[mark]
+    for mark, encoding in MARKS.items():
+        if start.startswith(mark):
+            return encoding
     if b"\0" in start:
-        return "utf-16-le" if start[1::2].count(0) >= start[::2].count(0) else "utf-16-be"
-    valid, others = 0, list[bytes]()
-    broken = size = 0
+        # The zero byte is the upper half of a Latin letter: in little endian it comes second.
+        little_endian = start[1::2].count(0) >= start[::2].count(0)
+        return "utf-16-le" if little_endian else "utf-16-be"
+    utf8_lines = other_lines = 0
+    sample: list[bytes] = []
+    sample_size = 0
     with path.open("rb") as file:
         for line in file:
             if line.isascii():
                 continue
             if is_text(line, "utf-8"):
-                valid += 1
+                utf8_lines += 1
                 continue
-            broken += 1
-            if size < SAMPLE:
-                others.append(line)
-                size += len(line)
-    return "utf-8" if valid >= broken else older(others, lang)
+            other_lines += 1
+            if sample_size < SAMPLE:
+                sample.append(line)
+                sample_size += len(line)
+    return "utf-8" if utf8_lines >= other_lines else older(sample, lang)
 
 
 def older(lines: list[bytes], lang: str) -> str:
-    """The encoding, from before Unicode, of lines that are not UTF-8."""
-    for candidates, mess in ((OF_LANGUAGE.get(lang, WESTERN), EXPECTED), (ALL, UNEXPECTED)):
-        if candidates and (name := likeliest(b"".join(lines), candidates, mess)):
-            return name
-    votes = Counter(
-        name for line in lines if (name := likeliest(line, ALL, UNEXPECTED))
-    )  # one line may be of none
+    """Return the encoding of lines that are not UTF-8. cp1252 where none fits."""
+    content = b"".join(lines)
+    expected = OF_LANGUAGE.get(lang, WESTERN)
+    encoding = None
+    if expected:
+        encoding = likeliest(content, expected, EXPECTED_MESS)
+    if encoding is None:
+        encoding = likeliest(content, EVERY, UNEXPECTED_MESS)
+    if encoding is not None:
+        return encoding
+    # Perhaps one line is broken, so each line is asked alone, and the majority decides.
+    votes: Counter[str] = Counter()
+    for line in lines:
+        vote = likeliest(line, EVERY, UNEXPECTED_MESS)
+        if vote is not None:
+            votes[vote] += 1
     return votes.most_common(1)[0][0] if votes else "cp1252"
 
 
 def likeliest(content: bytes, candidates: list[str], mess: float) -> str | None:
-    """The candidate under which the bytes look most like text, or None where each has as much mess."""
+    """Return the candidate under which bytes look most like text. None: all give too much mess."""
     from charset_normalizer import from_bytes
 
     match = from_bytes(
@@ -78,11 +105,13 @@ def likeliest(content: bytes, candidates: list[str], mess: float) -> str | None:
         enable_fallback=False,
         preemptive_behaviour=False,
     ).best()
-    return None if match is None or match.encoding not in candidates else match.encoding
+    if match is None or match.encoding not in candidates:
+        return None
+    return match.encoding
 
 
 def is_text(content: bytes, encoding: str) -> bool:
-    """Whether bytes are of an encoding."""
+    """Whether bytes are valid in an encoding."""
     try:
         content.decode(encoding)
     except UnicodeDecodeError:

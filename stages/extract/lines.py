@@ -1,4 +1,4 @@
-"""Lines of a text file, each decoded by itself: one that is not of the encoding spoils no other."""
+"""Lines of a text file. Each line is decoded alone, so that one wrong byte spoils no other line."""
 
 import codecs
 from collections.abc import Iterator
@@ -13,47 +13,49 @@ class Line(NamedTuple):
 
     number: int
     raw: str
-    """As far as it can be read."""
+    """The line, with a replacement character for each byte that cannot be decoded."""
     text: str | None
-    """None where it is not of the encoding."""
+    """The decoded line. None: it is not in the encoding."""
 
 
 def decoded_lines(path: Path, encoding: str) -> Iterator[Line]:
-    """Lines of the file, from 1 on; a byte order mark is no part of the first.
+    """Yield the lines of a file, numbered from 1, without a byte order mark.
 
-    Raises InputError where the encoding is unknown, or where lines cannot be told apart before decoding (UTF-16) and
-    the file does not decode.
+    Raises InputError where the encoding is unknown. In UTF-16 and UTF-32, line ends cannot be found
+    before decoding: there it also raises InputError where the file cannot be decoded.
     """
     try:
-        whole = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
-        yield from whole_lines(path, encoding) if whole else single_lines(path, encoding)
+        codec = codecs.lookup(encoding).name
+        if codec.startswith(("utf-16", "utf-32")):
+            yield from lines_of_decoded_file(path, encoding)
+        else:
+            yield from lines_decoded_alone(path, encoding)
     except (LookupError, UnicodeError) as error:
         raise InputError(
             f"extract: {path}: {error}; set the source's `encoding` to what the file is written in"
         ) from None
 
 
-def whole_lines(path: Path, encoding: str) -> Iterator[Line]:
-    """Lines of a file that can only be decoded from its start."""
+def lines_of_decoded_file(path: Path, encoding: str) -> Iterator[Line]:
+    """Yield the lines of a file that can only be decoded from its start."""
     with path.open(encoding=encoding, newline="") as file:
         for number, line in enumerate(file, start=1):
             text = line.removeprefix("\ufeff") if number == 1 else line
             yield Line(number, text, text)
 
 
-def single_lines(path: Path, encoding: str) -> Iterator[Line]:
-    """Lines of a file whose line ends are bytes of their own."""
+def lines_decoded_alone(path: Path, encoding: str) -> Iterator[Line]:
+    """Yield the lines of a file in which the byte of a line end stands for nothing else."""
     mark = codecs.BOM_UTF8 if codecs.lookup(encoding).name == "utf-8" else b""
     with path.open("rb") as binary:
         for number, line in enumerate(binary, start=1):
             content = line.removeprefix(mark) if number == 1 else line
-            yield Line(
-                number, content.decode(encoding, errors="replace"), decode(content, encoding)
-            )
+            raw = content.decode(encoding, errors="replace")
+            yield Line(number, raw, decode(content, encoding))
 
 
 def decode(content: bytes, encoding: str) -> str | None:
-    """The text, or None where the bytes are not of the encoding."""
+    """Decode bytes. Return None where they are not in the encoding."""
     try:
         return content.decode(encoding)
     except UnicodeDecodeError:

@@ -1,52 +1,60 @@
-"""Paths: where something stands in a nested unit, be it JSON or XML.
+"""Paths: the way to a value in a nested unit, in JSON and XML.
 
-name            what is called so: a key, or a child (of whatever namespace)
+name            the key or child of that name (in any namespace)
 a.b             b in a
-a@unit          XML: an attribute of a; @unit: of the unit itself
-a.*             where several stand, all of them, one below the other; without it the first counts
-a.2             where several stand, the third (0 is the first)
+a@unit          XML: an attribute of a. @unit: an attribute of the unit itself
+a.*             all of several values, one below the other. Without it the first counts
+a.2             the third of several values (0 is the first)
 .               XML: the unit itself
-archive/title   title in the archive around the unit; /title: in the document
+archive/title   title in the archive that encloses the unit. /title: title in the document
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Step = Callable[[Any, str], Any]
-"""From a node to what it calls by a name: a node, a list of several, or None."""
+"""Follows one name from a node. It returns a node, a list of several nodes, or None."""
 
 
 def split(path: str) -> tuple[str | None, list[str]]:
-    """Name of what stands around the unit (empty for the document, None for the unit itself), and the names from there."""
-    around, slash, inside = path.rpartition("/")
+    """Split a path into the name of the enclosing node and the names below it.
+
+    The enclosing name is None for the unit itself, and empty for the document.
+    Example: `archive/title@lang` → ("archive", ["title", "@lang"]).
+    """
+    enclosing, slash, inside = path.rpartition("/")
     names = [name for name in inside.replace("@", ".@").split(".") if name]
-    return (around if slash else None), names
+    return (enclosing if slash else None), names
 
 
 def nodes_at(node: Any, names: list[str], step: Step) -> Iterator[Any]:
-    """Nodes at the end of a path."""
+    """Yield the nodes at the end of a path."""
     if isinstance(node, list):
         yield from nodes_in_list(node, names, step)
     elif not names:
         yield node
-    elif names[0] == "*":  # one stands where several may
+    elif names[0] == "*":
+        # A single node where several are possible counts as a list of one.
         yield from nodes_at(node, names[1:], step)
     else:
         yield from nodes_at(step(node, names[0]), names[1:], step)
 
 
-def nodes_in_list(several: list[Any], names: list[str], step: Step) -> Iterator[Any]:
-    """Nodes at the end of a path that goes on in one or all of several nodes."""
+def nodes_in_list(nodes: list[Any], names: list[str], step: Step) -> Iterator[Any]:
+    """Yield the nodes at the end of a path that goes on in one or all of several nodes."""
     if names and names[0] == "*":
-        chosen, names = several, names[1:]
+        chosen, names = nodes, names[1:]
     elif names and names[0].isdecimal():
-        chosen, names = several[int(names[0]) :][:1], names[1:]
+        number = int(names[0])
+        # A slice, because a number beyond the end selects no node.
+        chosen, names = nodes[number : number + 1], names[1:]
     else:
-        chosen = several[:1]
+        chosen = nodes[:1]
     for node in chosen:
         yield from nodes_at(node, names, step)
 
 
-def joined(texts: Iterator[str | None]) -> str | None:
-    """The texts, one below the other; None where there is none."""
-    return "\n".join(text.strip() for text in texts if text and text.strip()) or None
+def join_texts(texts: Iterable[str | None]) -> str | None:
+    """Join texts, one below the other. Return None where all are empty."""
+    stripped = [text.strip() for text in texts if text]
+    return "\n".join(text for text in stripped if text) or None

@@ -1,41 +1,119 @@
-"""What every kind of source may declare beside its own settings."""
+"""A source: the settings that all kinds share, and the methods that every kind offers.
 
+`SourceKind` is the protocol: `stages/extract/__init__.py` uses these members and no others.
+`SourceSettings` is the base class of all kinds. It implements every method but `units`.
+"""
+
+from collections.abc import Iterator
 from dataclasses import field
+from pathlib import Path
+from typing import Any, Protocol
 
 from pydantic.dataclasses import dataclass
 
 from stages.core.project.params import STRICT
-from stages.extract.unit import Unit
+from stages.extract.unit import Mapping, Unit
 
 Scalar = str | int | float | bool | None
 
 
+class SourceKind(Protocol):
+    """A source of any kind, with its settings as they stand in params.yaml."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind, as params.yaml writes it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the source, which locators, reports and messages show."""
+
+    @property
+    def path(self) -> str:
+        """Path below the root: one file, or a pattern such as `notes/**/*.xml`."""
+
+    @property
+    def lang(self) -> str:
+        """Language of the texts (ISO 639-1), or `auto`."""
+
+    @property
+    def langs(self) -> list[str] | None:
+        """With `lang: auto`: the languages that may occur."""
+
+    @property
+    def map(self) -> Mapping:
+        """What each column or path means."""
+
+    @property
+    def where(self) -> dict[str, Scalar | list[Scalar]]:
+        """Conditions on columns or paths. A unit that does not meet them is skipped."""
+
+    def units(self, path: Path) -> Iterator[Unit]:
+        """Read the units of one file, in their order.
+
+        A unit that cannot be read has a reason and no cells. Raises InputError where the whole
+        file cannot be read, and ParamsError for a wrong setting.
+        """
+
+    def problems(self) -> list[str]:
+        """List the problems of settings that do not fit together, each with its key."""
+
+    def details(self, files: list[Path]) -> dict[str, Any]:
+        """Return further entries for sources.json: engine versions, or detected encodings."""
+
+    def column_names(self, unit: Unit) -> list[str]:
+        """Return the columns of a unit for an error message. Empty: the kind has no columns."""
+
+    def mismatch(self, unit: Unit) -> str:
+        """Return the first condition of `where` that a unit does not meet, or an empty text."""
+
+
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class Common:
-    """Settings that may be left out."""
+class SourceSettings:
+    """Optional settings of every kind of source."""
 
     langs: list[str] | None = None
     """With `lang: auto`: the languages that the source's texts may be in."""
     where: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
-    """Column or path → what must stand there, or one of several; null: nothing. Other units are skipped."""
+    """Column or path → the value that must stand there, or a list of allowed values. null: no value.
+    Other units are skipped."""
 
-    def unlike(self, unit: Unit) -> str:
-        """What of a unit is not as `where` asks; empty where all is, and for a unit that could not be read."""
+    def problems(self) -> list[str]:
+        """List the problems of settings that do not fit together: none by default."""
+        return []
+
+    def details(self, files: list[Path]) -> dict[str, Any]:
+        """Return further entries for sources.json: none by default."""
+        return {}
+
+    def column_names(self, unit: Unit) -> list[str]:
+        """Return the columns of a unit: none by default."""
+        return []
+
+    def mismatch(self, unit: Unit) -> str:
+        """Return the first condition of `where` that a unit does not meet, with the actual value.
+
+        Empty: the unit meets all conditions, or it could not be read.
+        """
         if unit.cells is None:
             return ""
         for path, wanted in self.where.items():
-            found = unit.get(path)
-            if found not in {
-                form
-                for value in (wanted if isinstance(wanted, list) else [wanted])
-                for form in forms(value)
-            }:
-                return f"{path}: {found or 'nothing'}"
+            accepted: set[str | None] = set()
+            for value in wanted if isinstance(wanted, list) else [wanted]:
+                accepted |= accepted_texts(value)
+            actual = unit.get(path)
+            if actual not in accepted:
+                return f"{path}: {actual or 'nothing'}"
         return ""
 
 
-def forms(value: Scalar) -> set[str | None]:
-    """How a value may stand in a source: true is True in JSON as Python reads it, and true in a table."""
+def accepted_texts(value: Scalar) -> set[str | None]:
+    """Return the texts that count as a value of `where`.
+
+    The JSON value true is read as the text `True`, and a table may hold `true`: both count.
+    """
     if value is None:
         return {None}
-    return {str(value), str(value).lower()} if isinstance(value, bool) else {str(value)}
+    if isinstance(value, bool):
+        return {str(value), str(value).lower()}
+    return {str(value)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -12,72 +12,94 @@ from stages.core.project.params import STRICT
 
 @plain_dataclass(frozen=True)
 class Unit:
-    """One row, line, item or element. `cells` is None where it could not be read; then `reason` says why."""
+    """One row, line, item or element. A unit that could not be read has no `cells`, but a `reason`."""
 
-    place: str
-    """Where it stands in the source: table/key, JSON pointer, XML path, line."""
+    position: str
+    """Position in its file, such as `L7`, `table/key`, a JSON pointer or `sheet[3]`."""
     raw: str
-    """As it was read."""
+    """The unit as it was read."""
     cells: dict[str, Any] | None
-    """What stands in its columns, or at the paths of its source's mapping."""
+    """Values by column, or by the paths of the source's mapping."""
     reason: str = ""
+    """Reason of a rejection, one word: `malformed`, `encoding` …"""
     evidence: str = ""
+    """Details of the reason, for a reader."""
 
     def get(self, path: str | None) -> str | None:
-        """The text in a column or at a path, or None where there is none."""
-        value = None if path is None or self.cells is None else self.cells.get(path)
-        return None if value is None else str(value).strip() or None
+        """Return the text in a column or at a path, or None where there is none."""
+        if path is None or self.cells is None:
+            return None
+        value = self.cells.get(path)
+        if value is None:
+            return None
+        return str(value).strip() or None
+
+
+class FactCells(NamedTuple):
+    """The texts of one fact in a unit. Where one is missing, the fact cannot become a record."""
+
+    suffix: str
+    """End of the locator, which tells the facts of one unit apart."""
+    attribute: str | None
+    value: str | None
+    unit: str | None
+    """Unit of measurement."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class FactMapping:
-    """One fact of a wide unit: the attribute's name, and where its value stands."""
+    """One of several facts in a unit."""
 
     attribute: str
+    """Name of the attribute."""
     value: str
+    """Column or path of its value."""
     unit: str | None = None
+    """Column or path of the unit of measurement."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Mapping:
-    """Which column or path means what. A key that is left out: the source has no such thing."""
+    """The meaning of columns or paths. A key may be left out where the source has no such thing."""
 
     subject: str | None = None
-    """Whom or what the unit is about."""
+    """The thing or person that the unit is about."""
     attribute: str | None = None
-    """For units of one fact: the column that names the attribute; `value` and `unit` go with it."""
+    """For units with one fact: the column that names the attribute. It needs `value` too."""
     value: str | None = None
+    """For units with one fact: the column of the value."""
     unit: str | None = None
+    """For units with one fact: the column of the unit of measurement."""
     facts: list[FactMapping] = Field(default_factory=list)
-    """For wide units: several facts."""
+    """For units with several facts."""
     text: str | None = None
     """Free text."""
     question: str | None = None
+    """Question of a question–answer pair. It needs `answer` too."""
     answer: str | None = None
+    """Answer of a question–answer pair."""
     meta: dict[str, str] = Field(default_factory=dict)
-    """Further fields to keep, by the name they get."""
+    """Further fields to keep: new name → column or path."""
 
     def paths(self) -> set[str]:
-        """All columns or paths that are named."""
-        alone = [
-            self.subject,
-            self.attribute,
-            self.value,
-            self.unit,
-            self.text,
-            self.question,
-            self.answer,
-        ]
-        of_facts = [path for fact in self.facts for path in (fact.value, fact.unit)]
-        return {path for path in (*alone, *of_facts, *self.meta.values()) if path}
+        """Return all columns or paths that the mapping names."""
+        named = [self.subject, self.attribute, self.value, self.unit]
+        named += [self.text, self.question, self.answer]
+        for fact in self.facts:
+            named += [fact.value, fact.unit]
+        named += self.meta.values()
+        return {path for path in named if path}
 
-    def facts_in(self, unit: Unit) -> Iterator[tuple[str, str | None, str | None, str | None]]:
-        """(locator suffix, attribute, value, unit) of every fact the unit should state.
+    def facts_in(self, unit: Unit) -> Iterator[FactCells]:
+        """Yield the facts of a unit.
 
-        A wide unit states the facts whose value is there; a unit of one fact states it even where its value is missing.
+        A unit of several facts states those whose value is present. A unit of one fact always
+        states it, so that a missing value is reported.
         """
         if self.attribute and self.value:
-            yield "", unit.get(self.attribute), unit.get(self.value), unit.get(self.unit)
+            attribute, value = unit.get(self.attribute), unit.get(self.value)
+            yield FactCells("", attribute, value, unit.get(self.unit))
         for fact in self.facts:
-            if value := unit.get(fact.value):
-                yield f"@{fact.attribute}", fact.attribute, value, unit.get(fact.unit)
+            value = unit.get(fact.value)
+            if value:
+                yield FactCells(f"@{fact.attribute}", fact.attribute, value, unit.get(fact.unit))

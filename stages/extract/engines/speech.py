@@ -1,8 +1,9 @@
-"""Engines that recognise speech: from samples to texts, their places, and how sure the engine is of each.
+"""Engines that recognise speech: from samples to texts, with their times and confidences.
 
-pocketsphinx (github.com/cmusphinx/pocketsphinx) comes with its model of English, without case and punctuation; its confidence is
-the utterance's posterior probability to the power of 1 / words. Whisper is in a module of its own. Both begin anew with every
-utterance, so what they say does not depend on what came before. The number of threads is that of `run.threads`.
+pocketsphinx (github.com/cmusphinx/pocketsphinx) comes with its model of English, and gives neither case
+nor punctuation. Its confidence is the posterior probability of the utterance to the power of 1 / words.
+Whisper has a module of its own. Both start anew with every utterance, so a result does not depend on
+what came before. The number of threads is that of `run.threads`.
 """
 
 from collections.abc import Callable
@@ -12,32 +13,31 @@ from typing import Any
 
 from stages.core.models import checkpoint
 from stages.extract.engines import whisper
-from stages.extract.engines.whisper import CHECKPOINT, RATE, Heard
+from stages.extract.engines.whisper import CHECKPOINT, RATE, SpokenText
 
-Recognise = Callable[[Any], list[Heard]]
-"""From the (samples,) of an utterance, of 16 bits, 16,000 a second, to what is said in it, in order."""
+Recognise = Callable[[Any], list[SpokenText]]
+"""From the (samples,) of an utterance, of 16 bits, 16,000 per second, to its texts, in order."""
 
 
 def problems(engine: str, lang: str, model: str | None, revision: str | None) -> list[str]:
-    """What is wrong with the settings of an engine."""
+    """List the problems of an engine's settings."""
     if engine == "whisper":
         return CHECKPOINT.problems(model, revision)
-    found = (
-        []
-        if lang == "en"
-        else [f"engine: pocketsphinx knows English alone, `lang` is {lang!r}; set engine: whisper"]
-    )
-    given = [
-        name for name, value in (("model", model), ("revision", revision)) if value is not None
-    ]
-    return found + [
-        f"{name}: pocketsphinx brings its own model; remove it, or set engine: whisper"
-        for name in given
-    ]
+    listed = []
+    if lang != "en":
+        listed.append(
+            f"engine: pocketsphinx knows English alone, `lang` is {lang!r}; set engine: whisper"
+        )
+    for name, value in (("model", model), ("revision", revision)):
+        if value is not None:
+            listed.append(
+                f"{name}: pocketsphinx brings its own model; remove it, or set engine: whisper"
+            )
+    return listed
 
 
 def engine(name: str, model: str | None, revision: str | None, lang: str) -> Recognise:
-    """The function that recognises. Raises InputError where its model cannot be had."""
+    """Return the function that recognises. Raises InputError where its model is not there."""
     if name == "pocketsphinx":
         return pocketsphinx()
     folder = CHECKPOINT.folder_of(str(model), revision)
@@ -45,32 +45,42 @@ def engine(name: str, model: str | None, revision: str | None, lang: str) -> Rec
 
 
 def engine_version(name: str, model: str | None, revision: str | None) -> str:
-    """Names and versions: another engine, version or model may hear otherwise."""
-    found = f"pocketsphinx {version('pocketsphinx')}"
+    """Return names and versions of an engine, its libraries and its model.
+
+    Another engine, version or model may recognise something else. pocketsphinx is named for Whisper
+    too, because its detector finds the utterances.
+    """
+    detector = f"pocketsphinx {version('pocketsphinx')}"
     if name == "pocketsphinx":
-        return f"{found} en-us, scipy {version('scipy')}"
-    libraries = ", ".join(
+        return f"{detector} en-us, scipy {version('scipy')}"
+    # Without the build of torch: 2.13.0+cpu is version 2.13.0.
+    libraries = [
         f"{library} {version(library).split('+')[0]}"
         for library in ("transformers", "torch", "scipy")
-    )
-    return f"whisper {CHECKPOINT.identity(str(model), revision)}, {libraries}, {found}"
+    ]
+    model_identity = CHECKPOINT.identity(str(model), revision)
+    return f"whisper {model_identity}, {', '.join(libraries)}, {detector}"
 
 
 @cache
 def pocketsphinx() -> Recognise:
-    """Its recogniser, with the model of its package."""
+    """Return the recogniser of pocketsphinx, with the model of its package."""
     from pocketsphinx import Decoder
 
     decoder = Decoder(samprate=float(RATE), loglevel="FATAL")
 
-    def recognise(samples: Any) -> list[Heard]:
-        decoder.reinit_feat()  # forgets the level and the noise of what came before
+    def recognise(samples: Any) -> list[SpokenText]:
+        # Forget the level and the noise of earlier utterances.
+        decoder.reinit_feat()
         decoder.start_utt()
         decoder.process_raw(samples.tobytes(), full_utt=True)
         decoder.end_utt()
-        found = decoder.hyp()
-        words = found.hypstr.split() if found else []
-        confidence = round(min(1.0, found.prob) ** (1 / len(words)), 2) if words else 0.0
+        hypothesis = decoder.hyp()
+        words = hypothesis.hypstr.split() if hypothesis else []
+        confidence = 0.0
+        if words:
+            # A probability may exceed 1 by rounding.
+            confidence = round(min(1.0, hypothesis.prob) ** (1 / len(words)), 2)
         return [(0, len(samples), " ".join(words), confidence)]
 
     return recognise

@@ -1,10 +1,11 @@
-"""Speech in sound files: WAV, FLAC and what else libsndfile reads.
+"""Speech in sound files: WAV, FLAC and the other formats that libsndfile reads.
 
-An utterance is speech without a pause of a second or more, of 30 seconds at most (a longer one is cut where it is quiet). Where
-speech is, the detector of WebRTC says that pocketsphinx brings along. A unit is an utterance or, where the engine tells sentences
-apart, as Whisper does, a sentence of it. Its place is the time in seconds, as media fragments (www.w3.org/TR/media-frags) write
-it: `talk.flac#t=0.0,4.2`. What was recognised with less confidence than asked for, nothing at all, and a file without speech are
-set aside. Samples are read block by block; what is kept of an hour is 115 MB.
+An utterance is speech without a pause of a second or more. One of more than 30 seconds is cut where it
+is quiet. The detector of WebRTC, which comes with pocketsphinx, finds the speech. A unit is an
+utterance. If the engine separates sentences, as Whisper does, a unit is a sentence. Its position is the
+time in seconds, as in media fragments (www.w3.org/TR/media-frags): `talk.flac#t=0.0,4.2`. Set aside are
+texts with too little confidence, speech without a recognised word, and files without speech. Samples
+are read block by block. One hour of sound takes 115 MB of memory.
 """
 
 from collections.abc import Iterator
@@ -19,23 +20,29 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.core.repeatable import memo
 from stages.extract.engines import speech
-from stages.extract.source import Common
+from stages.extract.source import SourceSettings
 from stages.extract.unit import Mapping, Unit
 
 RATE = 16_000
-"""Samples a second, as both engines expect them."""
+"""Samples per second, as both engines expect them."""
 FRAME = 480
 """Samples that are speech or not: 30 ms."""
-PAUSE, MARGIN, LONGEST = 33, 10, 1_000
-"""Frames: of a pause that parts utterances, that are kept around each, that one holds at most."""
+PAUSE = 33
+"""Frames of a pause that separates utterances."""
+MARGIN = 10
+"""Frames that are kept before and behind an utterance."""
+LONGEST = 1_000
+"""Most frames of an utterance."""
 STRICT_MODE = 3
-"""Of the detector: the one of four that takes least for speech."""
-BLOCK, OVERLAP = 10, 1
-"""Seconds that are resampled together, and those around them that the filter sees."""
+"""Mode of the detector: the one of four that takes the fewest sounds for speech."""
+BLOCK = 10
+"""Seconds of sound that are resampled together."""
+OVERLAP = 1
+"""Seconds around a block that the resampling filter sees too."""
 
 
 @dataclass(frozen=True, config=STRICT)
-class Audio(Common):
+class Audio(SourceSettings):
     """Sound files."""
 
     kind: Literal["audio"]
@@ -45,72 +52,77 @@ class Audio(Common):
     map: Mapping
     """Cells: text, start and end (seconds), file."""
     engine: Literal["pocketsphinx", "whisper"] = "pocketsphinx"
-    """pocketsphinx comes with its model, of English; whisper needs `model`."""
+    """pocketsphinx comes with its model, of English. whisper needs `model`."""
     model: str | None = None
-    """Of whisper: a folder, or a name on the hub, which must have been fetched before."""
+    """Whisper model: a folder, or a name on the hub. It must have been fetched before."""
     revision: str | None = None
-    """Of a name on the hub: the full commit hash (40 hex digits), since a branch or tag may move."""
+    """For a name on the hub: the full commit hash (40 hex digits), since a branch or tag may move."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """The engines measure it differently: see docs/experiments.md."""
+    """Least confidence of a text that is not set aside. The engines measure it differently: see
+    docs/experiments.md."""
 
     def problems(self) -> list[str]:
-        """What is wrong with the settings as a whole."""
+        """List the problems of the engine's settings."""
         return speech.problems(self.engine, self.lang, self.model, self.revision)
 
+    def details(self, files: list[Path]) -> dict[str, Any]:
+        """Return the engine."""
+        return {"engine": self.engine_version()}
+
     def engine_version(self) -> str:
-        """Names and versions of what recognises, and the model's hash."""
+        """Return names and versions of the engine and its libraries, and the hash of the model."""
         return speech.engine_version(self.engine, self.model, self.revision)
 
     def units(self, path: Path) -> Iterator[Unit]:
-        """Utterances or sentences. Raises InputError where the file cannot be read, or the model cannot be had."""
-        # Remembered is what the engine hears, so that another `min_confidence` or a new name of the file costs no recognition.
-        arguments = (self.engine, self.model, self.revision, self.lang)
-        items = memo.remembered(heard, path, *arguments, engine=self.engine_version())
-        seconds, found = next(items), False
-        for start, stop, text, confidence in items:
-            found = True
-            place = f"t={start:.1f},{stop:.1f}"
-            if text and confidence >= self.min_confidence:
-                yield Unit(
-                    place,
-                    text,
-                    {
-                        "text": text,
-                        "start": f"{start:.1f}",
-                        "end": f"{stop:.1f}",
-                        "file": path.name,
-                    },
-                )
-            else:
-                evidence = f"recognised with confidence {confidence:.2f}, {self.min_confidence} is asked for"
-                yield Unit(
-                    place,
-                    text,
-                    None,
-                    "low_confidence",
-                    evidence if text else "speech in which no word was recognised",
-                )
-        if not found:
+        """Yield utterances or sentences.
+
+        Raises InputError where the file cannot be read, or the model is not there.
+        """
+        # The engine's result is remembered as it is, so that another `min_confidence` or a new name
+        # of the file needs no new recognition.
+        settings = (self.engine, self.model, self.revision, self.lang)
+        items = memo.remembered(recognise_recording, path, *settings, engine=self.engine_version())
+        seconds = next(items)
+        is_silent = True
+        for start, end, text, confidence in items:
+            is_silent = False
+            yield self._unit(path, start, end, text, confidence)
+        if is_silent:
             yield Unit("", "", None, "no_speech", f"no speech in {seconds:.1f} seconds")
 
+    def _unit(self, path: Path, start: float, end: float, text: str, confidence: float) -> Unit:
+        position = f"t={start:.1f},{end:.1f}"
+        if not text:
+            evidence = "speech in which no word was recognised"
+            return Unit(position, text, None, "low_confidence", evidence)
+        if confidence < self.min_confidence:
+            evidence = (
+                f"recognised with confidence {confidence:.2f}, {self.min_confidence} is asked for"
+            )
+            return Unit(position, text, None, "low_confidence", evidence)
+        cells = {"text": text, "start": f"{start:.1f}", "end": f"{end:.1f}", "file": path.name}
+        return Unit(position, text, cells)
 
-def heard(
+
+def recognise_recording(
     path: Path, engine: str, model: str | None, revision: str | None, lang: str
 ) -> Iterator[Any]:
-    """As JSON can hold it: the length in seconds, then of every text start and end in seconds, itself and confidence.
+    """Yield the length in seconds, then for each text (start, end, text, confidence) in seconds.
 
-    Raises InputError where the file cannot be read, or the model cannot be had.
+    This is what is remembered. Raises InputError where the file cannot be read, or the model is not
+    there.
     """
     samples = samples_of(path)
     recognise = speech.engine(engine, model, revision, lang)
     yield len(samples) / RATE
-    for first, end in utterances(is_speech(samples), PAUSE, MARGIN, LONGEST):
-        for start, stop, text, confidence in recognise(samples[first * FRAME : end * FRAME]):
-            yield (first * FRAME + start) / RATE, (first * FRAME + stop) / RATE, text, confidence
+    for first_frame, end_frame in utterances(is_speech(samples), PAUSE, MARGIN, LONGEST):
+        first, end = first_frame * FRAME, end_frame * FRAME
+        for start, stop, text, confidence in recognise(samples[first:end]):
+            yield (first + start) / RATE, (first + stop) / RATE, text, confidence
 
 
 def samples_of(path: Path) -> Any:
-    """The sound as (samples,) of 16 bits, 16,000 a second, channels mixed. Raises InputError."""
+    """Read sound as (samples,) of 16 bits, 16,000 per second, with channels mixed. Raises InputError."""
     import numpy
     import soundfile
 
@@ -126,57 +138,82 @@ def samples_of(path: Path) -> Any:
 
 
 def blocks_of(file: Any) -> Iterator[Any]:
-    """Blocks of a file, each resampled with what stands around it: together they are the whole file resampled at once."""
+    """Yield the sound of a file in blocks of 16,000 samples per second.
+
+    Each block is resampled together with the sound around it. So the blocks together equal the whole
+    file, resampled at once.
+    """
     import numpy
     from scipy.signal import resample_poly
 
-    rate, shared = file.samplerate, gcd(file.samplerate, RATE)
+    rate = file.samplerate
+    divisor = gcd(rate, RATE)
     for start in range(0, file.frames, BLOCK * rate):
         before = min(start, OVERLAP * rate)
         file.seek(start - before)
-        mixed = file.read(before + (BLOCK + OVERLAP) * rate, dtype="float32", always_2d=True).mean(
-            axis=1
-        )
-        sound = numpy.nan_to_num(mixed)
-        sound = resample_poly(sound, RATE // shared, rate // shared) if rate != RATE else sound
-        own = sound[before * RATE // rate :][: BLOCK * RATE]
-        yield numpy.round(numpy.clip(own, -1, 1) * 32767).astype("int16")
+        length = before + (BLOCK + OVERLAP) * rate
+        channels = file.read(length, dtype="float32", always_2d=True)  # (samples, channels)
+        sound = numpy.nan_to_num(channels.mean(axis=1))
+        if rate != RATE:
+            sound = resample_poly(sound, RATE // divisor, rate // divisor)
+        # Cut off the sound before and behind the block.
+        first = before * RATE // rate
+        block = sound[first : first + BLOCK * RATE]
+        yield numpy.round(numpy.clip(block, -1, 1) * 32767).astype("int16")
 
 
 def is_speech(samples: Any) -> list[bool]:
-    """Whether each frame is speech; the last one is filled up with silence."""
+    """Tell for each frame whether it is speech. Silence fills up the last frame."""
     from pocketsphinx import Vad
 
     detector = Vad(mode=STRICT_MODE, sample_rate=RATE, frame_length=FRAME / RATE)
     sound = samples.tobytes()
-    size = 2 * FRAME
-    return [
-        detector.is_speech(sound[at : at + size].ljust(size, b"\0"))
-        for at in range(0, len(sound), size)
-    ]
+    frame_bytes = 2 * FRAME  # a sample has two bytes
+    voiced = []
+    for start in range(0, len(sound), frame_bytes):
+        frame = sound[start : start + frame_bytes]
+        voiced.append(detector.is_speech(frame.ljust(frame_bytes, b"\0")))
+    return voiced
 
 
 def utterances(voiced: list[bool], pause: int, margin: int, longest: int) -> list[tuple[int, int]]:
-    """(first frame, frame behind the last) of every utterance."""
+    """Return (first frame, frame behind the last) of each utterance, with its margins."""
     spans: list[tuple[int, int]] = []
-    for at, voice in enumerate(voiced):
-        if voice and spans and at - spans[-1][1] < pause:
-            spans[-1] = (spans[-1][0], at + 1)
-        elif voice:
-            spans.append((at, at + 1))
-    wide = ((max(0, first - margin), min(len(voiced), end + margin)) for first, end in spans)
-    return [part for first, end in wide for part in cut(voiced, first, end, longest)]
+    for frame, voice in enumerate(voiced):
+        if not voice:
+            continue
+        if spans and frame - spans[-1][1] < pause:
+            first, _ = spans[-1]
+            spans[-1] = (first, frame + 1)
+        else:
+            spans.append((frame, frame + 1))
+    parts: list[tuple[int, int]] = []
+    for first, end in spans:
+        wide_first = max(0, first - margin)
+        wide_end = min(len(voiced), end + margin)
+        parts += cut(voiced, wide_first, wide_end, longest)
+    return parts
 
 
 def cut(voiced: list[bool], first: int, end: int, longest: int) -> Iterator[tuple[int, int]]:
-    """A span in parts of at most `longest` frames, cut in the longest quiet of each part's second half."""
+    """Yield a span in parts of at most `longest` frames.
+
+    Each cut lies in the middle of the longest silence in the second half of the part.
+    """
     while end - first > longest:
-        quiet: tuple[int, int] = (0, first + longest)  # its length, its middle
-        begun = first + longest // 2
-        for at in range(first + longest // 2, first + longest + 1):
-            if at == first + longest or voiced[at]:
-                quiet = max(quiet, (at - begun, (at + begun) // 2)) if at > begun else quiet
-                begun = at + 1
-        yield first, quiet[1]
-        first = quiet[1]
+        latest = first + longest
+        # Without any silence the part has its full length.
+        longest_silence, cut_frame = 0, latest
+        silence_start = first + longest // 2
+        for frame in range(first + longest // 2, latest + 1):
+            # A voiced frame, or the end of the part, ends the silence before it.
+            if frame < latest and not voiced[frame]:
+                continue
+            silence, middle = frame - silence_start, (frame + silence_start) // 2
+            # Of equal silences the last one counts.
+            if silence > 0 and (silence, middle) > (longest_silence, cut_frame):
+                longest_silence, cut_frame = silence, middle
+            silence_start = frame + 1
+        yield first, cut_frame
+        first = cut_frame
     yield first, end

@@ -1,12 +1,13 @@
-"""Delimited text: CSV, TSV and their kin.
+"""Delimited text: CSV, TSV and similar formats.
 
-A row is a line, or several where a quoted cell holds line breaks (RFC 4180). A quotation mark that opens a cell and does not
-close it as one is a fault of its own line: that line alone is set aside, and reading goes on with the next. An open cell is
-followed for as many characters as the csv module allows one (131,072), so memory stays constant.
+A row is one line, or several where a quoted cell holds line breaks (RFC 4180). If a quotation mark
+opens a cell and no mark closes it properly, the fault belongs to its own line: that line alone is set
+aside, and reading goes on with the next line. An open cell is followed for as many characters as the
+csv module allows in one cell (131,072), so memory stays constant.
 """
 
 import csv
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
@@ -18,20 +19,21 @@ from pydantic.dataclasses import dataclass
 from stages.core.project.params import STRICT
 from stages.extract.encoding import resolved
 from stages.extract.lines import Line, decoded_lines
-from stages.extract.source import Common
+from stages.extract.source import SourceSettings
 from stages.extract.unit import Mapping, Unit
 
 
 @dataclass(frozen=True, config=STRICT)
-class Csv(Common):
-    """Delimited text, with one header line or with names of its columns."""
+class Csv(SourceSettings):
+    """Delimited text, with one header line or with given names of its columns."""
 
     kind: Literal["csv"]
     name: str
     path: str
     lang: str
     encoding: str
-    """Python's name of the encoding: utf-8, cp1252, gb18030, utf-16 …, or auto. A byte order mark is skipped."""
+    """Python's name of the encoding (utf-8, cp1252, gb18030, utf-16 …), or auto. A byte order mark is
+    skipped."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)]
     skip_lines: int
     """Lines above the header, such as a title."""
@@ -39,40 +41,59 @@ class Csv(Common):
     columns: list[str] | None = None
     """Names of the columns, for a file without a header."""
     quote: Annotated[str, Field(max_length=1)] = '"'
-    """What encloses a cell that holds delimiters or line breaks; empty: nothing does, a quotation mark is a character."""
+    """Character around cells that hold delimiters or line breaks. Empty: there is none, and a quotation
+    mark is an ordinary character."""
 
     def units(self, path: Path) -> Iterator[Unit]:
-        """Rows; one that does not decode, or has another number of fields than the header, is rejected by itself."""
-        header, encoding = self.columns, self.encoding_of(path)
+        """Yield rows. A row that does not decode, or has a wrong number of fields, is rejected alone."""
+        header = self.columns
+        encoding = self.encoding_of(path)
         lines = (line for line in decoded_lines(path, encoding) if line.number > self.skip_lines)
         for row in Rows(lines, encoding, self._dialect()):
-            place = f"L{row.number}"
+            position = f"L{row.number}"
             if row.fields is None:
-                yield Unit(place, row.raw, None, row.reason, row.evidence)
+                yield Unit(position, row.raw, None, row.reason, row.evidence)
             elif header is None:
                 header = [name.strip() for name in row.fields]
             elif len(row.fields) != len(header):
                 evidence = f"{len(row.fields)} fields, the header has {len(header)}"
-                yield Unit(place, row.raw, None, "malformed", evidence)
+                yield Unit(position, row.raw, None, "malformed", evidence)
             else:
-                yield Unit(place, row.raw, dict(zip(header, row.fields, strict=True)))
+                yield Unit(position, row.raw, dict(zip(header, row.fields, strict=True)))
+
+    def details(self, files: list[Path]) -> dict[str, Any]:
+        """Count the detected encodings, where the encoding is `auto`."""
+        if self.encoding != "auto":
+            return {}
+        encodings = Counter(self.encoding_of(path) for path in files)
+        return {"encodings": dict(sorted(encodings.items()))}
+
+    def column_names(self, unit: Unit) -> list[str]:
+        """Return the names of the columns."""
+        return list(unit.cells or {})
 
     def encoding_of(self, path: Path) -> str:
-        """The encoding of a file."""
+        """Return the encoding of a file."""
         return resolved(self.encoding, path, self.lang)
 
     def _dialect(self) -> dict[str, Any]:
-        """Options of csv.reader. A blank behind a delimiter belongs to no cell: `a, "b, c"` has two."""
-        quoting = {"quotechar": self.quote} if self.quote else {"quoting": csv.QUOTE_NONE}
-        return {"delimiter": self.delimiter, "skipinitialspace": self.delimiter != " "} | quoting
+        """Return the options of csv.reader."""
+        options: dict[str, Any] = {"delimiter": self.delimiter}
+        # A blank behind a delimiter belongs to no cell: `a, "b, c"` has the two cells a and b, c.
+        options["skipinitialspace"] = self.delimiter != " "
+        if self.quote:
+            options["quotechar"] = self.quote
+        else:
+            options["quoting"] = csv.QUOTE_NONE
+        return options
 
 
 @plain_dataclass(frozen=True)
 class Row:
-    """One row; `fields` is None where it could not be read, and `reason` says why."""
+    """One row. A row that could not be read has no `fields`, but a `reason`."""
 
     number: int
-    """Of its first line."""
+    """Number of its first line."""
     raw: str
     fields: list[str] | None
     reason: str = ""
@@ -80,51 +101,65 @@ class Row:
 
 
 class Rows:
-    """The rows of lines. Empty lines between rows are none."""
+    """Iterates over the rows of lines. Empty lines between rows are skipped."""
 
     def __init__(self, lines: Iterator[Line], encoding: str, dialect: dict[str, Any]) -> None:
         """`dialect`: options of csv.reader."""
-        self.lines, self.encoding, self.dialect = lines, encoding, dialect
-        self.back: deque[Line] = deque()  # read ahead of a row that turned out not to hold them
+        self.lines = lines
+        self.encoding = encoding
+        self.dialect = dialect
+        # Lines that were read ahead for a quoted cell which turned out not to hold them.
+        self.pushed_back: deque[Line] = deque()
 
     def __iter__(self) -> Iterator[Row]:
-        """In their order."""
-        while (line := self._next()) is not None:
+        """Yield rows in their order."""
+        while (line := self._next_line()) is not None:
             if line.text is None or line.text.strip():
-                yield self._row([line])
+                yield self._row_from(line)
 
-    def _next(self) -> Line | None:
-        return self.back.popleft() if self.back else next(self.lines, None)
+    def _next_line(self) -> Line | None:
+        if self.pushed_back:
+            return self.pushed_back.popleft()
+        return next(self.lines, None)
 
-    def _row(self, taken: list[Line]) -> Row:
-        """The row that begins with the one line in `taken`, which grows by the further lines of it."""
-        reader = csv.reader(self._feed(taken), **self.dialect)
+    def _row_from(self, first: Line) -> Row:
+        """Read the row that begins with a line."""
+        taken: list[Line] = []
+        reader = csv.reader(self._feed(first, taken), **self.dialect)
         try:
             fields = next(reader)
-            if (
-                reader.line_num > 1
-            ):  # a cell was open at the end of the line: what closes it must be the end of a cell
-                fields = next(csv.reader([line.raw for line in taken], strict=True, **self.dialect))
+            if reader.line_num > 1:
+                # A cell was open at the end of the first line. The reader accepts any text behind
+                # the mark that closes the cell. A strict reader wants the end of the cell there.
+                raw_lines = [line.raw for line in taken]
+                fields = next(csv.reader(raw_lines, strict=True, **self.dialect))
         except csv.Error as error:
-            self.back.extendleft(reversed(taken[1:]))
-            del taken[1:]
-            return self._checked(taken, None, f"a cell does not end as one: {error}")
-        return self._checked(taken, fields)
+            # Only the first line is at fault, so the others are read again as rows of their own.
+            self.pushed_back.extendleft(reversed(taken[1:]))
+            return self._row_of([first], None, f"a cell does not end as one: {error}")
+        return self._row_of(taken, fields, "")
 
-    def _feed(self, taken: list[Line]) -> Iterator[str]:
-        yield taken[0].raw
-        while (line := self._next()) is not None:
+    def _feed(self, first: Line, taken: list[Line]) -> Iterator[str]:
+        """Give the reader the first line, and further ones as it asks for them. `taken` collects them."""
+        taken.append(first)
+        yield first.raw
+        while (line := self._next_line()) is not None:
             taken.append(line)
             yield line.raw
-        yield ""  # the file ends inside a cell: the reader's line number tells
+        # The file ends inside a cell. One more line makes the reader's line number exceed 1.
+        yield ""
 
-    def _checked(self, taken: list[Line], fields: list[str] | None, evidence: str = "") -> Row:
-        number, raw = taken[0].number, shown(taken)
-        if any(line.text is None for line in taken):
+    def _row_of(self, lines: list[Line], fields: list[str] | None, evidence: str) -> Row:
+        """Return the row of its lines."""
+        number = lines[0].number
+        raw = raw_text(lines)
+        if any(line.text is None for line in lines):
             return Row(number, raw, None, "encoding", f"not {self.encoding}")
-        return Row(number, raw, fields, "" if fields is not None else "malformed", evidence)
+        if fields is None:
+            return Row(number, raw, None, "malformed", evidence)
+        return Row(number, raw, fields)
 
 
-def shown(lines: list[Line]) -> str:
-    """What was read, without the last line's end."""
+def raw_text(lines: list[Line]) -> str:
+    """Return lines as they were read, without the end of the last one."""
     return "".join(line.raw for line in lines).rstrip("\r\n")

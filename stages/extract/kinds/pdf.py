@@ -1,15 +1,15 @@
-"""PDF files: their text layer, and by OCR the pages that have none.
+"""PDF files: their text layer, and by OCR the pages without one.
 
-A unit is a paragraph: lines of like height, one close below the other. With `line` it is a line, as on scanned pages. The text
-and the order of a layer are those of pypdfium2 (github.com/pypdfium2-team/pypdfium2); a word that a line breaks is joined again.
-A page without letters in its layer is rendered and read as in `pages`. Places are page, line and box, in points (1/72 inch) from
-the top left corner of the page as it is shown.
+A unit is a paragraph: lines of similar height, each close below the other. With `line`, a unit is a
+line, as on scanned pages. A word that a line breaks is joined again. A page without letters in its
+layer is rendered, and read as a scanned page. A position has the page, the line and its box in points
+(1/72 inch), from the top left corner of the page as it is shown.
 
-Set aside: what OCR read with less confidence than asked for, a page that cannot be read, a page with nothing to read. A layer
-whose letters are not those that are seen, as some programs write it, cannot be told from a right one.
+Set aside are lines that OCR read with too little confidence, pages that cannot be read, and pages
+without text. Some programs write a text layer with other letters than those that are shown. Nothing
+tells such a layer from a right one.
 """
 
-import ctypes
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,31 +22,30 @@ from pydantic.dataclasses import dataclass
 from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.core.repeatable import memo
-from stages.extract.kinds.pages import (
-    CHINESE,
-    Box,
-    Line,
-    engine_version,
-    form_of,
-    lines_in,
-    unit_of_line,
-    unsure,
-)
-from stages.extract.source import Common
+from stages.extract.engines.line import CHINESE, Box, Line, enclosing_box
+from stages.extract.engines.ocr import engine_version, lines_in
+from stages.extract.engines.pdf_layer import layer
+from stages.extract.line_units import form_of, uncertain_unit, unit_of_line
+from stages.extract.source import SourceSettings
 from stages.extract.unit import Mapping, Unit
 
-DOTS, LONGEST = 300, 5_000
-"""Resolution at which a page is rendered, dots an inch, and the most dots of its longer side: some pages claim to be huge."""
-BROKEN = "\x02\ufffe"
-"""What stands for a hyphen at which a line breaks a word."""
-TENTHS = 10
-"""Of a point: boxes are measured in them."""
+DOTS = 300
+"""Resolution at which a page is rendered, in dots per inch."""
+LONGEST = 5_000
+"""Most dots of a page's longer side, because some pages claim to be huge."""
+HYPHEN_CLASS = "\x02\ufffe"
+"""Characters by which PDFium marks a hyphen at which a line breaks a word."""
+HYPHEN = re.compile(f"[{HYPHEN_CLASS}]")
+# A line break that leaves nothing behind. Either it breaks a word: "con\x02\nductor".
+# Or it stands between two Chinese characters: "熔点\n是1538度".
+BREAK_WITHOUT_SPACE = re.compile(rf"[{HYPHEN_CLASS}]\n|(?<=[{CHINESE}])\n(?=[{CHINESE}])")
 Problem = tuple[str, str]
-"""Why a page gives no line: reason and evidence."""
+"""Reason and evidence for a page without lines."""
+NumberedLine = tuple[int, Line]
 
 
 @dataclass(frozen=True, config=STRICT)
-class Pdf(Common):
+class Pdf(SourceSettings):
     """PDF files."""
 
     kind: Literal["pdf"]
@@ -54,69 +53,83 @@ class Pdf(Common):
     path: str
     lang: str
     map: Mapping
-    """Cells: text (or line and the named groups of `line`), page, title (of the document, else the file's name), file."""
+    """Cells: text (or line and the named groups of `line`), page, title (of the document, else the file's
+    name), file."""
     line: str | None = None
-    """The form of a line that states something, as for pages; without it paragraphs are the units."""
+    """Form of a line that states something, as for pages. Without it the units are paragraphs."""
     engine: Literal["rapidocr", "tesseract", "none"] = "rapidocr"
-    """For pages without a text layer; none: they are set aside."""
+    """OCR engine for pages without a text layer. none: such pages are set aside."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Least confidence of a line that is not set aside."""
 
     def units(self, path: Path) -> Iterator[Unit]:
-        """Paragraphs or lines. Raises InputError where the file cannot be read, ParamsError for a wrong `line`."""
+        """Yield paragraphs or lines.
+
+        Raises InputError where the file cannot be read, ParamsError for a wrong `line`.
+        """
         form = None if self.line is None else form_of(self.line, self.name)
-        # Remembered is what stands on the pages: another `line` or `min_confidence`, or a new name of the file, costs no reading.
+        # The text of the pages is remembered as it is, so that another `line` or `min_confidence`,
+        # or a new name of the file, needs no new reading.
         items = memo.remembered(
             read_pages, path, self.engine, self.lang, engine=self.engine_version()
         )
-        about = {"title": next(items) or path.stem, "file": path.name}
-        for number, (lines, problem) in enumerate(items, start=1):
-            found = [Line(text, confidence, tuple(box)) for text, confidence, box in lines]
-            for unit in self._on_page(found, problem, form):
-                cells = unit.cells and {"page": number} | about | unit.cells
-                yield Unit(
-                    f"page {number}{unit.place}", unit.raw, cells, unit.reason, unit.evidence
-                )
+        title = next(items) or path.stem
+        for number, (plain_lines, problem) in enumerate(items, start=1):
+            lines = [Line(text, confidence, tuple(box)) for text, confidence, box in plain_lines]
+            for unit in self._units_on_page(lines, problem, form):
+                position = f"page {number}{unit.position}"
+                cells = None
+                if unit.cells is not None:
+                    cells = {"page": number, "title": title, "file": path.name} | unit.cells
+                yield Unit(position, unit.raw, cells, unit.reason, unit.evidence)
+
+    def details(self, files: list[Path]) -> dict[str, Any]:
+        """Return the engines."""
+        return {"engine": self.engine_version()}
 
     def engine_version(self) -> str:
-        """Names and versions of what reads the layer, and the pages without one."""
+        """Return names and versions of the reader of text layers and of the OCR engine."""
         from importlib.metadata import version
 
-        layer = f"pypdfium2 {version('pypdfium2')}"
-        return layer if self.engine == "none" else f"{layer}, {engine_version(self.engine)}"
+        layer_version = f"pypdfium2 {version('pypdfium2')}"
+        if self.engine == "none":
+            return layer_version
+        return f"{layer_version}, {engine_version(self.engine)}"
 
-    def _on_page(
+    def _units_on_page(
         self, lines: list[Line], problem: Problem | None, form: re.Pattern[str] | None
     ) -> Iterator[Unit]:
-        """The units of a page, with their places on it."""
+        """Yield the units of a page, with their positions on it."""
         if problem is not None:
-            yield Unit("", "", None, *problem)
+            reason, evidence = problem
+            yield Unit("", "", None, reason, evidence)
             return
         numbered = list(enumerate(lines, start=1))
         if form is not None:
-            yield from (
-                unit_of_line(place(count, line), line, form, self.min_confidence)
-                for count, line in numbered
-            )
+            for number, line in numbered:
+                yield unit_of_line(position_of(number, line), line, form, self.min_confidence)
             return
-        sure = [(count, line) for count, line in numbered if line.confidence >= self.min_confidence]
-        yield from (
-            unsure(place(count, line), line, self.min_confidence)
-            for count, line in numbered
-            if (count, line) not in sure
-        )
-        for first, paragraph in paragraphs(sure):
-            yield Unit(place(first, paragraph), paragraph.text, {"text": paragraph.text})
+        certain: list[NumberedLine] = []
+        for number, line in numbered:
+            if line.confidence >= self.min_confidence:
+                certain.append((number, line))
+            else:
+                yield uncertain_unit(position_of(number, line), line, self.min_confidence)
+        for number, paragraph in paragraphs(certain):
+            position = position_of(number, paragraph)
+            yield Unit(position, paragraph.text, {"text": paragraph.text})
 
 
-def place(number: int, line: Line) -> str:
-    """Where a line stands on its page."""
+def position_of(number: int, line: Line) -> str:
+    """Return the position of a line on its page, such as `/L3@72,100,310,114`."""
     return f"/L{number}@{','.join(map(str, line.box))}"
 
 
 def read_pages(path: Path, engine: str, lang: str) -> Iterator[Any]:
-    """As JSON can hold it: the title or "", then of every page its lines (text, confidence, box) and its problem or None.
+    """Yield the title or "", then for each page its lines (text, confidence, box) and its problem.
 
-    Raises InputError where the file cannot be read, or the engine is not there.
+    This is what is remembered. Raises InputError where the file cannot be read, or the engine is not
+    installed.
     """
     with opened(path) as document:
         yield document.get_metadata_dict().get("Title", "")
@@ -128,27 +141,32 @@ def read_pages(path: Path, engine: str, lang: str) -> Iterator[Any]:
 def read_page(
     document: Any, index: int, engine: str, lang: str
 ) -> tuple[list[Line], Problem | None]:
-    """The lines of a page, or why there are none."""
+    """Return the lines of a page, or no lines and the problem."""
     from pypdfium2 import PdfiumError
 
     try:
         with closing(document[index]) as page:
             lines = layer(page)
-            if not any(char.isalnum() for line in lines for char in line.text):
+            if not has_letters(lines):
                 if engine == "none":
-                    return [], (
-                        "no_text_layer",
-                        "a picture of text, perhaps; set an `engine` to have it read",
-                    )
+                    evidence = "a picture of text, perhaps; set an `engine` to have it read"
+                    return [], ("no_text_layer", evidence)
                 lines = scanned(page, engine, lang)
     except PdfiumError as error:
         return [], ("unreadable", f"the page cannot be read: {error}")
-    return lines, None if lines else ("empty", "nothing to read on this page")
+    if not lines:
+        return [], ("empty", "nothing to read on this page")
+    return lines, None
+
+
+def has_letters(lines: list[Line]) -> bool:
+    """Whether there is a letter or a digit in lines."""
+    return any(char.isalnum() for line in lines for char in line.text)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A document. Raises InputError where it cannot be opened."""
+    """Open a document. Raises InputError where that is impossible."""
     from pypdfium2 import PdfDocument, PdfiumError
 
     try:
@@ -165,126 +183,61 @@ def opened(path: Path) -> Iterator[Any]:
         yield document
 
 
-def layer(page: Any) -> list[Line]:
-    """The lines of a page's text layer, in the order in which the file holds them."""
-    from pypdfium2 import raw
-
-    lines: list[list[tuple[str, Box | None]]] = [[]]
-    with closing(page.get_textpage()) as text:
-        for index in range(text.count_chars()):
-            char = chr(raw.FPDFText_GetUnicode(text, index))
-            if char in "\r\n\0":
-                lines.append([])
-                continue
-            box = (
-                None
-                if char.isspace() or raw.FPDFText_IsGenerated(text, index) == 1
-                else shown(page, text, index)
-            )
-            before = next((other for _, other in reversed(lines[-1]) if other), None)
-            if box and before and apart(before, box):
-                lines.append([])
-            lines[-1].append((char, box))
-    return [line for chars in lines if (line := line_of(chars)) is not None]
-
-
-def shown(page: Any, text: Any, index: int) -> Box:
-    """The box of a character on the page as it is shown, in tenths of a point."""
-    from pypdfium2 import raw
-
-    width, height = (round(side * TENTHS) for side in page.get_size())
-    left, bottom, right, top = text.get_charbox(index, loose=True)
-    corners = []
-    for x, y in ((left, top), (right, bottom)):
-        across, down = ctypes.c_int(), ctypes.c_int()
-        raw.FPDF_PageToDevice(page, 0, 0, width, height, 0, x, y, across, down)
-        corners.append((across.value, down.value))
-    (x1, y1), (x2, y2) = corners
-    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-
-
-def apart(before: Box, box: Box) -> bool:
-    """Whether a character stands on another line than the one before it, or in another column."""
-    size = max(
-        before[2] - before[0], before[3] - before[1]
-    )  # of letters that stand on their side the width
-    return max(box[1] - before[3], before[1] - box[3]) > size / 2 or box[0] - before[2] > 2 * size
-
-
-def line_of(chars: list[tuple[str, Box | None]]) -> Line | None:
-    """The line of some characters, or None where there is only white space."""
-    text = (
-        "".join(char for char, _ in chars)
-        .encode("utf-16", "surrogatepass")
-        .decode("utf-16", "replace")
-        .strip()
-    )
-    boxes = [box for _, box in chars if box]
-    return Line(text, 1.0, around([in_points(box) for box in boxes])) if text and boxes else None
-
-
-def in_points(box: Box) -> Box:
-    """A box in whole points."""
-    left, top, right, bottom = (round(edge / TENTHS) for edge in box)
-    return left, top, right, bottom
-
-
-def around(boxes: list[Box]) -> Box:
-    """The box around boxes."""
-    left, top, right, bottom = zip(*boxes, strict=True)
-    return min(left), min(top), max(right), max(bottom)
-
-
 def scanned(page: Any, engine: str, lang: str) -> list[Line]:
-    """The lines of a page as OCR reads them."""
+    """Read the lines of a page by OCR."""
+    # A page is measured in points, 72 per inch.
     scale = min(DOTS / 72, LONGEST / max(page.get_size()))
     with closing(page.render(scale=scale)) as bitmap:
-        found = lines_in(bitmap.to_pil().convert("RGB"), engine, lang)
-    return [Line(line.text, line.confidence, box_at(line.box, scale)) for line in found]
+        lines = lines_in(bitmap.to_pil().convert("RGB"), engine, lang)
+    return [Line(line.text, line.confidence, in_points(line.box, scale)) for line in lines]
 
 
-def box_at(box: Box, scale: float) -> Box:
-    """A box of a rendered page in points."""
+def in_points(box: Box, scale: float) -> Box:
+    """Return a box of a rendered page in points."""
     left, top, right, bottom = (round(edge / scale) for edge in box)
     return left, top, right, bottom
 
 
-def paragraphs(lines: list[tuple[int, Line]]) -> Iterator[tuple[int, Line]]:
-    """(number of the first line, text and box) of lines that stand closely below each other; other columns may come between."""
-    groups: list[list[tuple[int, Line]]] = []
+def paragraphs(lines: list[NumberedLine]) -> Iterator[NumberedLine]:
+    """Group lines that stand closely below each other. Lines of other columns may come between them.
+
+    Yield (number of the first line, the paragraph as one line).
+    """
+    groups: list[list[NumberedLine]] = []
     for number, line in lines:
-        group = next(
-            (group for group in reversed(groups) if below(group[-1][1].box, line.box)), None
-        )
-        if group is None:
-            groups.append([(number, line)])
+        for group in reversed(groups):
+            _, last = group[-1]
+            if continues_paragraph(last.box, line.box):
+                group.append((number, line))
+                break
         else:
-            group.append((number, line))
+            groups.append([(number, line)])
     for group in groups:
-        text = joined([line.text for _, line in group])
-        yield (
-            group[0][0],
-            Line(
-                text,
-                min(line.confidence for _, line in group),
-                around([line.box for _, line in group]),
-            ),
-        )
+        first_number, _ = group[0]
+        members = [line for _, line in group]
+        text = join_lines([line.text for line in members])
+        confidence = min(line.confidence for line in members)
+        box = enclosing_box([line.box for line in members])
+        yield first_number, Line(text, confidence, box)
 
 
-def below(upper: Box, lower: Box) -> bool:
-    """Whether a line goes on a paragraph: it overlaps the one above it sideways, is about as high, and less than half apart."""
-    height, other = upper[3] - upper[1], lower[3] - lower[1]
-    beside = min(upper[2], lower[2]) > max(upper[0], lower[0])
-    return (
-        beside
-        and abs(height - other) <= 0.3 * max(height, other)
-        and -height / 2 <= lower[1] - upper[3] <= height / 2
-    )
+def continues_paragraph(upper: Box, lower: Box) -> bool:
+    """Whether a line continues the paragraph of the line above it.
+
+    The two must overlap sideways, be of similar height, and have a gap of at most half a height.
+    """
+    height_upper = upper[3] - upper[1]
+    height_lower = lower[3] - lower[1]
+    overlap = min(upper[2], lower[2]) > max(upper[0], lower[0])
+    similar = abs(height_upper - height_lower) <= 0.3 * max(height_upper, height_lower)
+    gap = lower[1] - upper[3]
+    return overlap and similar and -height_upper / 2 <= gap <= height_upper / 2
 
 
-def joined(texts: list[str]) -> str:
-    """The text of lines: no space between Chinese characters, nor in a word that a line breaks."""
-    text = "\n".join(texts)
-    text = re.sub(rf"[{BROKEN}]\n|(?<=[{CHINESE}])\n(?=[{CHINESE}])", "", text)
-    return re.sub(rf"[{BROKEN}]", "-", text).replace("\n", " ")
+def join_lines(texts: list[str]) -> str:
+    """Join the lines of a paragraph.
+
+    There is no space between Chinese characters, nor in a word that a line breaks.
+    """
+    text = BREAK_WITHOUT_SPACE.sub("", "\n".join(texts))
+    return HYPHEN.sub("-", text).replace("\n", " ")

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages import augment
-from stages.augment.synonyms import KEPT, TOKEN, Thesaurus, fits_article, is_protected, kept_because
+from stages.augment.synonyms import (
+    FUNCTION_WORDS,
+    TOKEN,
+    Thesaurus,
+    fits_article,
+    is_protected,
+    kept_because,
+)
 from stages.augment.wordings import Attribute, read_wordings, terms_of
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import Run, parse
@@ -365,13 +372,13 @@ class TestBank:
         bank = augment.with_synonyms(BANK, thesaurus, 5, terms)
         sets: dict[str, set[str]] = {"train": set(), "valid": set(), "probe": set()}
         for attribute in bank.values():
-            for key, template in attribute.sets():
-                sets[key.split(".")[0]].add(normalise(template))
+            for wording in attribute.wordings():
+                sets[wording.split].add(normalise(wording.template))
         assert not sets["train"] & sets["valid"]
         assert not sets["train"] & sets["probe"]
         assert not sets["valid"] & sets["probe"]
         assert sum(map(len, sets.values())) > sum(
-            len(list(attribute.sets())) for attribute in BANK.values()
+            len(list(attribute.wordings())) for attribute in BANK.values()
         )
 
 
@@ -593,7 +600,7 @@ class TestSynonyms:
         st.lists(
             st.one_of(
                 st.sampled_from(SAFE),
-                st.sampled_from(sorted(KEPT)),
+                st.sampled_from(sorted(FUNCTION_WORDS)),
                 st.sampled_from(
                     [
                         "Iron",

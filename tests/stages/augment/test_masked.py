@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.augment.masked import Masks
-from stages.augment.synonyms import KEPT, is_protected
+from stages.augment.synonyms import FUNCTION_WORDS, is_protected
 from stages.augment.wordings import read_wordings, terms_of
 from stages.core.project.errors import InputError
 from stages.core.records.wording import normalise
@@ -19,17 +19,17 @@ WORDNET = ROOT / "data" / "wordnet"
 BANK = read_wordings(ROOT / "data" / "raw" / "wordings.yaml", [], 0, 0)
 TERMS = {word for name, attribute in BANK.items() for word in terms_of(name, attribute)}
 PROBES = {
-    normalise(text)
+    normalise(wording.template)
     for attribute in BANK.values()
-    for key, text in attribute.sets()
-    if key.startswith("probe")
+    for wording in attribute.wordings()
+    if wording.split == "probe"
 }
 MASKS = Masks(WORDNET, TERMS | {"iron", "lead", "tin"}, PROBES)
 QUESTIONS = sorted(
-    text
+    wording.template
     for attribute in BANK.values()
-    for key, text in attribute.sets()
-    if key.startswith("train.questions")
+    for wording in attribute.wordings()
+    if wording.key.startswith("train.questions")
 )
 
 
@@ -44,7 +44,7 @@ def test_what_the_answer_depends_on_stays(template: str, seed: int) -> None:
     for before, after in zip(words(template), found, strict=True):
         kept = (
             before.startswith("{")
-            or before in KEPT
+            or before in FUNCTION_WORDS
             or is_protected(before, TERMS)
             or before.lower() != before
             or len(before) < 4

@@ -23,9 +23,9 @@ from stages.core.models import checkpoint
 from stages.core.project.errors import InputError
 from stages.core.project.params import Run, parse
 from stages.core.repeatable import fingerprint, memo
-from stages.extract.engines import speech, whisper
+from stages.extract.engines import ocr, speech, whisper
+from stages.extract.engines.line import Line
 from stages.extract.kinds import audio, pages, pdf
-from stages.extract.kinds.pages import Line
 from stages.extract.unit import Unit
 
 ROOT = Path(__file__).parents[3]
@@ -327,7 +327,7 @@ def hum(path: Path, *, loud: float = 0.5, seconds: float = 1.0) -> Path:
 def test_a_recording_is_heard_once(tmp_path: Path, recognised: list[str]) -> None:
     path = hum(tmp_path / "a.wav", seconds=40)
     first = units(talk(), path)
-    assert [unit.place for unit in first] == ["t=0.0,30.0", "t=30.0,40.0"]
+    assert [unit.position for unit in first] == ["t=0.0,30.0", "t=30.0,40.0"]
     assert units(talk(), path) == first
     assert [unit.reason for unit in units(talk(min_confidence=0.7), path)] == ["low_confidence"] * 2
     renamed = units(talk(), path.rename(tmp_path / "b.wav"))
@@ -477,9 +477,9 @@ OPTIONAL = {"attrs", "charset-normalizer", "colorama"}
 
 def test_all_that_is_loaded_to_read_a_page_is_in_its_key(tmp_path: Path) -> None:
     page(tmp_path / "a.png", "Iron: 1538")
-    version = pages.engine_version("rapidocr")
+    version = ocr.engine_version("rapidocr")
     (line,) = loaded(
-        pages.found_in,
+        pages.recognise_picture,
         tmp_path / "a.png",
         ["rapidocr", "en"],
         version,
@@ -517,7 +517,9 @@ def test_all_that_is_loaded_to_hear_a_recording_is_in_its_key(tmp_path: Path) ->
     soundfile.write(tmp_path / "a.wav", voice / abs(voice).max() * 0.6, 16_000)
     settings, wanted = ["pocketsphinx", None, None, "en"], {"soundfile", "pocketsphinx", "numpy"}
     version = speech.engine_version("pocketsphinx", None, None)
-    seconds, utterance = loaded(audio.heard, tmp_path / "a.wav", settings, version, wanted)
+    seconds, utterance = loaded(
+        audio.recognise_recording, tmp_path / "a.wav", settings, version, wanted
+    )
     assert (seconds, *utterance[:2]) == (2.0, 0.0, 2.0)
 
 

@@ -12,7 +12,7 @@ from stages import extract
 from stages.core.project.errors import InputError
 from stages.core.project.params import Run, parse
 from stages.core.records import record
-from stages.extract.source import Common
+from stages.extract.source import SourceSettings
 from stages.extract.unit import Unit
 from tests.stages.extract.test_extract import database, run, source
 
@@ -131,7 +131,9 @@ def test_what_stands_around_a_unit_may_decide(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_how_a_value_may_be_written(wanted: Any, written: str | None, fits: bool) -> None:
-    assert (Common(where={"x": wanted}).unlike(Unit("", "", {"x": written})) == "") == fits
+    assert (
+        SourceSettings(where={"x": wanted}).mismatch(Unit("", "", {"x": written})) == ""
+    ) == fits
 
 
 def test_where_that_fits_nothing_is_an_error(tmp_path: Path) -> None:

@@ -19,7 +19,14 @@ from stages.core.project.params import Run, parse
 from stages.core.records import record
 from stages.core.repeatable import memo
 from stages.extract.engines import speech
-from stages.extract.engines.whisper import CHECKPOINT, SHORTEST, STEP, Said, parted, recogniser
+from stages.extract.engines.whisper import (
+    CHECKPOINT,
+    SHORTEST,
+    STEP,
+    Decoded,
+    recogniser,
+    split_window,
+)
 from stages.extract.kinds import audio
 from tests.beside import SHARED, needs_shared
 
@@ -245,7 +252,7 @@ def at(seconds: float) -> int:
 def test_sentences_have_their_own_seconds(
     tokens: list[int], ended: bool, texts: list[tuple[float, float, str]], heard: float
 ) -> None:
-    found, upto = parted(Said(tokens, [-0.5] * len(tokens), ended), 100, 160_000, text_of)
+    found, upto = split_window(Decoded(tokens, [-0.5] * len(tokens), ended), 100, 160_000, text_of)
     assert [(first / 16_000, end / 16_000, text) for first, end, text, _ in found] == texts
     assert upto / 16_000 == heard
     assert all(sure == 0.61 for *_, sure in found)
@@ -255,8 +262,8 @@ def test_sentences_have_their_own_seconds(
     "tokens", [[at(0), 1, 1, 1], [1, 1, 1], [at(2), 1, 1], [at(0), 1, at(0.4), at(0.4), 1, 1]]
 )
 def test_what_comes_to_no_end_is_not_trusted(tokens: list[int]) -> None:
-    *_, (_, end, text, sure) = parted(
-        Said(tokens, [-0.1] * len(tokens), ended=False), 100, 160_000, text_of
+    *_, (_, end, text, sure) = split_window(
+        Decoded(tokens, [-0.1] * len(tokens), ended=False), 100, 160_000, text_of
     )[0]
     assert (end, sure, text.startswith("iron iron")) == (160_000, 0.0, True)
 
@@ -264,14 +271,14 @@ def test_what_comes_to_no_end_is_not_trusted(tokens: list[int]) -> None:
 def test_what_is_said_again_and_again_is_not_trusted() -> None:
     for times, sure in ((1, 0.9), (2, 0.9), (3, 0.0), (30, 0.0)):
         tokens = [at(0), *[1, 3, 1, 2] * times, at(6)]
-        ((_, _, _, found),) = parted(
-            Said(tokens, [-0.105] * len(tokens), ended=True), 100, 160_000, text_of
+        ((_, _, _, found),) = split_window(
+            Decoded(tokens, [-0.105] * len(tokens), ended=True), 100, 160_000, text_of
         )[0]
         assert found == sure
 
 
 @st.composite
-def saids(draw: st.DrawFn) -> tuple[Said, int]:
+def saids(draw: st.DrawFn) -> tuple[Decoded, int]:
     """What a decoder may say: words, and timestamps that never go back."""
     length = draw(st.integers(1, SECONDS * 16_000))
     times = iter(sorted(draw(st.lists(st.integers(100, 100 + SECONDS * 50), max_size=12))))
@@ -279,13 +286,13 @@ def saids(draw: st.DrawFn) -> tuple[Said, int]:
         next(times, 1) if draw(st.booleans()) else draw(st.sampled_from([1, 2, 3, 4, 5]))
         for _ in range(30)
     ]
-    return Said(tokens, [-0.5] * len(tokens), draw(st.booleans())), length
+    return Decoded(tokens, [-0.5] * len(tokens), draw(st.booleans())), length
 
 
 @given(saids())
-def test_texts_follow_each_other_and_no_word_is_lost(drawn: tuple[Said, int]) -> None:
+def test_texts_follow_each_other_and_no_word_is_lost(drawn: tuple[Decoded, int]) -> None:
     said, length = drawn
-    found, heard = parted(said, 100, length, text_of)
+    found, heard = split_window(said, 100, length, text_of)
     assert 0 < heard <= length
     assert heard == length or length - heard >= SHORTEST
     assert all(0 <= first <= end <= length for first, end, _, _ in found)

@@ -83,13 +83,17 @@ def test_an_utterance_is_a_unit(tmp_path: Path, humming: list[tuple[str, float]]
         (1, True),
     )
     first, second, third = source().units(path)
-    assert (first.place, first.cells) == (
+    assert (first.position, first.cells) == (
         "t=0.7,4.9",
         {"text": "iron melts", "start": "0.7", "end": "4.9", "file": "a.wav"},
     )
-    assert (second.place, second.raw, second.reason) == ("t=6.3,7.9", "tin cries", "low_confidence")
+    assert (second.position, second.raw, second.reason) == (
+        "t=6.3,7.9",
+        "tin cries",
+        "low_confidence",
+    )
     assert second.evidence == "recognised with confidence 0.30, 0.5 is asked for"
-    assert (third.place, third.reason, third.evidence) == (
+    assert (third.position, third.reason, third.evidence) == (
         "t=8.8,10.1",
         "low_confidence",
         "speech in which no word was recognised",
@@ -98,7 +102,11 @@ def test_an_utterance_is_a_unit(tmp_path: Path, humming: list[tuple[str, float]]
 
 def test_silence_is_set_aside(tmp_path: Path) -> None:
     (unit,) = source().units(sounds(tmp_path / "a.wav", (1.5, False)))
-    assert (unit.place, unit.reason, unit.evidence) == ("", "no_speech", "no speech in 1.5 seconds")
+    assert (unit.position, unit.reason, unit.evidence) == (
+        "",
+        "no_speech",
+        "no speech in 1.5 seconds",
+    )
     (unit,) = source().units(sounds(tmp_path / "a.wav", (0, False)))
     assert unit.evidence == "no speech in 0.0 seconds"
 
@@ -241,13 +249,13 @@ def test_what_an_engine_tells_apart_in_an_utterance_is_a_unit_each(
         lambda samples: [bool(samples[at]) for at in range(100, len(samples), 480)],
     )
     first, second = source().units(sounds(tmp_path / "a.wav", (1, False), (2, True)))
-    assert (first.place, first.get("text"), first.get("start"), first.get("end")) == (
+    assert (first.position, first.get("text"), first.get("start"), first.get("end")) == (
         "t=0.7,1.7",
         "Iron melts.",
         "0.7",
         "1.7",
     )
-    assert (second.place, second.reason) == ("t=1.7,3.1", "low_confidence")
+    assert (second.position, second.reason) == ("t=1.7,3.1", "low_confidence")
 
 
 def test_pocketsphinx_forgets_what_it_heard_before() -> None:

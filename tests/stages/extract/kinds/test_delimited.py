@@ -35,7 +35,7 @@ def read(tmp_path: Path, content: str | bytes, **settings: Any) -> list[Unit]:
 
 def told(found: list[Unit]) -> list[tuple[str, Any]]:
     """Place and first cell, or place and reason."""
-    return [(unit.place, unit.reason or (unit.cells or {})["name"]) for unit in found]
+    return [(unit.position, unit.reason or (unit.cells or {})["name"]) for unit in found]
 
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -100,7 +100,7 @@ def test_rows_stand_where_their_first_line_does(
     written(path, [*before, row], quoting=csv.QUOTE_ALL)
     last = units(path)[-1]
     assert list((last.cells or {}).values()) == row
-    assert last.place == f"L{path.read_bytes().count(10)}"
+    assert last.position == f"L{path.read_bytes().count(10)}"
 
 
 def test_a_cell_may_hold_line_breaks(tmp_path: Path) -> None:

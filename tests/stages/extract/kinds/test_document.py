@@ -37,7 +37,7 @@ PAGE = "intro\n\n# Iron\n\nIt rusts.\n\nIt melts.\n\n## Uses\n\nrails\n\n### Emp
 
 def test_a_section_is_a_unit(tmp_path: Path) -> None:
     found = units(tmp_path, "a.md", PAGE)
-    assert [unit.place for unit in found] == ["L1", "L5", "L11", "L17"]
+    assert [unit.position for unit in found] == ["L1", "L5", "L11", "L17"]
     assert cells(found, "text") == ["intro", "It rusts.\n\nIt melts.", "rails", "It cries."]
     assert cells(found, "heading") == ["Iron", "Iron", "Uses", "Tin"]
     assert cells(found, "headings") == ["Iron", "Iron", "Iron > Uses", "Tin"]
@@ -55,7 +55,7 @@ def test_a_paragraph_is_a_unit_where_that_is_asked_for(tmp_path: Path) -> None:
 def test_a_long_section_is_cut_between_paragraphs(tmp_path: Path) -> None:
     found = units(tmp_path, "a.txt", "12345\n\n678\n\n123456789012\n\n1\n", max_characters=8)
     assert cells(found, "text") == ["12345\n\n678", "123456789012", "1"]
-    assert [unit.place for unit in found] == ["L1", "L5", "L7"]
+    assert [unit.position for unit in found] == ["L1", "L5", "L7"]
     assert set(cells(found, "headings")) == {"a"}
 
 
@@ -63,7 +63,7 @@ def test_units_of_one_line_have_places_of_their_own(tmp_path: Path) -> None:
     found = units(
         tmp_path, "a.html", "<title>T</title><h1>A</h1><p>1<p>2<h1>B</h1><p>3", max_characters=1
     )
-    assert [(unit.place, unit.get("headings"), unit.get("text")) for unit in found] == [
+    assert [(unit.position, unit.get("headings"), unit.get("text")) for unit in found] == [
         ("L1", "A", "1"),
         ("L1.2", "A", "2"),
         ("L1.3", "B", "3"),
@@ -138,7 +138,7 @@ def test_what_does_not_decode_is_set_aside_by_itself(tmp_path: Path) -> None:
         tmp_path, "a.md", "# A\n\nÜber\n\n# B\n\n".encode() + b"\xff\n", encoding="utf-8"
     )
     assert good.get("text") == "Über"
-    assert (bad.cells, bad.reason, bad.place) == (None, "encoding", "L7")
+    assert (bad.cells, bad.reason, bad.position) == (None, "encoding", "L7")
     assert "could not be decoded; set the source's `encoding`" in bad.evidence
 
 

@@ -13,7 +13,7 @@ from lxml import etree
 from stages.core.project.errors import InputError
 from stages.extract.kinds import markup
 from stages.extract.kinds.markup import Json, JsonLines, Xml, names_around, release
-from stages.extract.path import joined, nodes_at, split
+from stages.extract.path import join_texts, nodes_at, split
 from stages.extract.unit import Mapping, Unit
 
 
@@ -68,7 +68,7 @@ def test_units_in_lists_of_lists_and_what_stands_around_them(tmp_path: Path) -> 
         "nowhere": "elsewhere/title",
     }
     units = of_json(tmp_path, SQUAD, "data.*.paragraphs.*.qas", question="q", **paths)
-    assert [unit.place for unit in units] == [
+    assert [unit.position for unit in units] == [
         "/data/0/paragraphs/0/qas/0",
         "/data/0/paragraphs/0/qas/1",
         "/data/1/paragraphs/0/qas/0",
@@ -92,7 +92,7 @@ def test_lists_in_a_list_at_the_top(tmp_path: Path) -> None:
         a="a",
         b="rows/a",
     )
-    assert [(unit.place, unit.get("a")) for unit in units] == [
+    assert [(unit.position, unit.get("a")) for unit in units] == [
         ("/0/rows/0", "1"),
         ("/0/rows/1", "2"),
         ("/1/rows/0", "3"),
@@ -134,7 +134,7 @@ def test_a_document_may_be_one_unit(tmp_path: Path) -> None:
     (unit,) = of_json(
         tmp_path, {"name": "iron", "isotopes": [54, 56]}, ".", name="name", all="isotopes.*"
     )
-    assert (unit.place, unit.get("name"), unit.get("isotopes.*")) == ("", "iron", "54\n56")
+    assert (unit.position, unit.get("name"), unit.get("isotopes.*")) == ("", "iron", "54\n56")
 
 
 @pytest.mark.parametrize("items", ["data", "data.*.rows", "*.rows", "date.x"])
@@ -197,7 +197,7 @@ def test_any_path_splits_and_any_texts_join(texts: list[str]) -> None:
         around, names = split(text)
         assert ("/" in text) == (around is not None)
         assert all(names)
-    assert joined(iter(texts)) == (
+    assert join_texts(iter(texts)) == (
         "\n".join(text.strip() for text in texts if text.strip()) or None
     )
 
@@ -239,7 +239,7 @@ def test_a_unit_may_be_its_own_text(tmp_path: Path) -> None:
     units = of_xml(
         tmp_path, "<a><t>T</t><p>H<sub>2</sub>O</p><p>ice</p></a>", "p", text=".", title="a/t"
     )
-    assert [(unit.place, unit.get("."), unit.get("a/t")) for unit in units] == [
+    assert [(unit.position, unit.get("."), unit.get("a/t")) for unit in units] == [
         ("p[1]", "H2O", "T"),
         ("p[2]", "ice", "T"),
     ]

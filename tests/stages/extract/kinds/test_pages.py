@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from stages import extract
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import load, parse
+from stages.extract.engines.line import Line
 from stages.extract.kinds import pages
-from stages.extract.kinds.pages import Line, Pages
+from stages.extract.kinds.pages import Pages
 from tests.beside import SHARED, needs_shared
 
 ROOT = Path(__file__).parents[4]
@@ -111,8 +110,8 @@ def test_units_have_place_text_and_cells(tmp_path: Path, engine: str) -> None:
     printed(tmp_path / "a.png", "Copper: 1085", "nothing of the kind")
     first, second = source(engine=engine).units(tmp_path / "a.png")
     assert first.cells == {"line": "Copper: 1085", "s": "Copper", "v": "1085"}
-    assert first.place.startswith("L1@")
-    left, top, right, bottom = map(int, first.place[3:].split(","))
+    assert first.position.startswith("L1@")
+    left, top, right, bottom = map(int, first.position[3:].split(","))
     assert left <= 40
     assert top <= 40
     assert right > 120
@@ -141,7 +140,7 @@ def test_every_page_of_a_file_is_read(tmp_path: Path) -> None:
     first.save(tmp_path / "a.tiff", save_all=True, append_images=[second])
     units = list(source().units(tmp_path / "a.tiff"))
     assert [unit.raw for unit in units] == ["Iron: one", "Iron: two"]
-    assert [unit.place.split("@")[0] for unit in units] == ["L1", "page 2/L1"]
+    assert [unit.position.split("@")[0] for unit in units] == ["L1", "page 2/L1"]
 
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:
@@ -190,43 +189,6 @@ def test_a_missing_program_says_how_to_get_it(
         match=r"tesseract is not installed; on Debian: sudo apt-get install .*engine: rapidocr",
     ):
         lines_in(tmp_path / "a.png", "tesseract")
-
-
-def test_the_version_of_the_engine_is_kept() -> None:
-    assert pages.engine_version("rapidocr").startswith("rapidocr 3.")
-
-
-def test_parts_of_a_line_are_joined_from_left_to_right() -> None:
-    parts = [
-        Line("1538", 0.9, (100, 12, 180, 38)),
-        Line("Iron:", 0.7, (10, 10, 80, 40)),
-        Line("Neon:", 1.0, (12, 52, 80, 80)),
-    ]
-    parts.append(Line("another column", 1.0, (300, 11, 400, 39)))
-    joined = [pages.joined(row) for row in pages.rows_of(parts)]
-    assert [line.text for line in joined] == ["Iron: 1538", "another column", "Neon:"]
-    assert (joined[0].confidence, joined[0].box) == (0.7, (10, 10, 180, 40))
-
-
-def test_chinese_is_joined_without_spaces() -> None:
-    words = [
-        Line(text, 1.0, (20 * i, 0, 20 * i + 20, 20))
-        for i, text in enumerate(("熔", "点", "，", "1538", "度", "Fe", "x"))
-    ]
-    assert pages.joined(words).text == "熔点， 1538 度 Fe x"
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(1, 90), st.integers(1, 40)),
-        max_size=30,
-    )
-)
-def test_no_part_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> None:
-    parts = [Line(str(i), 1.0, (x, y, x + w, y + h)) for i, (x, y, w, h) in enumerate(boxes)]
-    rows = pages.rows_of(parts)
-    assert sorted(part.text for row in rows for part in row) == sorted(part.text for part in parts)
-    assert rows == pages.rows_of(parts[::-1]) or len({part.box for part in parts}) < len(parts)
 
 
 @needs_shared

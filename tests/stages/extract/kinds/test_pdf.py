@@ -12,9 +12,9 @@ from stages import extract
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import Run, parse
 from stages.core.records import record
+from stages.extract.engines.line import Line
 from stages.extract.kinds import pdf
-from stages.extract.kinds.pages import Line
-from stages.extract.kinds.pdf import Pdf, apart, joined, paragraphs
+from stages.extract.kinds.pdf import Pdf, join_lines, paragraphs
 from stages.extract.unit import Unit
 from tests.beside import SHARED, needs_shared
 
@@ -59,7 +59,7 @@ def picture(*lines: str) -> Image.Image:
 
 
 def told(units: list[Unit]) -> list[tuple[str, str]]:
-    return [(unit.place.split("@")[0], unit.get("text") or unit.reason) for unit in units]
+    return [(unit.position.split("@")[0], unit.get("text") or unit.reason) for unit in units]
 
 
 def test_paragraphs_of_the_text_layer(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_paragraphs_of_the_text_layer(tmp_path: Path) -> None:
         ("page 1/L5", "Tin cries."),
         ("page 2/L1", "Neon glows."),
     ]
-    left, top, right, bottom = map(int, units[1].place.split("@")[1].split(","))
+    left, top, right, bottom = map(int, units[1].position.split("@")[1].split(","))
     assert (left, bottom) == (43, pytest.approx(576 * 0.4, abs=6))
     assert 170 < right < 230
     assert 35 < bottom - top < 55
@@ -121,7 +121,7 @@ def test_a_page_without_text_is_read_by_ocr(tmp_path: Path) -> None:
         ("page 1/L2", "Tin cries."),
         ("page 2", "empty"),
     ]
-    left, top, right, bottom = map(int, units[0].place.split("@")[1].split(","))
+    left, top, right, bottom = map(int, units[0].position.split("@")[1].split(","))
     assert (left, top) == (
         pytest.approx(30, abs=8),
         pytest.approx(34, abs=10),
@@ -134,7 +134,7 @@ def test_a_page_without_text_is_read_by_ocr(tmp_path: Path) -> None:
 def test_a_page_without_text_is_set_aside_where_no_engine_is_set(tmp_path: Path) -> None:
     picture("Iron: 1538").save(tmp_path / "a.pdf")
     (unit,) = source(engine="none").units(tmp_path / "a.pdf")
-    assert (unit.place, unit.reason) == ("page 1", "no_text_layer")
+    assert (unit.position, unit.reason) == ("page 1", "no_text_layer")
     assert "set an `engine` to have it read" in unit.evidence
 
 
@@ -221,7 +221,7 @@ def test_a_page_that_cannot_be_read_is_set_aside(
     path = printed(tmp_path / "a.pdf", [(0.1, 0.6, IRON, 12.0)])
     monkeypatch.setattr(pdf, "layer", fails)
     (unit,) = source().units(path)
-    assert (unit.place, unit.reason, unit.evidence) == (
+    assert (unit.position, unit.reason, unit.evidence) == (
         "page 1",
         "unreadable",
         "the page cannot be read: Failed to load page.",
@@ -263,15 +263,9 @@ def test_the_engines_are_named() -> None:
 
 
 def test_lines_are_joined_as_words_ask_for_it() -> None:
-    assert joined(["con\x02", "ductor of", "heat"]) == "conductor of heat"
-    assert joined(["铁的熔点", "是1538度"]) == "铁的熔点是1538度"
-    assert joined(["well\x02known"]) == "well-known"
-
-
-def test_letters_far_apart_are_on_other_lines() -> None:
-    assert not apart((0, 0, 10, 20), (12, 4, 20, 24))
-    assert apart((0, 0, 10, 20), (60, 0, 70, 20))
-    assert apart((0, 0, 10, 20), (0, 40, 10, 60))
+    assert join_lines(["con\x02", "ductor of", "heat"]) == "conductor of heat"
+    assert join_lines(["铁的熔点", "是1538度"]) == "铁的熔点是1538度"
+    assert join_lines(["well\x02known"]) == "well-known"
 
 
 BOXES = st.lists(

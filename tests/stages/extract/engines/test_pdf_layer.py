@@ -1,0 +1,9 @@
+"""The text layer of PDF pages: which characters stand on one line."""
+
+from stages.extract.engines.pdf_layer import are_apart
+
+
+def test_letters_far_apart_are_on_other_lines() -> None:
+    assert not are_apart((0, 0, 10, 20), (12, 4, 20, 24))
+    assert are_apart((0, 0, 10, 20), (60, 0, 70, 20))
+    assert are_apart((0, 0, 10, 20), (0, 40, 10, 60))
