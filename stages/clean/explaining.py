@@ -297,7 +297,7 @@ def _shown(row: Row) -> Row:
     return {name: row[name] for name in SHOWN}
 
 
-def _setting_of(  # noqa: PLR0911 - one return per case reads best
+def _setting_of(
     final: Row, row: Row | None, params: clean.Params, files: Files
 ) -> str | None:
     """What the reason of a record that was set aside goes back to.

@@ -250,7 +250,7 @@ def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
     return None if form == "1" else form
 
 
-def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> str | None:  # noqa: PLR0911
+def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> str | None:
     """The canonical form of a doubtful unit, if the text around it says that it is one."""
     if word == "in":
         after_feet = FEET_BEFORE.search(text[:number][-5:])

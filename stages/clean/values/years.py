@@ -141,7 +141,7 @@ def _lists(text: str) -> Iterator[list[re.Match[str]]]:
         yield row
 
 
-def _is_year(text: str, match: re.Match[str]) -> bool:  # noqa: PLR0911
+def _is_year(text: str, match: re.Match[str]) -> bool:
     """Whether the words before and behind a number say that it is a year."""
     number = int(match[1])
     before = text[max(0, match.start() - NEAR) : match.start()]
