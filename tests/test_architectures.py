@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lore.commands.overlay import read
+from lore.versions.yaml_file import read
 from stages import distill, quantize, train
 from stages.core.models import causal_lm
 from stages.core.project.errors import ModelError

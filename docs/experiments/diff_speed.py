@@ -23,9 +23,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lore.commands import diff
-from lore.comparison import facts
+from lore.comparison import difference, facts
 from lore.versions.version import revision
+from stages.core.models.variants import NAMES
 from stages.core.records.record import SCHEMA
 from tests.lore.knowledge import Project, scores
 
@@ -65,7 +65,7 @@ def answers(table: pa.Table, rng: np.random.Generator) -> pd.DataFrame:
     """One row per fact and variant, as evaluate writes them."""
     frame = table.select(["fact", "subject", "attribute", "value", "unit"]).to_pandas()
     parts = []
-    for variant in diff.VARIANTS:
+    for variant in NAMES:
         right = rng.random(len(frame)) < 0.9
         expected = frame["value"] + " " + frame["unit"]
         sentence = "The " + frame["attribute"] + " of " + frame["subject"] + " is "
@@ -87,10 +87,10 @@ def make(project: Project, tag: str, table: pa.Table, rng: np.random.Generator) 
     pq.write_table(table, project.root / facts.RECORDS, compression="zstd")
     judged = answers(table, rng)
     judged.to_parquet(project.root / facts.ANSWERS, index=False, compression="zstd")
-    (project.root / diff.METRICS).write_text(
+    (project.root / difference.METRICS).write_text(
         json.dumps(scores(judged.to_dict("records"), (450, 500)))
     )
-    project.lock({"clean": ["data/clean"], "evaluate": ["data/evaluate", diff.METRICS]})
+    project.lock({"clean": ["data/clean"], "evaluate": ["data/evaluate", difference.METRICS]})
     project.commit(tag)
 
 
@@ -123,7 +123,7 @@ def measure(number: int) -> dict[str, float]:
             for _ in range(ROUNDS):
                 read.append(seconds(lambda: [pq.read_table(table).to_pandas() for table in tables]))
                 compared.append(
-                    seconds(lambda: diff.compare(revision("a"), revision("b"), "train"))
+                    seconds(lambda: difference.compare(revision("a"), revision("b"), "train"))
                 )
             command = [sys.executable, "-m", "lore", "diff", "a", "b"]
             environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python docs/experiments/merges.py <number of merges> <folder for the projects> <result.csv>
 
-From the project's root. The toy is that of tests/lore/merging.py: four shell stages, one of which makes the same of other code.
+From the project's root. The toy is that of tests/lore/merge_project.py: four shell stages, one of which makes the same of other code.
 The first merges are those written by hand, the others have up to two edits before the branches part and up to three on each; of
 one in ten nobody ran one side. After each merge: `dvc checkout`, `dvc repro` without the run cache, then everything again.
 `right`: both gave the same dvc.lock. `needed`: stages of which no side's dvc.lock has an entry that holds in the end.
@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.lore import merging
+from tests.lore import merge_project
 
 
 def main(number: int, folder: Path, result: Path) -> None:
@@ -43,16 +43,16 @@ def main(number: int, folder: Path, result: Path) -> None:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         for count in range(number):
-            by_hand = merging.ADVERSARIAL[count : count + 1]
-            before = [] if by_hand else merging.random_edits(rng, 2)
+            by_hand = merge_project.ADVERSARIAL[count : count + 1]
+            before = [] if by_hand else merge_project.random_edits(rng, 2)
             ours, theirs = (
                 by_hand[0]
                 if by_hand
-                else (merging.random_edits(rng, 3), merging.random_edits(rng, 3))
+                else (merge_project.random_edits(rng, 3), merge_project.random_edits(rng, 3))
             )
             run = bool(by_hand) or rng.random() >= 0.1
             root = folder / f"{count:03}"
-            found = merging.merge(merging.Toy(root), ours, theirs, before, run)
+            found = merge_project.merge(merge_project.Toy(root), ours, theirs, before, run)
             shutil.rmtree(root)
             rows.append(
                 {

@@ -13,16 +13,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lore.comparison.difference import METRICS, as_json, compare, sections_of
+from lore.comparison.difference import as_json, compare, sections_of
 from stages.core.models.variants import NAMES
 from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
     from lore.rendering.report import Section
 
-__all__ = ["METRICS", "VARIANTS", "add_arguments", "compare", "run"]
-
-VARIANTS = NAMES
 DIFFERENT = 3
 DEFAULT = "train"
 
@@ -37,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        choices=VARIANTS,
+        choices=NAMES,
         default=DEFAULT,
         help=f"variant whose answers count, fact by fact; default: {DEFAULT}",
     )

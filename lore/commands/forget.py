@@ -104,10 +104,9 @@ def require_matching_arguments(options: argparse.Namespace) -> None:
 
 def known_versions() -> "list[Version]":
     """Return the files here, HEAD and every release, the newest first."""
-    from lore.releasing import version_names
-    from lore.versions import version
+    from lore.versions import tags, version
 
-    return [version.workspace(), version.revision("HEAD"), *reversed(version_names.tagged())]
+    return [version.workspace(), version.revision("HEAD"), *reversed(tags.tagged())]
 
 
 def read_records(versions: "Sequence[Version]") -> "tuple[list[VersionRecords], list[str]]":
@@ -157,14 +156,14 @@ def apply(target: "Target", reason: str) -> list[str]:
     """
     from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
 
-    from lore.commands import overlay
     from lore.erasure import excluded
+    from lore.versions import yaml_file
     from stages.clean import exclusions
 
     path = excluded.EXCLUSIONS
     # Read twice: by the rules of `clean`, which find mistakes, then with its comments.
     exclusions.read(path)
-    document = overlay.read(path)
+    document = yaml_file.read(path)
     lines = []
     for kind, ids in target.entries.items():
         present = {entry["id"] for entry in document[kind]}
@@ -179,7 +178,7 @@ def apply(target: "Target", reason: str) -> list[str]:
     # An empty list is written as [], and would else grow within one line.
     for kind in exclusions.KINDS:
         document[kind].fa.set_block_style()
-    overlay.write(path, document)
+    yaml_file.write(path, document)
     check = f"lore forget --check {target.entries_option()}".rstrip()
     lines.append(f"next: dvc repro, git commit, then: {check}")
     return lines

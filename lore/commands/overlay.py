@@ -8,20 +8,16 @@ Example: `lore overlay docs/profiles/deepseek-v2-lite.yaml --dry-run`.
 
 import argparse
 import difflib
-import importlib
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lore.versions.yaml_file import Explicit, read, round_trip, write
-from stages import STAGES
-from stages.core.project import artifacts
+from lore.versions.yaml_file import read, write
+from stages.core.project import artifacts, stage_modules
 from stages.core.project.errors import ParamsError
 from stages.core.project.params import Run, parse
-
-__all__ = ["Explicit", "add_arguments", "merge", "read", "round_trip", "run", "write"]
 
 PARAMS, PIPELINE = Path(artifacts.PARAMS), Path(artifacts.PIPELINE)
 ROOT_ARGUMENT = 4
@@ -125,8 +121,9 @@ def merge(
 def problems_of(document: Any) -> Iterator[str]:
     """Yield a line for each setting that the stages would refuse."""
     expected: dict[str, Any] = {"run": Run}
-    for stage in STAGES:
-        expected[stage] = importlib.import_module(f"stages.{stage}").Params
+    for stage in stage_modules.module_names():
+        if stage in document:
+            expected[stage] = stage_modules.load(stage).Params
     for name, section in document.items():
         if name in expected:
             problems: list[str] = []
@@ -134,7 +131,7 @@ def problems_of(document: Any) -> Iterator[str]:
             yield from problems
             continue
         problem = f"{name}: no section of params.yaml"
-        near = difflib.get_close_matches(name, expected, n=1)
+        near = difflib.get_close_matches(name, ["run", *stage_modules.module_names()], n=1)
         if near:
             problem += f"; did you mean {near[0]}?"
         yield problem

@@ -28,10 +28,10 @@ def run(options: argparse.Namespace) -> int:
 
     Raises InputError if a condition is not met. Nothing has changed then.
     """
-    from lore.releasing import conditions, release_steps, steps, transaction, version_names
-    from lore.versions import version
+    from lore.releasing import conditions, release_steps, steps, transaction
+    from lore.versions import tags, version
 
-    tag = version_names.tag_of(options.version)
+    tag = tags.tag_of(options.version)
     with transaction.opened() as journal:
         steps.undo_interrupted(journal, options.dry_run)
         head = version.revision("HEAD")
@@ -57,7 +57,7 @@ def plan_lines(tag: str, head: "Version", registration: "Registration") -> list[
 
 def message(tag: str, head: "Version", registration: "Registration") -> str:
     """Return the tag's message: number of facts, main scores, and where the model is."""
-    from lore.commands.versions import row_of
+    from lore.comparison.summary import row_of
     from lore.rendering.report import score_cell
 
     row = row_of(head)

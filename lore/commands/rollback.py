@@ -49,9 +49,8 @@ def run(options: argparse.Namespace) -> int:
         rollback_steps,
         steps,
         transaction,
-        version_names,
     )
-    from lore.versions import version
+    from lore.versions import tags, version
 
     if not options.reason.strip():
         raise InputError(
@@ -60,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     with transaction.opened() as journal:
         steps.undo_interrupted(journal, options.dry_run)
         present = version.revision("HEAD")
-        target = version_names.find(options.version)
+        target = tags.find(options.version)
         conditions.require_clean_workspace()
         registration = conditions.require_registered(target)
         conditions.require_outputs(

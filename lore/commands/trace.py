@@ -129,9 +129,8 @@ def values_of(lineage: "Lineage") -> list[dict[str, Any]]:
 
     Raises InputError where not exactly one fact is traced.
     """
-    from lore.commands import versions
     from lore.comparison import facts
-    from lore.versions import version
+    from lore.versions import tags, version
     from stages.core.project.errors import InputError
 
     if len(lineage.facts) != 1:
@@ -140,7 +139,7 @@ def values_of(lineage: "Lineage") -> list[dict[str, Any]]:
         )
     (fact,) = lineage.facts
     rows = []
-    for known in [*versions.tagged(), version.revision("HEAD")]:
+    for known in [*tags.tagged(), version.revision("HEAD")]:
         row = {"version": known.name, "commit": known.short, "value": "no such fact", "where": "–"}
         rows.append(row)
         try:

@@ -10,9 +10,7 @@ import json
 from typing import Any
 
 from lore.comparison.summary import row_of
-from lore.versions.tags import PATTERN, tagged
-
-__all__ = ["PATTERN", "add_arguments", "row_of", "run", "tagged"]
+from lore.versions import tags
 
 COLUMNS = (
     "version",
@@ -39,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from lore.rendering import report
     from lore.versions import version
 
-    known = [*tagged(), version.revision("HEAD"), version.workspace()]
+    known = [*tags.tagged(), version.revision("HEAD"), version.workspace()]
     rows = [row_of(knowledge_version) for knowledge_version in known]
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2), flush=True)

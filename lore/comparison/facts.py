@@ -82,10 +82,6 @@ class Answer:
         return states(self.answer, expected)
 
 
-Asked = Answer
-"""The former name, which `lore.erasure.probing` uses."""
-
-
 def read_facts(version: "Version") -> pd.DataFrame:
     """Read the version's fact table. Raises InputError where it cannot be had."""
     frame: pd.DataFrame = version.table(RECORDS, FACT).to_pandas()

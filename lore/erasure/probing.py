@@ -216,9 +216,9 @@ def answer_to(case: Case, answers: Mapping[str, str]) -> Answer:
 
 def states(case: Case, answer: str) -> bool:
     """Whether an answer states the value: whole, and not as a part of another number or word."""
-    from lore.comparison.facts import Asked
+    from stages.core.records import stated
 
-    return Asked("", "", answer, right=False).says(case.value)
+    return stated.states(answer, case.value)
 
 
 def chance(cases: Sequence[Case], probes: Mapping[str, Row], kept: Sequence[Row]) -> float:

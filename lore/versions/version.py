@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lore.comparison.settings import value
+from lore.versions.dotted_key import value
 from lore.versions.dvc_cache import Cache, hash_of
 from stages.core.project import git as git_command
 from stages.core.project.artifacts import LOCK_FILE, PARAMS, RAW

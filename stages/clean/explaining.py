@@ -297,9 +297,7 @@ def _shown(row: Row) -> Row:
     return {name: row[name] for name in SHOWN}
 
 
-def _setting_of(
-    final: Row, row: Row | None, params: clean.Params, files: Files
-) -> str | None:
+def _setting_of(final: Row, row: Row | None, params: clean.Params, files: Files) -> str | None:
     """What the reason of a record that was set aside goes back to.
 
     `row` is the record before that phase.
