@@ -15,7 +15,7 @@ import pytest
 from lore.commands import merge_driver
 from lore.merging.dvc_lock import merge
 from lore.planning.timing import seconds
-from tests.lore import merging
+from tests.lore import merge_project
 from tests.lore.knowledge import IDENTITY, Project, fact
 
 ROOT = Path(__file__).parents[3]
@@ -351,12 +351,12 @@ def test_random_merges_with_real_dvc(
     """docs/experiments/merges.py does 200 of them."""
     monkeypatch.setenv("MERGING_LOG", "")
     rng = random.Random(number)
-    before, ours, theirs = (merging.random_edits(rng, most) for most in (2, 3, 3))
+    before, ours, theirs = (merge_project.random_edits(rng, most) for most in (2, 3, 3))
     for count, sides in enumerate(
-        (merging.ADVERSARIAL[number % len(merging.ADVERSARIAL)], (ours, theirs))
+        (merge_project.ADVERSARIAL[number % len(merge_project.ADVERSARIAL)], (ours, theirs))
     ):
-        found = merging.merge(
-            merging.Toy(tmp_path / str(count)), *sides, before=before if count else []
+        found = merge_project.merge(
+            merge_project.Toy(tmp_path / str(count)), *sides, before=before if count else []
         )
         assert found.right
         if not found.conflicts:
