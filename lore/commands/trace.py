@@ -109,6 +109,7 @@ def title(lineage: "Lineage", version: "Version") -> str:
 def notes(version: "Version", raw: "dict[str, RawFile]", tables: "Tables") -> list[str]:
     """Return reasons to doubt the rest, one per line."""
     lines = version.doubts([EXTRACT, CLEAN, AUGMENT, EVALUATE])
+    # In the workspace, `doubts` compares the raw files with dvc.lock already.
     if version.commit is not None:
         for file in raw.values():
             if not file.current:
@@ -141,7 +142,7 @@ def values_of(lineage: "Lineage") -> list[dict[str, Any]]:
     rows = []
     for known in [*tags.tagged(), version.revision("HEAD")]:
         row = {"version": known.name, "commit": known.short, "value": "no such fact", "where": "–"}
-        rows.append(row)
+        rows.append(row)  # filled in below, if the version can be read and has the fact
         try:
             table = facts.read_facts(known)
         except InputError as error:

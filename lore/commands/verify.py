@@ -90,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
         clone.repro(stages)
         compared = outputs.compare(revision, clone.root, stages)
         differing = outputs.differences(revision, clone.root, compared)
+    # From here on the clone is gone. Everything that is shown was read before.
     certified = certificate.certify(revision, stages, compared, differing)
     if options.certificate:
         seconds = {"started": int(started), "seconds": round(time.time() - started, 1)}
@@ -140,6 +141,7 @@ def differences_section(differing: "list[Difference]") -> "Section":
     """Return the first difference in full, then the other outputs of its stage, a line each."""
     from lore.rendering.report import Section
 
+    # Later outputs of the stage often differ for the same reason, so one line each is enough.
     first, *others = differing
     lines = [f"stage {first.stage}, {first.path}"]
     divergence = first.first_difference

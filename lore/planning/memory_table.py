@@ -124,6 +124,7 @@ def make_estimate(config: Path | None, processes: int | None) -> Estimate:
     )
 
     main_memory = devices.main_memory()
+    # Several GPUs wait for the smallest one. Without GPUs all processes share main memory.
     if usable:
         device = min(usable, key=lambda each: each.total)
         room = room_on(device, sharing=1)

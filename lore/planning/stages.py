@@ -102,6 +102,7 @@ def step(
             before[path] = planned[maker]
 
     changing = [one.stage for one in before.values() if one.verdict in MAKES_ANEW]
+    # Nobody can say before the run whether an earlier stage will make the same output again.
     follows = []
     if changing:
         names = ", ".join(dict.fromkeys(changing))
@@ -110,6 +111,7 @@ def step(
     own = [change for change in changes if counts(change, stage, here, before)]
     if own and not all(change.restorable for change in own):
         verdict = RUNS
+        # The run cache is known by the inputs, so they must be certain.
         if not follows and project.in_run_cache(stage):
             verdict = KEPT
     elif follows:

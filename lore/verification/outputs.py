@@ -141,6 +141,7 @@ class Recorded:
             return {"": self.digest}
         if self.version.cache.has(self.digest):
             return self.version.cache.listing(self.digest, self.path)
+        # Without the list, files count only if together they have the hash of the folder.
         from_git = {name: md5(content) for name, content in self.in_git()}
         on_disk = files_of(Path(self.path))
         for files in (from_git, on_disk):

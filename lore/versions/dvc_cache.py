@@ -38,6 +38,7 @@ class Cache:
             raise InputError(
                 f"{path}: {what} cannot be read: {error.strerror}; bring it back with dvc pull"
             ) from None
+        # DVC itself gives out a damaged object as it lies there, so this is checked each time.
         actual = md5(content)
         if actual != digest.removesuffix(FOLDER_HASH):
             raise InputError(
@@ -77,6 +78,7 @@ def files_of(path: Path) -> dict[str, str]:
     if path.is_file():
         return {"": md5(path.read_bytes())}
     hashes = {}
+    # In DVC's listings folders have no entry of their own.
     for file in sorted(path.rglob("*")):
         if file.is_file():
             hashes[file.relative_to(path).as_posix()] = md5(file.read_bytes())

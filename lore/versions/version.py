@@ -249,7 +249,7 @@ class Version:
     def outrun(self) -> Iterator[str]:
         """Yield a line for each stage whose inputs were made again after it ran."""
         for name, stage in self.stages.items():
-            if name == "register":  # its output is a registry entry, which no one compares
+            if name == "register":  # its output is an entry of a registry, which is not compared
                 continue
             old = []
             for dep in stage.get("deps", []):
