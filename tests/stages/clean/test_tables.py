@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.clean.tables import is_yes, read_table, read_words
+from stages.clean.tables import is_yes, read_mapping, read_table, read_words
 from stages.core.project.errors import InputError
 
 COLUMNS = ("spelling", "unit")
@@ -54,6 +54,22 @@ def test_a_spoilt_table_is_refused(tmp_path: Path, content: str, message: str) -
 def test_a_column_may_be_empty(tmp_path: Path) -> None:
     path = written(tmp_path, "spelling,unit\nkg,\n")
     assert read_table(path, COLUMNS, ("unit",)) == ({"spelling": "kg", "unit": ""},)
+
+
+def test_a_mapping_has_each_key_once(tmp_path: Path) -> None:
+    path = written(tmp_path, "spelling,unit\nkg,kg\ng,gram\n")
+    assert read_mapping(path, "spelling", "unit") == {"kg": "kg", "g": "gram"}
+    path = tmp_path / "twice.csv"
+    path.write_text("spelling,unit\nkg,kg\nkg,gram\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"twice\.csv: spelling 'kg' stands in the table twice"):
+        read_mapping(path, "spelling", "unit")
+
+
+def test_every_spelling_of_a_unit_has_one_meaning() -> None:
+    for name in ("units.csv", "chinese_units.csv", "compound_units.csv", "doubtful_units.csv"):
+        lines = (CLEAN / "values/data" / name).read_text(encoding="utf-8").splitlines()
+        spellings = [line.split(",")[0] for line in lines if not line.startswith("#")]
+        assert len(set(spellings)) == len(spellings) > 10
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
