@@ -7,6 +7,7 @@ import pytest
 
 from stages.clean.tables import is_yes, read_mapping, read_table, read_words
 from stages.core.project.errors import InputError
+from stages.core.repeatable import fingerprint
 
 COLUMNS = ("spelling", "unit")
 CLEAN = Path(__file__).parents[3] / "stages" / "clean"
@@ -113,3 +114,19 @@ def test_every_file_says_what_it_holds(path: Path) -> None:
         header = next(line for line in lines if not line.startswith("#"))
         explained = [line.split()[1] for line in head]
         assert [name for name in header.split(",") if name not in explained] == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "stages.clean.personal.tagger",
+        "stages.extract.kinds.audio",
+        "stages.extract.kinds.pages",
+        "stages.extract.kinds.pdf",
+    ],
+)
+def test_no_remembered_result_depends_on_a_table(module: str) -> None:
+    # The key of a remembered result holds a digest of Python files, not of tables.
+    names = [path.name for path in fingerprint.sources(module)]
+    assert names
+    assert "tables.py" not in names
