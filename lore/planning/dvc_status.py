@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lore.comparison import settings
+from lore.versions import dotted_key
 from lore.versions.dvc_private import Stage
 from lore.versions.version import Version
 from stages.core.project import git
@@ -66,8 +67,8 @@ def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str
     was = recorded.get(path, {})
     now = here.document(path) or {}
     for section in sections:
-        old = settings.value(was, section)
-        new = settings.value(now, section)
+        old = dotted_key.value(was, section)
+        new = dotted_key.value(now, section)
         for change in settings.differences(old, new, section):
             values = f"{written(change.old)} → {written(change.new)}"
             yield f"{change.key} {values}"
@@ -75,7 +76,7 @@ def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str
 
 def written(value: Any) -> str:
     """Return a setting's value as text, or a dash where there is none."""
-    return "–" if value is settings.ABSENT else settings.written(value)
+    return "–" if value is dotted_key.ABSENT else settings.written(value)
 
 
 def edited(path: str) -> str:

@@ -16,7 +16,9 @@ class Span(NamedTuple):
 
 
 def apart(spans: Iterable[Span]) -> list[Span]:
-    """Spans in their order, without those that overlap an earlier one or, from the same start, a longer one."""
+    """Spans in their order, without those that overlap an earlier one or, from the same start, a
+    longer one.
+    """
     ordered = sorted(spans, key=lambda span: (span.start, -span.end, span.kind, span.normal))
     kept: list[Span] = []
     for span in ordered:

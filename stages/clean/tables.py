@@ -1,7 +1,8 @@
 """Read the tables and word lists that lie beside the code, in folders named `data`.
 
-A table is a CSV file. A word list is a text file with words between white space. Both are UTF-8 and begin with lines that
-start with `#` and say what the file holds. Reading is strict, because a spoilt table would change results without a word.
+A table is a CSV file. A word list is a text file with words between white space. Both are UTF-8 and
+begin with lines that start with `#` and say what the file holds. Reading is strict, because a
+spoilt table would change results without a word.
 """
 
 import csv
@@ -22,8 +23,8 @@ def read_table(
 ) -> tuple[Row, ...]:
     """The rows of a CSV table by column name.
 
-    Raises InputError for other columns, a row with too few or too many cells, a row that stands twice, an empty cell in a
-    column that may not be empty, and blanks around a cell.
+    Raises InputError for other columns, a row with too few or too many cells, a row that stands
+    twice, an empty cell in a column that may not be empty, and blanks around a cell.
     """
     lines = _lines_without_head(path)
     reader = csv.reader(text for _, text in lines)
@@ -44,8 +45,25 @@ def read_table(
 
 
 @cache
+def read_mapping(path: Path, key: str, value: str) -> dict[str, str]:
+    """A table of two columns as a dictionary.
+
+    Raises InputError as `read_table` does, and for a key that stands twice.
+    """
+    mapping: dict[str, str] = {}
+    for row in read_table(path, (key, value)):
+        if row[key] in mapping:
+            raise InputError(f"{path}: {key} {row[key]!r} stands in the table twice")
+        mapping[row[key]] = row[value]
+    return mapping
+
+
+@cache
 def read_words(path: Path) -> tuple[str, ...]:
-    """The words of a word list, in their order. Raises InputError for a word that stands twice, and for an empty list."""
+    """The words of a word list, in their order.
+
+    Raises InputError for a word that stands twice, and for an empty list.
+    """
     words: list[str] = []
     for number, line in _lines_without_head(path):
         for word in line.split():

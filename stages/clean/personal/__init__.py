@@ -1,9 +1,10 @@
 """Personal data in records: found, and replaced, masked, hashed, or the record set aside.
 
-`find_personal` says where a text holds which kind. `treated` changes one record, a `Treatment` many. The modules
-`identifiers.py`, `addresses.py`, `names.py` and `chinese_names.py` say what they find and what not. docs/experiments.md has
-precision and recall. A token classification checkpoint (`tagger.py`) finds names that these do not know. A field may be declared
-personal as a whole. Then its value is also looked for in the other texts of its record.
+`find_personal` says where a text holds which kind. `treated` changes one record, a `Treatment`
+many. The modules `identifiers.py`, `addresses.py`, `names.py` and `chinese_names.py` say what they
+find and what not. docs/experiments.md has precision and recall. A token classification checkpoint
+(`tagger.py`) finds names that these do not know. A field may be declared personal as a whole. Then
+its value is also looked for in the other texts of its record.
 
 Off by default (`clean.personal: {}`).
 """
@@ -38,7 +39,10 @@ Row = dict[str, Any]
 
 
 def salt_of(params: Params) -> bytes:
-    """The salt that these params need, empty where they need none. Raises ParamsError with every problem of the section."""
+    """The salt that these params need, empty where they need none.
+
+    Raises ParamsError with every problem of the section.
+    """
     problems = _problems_of_fields(params) + _problems_of_tagger(params)
     salt = b""
     if "hash" in params.actions.values():
@@ -48,8 +52,8 @@ def salt_of(params: Params) -> bytes:
             problems.append(str(error))
     if salt and params.salt and params.salt != fingerprint(salt):
         problems.append(
-            f"clean.personal.salt: this is {params.salt}, the salt of the environment has the fingerprint {fingerprint(salt)}; "
-            f"export the other salt, or write this fingerprint"
+            f"clean.personal.salt: this is {params.salt}, the salt of the environment has the "
+            f"fingerprint {fingerprint(salt)}; export the other salt, or write this fingerprint"
         )
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(f"  {line}" for line in problems))
@@ -67,7 +71,8 @@ def _problems_of_fields(params: Params) -> list[str]:
         action = params.actions.get(params.fields["subject"])
         if action in ("replace", "mask"):
             problems.append(
-                "clean.personal.fields.subject: replaced or masked, two subjects would become one; write hash or reject"
+                "clean.personal.fields.subject: replaced or masked, two subjects would become one; "
+                "write hash or reject"
             )
     return problems
 
@@ -85,7 +90,10 @@ def _problems_of_tagger(params: Params) -> list[str]:
 
 
 def treatment_of(params: Params) -> "Treatment | None":
-    """The treatment that these params ask for. None where they are empty. Raises ParamsError as `salt_of` does."""
+    """The treatment that these params ask for.
+
+    None where they are empty. Raises ParamsError as `salt_of` does.
+    """
     if params == Params():
         return None
     salt = salt_of(params)
@@ -111,9 +119,11 @@ class Treatment:
     def judged(
         self, rows: dict[int, Row]
     ) -> tuple[dict[int, Row], dict[int, tuple[str, str]], Counter[str]]:
-        """The treated records by row number, and row number → (reason, evidence) of those to set aside.
+        """The treated records by row number, and row number → (reason, evidence) of those to set
+        aside.
 
-        Also the number of values of each kind, and under `records` the number of records that hold any.
+        Also the number of values of each kind, and under `records` the number of records that hold
+        any.
         """
         done: dict[int, Row] = {}
         reasons: dict[int, tuple[str, str]] = {}
@@ -141,7 +151,10 @@ class Treatment:
 
 
 def problem_of(row: Row, new: Row, spans: list[Span], params: Params) -> str:
-    """Why a treated record must be set aside, without a word of its content. Empty where it need not."""
+    """Why a treated record must be set aside, without a word of its content.
+
+    Empty where it need not.
+    """
     kinds_to_reject = {kind for kind, action in params.actions.items() if action == "reject"}
     rejected = sorted({span.kind for span in spans} & kinds_to_reject)
     if rejected:

@@ -1,8 +1,10 @@
-"""What personal data is replaced with: its kind, a mask, or a token that only the owner of the salt can link to a person.
+"""What personal data is replaced with: its kind, a mask, or a token that only the owner of the salt
+can link to a person.
 
-A token is HMAC-SHA256 (RFC 2104) of source, kind and canonical form under a salt that comes from the environment alone,
-cut to 48 bits. Among a million persons of a source, any two share a token with a probability of 0.2 %. Anybody who has the salt
-can try out names, so it is a secret like a password.
+A token is HMAC-SHA256 (RFC 2104) of source, kind and canonical form under a salt that comes from
+the environment alone, cut to 48 bits. Among a million persons of a source, any two share a token
+with a probability of 0.2 %. Anybody who has the salt can try out names, so it is a secret like a
+password.
 """
 
 import hmac
@@ -16,15 +18,18 @@ SALT = "LOREKEEP_SALT"
 """The environment variable that holds the salt."""
 SHORTEST_SALT = 16
 NUMBERS = {"phone", "ssn", "resident_id", "passport", "id", "card", "iban"}
-"""Kinds of which a mask keeps the last four characters."""
+"""Kinds that keep their last four characters in a mask."""
 PLACED = re.compile(r"<[A-Z_]{2,20}(?:_[0-9a-f]{12})?>")
-"""What `replaced` and `hashed` leave: <PERSON>, <PERSON_3f9a1c2b7d40>. Nothing is looked for in it again."""
+"""What `replaced` and `hashed` leave: <PERSON>, <PERSON_3f9a1c2b7d40>.
+
+Nothing is looked for in it again.
+"""
 TOKEN = re.compile(r"<[A-Z_]{2,20}_[0-9a-f]{12}>")
 """What `hashed` leaves: <PERSON_3f9a1c2b7d40>."""
 KEPT = 4
 """Last characters of a number that a mask keeps."""
 FEWEST_TO_KEEP = 8
-"""Letters and digits of the shortest number of which a mask keeps some."""
+"""Fewest letters and digits of a number that keeps some in a mask."""
 
 
 def salt_from_environment() -> bytes:
@@ -34,7 +39,8 @@ def salt_from_environment() -> bytes:
         state = f"is shorter than {SHORTEST_SALT} characters" if salt else "is not set"
         raise ParamsError(
             f"clean.personal.actions: hash needs a secret salt, and the environment variable {SALT} {state}; "
-            f"make one with `openssl rand -hex 32`, keep it where secrets are kept, and export it before dvc repro"
+            "make one with `openssl rand -hex 32`, keep it where secrets are kept, and export it "
+            "before dvc repro"
         )
     return salt
 
@@ -52,8 +58,8 @@ def replaced(kind: str) -> str:
 def masked(kind: str, written: str) -> str:
     """Letters and digits as asterisks, and all other characters as they were.
 
-    A number of eight characters or more keeps the last four: ***-**-1234. Masking twice is masking once, so an asterisk counts
-    as a character of the number.
+    A number of eight characters or more keeps the last four: ***-**-1234. Masking twice is masking
+    once, so an asterisk counts as a character of the number.
     """
     masks = [index for index, sign in enumerate(written) if sign.isalnum() or sign == "*"]
     kept: set[int] = set()
@@ -66,6 +72,8 @@ def masked(kind: str, written: str) -> str:
 
 
 def hashed(span: Span, source: str, salt: bytes) -> str:
-    """The kind and a token, the same for one thing wherever the source says it: <PERSON_3f9a1c2b7d40>."""
+    """The kind and a token, the same for one thing wherever the source says it:
+    <PERSON_3f9a1c2b7d40>.
+    """
     message = "\x1f".join((source, span.kind, span.normal)).encode()
     return f"<{span.kind.upper()}_{hmac.digest(salt, message, 'sha256').hex()[:12]}>"

@@ -1,9 +1,9 @@
 """Postal addresses: what names a house, with flat, town and postcode behind it.
 
-English and other European forms: a number and a name that ends as streets do (USPS Publication 28, appendix C1, and the
-words of larger European languages), a street's word with a number behind it, military mail, and what `address:` or
-`address is` introduces. Chinese forms: a road or village with a number (号), with what stands before it from the province
-on.
+English and other European forms: a number and a name that ends as streets do (USPS Publication 28,
+appendix C1, and the words of larger European languages), a street's word with a number behind it,
+military mail, and what `address:` or `address is` introduces. Chinese forms: a road or village with
+a number (号), with what stands before it from the province on.
 """
 
 import re
@@ -192,7 +192,10 @@ def find(text: str) -> Iterator[Span]:
 
 
 def _worth_a_try(text: str) -> Iterator[re.Pattern[str]]:
-    """The patterns that may match in a text. A look for a word costs a hundredth of a search for a pattern."""
+    """The patterns that may match in a text.
+
+    A look for a word costs a hundredth of a search for a pattern.
+    """
     low = text.lower()
     yield NUMBERED
     if STREET_WORDS.search(text):
@@ -212,7 +215,9 @@ def _worth_a_try(text: str) -> Iterator[re.Pattern[str]]:
 
 
 def _length_of_lead(address: str) -> int:
-    """Characters up to the end of the last word that leads to a Chinese address: 我住在 in 我住在中关村大街27号."""
+    """Characters up to the end of the last word that leads to a Chinese address: 我住在 in
+    我住在中关村大街27号.
+    """
     length = 0
     for lead in LED.finditer(address):
         length = lead.end()

@@ -1,7 +1,9 @@
-"""Chinese names of persons in context: behind 姓名, 我叫, 患者 and the like, or before 先生, 医生 and the like.
+"""Chinese names of persons in context: behind 姓名, 我叫, 患者 and the like, or before 先生, 医生 and the
+like.
 
-A name must begin with one of the most frequent surnames, and jieba's tagger (rjieba), which sees the words around it,
-says whether it is one and where it ends; behind a label such as 姓名： a surname is enough.
+A name must begin with one of the most frequent surnames, and jieba's tagger (rjieba), which sees
+the words around it, says whether it is one and where it ends; behind a label such as 姓名： a surname
+is enough.
 """
 
 import re

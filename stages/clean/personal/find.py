@@ -33,7 +33,8 @@ def find_personal(
 ) -> list[Span]:
     """The personal data of these kinds in a text, in order and apart.
 
-    `lang` (ISO 639-1) tells which countries' telephone numbers are recognised without a country code.
+    `lang` (ISO 639-1) tells which countries' telephone numbers are recognised without a country
+    code.
     """
     found: list[Span] = []
     for offset, part in parts(text):
@@ -51,7 +52,9 @@ def find_personal(
 
 
 def parts(text: str) -> Iterator[tuple[int, str]]:
-    """The parts of a text between the places where personal data stood, each with its offset in the text."""
+    """The parts of a text between the places where personal data stood, each with its offset in the
+    text.
+    """
     end = 0
     if "<" in text:  # most texts have none, and need no search
         for placed in PLACED.finditer(text):

@@ -1,10 +1,12 @@
 """Identifiers in a text: what has a form, and where there is one, a check sum.
 
-Forms and check sums are those of libraries: python-stdnum (Luhn's formula of ISO/IEC 7812, IBAN's mod 97 of ISO 13616, the
-Chinese resident identity number of GB 11643), phonenumbers (Google's numbering plans), ipaddress. A number that has a check sum
-and fails it is none. A number that has only a form, such as a passport number, counts where the words before it say what it is.
+Forms and check sums are those of libraries: python-stdnum (Luhn's formula of ISO/IEC 7812, IBAN's
+mod 97 of ISO 13616, the Chinese resident identity number of GB 11643), phonenumbers (Google's
+numbering plans), ipaddress. A number that has a check sum and fails it is none. A number that has
+only a form, such as a passport number, counts where the words before it say what it is.
 
-Every pattern has bounded repeats and cannot start inside what it matches, so the time is linear in the text.
+Every pattern has bounded repeats and cannot start inside what it matches, so the time is linear in
+the text.
 """
 
 import ipaddress
@@ -18,7 +20,10 @@ from stages.clean.tables import read_table
 
 EDGE = r"(?<![A-Za-z0-9_.])"
 END = r"(?![A-Za-z0-9_])"
-"""Not within a Latin word or number. Chinese writes no blanks, so a Chinese character is an edge."""
+"""Not within a Latin word or number.
+
+Chinese writes no blanks, so a Chinese character is an edge.
+"""
 LATIN = r"A-Za-z0-9\u00c0-\u024f"
 
 EMAIL = re.compile(
@@ -38,12 +43,18 @@ URL = re.compile(
     rf"|www\.[{LATIN}-]{{1,63}}(?:\.[{LATIN}-]{{1,63}}){{1,8}}{_PATH})",
     re.IGNORECASE,
 )
-"""A web address with its scheme or `www.`, or a domain with a common ending. Not: text.It goes on."""
+"""A web address with its scheme or `www.`, or a domain with a common ending.
+
+Not: text.It goes on.
+"""
 PARTS_OF_URLS = ("://", "www.", ".com", ".org", ".net", ".edu", ".gov", ".info", ".biz")
 """One of them stands in a text in which `URL` is worth a try."""
 
 IBAN = re.compile(rf"[A-Z](?<![A-Za-z0-9_.].)[A-Z]\d{{2}}(?:[ -]?[A-Z0-9]){{11,30}}{END}")
-"""GB82 WEST 1234 5698 7654 32. The look back skips the first letter, because a pattern that begins with one is faster."""
+"""GB82 WEST 1234 5698 7654 32.
+
+The look back skips the first letter, because a pattern that begins with one is faster.
+"""
 SHORTEST_IBAN = 15
 CARD = re.compile(
     rf"{EDGE}(?:\d{{12,19}}"  # 4111111111111111
@@ -169,7 +180,10 @@ CHINESE_MOBILE = re.compile(r"1[3-9]\d{9}")
 
 
 def find(text: str, lang: str) -> Iterator[Span]:
-    """Every identifier of a text. They may overlap. A pattern is tried where a cheaper look finds it possible."""
+    """Every identifier of a text.
+
+    They may overlap. A pattern is tried where a cheaper look finds it possible.
+    """
     if "@" in text:
         for match in EMAIL.finditer(text):
             yield _span(match, "email", match.group().lower())
@@ -202,7 +216,10 @@ def addresses_of_machines(text: str) -> Iterator[Span]:
 
 
 def numbers(text: str, low: str, lang: str) -> Iterator[Span]:
-    """Identifiers that are made of digits. A number is one thing: a card is no phone. `low` is the text in lower case."""
+    """Identifiers that are made of digits.
+
+    A number is one thing: a card is no phone. `low` is the text in lower case.
+    """
     has_long_number = LONG.search(text)
     certain: list[Span] = []
     if has_long_number:
@@ -247,7 +264,9 @@ def checked(text: str) -> Iterator[Span]:
 
 
 def ibans(text: str) -> Iterator[Span]:
-    """IBANs. A form that runs on into the next word is cut at its last blank or hyphen, until it is one."""
+    """IBANs. A form that runs on into the next word is cut at its last blank or hyphen, until it is
+    one.
+    """
     from stdnum import iban
 
     for match in IBAN.finditer(text):
@@ -271,7 +290,9 @@ def named(text: str, low: str) -> Iterator[Span]:
 
 
 def phones(text: str, lang: str) -> Iterator[Span]:
-    """Telephone numbers: valid ones of the language's countries or with a country code, and what a word calls one."""
+    """Telephone numbers: valid ones of the language's countries or with a country code, and what a
+    word calls one.
+    """
     end = 0
     for match in DIGITS.finditer(text):
         start = match.start()

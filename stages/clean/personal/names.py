@@ -1,9 +1,10 @@
 """Names of persons, as far as the words around them tell: there is no model here that knows names.
 
-Found are names behind a title (`Mrs.`), a label (`Name:`) or a phrase (`my name is`, `Dear`, `my wife`), answers to a
-question about a name, names with an initial in the middle (`Jane R. Doe`), and the words of which an e-mail address in
-the text is made. Chinese names: `chinese_names.py`. Not found: a name without such words around it (`Jacob lives in
-Rome`). Four names of five in wordings never seen before are found (docs/experiments.md, "Personal data").
+Found are names behind a title (`Mrs.`), a label (`Name:`) or a phrase (`my name is`, `Dear`, `my
+wife`), answers to a question about a name, names with an initial in the middle (`Jane R. Doe`), and
+the words that an e-mail address in the text is made of. Chinese names: `chinese_names.py`. Not
+found: a name without such words around it (`Jacob lives in Rome`). Four names of five in wordings
+never seen before are found (docs/experiments.md, "Personal data").
 """
 
 import re
@@ -59,10 +60,15 @@ class Cue:
     """Words behind which a name stands."""
 
     triggers: tuple[str, ...]
-    """Where none of them stands in the text in lower case, the pattern is not tried: it costs a hundred times as much."""
+    """Where none of them stands in the text in lower case, the pattern is not tried: it costs a
+    hundred times as much.
+    """
     pattern: re.Pattern[str]
     capitals: bool = True
-    """Whether only words with a capital are the name. Otherwise any words are: `my name is jane doe`."""
+    """Whether only words with a capital are the name.
+
+    Otherwise any words are: `my name is jane doe`.
+    """
     least: int = 1
     """Fewest words of the name: `I am Dutch` names nobody."""
 
@@ -185,7 +191,9 @@ def with_initial(text: str) -> Iterator[Span]:
 
 
 def addressed(text: str, low: str) -> Iterator[Span]:
-    """Persons who are spoken to, and persons who are at home somewhere. `low` is the text in lower case."""
+    """Persons who are spoken to, and persons who are at home somewhere. `low` is the text in lower
+    case.
+    """
     patterns = []
     if QUESTION.search(low):
         patterns.append(SPOKEN_TO)
@@ -205,7 +213,9 @@ def is_name(word: str) -> bool:
 
 
 def of_mailboxes(text: str) -> Iterator[Span]:
-    """Two or more words with a capital of which an e-mail address in the text is made: Jane Doe <jane.doe@…>."""
+    """Two or more words with a capital that an e-mail address in the text is made of: Jane Doe
+    <jane.doe@…>.
+    """
     boxes = [plain(match[1]) for match in MAILBOX.finditer(text)]
     start = end = 0  # the name so far; end is 0 where there is none
     for word in NAME_WORD.finditer(text):
@@ -243,7 +253,8 @@ def plain(text: str) -> str:
 def _end_of_name(text: str, start: int, capitals: bool) -> int:
     """Where the name that begins at `start` ends. `start` itself where no name begins there.
 
-    With `capitals`, every word but a particle must have a capital. A particle does not end a name: "Ludwig van" is Ludwig.
+    With `capitals`, every word but a particle must have a capital. A particle does not end a name:
+    "Ludwig van" is Ludwig.
     """
     end = at = start
     for _ in range(MOST_WORDS):

@@ -1,10 +1,13 @@
-"""Personal data that a token classification checkpoint finds in a text: names above all, which no pattern knows.
+"""Personal data that a token classification checkpoint finds in a text: names above all, which no
+pattern knows.
 
-The model is run by transformers: from safetensors, without code of the model's own, in float32 on the CPU, with one thread. Each
-window is read alone and unpadded, so a result does not depend on the texts beside it.
+The model is run by transformers: from safetensors, without code of the model's own, in float32 on
+the CPU, with one thread. Each window is read alone and unpadded, so a result does not depend on the
+texts beside it.
 
-A label may begin with a mark of its position in the span (B-, I-, L-, U-, E-, S-). In Latin letters the label of the first token
-of a word holds for the whole word. Neighbours of one label are one span, unless the second begins a new one.
+A label may begin with a mark of its position in the span (B-, I-, L-, U-, E-, S-). In Latin letters
+the label of the first token of a word holds for the whole word. Neighbours of one label are one
+span, unless the second begins a new one.
 """
 
 import json
@@ -30,7 +33,9 @@ CHECKPOINT = Checkpoint(
     "clean.personal.tagger: it must have been trained to find names",
 )
 ALONE = Lock()
-"""Workers may be threads, and neither loading a model nor its tokenizer is safe for two of them at once."""
+"""Workers may be threads, and neither loading a model nor its tokenizer is safe for two of them at
+once.
+"""
 LONGEST = 512
 """Most tokens of a window. A model that reads fewer has shorter windows."""
 OVERLAP = 64
@@ -73,7 +78,10 @@ def problems(model: str, revision: str | None, labels: dict[str, Any]) -> list[s
 
 
 def labels_in(folder: Path) -> list[str]:
-    """The labels of a model, without their marks. None for a config that cannot be read: loading the model says why."""
+    """The labels of a model, without their marks.
+
+    None for a config that cannot be read: loading the model says why.
+    """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         names = list(config.get("id2label", {}).values())
@@ -88,7 +96,10 @@ def identity(model: str, revision: str | None) -> str:
 
 
 def find(text: str, model: str, revision: str | None, labels: Labels) -> list[Span]:
-    """The spans of a text that have one of the labels. Results are remembered. Raises InputError without the model."""
+    """The spans of a text that have one of the labels.
+
+    Results are remembered. Raises InputError without the model.
+    """
     kind_of = dict(labels)
     version_of_tagger = f"{_version(model, revision)} {labels}"
     found = memo.recalled(tagged, text, version_of_tagger, model, revision, labels)
@@ -154,7 +165,8 @@ def _trimmed(text: str, span: Token) -> Token | None:
 def tagger(folder: Path, state: State = ()) -> Callable[[str], list[Token]]:
     """The function that gives each token of a text its label.
 
-    `state` is that of the files in the folder, so that a changed checkpoint is loaded anew. Raises InputError.
+    `state` is that of the files in the folder, so that a changed checkpoint is loaded anew. Raises
+    InputError.
     """
     import torch
     from transformers import AutoModelForTokenClassification, AutoTokenizer

@@ -29,7 +29,10 @@ SHORTEST = 3
 SHORTEST_CHINESE = 2
 """Characters of a value that is looked for in the other texts of its record: M for male is not."""
 Cells = dict[str, str]
-"""The texts of a record in which personal data is looked for: columns, and further fields as `meta.name`."""
+"""The texts of a record in which personal data is looked for.
+
+The names are those of columns, and `meta.name` of a further field.
+"""
 Changes = dict[Span, str]
 """Spans of a cell, and their new forms."""
 
@@ -51,15 +54,21 @@ class Params:
     """What is looked for, and what is done with it. By default nothing is looked for."""
 
     actions: dict[Kind, Action] = field(default_factory=dict)
-    """Per kind: replace (<PERSON>), mask (***-**-1234), hash (<PERSON_3f9a1c2b7d40>), or reject the record."""
+    """By kind: replace (<PERSON>), mask (***-**-1234), hash (<PERSON_3f9a1c2b7d40>) or reject."""
     fields: dict[str, Kind] = field(default_factory=dict)
-    """Fields that are personal as a whole: `subject`, a further field (map.meta), or an attribute, whose value it then is."""
+    """Fields that are personal as a whole, and their kinds.
+
+    A field is `subject`, a further field (map.meta), or an attribute (then the value of its facts).
+    """
     require_none: bool = False
-    """Whether a record in which personal data of any kind is left, with or without an action, is set aside."""
+    """Whether a record is set aside in which any personal data is left, also without an action."""
     tagger: Model | None = None
     """A model that finds names that no pattern knows."""
     salt: str = ""
-    """Fingerprint of the salt, as metrics/clean.json has it: a run with another salt then stops. Empty: any salt."""
+    """Fingerprint of the salt, as metrics/clean.json has it: a run with another salt then stops.
+
+    Empty: any salt.
+    """
 
 
 @plain_dataclass
@@ -72,7 +81,10 @@ class Known:
     """Words of a name, looked for only as they are written."""
 
     def add(self, text: str, span: Span, every_word: bool) -> None:
-        """Note a value. Of a name of several words also each word; with `every_word` also that of a name of one."""
+        """Note a value.
+
+        Of a name of several words, each word is noted too. With `every_word` also that of one word.
+        """
         text = text.strip()
         shortest = SHORTEST_CHINESE if HAN.search(text) else SHORTEST
         if len(text) >= shortest:
@@ -108,7 +120,10 @@ class Known:
 
 
 def pattern_of(written: str) -> str:
-    """The pattern of a value as a whole word. Chinese has no blanks between words. A blank in the value may be several."""
+    """The pattern of a value as a whole word.
+
+    Chinese has no blanks between words. A blank in the value may be several.
+    """
     words = r"\s+".join(re.escape(word) for word in written.split())
     begins_a_word = re.match(r"\w", written) and not HAN.match(written)
     ends_a_word = re.search(r"\w$", written) and not HAN.match(written[-1])
@@ -118,11 +133,11 @@ def pattern_of(written: str) -> str:
 
 
 def treated(row: Row, params: Params, salt: bytes) -> tuple[Row, list[Span]]:
-    """The record with its personal data changed, and the spans that were found, each kind and normal form once.
+    """The record with its personal data changed, and a span for each value that was found.
 
-    A value that is found in one text of the record is looked for in the others. The result is looked through again until nothing
-    is found, so a second treatment changes nothing. A kind whose action is `reject` is replaced: a record that is set aside holds
-    none of it either.
+    A value that is found in one text of the record is looked for in the others. The result is
+    looked through again until nothing is found, so a second treatment changes nothing. A kind whose
+    action is `reject` is replaced: a record that is set aside holds none of it either.
     """
     meta = json.loads(row["meta"])
     cells = _cells_of(row, meta)
@@ -165,7 +180,7 @@ def _cells_of(row: Row, meta: Row) -> Cells:
 
 
 def _that_change(text: str, forms: Changes) -> Changes:
-    """The spans whose new form is another than what the text holds there."""
+    """The spans whose new form is not what the text already holds there."""
     return {span: new for span, new in forms.items() if new != text[span.start : span.end]}
 
 
@@ -214,7 +229,7 @@ def tagger_of(params: Params) -> Tagger | None:
 
 
 def of_value(text: str, kind: str, lang: str) -> Span:
-    """The span of a value that is personal as a whole, in the same canonical form as where it is found in a text."""
+    """The span of a value that is personal as a whole, in the canonical form that a text gives it."""
     for span in find_personal(text, lang, {kind}):
         if (span.start, span.end) == (0, len(text)):
             return Span(0, len(text), kind, span.normal)

@@ -1,8 +1,9 @@
-"""Amounts in running text: numbers with the units that follow them, and what neighbours say together.
+"""Amounts in running text: numbers with the units that follow them, and what neighbours say
+together.
 
-Two numbers are one amount as a range (5 to 10 mg, 5至10毫克), a tolerance (120 ± 15 mmHg) or a sum (5 ft 2 in, 3年5个月).
-A change, from 71% to 61%, is two. Left out are calendar years, decades, times of day, money, ordinals, and parts of longer chains
-(1-2-3 mg).
+Two numbers are one amount as a range (5 to 10 mg, 5至10毫克), a tolerance (120 ± 15 mmHg) or a sum (5
+ft 2 in, 3年5个月). A change, from 71% to 61%, is two. Left out are calendar years, decades, times of
+day, money, ordinals, and parts of longer chains (1-2-3 mg).
 """
 
 import re
@@ -23,7 +24,10 @@ TOLERANCE = re.compile(r" ?\(?(?:±|\+ ?/ ?-|\+-) ?")
 RANGE = re.compile(r" ?(?:-|–|—|~|至|到) ?| to ")
 """5-10, 5 to 10, 5至10."""
 TAIL = re.compile(r"(?<=feet|foot|unds|.lbs), | (?:and )?|零|又|")
-"""Between the two units of a sum: a blank, and, or nothing. A comma only behind feet, pounds and lbs: 5 feet, 2 inches."""
+"""Between the two units of a sum: a blank, and, or nothing.
+
+A comma only behind feet, pounds and lbs: 5 feet, 2 inches.
+"""
 
 # Before an amount.
 CHANGE = re.compile(r"(?<!ranging )(?<!ranged )(?<!range )(?<!ranges )\bfrom $|从$", re.IGNORECASE)
@@ -63,11 +67,16 @@ LASTING = re.compile("的?历史|间|之久|来|多|左右|[之以]?[前后内]"
 """Behind a count of years: 300年历史, 500年前."""
 
 SUMMED = {"[length]", "[mass]", "[time]"}
-"""Dimensions of which one amount may have two units: 5 ft 2 in, 8 pounds 3 ounces, 2 years 6 months."""
+"""Dimensions in which one amount may have two units: 5 ft 2 in, 8 pounds 3 ounces, 2 years 6
+months.
+"""
 FIRST_YEAR, LAST_YEAR = 1000, 2199
 """Numbers before 年 that are no count."""
 CLEAR_SHORT_UNITS = frozenset(["kg", "mg", "cm", "mm", "km", "ml", "%"])
-"""Units of one or two letters that also stand behind a number in words: five kg. Not: five in, two m."""
+"""Units of one or two letters that also stand behind a number in words: five kg.
+
+Not: five in, two m.
+"""
 SUM_DIGITS = 12
 """Significant digits of a sum in two units."""
 HALF_ONE = Decimal("0.5")
@@ -90,8 +99,8 @@ class Amount(NamedTuple):
 def amounts(text: str, lang: str, start: int, end: int) -> Iterator[Amount]:
     """The amounts of a text that have units, in their order: first sums, then pairs of these.
 
-    Those whose numbers begin from `start` to `end`. The words that say what they are may stand outside. The widths of the text
-    (`numbers.WIDTHS`) must be folded.
+    Only amounts whose numbers begin from `start` to `end`. The words around them may stand outside.
+    The widths of the text (`numbers.WIDTHS`) must be folded.
     """
     single = _single(text, lang, start, end)
     with_sums = _joined(text, single, _sum)
@@ -117,7 +126,8 @@ def _single(text: str, lang: str, start: int, end: int) -> Iterator[Amount]:
 def _amount(text: str, number: Number) -> Amount:
     """A number with its sign, and its unit where one follows."""
     start, end = number.start, number.end
-    # One character before the number tells which patterns cannot match there, at a tenth of the time that a search takes.
+    # One character before the number tells which patterns cannot match there, at a tenth of the
+    # time that a search takes.
     before = text[start - 1 : start]
     if before == "第":  # an ordinal
         return Amount(start, end, number.value, None, None)
@@ -153,8 +163,10 @@ def _share(text: str, number: Number) -> Amount | None:
     return Amount(share.start(), number.end, value, number.high, percent)
 
 
-def _doubtful(text: str, number: Number, unit: Measure) -> bool:
-    """Whether the number with its unit is rather a calendar year, a time of day, a decade, one day, or an ordinal."""
+def _doubtful(text: str, number: Number, unit: Measure) -> bool:  # noqa: PLR0911
+    """Whether the number with its unit is rather a calendar year, a time of day, a decade, one day,
+    or an ordinal.
+    """
     written = text[number.start : number.end]
     word = unit.word
     if word == "年":
@@ -172,8 +184,10 @@ def _doubtful(text: str, number: Number, unit: Measure) -> bool:
     return word.isascii() and len(word) < 3 and word not in CLEAR_SHORT_UNITS
 
 
-def _is_calendar_year(text: str, number: Number, end: int) -> bool:
-    """Whether the number before 年 is a year of the calendar or of an era, not a count of years. `end` is that of 年."""
+def _is_calendar_year(text: str, number: Number, end: int) -> bool:  # noqa: PLR0911
+    """Whether the number before 年 is a year of the calendar or of an era, not a count of years.
+    `end` is that of 年.
+    """
     written = text[number.start : number.end]
     after = text[end : end + 4]
     if DATED.match(text, end):
@@ -214,7 +228,7 @@ def _joined(text: str, amounts: Iterable[Amount], join: Join) -> Iterator[Amount
         yield last
 
 
-def _pair(text: str, one: Amount, two: Amount) -> Amount | None:
+def _pair(text: str, one: Amount, two: Amount) -> Amount | None:  # noqa: PLR0911
     """The range or tolerance that two neighbours are. None where they are two amounts."""
     gap = text[one.end : two.start]
     unit = two.measure or one.measure
@@ -246,8 +260,11 @@ def _same_unit(one: Amount, two: Amount) -> bool:
     return one.measure.unit == two.measure.unit
 
 
-def _sum(text: str, one: Amount, two: Amount) -> Amount | None:
-    """The sum of an amount in two units, the smaller one second (5 ft 2 in), in the larger unit. None where they are two."""
+def _sum(text: str, one: Amount, two: Amount) -> Amount | None:  # noqa: PLR0911
+    """The sum of an amount in two units, the smaller one second (5 ft 2 in), in the larger unit.
+
+    None where they are two.
+    """
     if not one.measure or not two.measure:
         return None
     if not TAIL.fullmatch(text, one.end, two.start):

@@ -1,6 +1,7 @@
 """How Chinese writes units, numbers and dates.
 
-Nothing is guessed: 度 and 分 alone mean too many things to be units, and 千 behind a number may be part of a unit (5千米).
+Nothing is guessed: 度 and 分 alone mean too many things to be units, and 千 behind a number may be
+part of a unit (5千米).
 """
 
 import re
@@ -15,7 +16,10 @@ _TABLE = read_table(
     DATA / "chinese_units.csv", ("name", "unit", "in_text", "with_ge"), may_be_empty=("with_ge",)
 )
 UNITS = {row["name"]: row["unit"] for row in _TABLE}
-"""Names of units, and the same units as pint reads them. Compound units are made of them: 毫克/升, 千克每立方米."""
+"""Names of units, and the same units as pint reads them.
+
+Compound units are made of them: 毫克/升, 千克每立方米.
+"""
 TEXT_UNITS = {row["name"]: row["unit"] for row in _TABLE if is_yes(row, "in_text")}
 """Those that are units in running text, too."""
 GE_UNITS = {"个" + row["name"]: row["unit"] for row in _TABLE if is_yes(row, "with_ge")}
@@ -64,7 +68,10 @@ _EXPONENTS = {"": 0, "十": 1, "百": 2, "千": 3}
 
 
 def pint_unit(written: str) -> str:
-    """The unit with Chinese names replaced: 毫克/升 is mg/L, 千克每立方米 is kg/m**3. An unknown name stays."""
+    """The unit with Chinese names replaced: 毫克/升 is mg/L, 千克每立方米 is kg/m**3.
+
+    An unknown name stays.
+    """
     return RUN.sub(_pint_names, written)
 
 
@@ -86,7 +93,9 @@ def myriads(rest: str) -> tuple[int, str]:
 
 
 def plain_date(text: str) -> str:
-    """A date in Western digits, with 年月日 and without blanks: 二〇一九年三月七日 and 2019 年 3 月 7 号 become 2019年3月7日."""
+    """A date in Western digits, with 年月日 and without blanks: 二〇一九年三月七日 and 2019 年 3 月 7 号 become
+    2019年3月7日.
+    """
     return DATE_PART.sub(_plain_part, text)
 
 
@@ -103,8 +112,8 @@ def _plain_part(part: re.Match[str]) -> str:
 def number(written: str) -> Decimal | None:
     """The value of a count in Chinese numerals: 二十三, 一百零五, 两万三千, 三点五, 半.
 
-    None for numerals that are no count. Digits one after the other (二〇一九) are a year or a name. 一百二 does not say whether
-    it is 102 or 120.
+    None for numerals that are no count. Digits one after the other (二〇一九) are a year or a name. 一百二
+    does not say whether it is 102 or 120.
     """
     if written == "半":
         return Decimal("0.5")

@@ -1,4 +1,6 @@
-"""Normalise many records at once: free texts by column, facts and records with further fields one by one."""
+"""Normalise many records at once: free texts by column, facts and records with further fields one
+by one.
+"""
 
 import json
 from collections import Counter
@@ -43,7 +45,9 @@ COMPOSABLE = (
     r"\x{3400}-\x{9fff}"  # Chinese characters
     r"\x{ff01}-\x{ffef}]"  # full-width forms
 )
-"""Characters that NFC may change, and some that it does not: a text without any is left alone, at a tenth of the time."""
+"""Characters that NFC may change, and some that it does not: a text without any is left alone, at a
+tenth of the time.
+"""
 TO_CLEAN = "[^ -~]|  |^ | $"
 """Stands in a text that is not clean yet, or not ASCII."""
 COLUMNS: dict[str, Any] = {
@@ -61,7 +65,7 @@ class Batch:
     unusable: dict[int, tuple[str, str]]
     """Row number in the frame → reason, evidence."""
     meta: pl.Series
-    """For each row, the further fields that tell two facts apart (`told_apart`)."""
+    """For each row, the further fields that tell two facts apart (`distinguishing_fields`)."""
 
 
 def redacted(frame: pl.DataFrame, excluded: Excluded) -> pl.DataFrame:
@@ -78,8 +82,8 @@ def redacted(frame: pl.DataFrame, excluded: Excluded) -> pl.DataFrame:
 def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) -> Batch:
     """Records in one form, except those whose row numbers are in `left`, which are left alone.
 
-    Facts and records with further fields are normalised one by one, the others column by column. Both ways give the same, and
-    tests compare them.
+    Facts and records with further fields are normalised one by one, the others column by column.
+    Both ways give the same, and tests compare them.
     """
     is_fact = pl.col("fact").is_not_null()
     has_fields = pl.col("meta") != "{}"
@@ -94,7 +98,7 @@ def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) ->
         if number not in left:
             try:
                 row = normalise_row(row, without_text)
-                meta[number] = told_apart(row, params.dates)
+                meta[number] = distinguishing_fields(row, params.dates)
             except Unusable as problem:
                 unusable[number] = (problem.reason, problem.evidence)
         done.append(row | {"number": number})
@@ -115,14 +119,15 @@ def without_personal(
 ) -> tuple[Batch, dict[int, tuple[str, str]], Counter[str]]:
     """The batch with its personal data changed.
 
-    Also row number → (reason, evidence) of the records to set aside, and how much of each kind there was.
+    Also row number → (reason, evidence) of the records to set aside, and how much of each kind
+    there was.
     """
     rows = dict(enumerate(batch.frame.iter_rows(named=True)))
     usable = {number: row for number, row in rows.items() if number not in batch.unusable}
     treated, reasons, counts = treatment.judged(usable)
     meta = []
     for number in rows:
-        meta.append(told_apart(treated[number], dates) if number in treated else "")
+        meta.append(distinguishing_fields(treated[number], dates) if number in treated else "")
     new_rows = rows | treated
     frame = pl.DataFrame(list(new_rows.values()), schema=batch.frame.schema)
     return Batch(frame, batch.unusable, pl.Series(meta, dtype=pl.String)), reasons, counts
@@ -148,7 +153,9 @@ def _replaced(texts: pl.Series, forms: dict[str, str]) -> pl.Series:
 
 
 def rewritten(frame: pl.DataFrame, where: pl.Series, params: Params) -> pl.DataFrame:
-    """The records with the dates and quantities of their free texts in one form, in the rows where `where` is true."""
+    """The records with the dates and quantities of their free texts in one form, in the rows where
+    `where` is true.
+    """
     if not (params.text.dates or params.text.units):
         return frame
     for lang in frame["lang"].unique().sort():
@@ -165,8 +172,11 @@ def rewritten(frame: pl.DataFrame, where: pl.Series, params: Params) -> pl.DataF
     return frame
 
 
-def told_apart(row: Row, dates: list[str]) -> str:
-    """The further fields that tell a fact from another: all but dates of review. Empty for a record that is no fact."""
+def distinguishing_fields(row: Row, dates: list[str]) -> str:
+    """The further fields that tell a fact from another: all but dates of review.
+
+    Empty for a record that is no fact.
+    """
     if not row["fact"]:
         return ""
     fields = json.loads(row["meta"])
@@ -175,7 +185,8 @@ def told_apart(row: Row, dates: list[str]) -> str:
 
 
 def spelt(frame: pl.DataFrame, first: dict[str, str]) -> pl.DataFrame:
-    """Records whose subjects are spelt as the first record about them does, in order of priority: Hafnium becomes hafnium.
+    """Records whose subjects are spelt as the first record about them does, in order of priority:
+    Hafnium becomes hafnium.
 
     `first` is that spelling by folded subject.
     """

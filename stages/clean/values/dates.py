@@ -141,8 +141,9 @@ PARTS_BEFORE = re.compile(
 )
 """A range or list before a date that leaves a part out: the date behind it completes both."""
 
-# The forms look back at their beginning, which makes a search for them slow: every place of the text is a candidate. These
-# patterns find the few places where a date may be much faster, and the forms are matched there alone.
+# The forms look back at their beginning, which makes a search for them slow: every place of the
+# text is a candidate. These patterns find the few places where a date may be much faster, and the
+# forms are matched there alone.
 MONTH = re.compile(rf"(?:{months.ANY})(?![A-Za-z])")
 DIGITS = re.compile("[0-9]{1,4}[-/.][0-9]{1,4}")
 DAY_BEFORE = re.compile("[0-3]?[0-9](?:st|nd|rd|th)?(?: of | ?[ -])$")
@@ -175,7 +176,10 @@ class Found(NamedTuple):
 
 
 def iso_date(text: str, day_first: bool) -> str:
-    """The date of a field as YYYY-MM-DD, or as YYYY-MM or YYYY where no more is known. Raises Unusable (`bad_date`)."""
+    """The date of a field as YYYY-MM-DD, or as YYYY-MM or YYYY where no more is known.
+
+    Raises Unusable (`bad_date`).
+    """
     text = chinese.plain_date(_ORDINAL_ENDING.sub("", text.strip()))
     if timed := TIMED.fullmatch(text):
         text = timed[1] or timed[2]
@@ -195,8 +199,9 @@ def iso_date(text: str, day_first: bool) -> str:
 def find_dates(text: str, lang: str, day_first: bool | None) -> list[Span]:
     """The dates of a text in their order, apart from each other.
 
-    `normal` of a span is YYYY-MM-DD, YYYY-MM, YYYY, or --MM-DD where the text does not say the year. `lang` is an ISO 639-1
-    code. `day_first` says how to read 07/03/2019. With None, what has two readings is left alone.
+    `normal` of a span is YYYY-MM-DD, YYYY-MM, YYYY, or --MM-DD where the text does not say the
+    year. `lang` is an ISO 639-1 code. `day_first` says how to read 07/03/2019. With None, what has
+    two readings is left alone.
     """
     folded = widths_folded(text)
     spans = list(dates_in(folded, lang, day_first, [(0, len(folded))]))
@@ -208,7 +213,8 @@ def find_dates(text: str, lang: str, day_first: bool | None) -> list[Span]:
 def dates_in(
     folded: str, lang: str, day_first: bool | None, parts: Iterable[tuple[int, int]]
 ) -> Iterator[Span]:
-    """The dates of some parts (start, end) of a text, without years by themselves. They may overlap.
+    """The dates of some parts (start, end) of a text, without years by themselves. They may
+    overlap.
 
     The widths of the text must be folded.
     """
@@ -261,7 +267,10 @@ def _worded(text: str, start: int, end: int) -> Iterator[Found]:
 
 
 def _with_month(text: str, match: re.Match[str]) -> Found | None:
-    """The date of a match with the name of a month. None where the words around it say that it is none."""
+    """The date of a match with the name of a month.
+
+    None where the words around it say that it is none.
+    """
     parts = match.groupdict()
     start, end = match.span()
     if written := parts.get("day"):
@@ -342,7 +351,8 @@ def _in_digits(text: str, match: re.Match[str], day_first: bool | None) -> Found
 def _ordered(year: int, one: int, two: int, day_first: bool | None) -> tuple[int, int] | None:
     """The day and the month of two numbers.
 
-    Where both readings exist and differ, the declared order decides, and without one there is no date (None).
+    Where both readings exist and differ, the declared order decides, and without one there is no
+    date (None).
     """
     readings = []
     for day, month in ((one, two), (two, one)):
@@ -374,7 +384,10 @@ def _chinese(text: str, start: int, end: int) -> Iterator[Found]:
 
 
 def _count(written: str | None) -> int | None:
-    """The value of Western digits, of numerals one by one (二〇〇三), or of a count (二十三). None without any."""
+    """The value of Western digits, of numerals one by one (二〇〇三), or of a count (二十三).
+
+    None without any.
+    """
     if not written:
         return None
     if written.isdigit():
@@ -385,7 +398,9 @@ def _count(written: str | None) -> int | None:
     return int("".join(digits))
 
 
-def _chinese_year(text: str, match: re.Match[str], year: int, month: int | None) -> int | None:
+def _chinese_year(  # noqa: PLR0911
+    text: str, match: re.Match[str], year: int, month: int | None
+) -> int | None:
     """The year before 年. None where the number counts years, or belongs to an era."""
     before = text[max(0, match.start() - 2) : match.start()]
     after = text[match.end() : match.end() + 6]

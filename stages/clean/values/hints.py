@@ -1,7 +1,9 @@
-"""Hints: patterns of what a text holds where a date or a quantity is to be rewritten. Most texts hold none and are left alone.
+"""Hints: patterns of what a text holds where a date or a quantity is to be rewritten. Most texts
+hold none and are left alone.
 
-Python and polars both read the patterns, and they look neither back nor ahead, so that a million texts cost seconds. They may be
-too broad, never too narrow: tests compare them with what the recognisers find in real texts.
+Python and polars both read the patterns, and they look neither back nor ahead, so that a million
+texts cost seconds. They may be too broad, never too narrow: tests compare them with what the
+recognisers find in real texts.
 """
 
 import re
@@ -14,7 +16,7 @@ from stages.clean.values.numbers import SCALES, WORDS
 from stages.clean.values.quantities import DIGITS_KEPT, convert
 
 INSIDE = frozenset("0123456789.,'’" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-"""Characters of which words and numbers are made."""
+"""Characters that words and numbers are made of."""
 EDGE = re.compile(r"[^0-9.,'’A-Za-z]|$")
 """Where a word or a number ends."""
 
@@ -69,14 +71,17 @@ _AREA = r"(?:square |cubic |sq\.? |cu\.? )"
 
 
 def _number_words() -> str:
-    """The pattern of the last word of a number in English, and of what stands between it and its unit."""
+    """The pattern of the last word of a number in English, and of what stands between it and its
+    unit.
+    """
     words = sorted(WORDS | SCALES, key=len, reverse=True)
     return f"(?i:(?:{'|'.join(words)}|half an?)[ -])"
 
 
 @lru_cache(maxsize=64)
 def quantities(lang: str, units: tuple[str, ...]) -> str:
-    """The pattern of what converts to one of the units: the end of a number, and the beginning of a unit of their dimensions.
+    """The pattern of what converts to one of the units: the end of a number, and the beginning of a
+    unit of their dimensions.
 
     Units of several parts (mg/L, m²) are recognised only if one of `units` has several parts.
     """
@@ -114,7 +119,10 @@ def _converts(unit: str, units: tuple[str, ...]) -> bool:
 
 
 def _any_of(names: set[str], patterns: list[str]) -> str:
-    """The pattern of any of these patterns and names. Names of more than three characters may stand in any case."""
+    """The pattern of any of these patterns and names.
+
+    Names of more than three characters may stand in any case.
+    """
     short = [re.escape(name) for name in names if len(name) <= 3]
     long = [re.escape(name) for name in names if len(name) > 3]
     alternatives = [*patterns, *_longest_first(short)]
@@ -131,8 +139,9 @@ def _longest_first(names: list[str]) -> list[str]:
 def around(text: str, hints: Iterable[str], before: int, behind: int) -> Iterator[tuple[int, int]]:
     """Start and end of the parts of a text that hold its hints. No two parts overlap.
 
-    `hints` are what the pattern of `quantities` or `DATES` matched, in the order of the text. A part reaches at least `before`
-    characters before its first hint and `behind` characters behind its last one. It cuts no word and no number.
+    `hints` are what the pattern of `quantities` or `DATES` matched, in the order of the text. A
+    part reaches at least `before` characters before its first hint and `behind` characters behind
+    its last one. It cuts no word and no number.
     """
     start = end = at = 0
     for hint in hints:

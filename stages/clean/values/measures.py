@@ -1,8 +1,10 @@
-"""Units in running text: spellings of pint's units in English and Chinese, and the evidence for doubtful ones.
+"""Units in running text: spellings of pint's units in English and Chinese, and the evidence for
+doubtful ones.
 
-Pint knows hundreds of symbols under two dozen prefixes, so that almost any letters are some unit (PD is a petadebye). In prose
-only `SPELLINGS` are units, and pint says what they are. Letters and words that mostly mean something else (5 m, 10 C, 2 in) are
-units only where a word near by says what is measured (`CUES`), or where a compound does: 5 m/s, 3 m². Others (5 a) never are.
+Pint knows hundreds of symbols under two dozen prefixes, so that almost any letters are some unit
+(PD is a petadebye). In prose only `SPELLINGS` are units, and pint says what they are. Letters and
+words that mostly mean something else (5 m, 10 C, 2 in) are units only where a word near by says
+what is measured (`CUES`), or where a compound does: 5 m/s, 3 m². Others (5 a) never are.
 """
 
 import re
@@ -10,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.clean.tables import is_yes, read_table
+from stages.clean.tables import is_yes, read_mapping, read_table
 from stages.clean.values import chinese
 from stages.clean.values.numbers import SUPERSCRIPTS
 from stages.clean.values.units import ALIASES, COUNTED, UNITS
@@ -43,15 +45,14 @@ _LATIN_SPELLINGS, PLURALS = _read_spellings()
 """PLURALS stand below no line: nobody writes mg/hours."""
 SPELLINGS = _LATIN_SPELLINGS | chinese.TEXT_UNITS | chinese.GE_UNITS
 """Every spelling that is a unit without further evidence, and the unit as pint reads it."""
-PHRASES = {
-    row["pattern"]: row["unit"]
-    for row in read_table(DATA / "unit_phrases.csv", ("pattern", "unit"))
-}
+PHRASES = read_mapping(DATA / "unit_phrases.csv", "pattern", "unit")
 """Patterns of units of more than one word."""
 
 _COMPOUND_TABLE = read_table(DATA / "compound_units.csv", ("spelling", "below_line"))
 COMPOUND = {row["spelling"]: row["spelling"] for row in _COMPOUND_TABLE}
-"""Letters that are a unit beside another one or raised to a power (m/s, mg/d, m²), though not alone."""
+"""Letters that are a unit beside another one or raised to a power (m/s, mg/d, m²), though not
+alone.
+"""
 BELOW = {row["spelling"] for row in _COMPOUND_TABLE if is_yes(row, "below_line")}
 """Those that may stand below a line. 5 N/A is no quantity."""
 
@@ -72,13 +73,13 @@ def _read_cues() -> dict[str, str]:
 
 _DOUBTFUL_TABLE = read_table(DATA / "doubtful_units.csv", ("spelling", "unit", "topics"))
 CUES = _read_cues()
-"""Doubtful units, and patterns of the evidence for them within `NEAR` characters. # stands where the quantity does."""
+"""Doubtful units, and patterns of the evidence for them within `NEAR` characters. # stands where
+the quantity does.
+"""
 MEANT = {row["spelling"]: row["unit"] for row in _DOUBTFUL_TABLE}
 """What each doubtful unit is."""
 NEAR = 60
-NAMED = {
-    row["name"]: row["symbol"] for row in read_table(DATA / "unit_symbols.csv", ("name", "symbol"))
-}
+NAMED = read_mapping(DATA / "unit_symbols.csv", "name", "symbol")
 """Symbols of units whose symbol pint's parser takes for something else, or not everywhere."""
 FACTORS = {"decade": 10, "decades": 10}
 """What the number before a spelling is multiplied with: a decade is ten years, and no unit of pint."""
@@ -279,7 +280,8 @@ def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> s
 
 @lru_cache(maxsize=4096)
 def canonical(written: str) -> str:
-    """The one form of a unit, which pint and `measure` both read: numerators, then denominators, as symbols where possible.
+    """The one form of a unit, which pint and `measure` both read: numerators, then denominators, as
+    symbols where possible.
 
     kg*m/s**2, mg/L, 1/min.
     """
@@ -298,7 +300,10 @@ def canonical(written: str) -> str:
 
 
 def _symbol(name: str) -> str:
-    """pint's symbol of a unit. Its name where `SPELLINGS` takes the symbol for another unit or for none (a, in, t)."""
+    """pint's symbol of a unit.
+
+    Its name where `SPELLINGS` takes the symbol for another unit or for none (a, in, t).
+    """
     if name in NAMED:
         return NAMED[name]
     symbol = f"{UNITS.Unit(name):~C}"

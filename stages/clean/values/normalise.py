@@ -1,7 +1,8 @@
 """Normalise one record: one form for every date, quantity and text, or a reason why there is none.
 
-Nothing is guessed. A number that two conventions read differently, a date with a missing part, or a unit of another dimension
-sets the record aside. Units are those of pint (`units.py`). Dates become ISO 8601 (`dates.py`).
+Nothing is guessed. A number that two conventions read differently, a date with a missing part, or a
+unit of another dimension sets the record aside. Units are those of pint (`units.py`). Dates become
+ISO 8601 (`dates.py`).
 """
 
 import json
@@ -67,7 +68,7 @@ class Params:
     significant_digits: int
     """Digits kept of a quantity; further ones are rounded, half to even."""
     years: list[str]
-    """Attributes of which the year alone counts."""
+    """Attributes that keep only the year of a date."""
     dates: list[str]
     """Further fields that hold a date."""
     day_first: bool
@@ -152,8 +153,8 @@ def normalise_value(row: Row, params: Params) -> tuple[str, str | None]:
 def clean_text(text: str) -> str:
     """NFC with full-width forms folded, white space single, control and invisible characters gone.
 
-    NFKC as a whole would turn g/cm³ into g/cm3. Only what `FOLDED` names and spaces are folded, and a Chinese text keeps its
-    `PUNCTUATION`. `columns.cleaned` does the same to many texts at once.
+    NFKC as a whole would turn g/cm³ into g/cm3. Only what `FOLDED` names and spaces are folded, and
+    a Chinese text keeps its `PUNCTUATION`. `columns.cleaned` does the same to many texts at once.
     """
     kept = PUNCTUATION if CHINESE.search(text) else ""
 

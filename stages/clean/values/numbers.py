@@ -1,7 +1,9 @@
-"""Numbers in running text: digits as prose groups them, powers of ten, fractions, English and Chinese number words.
+"""Numbers in running text: digits as prose groups them, powers of ten, fractions, English and
+Chinese number words.
 
-A number is read only where no letter, digit or decimal sign touches it from the left, so that no part of a name, a version
-or a longer number is one. Decimal commas are not read: 1,5 may be two numbers.
+A number is read only where no letter, digit or decimal sign touches it from the left, so that no
+part of a name, a version or a longer number is one. Decimal commas are not read: 1,5 may be two
+numbers.
 """
 
 import re
@@ -24,7 +26,10 @@ WIDTHS = str.maketrans(
     | dict.fromkeys("∼〜", "~")
     | {"μ": "µ", "˚": "°", "º": "°", "⁄": "/", "∕": "/", "Å": "Å"}
 )
-"""Other widths and look-alikes. One character becomes one character, so that offsets stay what they are."""
+"""Other widths and look-alikes.
+
+One character becomes one character, so that offsets stay what they are.
+"""
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 NO_GAPS = str.maketrans("", "", ", ")
 """Removes what groups the digits of a number: 12,345 and 12 345."""
@@ -90,8 +95,8 @@ DIGITS = re.compile(
 RUN = re.compile(r"\.?[0-9][0-9.,]*|[½¼¾]")
 """Where a number in digits may begin.
 
-`DIGITS` begins by looking back, so a search for it tries every character of the text. This pattern begins with a digit, which
-is found much faster. `DIGITS` then only has to match there.
+`DIGITS` begins by looking back, so a search for it tries every character of the text. This pattern
+begins with a digit, which is found much faster. `DIGITS` then only has to match there.
 """
 POWER = re.compile(
     r" ?[x×·*] ?10"  # × 10, and the exponent:
@@ -110,7 +115,9 @@ FRACTION = re.compile(
 """What makes a fraction of the number before it. Not: 12/13, 1/2/03."""
 SCALE = re.compile(r"[ -](hundred|thousand|million|billion)\b")
 MORE = re.compile("|".join(f"(?:{pattern.pattern})" for pattern in (POWER, FRACTION, SCALE)))
-"""Any of the three. Behind most numbers stands none of them, which one match then tells instead of three."""
+"""Any of the three. Behind most numbers stands none of them, which one match then tells instead of
+three.
+"""
 _WORD = (
     f"(?:(?:{'|'.join(TENS)})(?:[- ](?:{ONE_TO_NINE}))?"  # twenty, forty-five
     f"|{ONE_TO_NINETEEN})"  # one, twelve
@@ -125,7 +132,10 @@ ENGLISH = re.compile(
     "(?![A-Za-z0-9_])",
     re.IGNORECASE,
 )
-"""A number in English words: forty-five, a hundred and five, two and a half. Not: the one of anyone."""
+"""A number in English words: forty-five, a hundred and five, two and a half.
+
+Not: the one of anyone.
+"""
 CHINESE = re.compile(
     "(?<![零〇一二两三四五六七八九十百千万亿第几数点])"  # not the 三 of 第三
     "(?<![上下前后](?=半))"  # not the 半 of 上半年
@@ -157,7 +167,8 @@ def widths_folded(text: str) -> str:
 
 
 def numbers(text: str, lang: str, start: int, end: int) -> list[Number]:
-    """The numbers of a text that begin from `start` to `end`, in their order. No two of them overlap.
+    """The numbers of a text that begin from `start` to `end`, in their order. No two of them
+    overlap.
 
     The widths of the text must be folded.
     """

@@ -1,7 +1,8 @@
-"""Quantities: one number with its unit, in a field or found in running text, in one form and converted.
+"""Quantities: one number with its unit, in a field or found in running text, in one form and
+converted.
 
-In a field nothing is guessed: a number that two conventions read differently and a unit of another dimension are refused. In
-running text what is doubtful is left alone.
+In a field nothing is guessed: a number that two conventions read differently and a unit of another
+dimension are refused. In running text what is doubtful is left alone.
 """
 
 import re
@@ -51,8 +52,8 @@ UNSPACED = ("%", "‰", "°")
 def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
     """The number of `value` (which may carry its unit) in the unit `wanted`, as plain decimal text.
 
-    Raises Unusable: `bad_quantity` where there is no unambiguous number, `unknown_unit` where the unit is missing,
-    unknown, or of another dimension.
+    Raises Unusable: `bad_quantity` where there is no unambiguous number, `unknown_unit` where the
+    unit is missing, unknown, or of another dimension.
     """
     number, written = split_quantity(value)
     written = written or (unit or "").strip()
@@ -86,7 +87,9 @@ def split_quantity(value: str) -> tuple[Decimal, str]:
 
 
 def plain(number: Decimal, digits: int) -> str:
-    """The number rounded to significant digits, without exponent or trailing zeros: 1538, 0.08988, -38.83."""
+    """The number rounded to significant digits, without exponent or trailing zeros: 1538, 0.08988,
+    -38.83.
+    """
     rounded = Context(prec=digits).plus(number)
     text = format(rounded, "f")
     if "." in text:
@@ -95,7 +98,10 @@ def plain(number: Decimal, digits: int) -> str:
 
 
 def convert_to_one(normal: str, units: tuple[str, ...], digits: int) -> str | None:
-    """The quantity in the first of `units` that has its dimension, as `convert` writes it. None where none has."""
+    """The quantity in the first of `units` that has its dimension, as `convert` writes it.
+
+    None where none has.
+    """
     wanted = _first_of_dimension(normal.rpartition(" ")[2], units)
     return convert(normal, wanted, digits) if wanted else None
 
@@ -110,10 +116,12 @@ def _first_of_dimension(written: str, units: tuple[str, ...]) -> str | None:
 
 @lru_cache(maxsize=8192)
 def convert(normal: str, wanted: str, digits: int) -> str | None:
-    """A quantity as `find_quantities` writes it, in the unit `wanted`, which is spelt like that in the result.
+    """A quantity as `find_quantities` writes it, in the unit `wanted`, which is spelt like that in
+    the result.
 
-    `digits`: significant digits kept. None where the dimension is another. Of units without a dimension (%, degree) only the
-    same one is accepted: 5 % is no angle. Raises pint's errors for an unknown unit.
+    `digits`: significant digits kept. None where the dimension is another. Of units without a
+    dimension (%, degree) only the same one is accepted: 5 % is no angle. Raises pint's errors for
+    an unknown unit.
     """
     match = NORMAL.fullmatch(normal)
     if not match:
@@ -127,7 +135,8 @@ def convert(normal: str, wanted: str, digits: int) -> str | None:
     if second:
         numbers.append(Decimal(second))
     if sign == PLUS_MINUS:
-        # A tolerance is converted as the distance of two numbers: of temperatures, the zero point must not count.
+        # A tolerance is converted as the distance of two numbers, because the zero point of a
+        # temperature must not count.
         numbers[1] += numbers[0]
     try:
         converted = [_converted(number, source, target) for number in numbers]
@@ -163,7 +172,10 @@ def _converted(number: Decimal, source: Any, target: Any) -> Decimal:
 
 @lru_cache(maxsize=1024)
 def _factor(source: Any, target: Any) -> float | None:
-    """The factor from one unit to another, which pint takes 30 µs to find out. None where a zero point moves (°F to °C)."""
+    """The factor from one unit to another, which pint takes 30 µs to find out.
+
+    None where a zero point moves (°F to °C).
+    """
     one = UNITS.Quantity(1.0, source)
     if not one._is_multiplicative or not UNITS.Quantity(1.0, target)._is_multiplicative:
         return None
@@ -172,17 +184,19 @@ def _factor(source: Any, target: Any) -> float | None:
 
 
 def find_quantities(text: str, lang: str) -> list[Span]:
-    """Quantities of a text in their order: numbers with units, ranges (5–10 mg) and tolerances (120 ± 15 mmHg).
+    """Quantities of a text in their order: numbers with units, ranges (5–10 mg) and tolerances (120
+    ± 15 mmHg).
 
-    `lang` is an ISO 639-1 code; number words are read in English, and for `zh` in Chinese. `normal` is the number as a plain
-    decimal, a blank and the unit as `measures.canonical` writes it.
+    `lang` is an ISO 639-1 code; number words are read in English, and for `zh` in Chinese. `normal`
+    is the number as a plain decimal, a blank and the unit as `measures.canonical` writes it.
     """
     folded = widths_folded(text)
     return list(quantities_in(folded, lang, [(0, len(folded))]))
 
 
 def quantities_in(folded: str, lang: str, parts: Iterable[tuple[int, int]]) -> Iterator[Span]:
-    """The quantities of some parts (start, end) of a text. The words that say what they are may stand outside the parts.
+    """The quantities of some parts (start, end) of a text. The words that say what they are may
+    stand outside the parts.
 
     The widths of the text must be folded.
     """

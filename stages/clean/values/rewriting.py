@@ -1,7 +1,8 @@
 """Free text in one form: its quantities in the units that the settings name, its dates as ISO 8601.
 
-`quantities.py` and `dates.py` decide what is a quantity or a date. Two things are left as written: a number that shares its unit
-with one before it (24 and 36 months), and a date whose year the text does not say, as nobody writes --03-05.
+`quantities.py` and `dates.py` decide what is a quantity or a date. Two things are left as written:
+a number that shares its unit with one before it (24 and 36 months), and a date whose year the text
+does not say, as nobody writes --03-05.
 """
 
 import re
@@ -25,7 +26,9 @@ SHARED = re.compile(
     r"(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)?"
     " ?$"
 )
-"""Before a quantity: a number without a unit, which shares that of the quantity: the 24 and of 24 and 36 months."""
+"""Before a quantity: a number without a unit, which shares that of the quantity: the 24 and of 24
+and 36 months.
+"""
 HYPHENED = re.compile(r"[0-9A-Za-z]-[A-Za-z]+$")
 """The 2-week of a 2-week trial, which stays hyphened."""
 LETTERS = re.compile(r"(?<=[0-9]) ([A-Za-z]+)$")
@@ -38,7 +41,9 @@ NARROW = {chr(wide): form if isinstance(form, str) else chr(form) for wide, form
 ANY_WIDTH = f"[{''.join(re.escape(character) for character in NARROW)}]"
 AROUND_DATES = (16, 8)
 AROUND_QUANTITIES = (32, 12)
-"""Characters before and behind a hint in which what belongs to it may stand: the 5th of May 2003; from 5 to 10 mg, 5 mg ± 2."""
+"""Characters before and behind a hint in which what belongs to it may stand: the 5th of May 2003;
+from 5 to 10 mg, 5 mg ± 2.
+"""
 NEVER = "[^\\s\\S]"
 """A pattern that matches nothing."""
 
@@ -50,7 +55,9 @@ class Params:
     dates: bool
     """Whether dates become ISO 8601."""
     units: list[str]
-    """Quantities of these units' dimensions are written in them; of one dimension there is one unit at most."""
+    """Quantities of these units' dimensions are written in them; of one dimension there is one unit
+    at most.
+    """
 
 
 class Hinted(NamedTuple):
@@ -68,9 +75,11 @@ class Hinted(NamedTuple):
 def rewritten(
     text: str, lang: str, params: Params, digits: int, day_first: bool | None
 ) -> tuple[str, list[Span]]:
-    """The text in its one form, and the spans of the old text that are now written otherwise, with their new forms.
+    """The text in its one form, and the spans of the old text that are now written otherwise, with
+    their new forms.
 
-    `lang`, `day_first` and `digits` are those of `find_dates` and `convert`. Rewriting twice is rewriting once.
+    `lang`, `day_first` and `digits` are those of `find_dates` and `convert`. Rewriting twice is
+    rewriting once.
     """
     folded = widths_folded(text)
     date_hint, quantity_hint = _hint_patterns(lang, params)
@@ -85,7 +94,8 @@ def rewritten_texts(
 ) -> pl.Series:
     """Texts of one language as `rewritten` makes each of them.
 
-    Polars looks for hints in all texts at once. Only a text with a hint is read in Python, so the others cost next to nothing.
+    Polars looks for hints in all texts at once. Only a text with a hint is read in Python, so the
+    others cost next to nothing.
     """
     folded = changed(
         texts, texts.str.contains(ANY_WIDTH), lambda some: some.str.replace_many(NARROW)
@@ -138,7 +148,9 @@ def _rewritten(
 
 
 def _untouched(text: str, spans: list[Span]) -> list[Span]:
-    """The spans that no letter, digit or other span touches, as the new form would grow together with it: 1年s."""
+    """The spans that no letter, digit or other span touches, as the new form would grow together
+    with it: 1年s.
+    """
     edges: Counter[int] = Counter()
     for span in spans:
         edges[span.start] += 1

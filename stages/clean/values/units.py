@@ -1,6 +1,7 @@
 """Units of fields: what pint reads, and the spellings and units that it lacks.
 
-Units are those of pint (pint.readthedocs.io). Units of running text, where most letters are no unit, are in `measures.py`.
+Units are those of pint (pint.readthedocs.io). Units of running text, where most letters are no
+unit, are in `measures.py`.
 """
 
 import re
@@ -10,14 +11,11 @@ from typing import Any
 
 import pint
 
-from stages.clean.tables import read_lines, read_table, read_words
+from stages.clean.tables import read_lines, read_mapping, read_words
 from stages.clean.values import chinese
 
 DATA = Path(__file__).parent / "data"
-ALIASES = {
-    row["spelling"]: row["unit"]
-    for row in read_table(DATA / "unit_aliases.csv", ("spelling", "unit"))
-}
+ALIASES = read_mapping(DATA / "unit_aliases.csv", "spelling", "unit")
 """Spellings that pint does not know, and what they are called there."""
 COUNTED = read_words(DATA / "counted.txt")
 """Things that doses are counted by, below a line: mg/tablet."""
@@ -46,11 +44,12 @@ UNIT = re.compile(
     rf"(?:{_EXPONENT}[/*·⋅ ]?{_NAME}|[/*·⋅ ]{_NAME})*"
     rf"{_EXPONENT}?"
 )
-"""A unit that may go to pint's parser: kg/m³, 1/min, mmol/L, kg m-3. Not: 9**9**9, __import__('os').
+"""A unit that may go to pint's parser: kg/m³, 1/min, mmol/L, kg m-3. Not: 9**9**9,
+__import__('os').
 
-Pint's parser evaluates expressions, so only names with exponents of one digit go there. The pattern can read a text in one
-way only, so a long text takes no longer than its length. Possessive repeats would ensure that too, but Python before 3.11.5
-gets them wrong (CPython issue 106052).
+Pint's parser evaluates expressions, so only names with exponents of one digit go there. The pattern
+can read a text in one way only, so a long text takes no longer than its length. Possessive repeats
+would ensure that too, but Python before 3.11.5 gets them wrong (CPython issue 106052).
 """
 LONGEST_UNIT = 40
 """Characters."""
@@ -62,8 +61,8 @@ POWER = re.compile(r"(?<=[^\W\d_])(-?\d)(?=[/*·⋅ ]|$)")
 def unit_of(written: str, wanted: str) -> Any:
     """The unit of pint for what is written.
 
-    `C` and `F` are temperatures where `wanted` is one. Raises ValueError for what has not the form of a unit, and the errors
-    of pint for an unknown name.
+    `C` and `F` are temperatures where `wanted` is one. Raises ValueError for what has not the form
+    of a unit, and the errors of pint for an unknown name.
     """
     written = chinese.pint_unit(ALIASES.get(written, written))
     wanted = chinese.pint_unit(ALIASES.get(wanted, wanted))

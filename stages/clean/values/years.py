@@ -1,8 +1,9 @@
-"""Years by themselves in running text: which numbers of four digits are clearly a year of the calendar.
+"""Years by themselves in running text: which numbers of four digits are clearly a year of the
+calendar.
 
-A number is a year if a word before it says so (in, since, early), if it is one of a range of two, or if it is cited in
-parentheses. It also is a year if the words on both sides leave no count: "of 2003 and" and "the 2003 season", but not "of
-2003 patients".
+A number is a year if a word before it says so (in, since, early), if it is one of a range of two,
+or if it is cited in parentheses. It also is a year if the words on both sides leave no count: "of
+2003 and" and "the 2003 season", but not "of 2003 patients".
 """
 
 import re
@@ -19,8 +20,9 @@ def _any_of(use: str) -> str:
     return "|".join(row["pattern"] for row in _TABLE if row["use"] == use)
 
 
-# Digits come first in these two patterns, and what stands before them is looked at afterwards: a pattern that begins with a
-# digit is searched for much faster than one that begins with a look back. `.{4}` skips the digits on the way back.
+# Digits come first in these two patterns, and what stands before them is looked at afterwards: a
+# pattern that begins with a digit is searched for much faster than one that begins with a look
+# back. `.{4}` skips the digits on the way back.
 LONE = re.compile(
     "([12][0-9]{3})"
     "(?<![A-Za-z0-9_.,:/$€£#=].{4})"  # no part of a name, number or amount of money: $2003, =2003
@@ -40,7 +42,10 @@ RANGE = re.compile(
 )
 """Two years with a dash: 1990-2003."""
 LONGEST_RANGE = 300
-"""Years between the two of a range, exclusive. Two numbers further apart are rather pages or counts."""
+"""Years between the two of a range, exclusive.
+
+Two numbers further apart are rather pages or counts.
+"""
 
 PAGES = re.compile(
     r"(?:\bpp?\.?|\bpages?"  # pp. 1200
@@ -74,7 +79,9 @@ NAMED = re.compile(
 )
 """Before a year that is part of a name, as in "the 2003 season" or at the beginning of a line."""
 NAME = re.compile(r" (?![a-z-]+s\b)[A-Za-z-]+(?! ?(?:of|and) (?:them|these))")
-"""Behind a year that `NAMED` precedes: a word that is no plural, as a plural would be counted (the 2003 patients)."""
+"""Behind a year that `NAMED` precedes: a word that is no plural, as a plural would be counted (the
+2003 patients).
+"""
 _LITTLE_WORD = "(?:by|the|of|and|to|in|for|with|an?|from|on|at|as|or) "
 COUNTED = re.compile(
     f" (?:(?!{_LITTLE_WORD})[A-Za-z-]+ ){{0,2}}"  # at most two words between: new breast
@@ -101,11 +108,16 @@ LISTED = re.compile("(?:,|,? (?:and|or|to)|、|和|及) ?")
 NEAR = 100
 """Characters before and behind a number that tell whether it is a year."""
 FIRST_SURE = 1400
-"""From this year on, a word of `SURE` is enough. An earlier number must also be `CLOSED`: in 1200 and, not: in 1200 new."""
+"""From this year on, a word of `SURE` is enough.
+
+An earlier number must also be `CLOSED`: in 1200 and, not: in 1200 new.
+"""
 MODERN = range(1700, 2051)
 """Years that a doubtful context may name."""
 FIRST_ALONE = 1900
-"""From this year on, a number without any word of evidence may be a year, where nothing else stands there or a name follows."""
+"""From this year on, a number without any word of evidence may be a year, where nothing else stands
+there or a name follows.
+"""
 
 
 def years(text: str) -> Iterator[tuple[int, int, int]]:
@@ -125,7 +137,10 @@ def years(text: str) -> Iterator[tuple[int, int, int]]:
 
 
 def _lists(text: str) -> Iterator[list[re.Match[str]]]:
-    """Numbers that may be years, the ones of a list together: 2001, 2003 and 2006. Most lists hold one number."""
+    """Numbers that may be years, the ones of a list together: 2001, 2003 and 2006.
+
+    Most lists hold one number.
+    """
     row: list[re.Match[str]] = []
     for match in LONE.finditer(text):
         number = int(match[1])

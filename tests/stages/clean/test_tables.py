@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.clean.tables import is_yes, read_table, read_words
+from stages.clean.tables import is_yes, read_mapping, read_table, read_words
 from stages.core.project.errors import InputError
+from stages.core.repeatable import fingerprint
 
 COLUMNS = ("spelling", "unit")
 CLEAN = Path(__file__).parents[3] / "stages" / "clean"
@@ -56,6 +57,22 @@ def test_a_column_may_be_empty(tmp_path: Path) -> None:
     assert read_table(path, COLUMNS, ("unit",)) == ({"spelling": "kg", "unit": ""},)
 
 
+def test_a_mapping_has_each_key_once(tmp_path: Path) -> None:
+    path = written(tmp_path, "spelling,unit\nkg,kg\ng,gram\n")
+    assert read_mapping(path, "spelling", "unit") == {"kg": "kg", "g": "gram"}
+    path = tmp_path / "twice.csv"
+    path.write_text("spelling,unit\nkg,kg\nkg,gram\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"twice\.csv: spelling 'kg' stands in the table twice"):
+        read_mapping(path, "spelling", "unit")
+
+
+def test_every_spelling_of_a_unit_has_one_meaning() -> None:
+    for name in ("units.csv", "chinese_units.csv", "compound_units.csv", "doubtful_units.csv"):
+        lines = (CLEAN / "values/data" / name).read_text(encoding="utf-8").splitlines()
+        spellings = [line.split(",")[0] for line in lines if not line.startswith("#")]
+        assert len(set(spellings)) == len(spellings) > 10
+
+
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: cannot be read: .*; install the package"):
         read_table(tmp_path / "none.csv", COLUMNS)
@@ -97,3 +114,19 @@ def test_every_file_says_what_it_holds(path: Path) -> None:
         header = next(line for line in lines if not line.startswith("#"))
         explained = [line.split()[1] for line in head]
         assert [name for name in header.split(",") if name not in explained] == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "stages.clean.personal.tagger",
+        "stages.extract.kinds.audio",
+        "stages.extract.kinds.pages",
+        "stages.extract.kinds.pdf",
+    ],
+)
+def test_no_remembered_result_depends_on_a_table(module: str) -> None:
+    # The key of a remembered result holds a digest of Python files, not of tables.
+    names = [path.name for path in fingerprint.sources(module)]
+    assert names
+    assert "tables.py" not in names
