@@ -85,8 +85,9 @@ def rows_by_tesseract(image: Any, lang: str) -> list[list[Line]]:
             continue
         left, top = table["left"][index], table["top"][index]
         right, bottom = left + table["width"][index], top + table["height"][index]
-        confidence = round(float(table["conf"][index]) / 100, 2)
-        word = Line(text.strip(), confidence, (left, top, right, bottom))
+        box = Box(left, top, right, bottom)
+        confidence = round(float(table["conf"][index]) / 100, 2)  # it is in percent
+        word = Line(text.strip(), confidence, box)
         row = tuple(table[name][index] for name in ("block_num", "par_num", "line_num"))
         rows.setdefault(row, []).append(word)
     return list(rows.values())
@@ -109,8 +110,14 @@ def tesseract() -> Any:
 
 def upright_box(corners: list[tuple[float, float]]) -> Box:
     """Return the upright box around corner points, which may be those of a tilted box."""
-    across, down = zip(*corners, strict=True)
-    return round(min(across)), round(min(down)), round(max(across)), round(max(down))
+    across = [x for x, _ in corners]
+    down = [y for _, y in corners]
+    return Box(
+        round(min(across)),
+        round(min(down)),
+        round(max(across)),
+        round(max(down)),
+    )
 
 
 def rows_of(parts: list[Line]) -> list[list[Line]]:
@@ -125,12 +132,12 @@ def rows_of(parts: list[Line]) -> list[list[Line]]:
         else:
             rows.append([part])
 
-    def height_on_page(row: list[Line]) -> tuple[int, Box]:
+    def position_down(row: list[Line]) -> tuple[int, Box]:
         first = row[0].box
-        # Top and bottom together are twice the middle.
-        return first[1] + first[3], first
+        twice_the_middle = first.top + first.bottom
+        return twice_the_middle, first
 
-    return sorted(rows, key=height_on_page)
+    return sorted(rows, key=position_down)
 
 
 def follows(before: Box, after: Box) -> bool:
@@ -139,15 +146,14 @@ def follows(before: Box, after: Box) -> bool:
     The middle of each must lie within the height of the other, since a page may be scanned a little
     askew. The gap between them is at most two heights: text farther away is another column.
     """
-    height = before[3] - before[1]
-    middle_before = (before[1] + before[3]) / 2
-    middle_after = (after[1] + after[3]) / 2
-    if not before[1] < middle_after < before[3]:
+    middle_before = (before.top + before.bottom) / 2
+    middle_after = (after.top + after.bottom) / 2
+    if not before.top < middle_after < before.bottom:
         return False
-    if not after[1] < middle_before < after[3]:
+    if not after.top < middle_before < after.bottom:
         return False
-    gap = after[0] - before[2]
-    return -height / 2 <= gap <= 2 * height
+    gap = after.left - before.right
+    return -before.height / 2 <= gap <= 2 * before.height
 
 
 def merged(row: list[Line]) -> Line:

@@ -49,7 +49,7 @@ def shown_box(page: Any, text: Any, index: int) -> Box:
     x1, y1 = shown_point(raw, page, width, height, left, top)
     x2, y2 = shown_point(raw, page, width, height, right, bottom)
     # On a rotated page, left and right may have changed places.
-    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+    return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
 
 
 def shown_point(
@@ -65,10 +65,11 @@ def shown_point(
 def are_apart(before: Box, after: Box) -> bool:
     """Whether a character stands on another line than the one before it, or in another column."""
     # The longer side is the height. Of letters that stand on their side it is the width.
-    size = max(before[2] - before[0], before[3] - before[1])
-    gap_down = max(after[1] - before[3], before[1] - after[3])
-    gap_right = after[0] - before[2]
-    return gap_down > size / 2 or gap_right > 2 * size
+    size = max(before.right - before.left, before.height)
+    gap_down = after.top - before.bottom
+    gap_up = before.top - after.bottom
+    gap_right = after.left - before.right
+    return max(gap_down, gap_up) > size / 2 or gap_right > 2 * size
 
 
 def line_of(chars: list[Char]) -> Line | None:
@@ -84,5 +85,4 @@ def line_of(chars: list[Char]) -> Line | None:
 
 def in_points(box: Box) -> Box:
     """Return a box in whole points."""
-    left, top, right, bottom = (round(edge / TENTHS) for edge in box)
-    return left, top, right, bottom
+    return Box(*(round(edge / TENTHS) for edge in box))

@@ -51,7 +51,7 @@ class Pages(SourceSettings):
             recognise_picture, path, self.engine, self.lang, engine=self.engine_version()
         )
         for position, text, confidence, box in lines:
-            line = Line(text, confidence, tuple(box))
+            line = Line(text, confidence, Box(*box))
             yield unit_of_line(position, line, form, self.min_confidence)
 
     def details(self, files: list[Path]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Pdf(SourceSettings):
         )
         title = next(items) or path.stem
         for number, (plain_lines, problem) in enumerate(items, start=1):
-            lines = [Line(text, confidence, tuple(box)) for text, confidence, box in plain_lines]
+            lines = [Line(text, confidence, Box(*box)) for text, confidence, box in plain_lines]
             for unit in self._units_on_page(lines, problem, form):
                 position = f"page {number}{unit.position}"
                 cells = None
@@ -122,7 +122,8 @@ class Pdf(SourceSettings):
 
 def position_of(number: int, line: Line) -> str:
     """Return the position of a line on its page, such as `/L3@72,100,310,114`."""
-    return f"/L{number}@{','.join(map(str, line.box))}"
+    edges = ",".join(str(edge) for edge in line.box)
+    return f"/L{number}@{edges}"
 
 
 def read_pages(path: Path, engine: str, lang: str) -> Iterator[Any]:
@@ -188,14 +189,14 @@ def scanned(page: Any, engine: str, lang: str) -> list[Line]:
     # A page is measured in points, 72 per inch.
     scale = min(DOTS / 72, LONGEST / max(page.get_size()))
     with closing(page.render(scale=scale)) as bitmap:
-        lines = lines_in(bitmap.to_pil().convert("RGB"), engine, lang)
+        picture = bitmap.to_pil().convert("RGB")
+        lines = lines_in(picture, engine, lang)
     return [Line(line.text, line.confidence, in_points(line.box, scale)) for line in lines]
 
 
 def in_points(box: Box, scale: float) -> Box:
     """Return a box of a rendered page in points."""
-    left, top, right, bottom = (round(edge / scale) for edge in box)
-    return left, top, right, bottom
+    return Box(*(round(edge / scale) for edge in box))
 
 
 def paragraphs(lines: list[NumberedLine]) -> Iterator[NumberedLine]:
@@ -226,12 +227,13 @@ def continues_paragraph(upper: Box, lower: Box) -> bool:
 
     The two must overlap sideways, be of similar height, and have a gap of at most half a height.
     """
-    height_upper = upper[3] - upper[1]
-    height_lower = lower[3] - lower[1]
-    overlap = min(upper[2], lower[2]) > max(upper[0], lower[0])
-    similar = abs(height_upper - height_lower) <= 0.3 * max(height_upper, height_lower)
-    gap = lower[1] - upper[3]
-    return overlap and similar and -height_upper / 2 <= gap <= height_upper / 2
+    overlap = min(upper.right, lower.right) - max(upper.left, lower.left)
+    if overlap <= 0:
+        return False
+    if abs(upper.height - lower.height) > 0.3 * max(upper.height, lower.height):
+        return False
+    gap = lower.top - upper.bottom
+    return -upper.height / 2 <= gap <= upper.height / 2
 
 
 def join_lines(texts: list[str]) -> str:

@@ -24,7 +24,7 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import Run, parse
 from stages.core.repeatable import fingerprint, memo
 from stages.extract.engines import ocr, speech, whisper
-from stages.extract.engines.line import Line
+from stages.extract.engines.line import Box, Line
 from stages.extract.kinds import audio, pages, pdf
 from stages.extract.unit import Unit
 
@@ -64,7 +64,10 @@ def engine_of(patch: pytest.MonkeyPatch) -> list[Path]:
                 raise InputError(
                     f"extract: {picture} cannot be read as a picture; mend or remove it"
                 )
-            yield f"L{number}", Line(text, 0.9 if lang == "en" else 0.1, (0, number, 9, number + 1))
+            yield (
+                f"L{number}",
+                Line(text, 0.9 if lang == "en" else 0.1, Box(0, number, 9, number + 1)),
+            )
 
     patch.setattr(pages, "read_lines", read)
     return asked
@@ -221,7 +224,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return read_page(document, index, *settings)
 
     def seen(image: Any, engine: str, lang: str) -> list[Line]:
-        return [Line(f"iron {engine}", 0.9, (1, 1, 90, 20)), Line("铁", 0.5, (1, 40, 90, 60))]
+        return [Line(f"iron {engine}", 0.9, Box(1, 1, 90, 20)), Line("铁", 0.5, Box(1, 40, 90, 60))]
 
     monkeypatch.setattr(pdf, "read_page", read)
     monkeypatch.setattr(pdf, "lines_in", seen)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.extract.engines import ocr
-from stages.extract.engines.line import Line
+from stages.extract.engines.line import Box, Line
 
 
 def test_the_version_of_the_engine_is_kept() -> None:
@@ -13,11 +13,11 @@ def test_the_version_of_the_engine_is_kept() -> None:
 
 def test_parts_of_a_line_are_joined_from_left_to_right() -> None:
     parts = [
-        Line("1538", 0.9, (100, 12, 180, 38)),
-        Line("Iron:", 0.7, (10, 10, 80, 40)),
-        Line("Neon:", 1.0, (12, 52, 80, 80)),
+        Line("1538", 0.9, Box(100, 12, 180, 38)),
+        Line("Iron:", 0.7, Box(10, 10, 80, 40)),
+        Line("Neon:", 1.0, Box(12, 52, 80, 80)),
     ]
-    parts.append(Line("another column", 1.0, (300, 11, 400, 39)))
+    parts.append(Line("another column", 1.0, Box(300, 11, 400, 39)))
     joined = [ocr.merged(row) for row in ocr.rows_of(parts)]
     assert [line.text for line in joined] == ["Iron: 1538", "another column", "Neon:"]
     assert (joined[0].confidence, joined[0].box) == (0.7, (10, 10, 180, 40))
@@ -25,7 +25,7 @@ def test_parts_of_a_line_are_joined_from_left_to_right() -> None:
 
 def test_chinese_is_joined_without_spaces() -> None:
     words = [
-        Line(text, 1.0, (20 * i, 0, 20 * i + 20, 20))
+        Line(text, 1.0, Box(20 * i, 0, 20 * i + 20, 20))
         for i, text in enumerate(("熔", "点", "，", "1538", "度", "Fe", "x"))
     ]
     assert ocr.merged(words).text == "熔点， 1538 度 Fe x"
@@ -38,7 +38,7 @@ def test_chinese_is_joined_without_spaces() -> None:
     )
 )
 def test_no_part_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> None:
-    parts = [Line(str(i), 1.0, (x, y, x + w, y + h)) for i, (x, y, w, h) in enumerate(boxes)]
+    parts = [Line(str(i), 1.0, Box(x, y, x + w, y + h)) for i, (x, y, w, h) in enumerate(boxes)]
     rows = ocr.rows_of(parts)
     assert sorted(part.text for row in rows for part in row) == sorted(part.text for part in parts)
     assert rows == ocr.rows_of(parts[::-1]) or len({part.box for part in parts}) < len(parts)

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from stages import extract
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import load, parse
-from stages.extract.engines.line import Line
+from stages.extract.engines.line import Box, Line
 from stages.extract.kinds import pages
 from stages.extract.kinds.pages import Pages
 from tests.beside import SHARED, needs_shared
@@ -123,8 +123,8 @@ def test_units_have_place_text_and_cells(tmp_path: Path, engine: str) -> None:
 def test_unsure_lines_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     printed(tmp_path / "a.png", "x")
     lines = [
-        ("L1@0,0,9,9", Line("Iron: 1538", 0.79, (0, 0, 9, 9))),
-        ("L2@0,9,9,19", Line("Neon: -249", 0.8, (0, 9, 9, 19))),
+        ("L1@0,0,9,9", Line("Iron: 1538", 0.79, Box(0, 0, 9, 9))),
+        ("L2@0,9,9,19", Line("Neon: -249", 0.8, Box(0, 9, 9, 19))),
     ]
     monkeypatch.setattr(pages, "read_lines", lambda *_: iter(lines))
     unsure, sure = source(min_confidence=0.8).units(tmp_path / "a.png")

@@ -12,7 +12,7 @@ from stages import extract
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import Run, parse
 from stages.core.records import record
-from stages.extract.engines.line import Line
+from stages.extract.engines.line import Box, Line
 from stages.extract.kinds import pdf
 from stages.extract.kinds.pdf import Pdf, join_lines, paragraphs
 from stages.extract.unit import Unit
@@ -144,9 +144,9 @@ def test_what_is_read_unsurely_is_set_aside(
 ) -> None:
     picture("x").save(tmp_path / "a.pdf")
     lines = [
-        Line("Iron rusts", 0.95, (0, 0, 90, 20)),
-        Line("blurred", 0.5, (0, 22, 90, 42)),
-        Line("in air", 0.9, (0, 44, 90, 64)),
+        Line("Iron rusts", 0.95, Box(0, 0, 90, 20)),
+        Line("blurred", 0.5, Box(0, 22, 90, 42)),
+        Line("in air", 0.9, Box(0, 44, 90, 64)),
     ]
     monkeypatch.setattr(pdf, "lines_in", lambda *_: lines)
     units = list(source(line=form).units(tmp_path / "a.pdf"))
@@ -277,7 +277,7 @@ BOXES = st.lists(
 @given(BOXES)
 def test_no_line_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> None:
     lines = [
-        (i, Line(f"word{i}", 1.0, (x, y, x + w, y + h))) for i, (x, y, w, h) in enumerate(boxes)
+        (i, Line(f"word{i}", 1.0, Box(x, y, x + w, y + h))) for i, (x, y, w, h) in enumerate(boxes)
     ]
     found = list(paragraphs(lines))
     words = [word for _, line in found for word in line.text.split()]
