@@ -163,7 +163,7 @@ def _share(text: str, number: Number) -> Amount | None:
     return Amount(share.start(), number.end, value, number.high, percent)
 
 
-def _doubtful(text: str, number: Number, unit: Measure) -> bool:  # noqa: PLR0911
+def _doubtful(text: str, number: Number, unit: Measure) -> bool:
     """Whether the number with its unit is rather a calendar year, a time of day, a decade, one day,
     or an ordinal.
     """
@@ -184,7 +184,7 @@ def _doubtful(text: str, number: Number, unit: Measure) -> bool:  # noqa: PLR091
     return word.isascii() and len(word) < 3 and word not in CLEAR_SHORT_UNITS
 
 
-def _is_calendar_year(text: str, number: Number, end: int) -> bool:  # noqa: PLR0911
+def _is_calendar_year(text: str, number: Number, end: int) -> bool:
     """Whether the number before 年 is a year of the calendar or of an era, not a count of years.
     `end` is that of 年.
     """
@@ -228,7 +228,7 @@ def _joined(text: str, amounts: Iterable[Amount], join: Join) -> Iterator[Amount
         yield last
 
 
-def _pair(text: str, one: Amount, two: Amount) -> Amount | None:  # noqa: PLR0911
+def _pair(text: str, one: Amount, two: Amount) -> Amount | None:
     """The range or tolerance that two neighbours are. None where they are two amounts."""
     gap = text[one.end : two.start]
     unit = two.measure or one.measure
@@ -260,7 +260,7 @@ def _same_unit(one: Amount, two: Amount) -> bool:
     return one.measure.unit == two.measure.unit
 
 
-def _sum(text: str, one: Amount, two: Amount) -> Amount | None:  # noqa: PLR0911
+def _sum(text: str, one: Amount, two: Amount) -> Amount | None:
     """The sum of an amount in two units, the smaller one second (5 ft 2 in), in the larger unit.
 
     None where they are two.

@@ -398,9 +398,7 @@ def _count(written: str | None) -> int | None:
     return int("".join(digits))
 
 
-def _chinese_year(  # noqa: PLR0911
-    text: str, match: re.Match[str], year: int, month: int | None
-) -> int | None:
+def _chinese_year(text: str, match: re.Match[str], year: int, month: int | None) -> int | None:
     """The year before 年. None where the number counts years, or belongs to an era."""
     before = text[max(0, match.start() - 2) : match.start()]
     after = text[match.end() : match.end() + 6]
