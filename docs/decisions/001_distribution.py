@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from stages.clean import Params
-from stages.clean.filters import information, terms
+from stages.clean import Params, terms
+from stages.clean.filters import information
 from stages.clean.values import columns
 from stages.core.project.params import load
 

@@ -2,7 +2,8 @@
 
     PYTHONPATH=. python docs/experiments/merges.py <number of merges> <folder for the projects> <result.csv>
 
-From the project's root. The toy is that of tests/lore/merge_project.py: four shell stages, one of which makes the same of other code.
+From the project's root. The toy is that of tests/lore/merge_project.py. It has four shell stages.
+One of them makes the same output with other code.
 The first merges are those written by hand, the others have up to two edits before the branches part and up to three on each; of
 one in ten nobody ran one side. After each merge: `dvc checkout`, `dvc repro` without the run cache, then everything again.
 `right`: both gave the same dvc.lock. `needed`: stages of which no side's dvc.lock has an entry that holds in the end.

@@ -31,7 +31,7 @@ import polars as pl
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.clean.filters.terms import Array, Terms
+from stages.clean.terms import Array, Terms
 from stages.core.project.params import STRICT
 
 SCALE = 1 << 20

@@ -26,8 +26,8 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from stages.clean.filters.information import SAMPLE, Lines
-from stages.clean.filters.terms import Array, fold
 from stages.clean.personal import Treatment
+from stages.clean.terms import Array, fold
 from stages.clean.values.columns import cleaned
 
 BREAK = "\ufdd0"

@@ -11,7 +11,7 @@ with none.
 import numpy as np
 import polars as pl
 
-from stages.clean.filters.terms import WORD, Array, Terms, fold, numbers, phrases, words
+from stages.clean.terms import WORD, Array, Terms, fold, numbers, phrases, words
 
 AT_THE_END = r"[\s?!.,;:。、~؟،؛।]+$"
 """Punctuation and white space at the end of a text: ` ?`, `...`, `。`. After NFKC, full-width forms

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages.clean.filters.terms import Array, Terms
+from stages.clean.terms import Array, Terms
 
 BANDS, ROWS = 24, 5
 """A signature has BANDS · ROWS values. Texts are compared if all ROWS values of one band are the

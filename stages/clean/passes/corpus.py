@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from stages.clean.exclusions import Excluded
 from stages.clean.filters import information, lines, questions, repeats
-from stages.clean.filters.terms import Array, Terms, fold, phrases, words
 from stages.clean.personal import Treatment
+from stages.clean.terms import Array, Terms, fold, phrases, words
 from stages.clean.values import columns, normalise
 from stages.core.records.record import opened
 

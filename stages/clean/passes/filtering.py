@@ -19,10 +19,10 @@ import polars as pl
 
 from stages.clean.exclusions import Excluded
 from stages.clean.filters import information, lines, repeats
-from stages.clean.filters.terms import Array, phrases
 from stages.clean.passes.corpus import Part, Piece, Prepared, pieces, prepare
 from stages.clean.passes.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
+from stages.clean.terms import Array, phrases
 from stages.clean.values import columns, normalise
 from stages.core.executors.executor import Executor
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.clean.filters.terms import Array
+from stages.clean.terms import Array
 
 Row = dict[str, Any]
 OTHER = "{other}"

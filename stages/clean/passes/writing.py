@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.clean.exclusions import Excluded
-from stages.clean.filters.terms import Array
 from stages.clean.passes.corpus import Part
 from stages.clean.passes.filtering import Filtered
 from stages.clean.personal import Treatment
+from stages.clean.terms import Array
 from stages.clean.values.columns import COLUMNS
 from stages.core.records import record
 

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from stages.clean.exclusions import CONTENT, REASON, Excluded
-from stages.clean.filters.terms import HAN, changed
 from stages.clean.personal import Treatment
+from stages.clean.terms import HAN, changed
 from stages.clean.values.normalise import FOLDABLE, PUNCTUATION, Params, folded, normalise_row
 from stages.clean.values.rewriting import Params as Text
 from stages.clean.values.rewriting import rewritten_texts

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import polars as pl
 from pydantic.dataclasses import dataclass
 
-from stages.clean.filters.terms import changed
 from stages.clean.span import Span, apart, rewrite
+from stages.clean.terms import changed
 from stages.clean.values import hints
 from stages.clean.values.dates import dates_in
 from stages.clean.values.hints import around

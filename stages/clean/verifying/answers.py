@@ -19,12 +19,12 @@ import polars as pl
 
 from stages.clean.exclusions import Row
 from stages.clean.filters import questions, repeats
-from stages.clean.filters.terms import Array
 from stages.clean.passes.corpus import Part
 from stages.clean.passes.filtering import Filtered
 from stages.clean.passes.ledger import Reason
 from stages.clean.passes.writing import as_written
 from stages.clean.personal import Treatment
+from stages.clean.terms import Array
 from stages.clean.verifying.contradictions import BY_PLACE, BY_PRIORITY
 
 Choice = Literal["report", "first", "ignore"]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import clean
-from stages.clean.filters import information, terms
+from stages.clean import terms
+from stages.clean.filters import information
 from stages.clean.values import normalise
 from stages.clean.verifying import contradictions, rules
 from stages.core.project.errors import InputError, ParamsError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stages.clean.filters import questions
 from stages.clean.filters.repeats import signatures
-from stages.clean.filters.terms import fold, phrases, words
+from stages.clean.terms import fold, phrases, words
 from tests.stages.clean.filters.test_repeats import LEAFLET, LONG, stored
 from tests.stages.clean.values.test_columns import DIRT
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stages.clean.filters import repeats
 from stages.clean.filters.repeats import BANDS, ROWS, Signatures, Stored, earlier, signatures, store
-from stages.clean.filters.terms import Terms, fold, phrases, words
+from stages.clean.terms import Terms, fold, phrases, words
 
 VOCABULARY = "alloy boil carbon dense ember flame glass heat iron jewel krypton lead metal neon ore platinum".split()
 LONG = " ".join(VOCABULARY * 3)

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean.filters.terms import HAN, PHRASE, WORD, Terms, fold, numbers, phrases, words
+from stages.clean.terms import HAN, PHRASE, WORD, Terms, fold, numbers, phrases, words
 
 HASHES = [10723243065639218400, 1642532299679306556, 16529568360817888867, 6646107552834472840]
 TEXTS = st.lists(st.text(st.sampled_from("ab 铁锈，."), max_size=25), min_size=1, max_size=6)
