@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "assets" / "packages.svg"
 DIVIDED = ("lore", "stages.core")
 """Packages whose sub-packages are drawn one by one. All others are drawn whole."""
+ENTRY_POINTS = ("lore.__main__", "stages.__main__")
+"""They import by name at run time, so their imports in the code show little."""
 BOX_WIDTH, BOX_HEIGHT = 118, 30
 GAP, ROW_GAP, MARGIN = 14, 44, 20
 Edges = dict[str, set[str]]
@@ -51,13 +53,14 @@ def package_imports() -> Edges:
 def package_of(module: str) -> str:
     """Return the box that a module belongs to, "" for a package that is divided."""
     parts = module.split(".")
+    if module in ENTRY_POINTS:
+        return ""
     for divided in DIVIDED:
         depth = len(divided.split("."))
         if module == divided:
             return ""
         if module.startswith(f"{divided}."):
-            name = ".".join(parts[: depth + 1])
-            return "lore" if name == "lore.__main__" else name
+            return ".".join(parts[: depth + 1])
     if module == "stages":
         return ""
     return ".".join(parts[:2])
