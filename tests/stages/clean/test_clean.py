@@ -1,4 +1,4 @@
-"""clean: normalisers are idempotent and guess nothing; scores and rules do what they say; every reason has a case here."""
+"""clean: scores and rules do what they say, every phase counts, and every reason has a case."""
 
 import dataclasses
 import json
@@ -323,7 +323,10 @@ RULE = "- {name: r, when: {attribute: symbol}, expect: {column: value, EXPECT}, 
             f"differences: {{}}\nrules:\n{RULE.replace('EXPECT', 'min: 1, matches: x')}",
             r"rules.0.expect \(r\): write one of .*; got matches, min/max",
         ),
-        (f"differences: {{}}\nrules:\n{RULE.replace(', EXPECT', '')}", r"rules.0.expect \(r\): write one of .*; got none"),
+        (
+            f"differences: {{}}\nrules:\n{RULE.replace(', EXPECT', '')}",
+            r"rules.0.expect \(r\): write one of .*; got none",
+        ),
     ],
 )  # fmt: skip
 def test_rules_file_errors(tmp_path: Path, content: str, message: str) -> None:
@@ -369,7 +372,8 @@ def test_a_rule_that_stops_names_the_first_records(tmp_path: Path) -> None:
 
 
 def test_a_value_must_stand_in_another_source(tmp_path: Path) -> None:
-    rule = "- {name: r, when: {attribute: use}, expect: {column: subject, in_source: {source: b, column: subject}}, message: m}"
+    expect = "{column: subject, in_source: {source: b, column: subject}}"
+    rule = f"- {{name: r, when: {{attribute: use}}, expect: {expect}, message: m}}"
     rows = [
         fact("iron", "use", "steel"),
         fact("irn", "use", "steel"),
@@ -392,7 +396,8 @@ def test_a_rule_that_cannot_be_judged_is_never_taken_as_kept(tmp_path: Path) -> 
 
 
 def test_rule_that_names_no_column(tmp_path: Path) -> None:
-    content = f"differences: {{}}\nrules:\n{RULE.replace('EXPECT', 'matches: x').replace('attribute', 'atribute')}"
+    rule = RULE.replace("EXPECT", "matches: x").replace("attribute", "atribute")
+    content = f"differences: {{}}\nrules:\n{rule}"
     (tmp_path / "rules.yaml").write_text(content)
     with pytest.raises(
         ParamsError, match=r"rule r: no record has a column 'atribute'; did you mean attribute\?"

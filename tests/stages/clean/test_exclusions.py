@@ -1,4 +1,4 @@
-"""exclusions: what the file names is set aside first, wherever it stands, and nothing of what it says is kept."""
+"""exclusions: what the file names is set aside first, everywhere, and without its content."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""explaining: every phase of a record is told as it was, and the findings are those of the run.
-
-Nothing is written.
-"""
+"""explaining: each phase of a record is explained as it was. The findings are those of the run."""
 
 import dataclasses
 import json
@@ -98,7 +95,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, list[list[
     return files, judged
 
 
-def told(files: Files, row: Row) -> Explanation:
+def explained(files: Files, row: Row) -> Explanation:
     return explain(row["id"], CONFLICTS, files)
 
 
@@ -123,7 +120,7 @@ def told(files: Files, row: Row) -> Explanation:
 def test_a_record_that_was_set_aside(
     project: tuple[Files, list[list[Row]]], row: Row, phase: str, reason: str, setting: str | None
 ) -> None:
-    found = told(project[0], row)
+    found = explained(project[0], row)
     assert found.verdict
     assert (found.verdict.name, found.verdict.reason) == (phase, reason)
     if setting is None:
@@ -162,7 +159,7 @@ def test_every_record_is_explained_as_the_tables_have_it(
     kept = {row["id"]: row for row in record.read(files.records)}
     assert len(kept) > 5
     for row in ROWS:
-        found = told(files, row)
+        found = explained(files, row)
         if row["id"] in kept:
             assert found.verdict is None
             final = kept[row["id"]]
@@ -179,7 +176,7 @@ def test_every_record_is_explained_as_the_tables_have_it(
 
 def test_every_operation_is_named_with_its_setting(project: tuple[Files, list[list[Row]]]) -> None:
     files, _ = project
-    operations = {step.operation: step for row in ROWS for step in told(files, row).steps}
+    operations = {step.operation: step for row in ROWS for step in explained(files, row).steps}
     assert {name: step.setting for name, step in operations.items()} == {
         "recurring lines": "clean.filter.lines",
         "characters and spaces": None,
@@ -187,30 +184,32 @@ def test_every_operation_is_named_with_its_setting(project: tuple[Files, list[li
         "personal data": "clean.personal",
         "one spelling of a subject": None,
     }
-    values = next(step for step in told(files, KEPT).steps if step.setting == "clean.normalise")
+    values = next(
+        step for step in explained(files, KEPT).steps if step.setting == "clean.normalise"
+    )
     assert Change("value", "2800.4", "1538") in values.changes
     assert Change("unit", "°F", "°C") in values.changes
-    spelt = told(files, AGAIN).phases[-1]
+    spelt = explained(files, AGAIN).phases[-1]
     assert [step.operation for step in spelt.steps] == ["one spelling of a subject"]
     assert spelt.steps[0].changes[-1] == Change("subject", "IRON", "iron")
 
 
 def test_both_sides_and_violations_of_a_record(project: tuple[Files, list[list[Row]]]) -> None:
     files, _ = project
-    (dispute,) = told(files, KEPT).contradictions
+    (dispute,) = explained(files, KEPT).contradictions
     assert dispute["loser"]["record"] == COLDER["id"]
-    assert told(files, COLDER).contradictions == [dispute]
-    (answers,) = told(files, SECOND).contradictions
+    assert explained(files, COLDER).contradictions == [dispute]
+    (answers,) = explained(files, SECOND).contradictions
     assert answers["winner"]["record"] == FIRST["id"]
-    (violation,) = told(files, BROKEN).violations
+    (violation,) = explained(files, BROKEN).violations
     assert violation["rule"] == "non_positive_density"
-    assert told(files, NOBLE).violations == []
+    assert explained(files, NOBLE).violations == []
 
 
 def test_what_is_excluded_is_explained_without_its_content(
     project: tuple[Files, list[list[Row]]],
 ) -> None:
-    found = told(project[0], FORGOTTEN)
+    found = explained(project[0], FORGOTTEN)
     assert "sentence" not in str(dataclasses.asdict(found))
     assert found.extracted
     assert found.extracted["text"] == "[excluded]"
@@ -284,7 +283,7 @@ def test_expectations_are_those_of_the_rules(project: tuple[Files, list[list[Row
 def test_nothing_is_written(project: tuple[Files, list[list[Row]]], folder_bytes: Any) -> None:
     files, _ = project
     before = folder_bytes(files.cleaned.parent)
-    told(files, KEPT)
+    explained(files, KEPT)
     list(findings(CONFLICTS, files).contradictions())
     assert folder_bytes(files.cleaned.parent) == before
 

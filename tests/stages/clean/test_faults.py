@@ -1,4 +1,4 @@
-"""Faults as they happen: every planted one, and hundreds of random ones in fresh records, under the right reason."""
+"""Faults are found under the right reason: every planted one, and hundreds of random ones."""
 
 import dataclasses
 import json
@@ -23,7 +23,10 @@ CONSONANTS, VOWELS = "bcdfghklmnprstvz", "aeiou"
 
 
 def clean_all(raw: Path, out: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Reasons by locator, and the report, of params.yaml's sources. The scanned pages have tests of their own."""
+    """Reasons by locator, and the report, of the sources of params.yaml.
+
+    The scanned pages have tests of their own.
+    """
     for stage, module, paths in (
         ("extract", extract, [raw, out / "extract"]),
         (
@@ -97,7 +100,10 @@ def fresh_element(rng: random.Random, number: int) -> dict[str, str]:
 
 
 def random_faults(out: Path, seed: int, wanted: int) -> tuple[int, list[dict[str, str]]]:
-    """Write the five sources about fresh elements with `wanted` random faults; number of good records, and the ledger."""
+    """Write the five sources about fresh elements with `wanted` random faults.
+
+    Returns the number of good records, and the ledger of faults.
+    """
     rng = random.Random(seed)
     good = build.good_rows([fresh_element(rng, number) for number in range(150)])
     kinds = [(source, name) for source, named in faults.FAULTS.items() for name in named]
@@ -144,7 +150,8 @@ def test_random_faults_in_fresh_records(tmp_path: Path, seed: int) -> None:
         entry | {"got": reasons.get(entry["locator"])} for entry in ledger if entry not in found
     ]
     print(
-        f"seed {seed}: recall {len(found) / len(ledger):.4f} of {len(ledger)}, false rejections {len(false)} of {good}"
+        f"seed {seed}: recall {len(found) / len(ledger):.4f} of {len(ledger)}, "
+        f"false rejections {len(false)} of {good}"
     )
     assert len(found) / len(ledger) >= 0.99, missed
     assert len(false) / good <= 0.005, [(locator, reasons[locator]) for locator in false[:20]]

@@ -1,4 +1,4 @@
-"""Recurring lines: found by source, taken out of texts that stay, named with their number, the same however batches fall."""
+"""Recurring lines are found by source, and taken out of texts that stay. Batches do not show."""
 
 import dataclasses
 import json
@@ -26,7 +26,8 @@ RULE = information.Lines(share=0.1, least=3, words=3)
 FOOTER, NOTICE = "Share this page with friends", "This page does not replace a doctor."
 BODIES = [
     "Aspirin thins the blood of most adults", "Measles spreads through the air in crowded rooms",
-    "A sprained ankle needs ice and rest", "Insulin lowers sugar after every meal", "Gout hurts at night in one joint",
+    "A sprained ankle needs ice and rest", "Insulin lowers sugar after every meal",
+    "Gout hurts at night in one joint",
     "Iron tablets darken what leaves the bowel", "Lice live on hair and lay eggs there",
 ]  # fmt: skip
 
@@ -280,8 +281,8 @@ def test_what_is_left_lacks_the_lines_and_nothing_else(texts: list[str]) -> None
 )
 def test_settings_that_are_refused(setting: dict[str, Any], message: str) -> None:
     problems: list[str] = []
-    parse({"threshold": 0, "common": 1.0, "boilerplate": None, "near_duplicates": None, "lines": setting}, information.Params,
-          "clean.filter", problems)  # fmt: skip
+    section = {"threshold": 0, "common": 1.0, "boilerplate": None, "near_duplicates": None}
+    parse(section | {"lines": setting}, information.Params, "clean.filter", problems)
     assert any(message in problem for problem in problems), problems
 
 

@@ -1,4 +1,4 @@
-"""Questions: folded alike however they are written, about their subject, and what an answer is compared by."""
+"""Questions are folded alike however they are written. They are about their subject."""
 
 from pathlib import Path
 from typing import Any
@@ -100,10 +100,10 @@ def test_one_answer_to_two_questions_is_two_answers(tmp_path: Path) -> None:
 
 
 def test_a_long_question_makes_no_two_answers_alike(tmp_path: Path) -> None:
-    asked = "May a child of two years with a fever and a sore throat be given this medicine twice a day before meals?"
-    assert alike(tmp_path, (asked, "Yes."), (asked, "No."), (asked, "yes"), (asked, "+"), (asked, "−"), (asked, "+")) == [
-        (2, 0), (5, 3),
-    ]  # fmt: skip
+    asked = "May a child of two years with a fever and a sore throat take this twice a day before meals?"
+    answers = ["Yes.", "No.", "yes", "+", "−", "+"]
+    pairs = [(asked, answer) for answer in answers]
+    assert alike(tmp_path, *pairs) == [(2, 0), (5, 3)]
 
 
 def test_texts_alone_keep_their_phrases() -> None:

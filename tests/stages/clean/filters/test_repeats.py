@@ -1,4 +1,4 @@
-"""Repeats: found as comparing all pairs finds them; the earliest stays, and nothing is lost that is unlike what stays."""
+"""Repeats are those that a comparison of all pairs finds. The earliest record stays."""
 
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from stages.clean.filters import repeats
 from stages.clean.filters.repeats import BANDS, ROWS, Signatures, Stored, earlier, signatures, store
 from stages.clean.terms import Terms, fold, phrases, words
 
-VOCABULARY = "alloy boil carbon dense ember flame glass heat iron jewel krypton lead metal neon ore platinum".split()
+VOCABULARY = (
+    "alloy boil carbon dense ember flame glass heat iron jewel krypton lead metal neon ore platinum"
+).split()
 LONG = " ".join(VOCABULARY * 3)
 LEAFLET = " ".join(
     first + second for first in "bcdfghjklm" for second in ("am", "en", "is", "or", "ut")

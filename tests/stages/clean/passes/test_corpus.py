@@ -1,4 +1,4 @@
-"""Batches hold every record of a file once and in its order, however it is cut into row groups; the cuts do not show."""
+"""Batches hold every record of a file once and in its order. The cuts do not show in the output."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Answers that differ: found whatever the question's spelling, reported with both sides, set aside only where declared."""
+"""Answers that differ are reported with both sides, and set aside only where that is declared."""
 
 import dataclasses
 import json
@@ -104,7 +104,8 @@ def test_answers_that_differ_are_reported_and_kept(
         },
         "second": {
             "record": ROWS[1]["id"], "source": "b", "locator": ROWS[1]["locator"],
-            "written": "Yes,  in low doses it is harmless.", "normalised": "Yes, in low doses it is harmless.",
+            "written": "Yes,  in low doses it is harmless.",
+            "normalised": "Yes, in low doses it is harmless.",
         },
         "rule": "none: both are kept",
     }  # fmt: skip
@@ -223,8 +224,8 @@ def test_batches_and_chunks_do_not_show(
     monkeypatch.setattr(answers, "CHUNK", size)
     monkeypatch.setattr(repeats, "CHUNK", size)
     clean.run(
-        with_answers("first"), Run(1, 3, "avx2", "cpu"), tmp_path / "whole/in", RULES, EXCLUSIONS, tmp_path / "parts/out",
-        tmp_path / "parts/clean.json",
+        with_answers("first"), Run(1, 3, "avx2", "cpu"), tmp_path / "whole/in", RULES, EXCLUSIONS,
+        tmp_path / "parts/out", tmp_path / "parts/clean.json",
     )  # fmt: skip
     assert folder_bytes(tmp_path / "parts/out") == folder_bytes(tmp_path / "whole/out")
 
@@ -245,7 +246,10 @@ def test_the_default_sets_nothing_aside() -> None:
 
 @needs_shared
 def test_real_questions_with_differing_answers(tmp_path: Path, run_params: Run) -> None:
-    """104 of the folder's questions have several answers (its SOURCE.md); of 4 the filter has set one aside."""
+    """104 of the folder's questions have several answers (its SOURCE.md).
+
+    Of 4 of them the filter has set one answer aside.
+    """
     reading, cleaning = real_data.settings(OVERLAYS["medquad_xml"])
     row = real_data.stages_on(reading, cleaning, SHARED, tmp_path, run_params)
     assert "contradiction" not in row["reasons"]
