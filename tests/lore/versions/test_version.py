@@ -228,7 +228,7 @@ def test_of_a_section_the_keys_that_a_stage_lists_count(two: Project) -> None:
     with (two.root / "dvc.lock").open("w") as stream:
         YAML(typ="safe").dump(lock, stream)
     params = YAML(typ="safe").load((two.root / "params.yaml").read_text())
-    for changed, doubts in (({"engine": "ray"}, []), ({"seed": 8}, ["run.seed"])):
+    for changed, doubts in (({"executor": "ray"}, []), ({"seed": 8}, ["run.seed"])):
         with (two.root / "params.yaml").open("w") as stream:
             YAML(typ="safe").dump(params | {"run": params["run"] | changed}, stream)
         said = [
