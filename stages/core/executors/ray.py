@@ -184,7 +184,7 @@ def versions(module: str) -> tuple[tuple[str, str], ...]:
     ("stages/clean/passes/corpus.py", "3f9a1c2b7d40").
     """
     found = {"python": platform.python_version()}
-    for path in fingerprint.sources(module):
+    for path in (*fingerprint.sources(module), *fingerprint.tables(module)):
         name = str(path.relative_to(fingerprint.ROOT))
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     found |= fingerprint.libraries(module)

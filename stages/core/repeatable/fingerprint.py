@@ -1,7 +1,7 @@
 """One digest of everything that a function's result depends on beside its arguments: code, libraries, machine.
 
 Code is the module's own source and that of every module of this project that it imports, directly or
-not, also inside functions. Libraries are the installed distributions of all other modules that these
+not, also inside functions. Tables beside a source, in a folder `data`, count as its code. Libraries are the installed distributions of all other modules that these
 files import, with the distributions they require. So nobody has to keep a list.
 
 Not covered are: a module imported by a computed name, a package's `__init__` that no import names, a
@@ -46,7 +46,7 @@ KERNELS = (
 def of(module: str) -> str:
     """Return the digest of a module's code as it is on disk now, of its libraries, and of the machine."""
     code = {}
-    for path in sources(module):
+    for path in (*sources(module), *tables(module)):
         name = str(path.relative_to(ROOT))
         code[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     machine = [platform.python_version(), platform.system(), platform.machine()]
@@ -77,6 +77,16 @@ def sources(module: str) -> tuple[Path, ...]:
             if other.split(".")[0] == OWN:
                 todo.append(other)
     return tuple(sorted(files.values()))
+
+
+@cache
+def tables(module: str) -> tuple[Path, ...]:
+    """Return the files of the folders `data` beside the sources of a module, sorted."""
+    folders = {path.parent / "data" for path in sources(module)}
+    files = []
+    for folder in folders:
+        files += [path for path in folder.glob("*") if path.is_file()]
+    return tuple(sorted(files))
 
 
 @cache

@@ -26,10 +26,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (package / "c.py").write_text("import nowhere_to_be_had\n")
     (package / "d.py").write_text("import lxml\n")
     monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
-    for function in (fingerprint.sources, fingerprint.libraries):
+    for function in (fingerprint.sources, fingerprint.tables, fingerprint.libraries):
         function.cache_clear()
     yield tmp_path
-    for function in (fingerprint.sources, fingerprint.libraries):
+    for function in (fingerprint.sources, fingerprint.tables, fingerprint.libraries):
         function.cache_clear()
 
 
@@ -64,6 +64,23 @@ def test_a_library_or_a_kernel_counts(project: Path, monkeypatch: pytest.MonkeyP
         assert fingerprint.of("stages.deep.a") != before
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "another")
     assert fingerprint.of("stages.deep.a") != before
+
+
+def test_a_table_beside_a_source_counts_as_its_code(project: Path) -> None:
+    package = project / "stages/deep"
+    before = fingerprint.of("stages.deep.a")
+    (package / "data").mkdir()
+    (package / "data/units.csv").write_text("m,metre\n")
+    fingerprint.tables.cache_clear()
+    with_table = fingerprint.of("stages.deep.a")
+    assert with_table != before
+    (package / "data/units.csv").write_text("m,meter\n")
+    assert fingerprint.of("stages.deep.a") not in (before, with_table)
+
+
+def test_workers_compare_the_tables_of_clean() -> None:
+    names = {path.name for path in fingerprint.tables("stages.clean.passes.writing")}
+    assert {"units.csv", "chinese_surnames.txt"} <= names
 
 
 def test_requirements_of_requirements_are_libraries() -> None:
