@@ -59,7 +59,7 @@ def words_of_file(path: Path) -> frozenset[str]:
     return frozenset(words)
 
 
-FUNCTION_WORDS = words_of_file(Path(__file__).with_name("function_words.txt"))
+FUNCTION_WORDS = words_of_file(Path(__file__).parent / "data" / "function_words.txt")
 """Negation, comparison, units and function words. Replacing one changes what a sentence says."""
 
 

@@ -5,7 +5,7 @@
 3. The file is UTF-8 where at least half of its lines beyond ASCII are valid UTF-8. Text in another
    encoding hardly ever is.
 4. Otherwise the file has an older encoding. Those of the source's language come first, then those
-   of `encodings.toml` for any language. charset-normalizer
+   of `data/encodings.yaml` for any language. charset-normalizer
    (github.com/jawah/charset_normalizer) says under which of them a sample looks like text.
 
 The same file always gives the same answer. A short text may fit several encodings: then name the
@@ -13,9 +13,10 @@ encoding in params.yaml.
 """
 
 import codecs
-import tomllib
 from collections import Counter
 from pathlib import Path
+
+from stages.core.project.params import read_yaml
 
 # UTF-32 stands before UTF-16, because its mark begins with the mark of UTF-16.
 MARKS = {
@@ -26,10 +27,10 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """Byte order mark → encoding."""
-TABLE = tomllib.loads(Path(__file__).with_name("encodings.toml").read_text(encoding="utf-8"))
-OF_LANGUAGE: dict[str, list[str]] = TABLE["language"]
-WESTERN: list[str] = TABLE["any"]["western"]
-EVERY: list[str] = TABLE["any"]["every"]
+TABLE = read_yaml(Path(__file__).parent / "data" / "encodings.yaml")
+OF_LANGUAGE: dict[str, list[str]] = TABLE["languages"]
+WESTERN: list[str] = TABLE["western"]
+EVERY: list[str] = TABLE["every"]
 EXPECTED_MESS = 0.5
 """Most mess, as charset-normalizer measures it, under an encoding of the source's language."""
 UNEXPECTED_MESS = 0.2

@@ -10,7 +10,6 @@ from typing import Any
 from stages.core.project.errors import InputError
 from stages.extract.engines.line import CHINESE, Box, Line, enclosing_box
 
-# Results of OCR are remembered by the code that made them, so this table stays in the code.
 TESSERACT_LANGUAGES = {"en": "eng", "zh": "chi_sim", "de": "deu", "fr": "fra"}
 """ISO 639-1 code → Tesseract's name. Other names are passed on as they are."""
 # A space between two Chinese characters. Example: the one in "熔 点".

@@ -27,8 +27,8 @@ How to add a kind of source:
    such as `recognise_picture` in `pages.py`. Its arguments are the file and the settings that change what is
    read. It yields values that JSON can hold. Call it through `stages.core.repeatable.memo`, with the
    engine's version. Settings that only select from the result, such as `min_confidence`, belong in
-   `units`: then another value needs no new reading. The memo sees changed code, but not changed
-   data files: keep tables that such a function uses in the code.
+   `units`: then another value needs no new reading. The memo sees changed code, and tables in a
+   folder `data` beside it, but no other files.
    Recognition engines (OCR, speech, the text layer of PDF) live in `stages/extract/engines/`.
 
 5. Add the class to `AnySource` in `stages/extract/__init__.py`. Its settings are then checked as
