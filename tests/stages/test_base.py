@@ -83,7 +83,9 @@ def test_revision_that_cannot_be_had(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     params = base.Params(source="hub", folder=None, repository="some/model", revision=COMMIT)
-    with pytest.raises(InputError, match=f"base: some/model at revision {COMMIT} cannot be fetched"):
+    with pytest.raises(
+        InputError, match=f"base: some/model at revision {COMMIT} cannot be fetched"
+    ):
         base.locate(params, seed)
 
 
