@@ -30,7 +30,7 @@ repro: setup ## (default) set up, then run what changed: dvc repro
 
 setup: $(STAMP) ## create .venv with the locked libraries, fetch WordNet 3.0
 
-$(STAMP): requirements.lock pyproject.toml setup/wordnet.py setup/wordnet.sha256
+$(STAMP): requirements.lock pyproject.toml setup/wordnet.py setup/wordnet.sha256 setup/wordnet.lexnames
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "Python 3.11 to 3.13 is needed, found $$($(PYTHON) --version 2>&1); on Debian: sudo apt-get install python3 python3-venv, or make PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "Installing the libraries of requirements.lock into $(VENV) (once; some minutes)"
