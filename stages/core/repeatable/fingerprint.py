@@ -1,8 +1,9 @@
 """One digest of everything that a function's result depends on beside its arguments: code, libraries, machine.
 
 Code is the module's own source and that of every module of this project that it imports, directly or
-not, also inside functions. Tables beside a source, in a folder `data`, count as its code. Libraries are the installed distributions of all other modules that these
-files import, with the distributions they require. So nobody has to keep a list.
+not, also inside functions. Tables beside a source, in a folder `data`, count as its code. Libraries
+are the installed distributions of all other modules that these files import, with the distributions
+they require. So nobody has to keep a list.
 
 Not covered are: a module imported by a computed name, a package's `__init__` that no import names, a
 library that another library loads without requiring it, and external programs. The caller passes the
