@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
-from stages.core.models.causal_lm import sha256_of_folder
+from stages.core.models.model_folder import sha256_of_folder
 
 ROOT = Path(__file__).parent.parent
 ELEMENTS = "iron,copper,neon,mercury,gold,helium,radium,tungsten,iodine,sodium,carbon,zinc"

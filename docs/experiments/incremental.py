@@ -21,7 +21,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from ruamel.yaml import YAML
 
-from stages.core.models.causal_lm import sha256_of_folder
+from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.params import parse
 from stages.extract.kinds import delimited, markup
 
