@@ -61,12 +61,12 @@ class Lines:
     All three conditions must hold.
     """
 
-    share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    share: Annotated[float, Field(gt=0, le=1)]
     """Least share of the source's texts that hold the line. A low share also removes what many subjects
     share."""
-    least: Annotated[int, Field(ge=3)] = 3
+    least: Annotated[int, Field(ge=3)]
     """Least number of these texts, 3 or more."""
-    words: Annotated[int, Field(ge=1)] = 3
+    words: Annotated[int, Field(ge=1)]
     """Least number of words of the line. Each Chinese character counts as one. Shorter lines may be values
     or headings."""
 
