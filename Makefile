@@ -52,8 +52,9 @@ site: setup ## build the documentation site in site/docs; it opens without netwo
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "open site/docs/index.html"
 
-reference: setup ## write the reference pages and the JSON Schema of params.yaml from the code
+reference: setup ## write the reference pages, the JSON Schema and the picture of packages from the code
 	PYTHONPATH=. $(BIN)/python docs/reference.py
+	PYTHONPATH=. $(BIN)/python docs/packages.py
 
 docs: setup ## pages that show what every rule found in the records, and what contradicts what, in site/
 	lore docs

@@ -91,28 +91,57 @@ def setting_rows(
 ) -> Iterator[str]:
     """Yield a table row for each key of a section, and for the keys below it.
 
-    What several forms have in common is shown with the first of them: `shown` holds the keys of
+    Of several forms, such as the kinds of sources, the common keys are shown once, before the forms.
+    A form that stands in several sections is shown with the first of them: `shown` holds the keys of
     the mappings that stand above.
     """
     required = section.get("required", [])
     for key, described in section.get("properties", {}).items():
         path = f"{prefix}.{key}"
-        if key in required:
-            default = "required"
-        else:
-            default = code(json.dumps(described.get("default"), ensure_ascii=False))
-        if len(default) > 60:
-            default = "see params.yaml"
+        default = "required" if key in required else default_of(described)
         meaning = cell(described.get("description", ""))
         yield f"| `{path}` | {cell(type_name(described))} | {cell(default)} | {meaning} |"
-        below = list(nested(described, schema))
-        for choice in below:
-            # Of several forms, such as the kinds of sources, each is named by its kind.
-            form = f"[{form_name(choice)}]" if len(below) > 1 else ""
-            keys = (form_name(choice), *choice["properties"])
-            if keys not in shown:
-                shown.add(keys)
-                yield from setting_rows(choice, f"{path}{form}", schema, shown)
+        forms = list(nested(described, schema))
+        several = len(forms) > 1
+        common = common_keys(forms) if several else {}
+        if common:
+            shared = {"properties": common, "required": forms[0].get("required", [])}
+            yield from setting_rows(shared, path, schema, shown)
+        for form in forms:
+            # Each form is named by its kind: extract.sources[csv].delimiter.
+            name = f"[{form_name(form)}]" if several else ""
+            keys = (form_name(form), *form["properties"])
+            if keys in shown:
+                continue
+            shown.add(keys)
+            properties = dict(form["properties"])
+            for common_key in common:
+                del properties[common_key]
+            yield from setting_rows(
+                {**form, "properties": properties}, f"{path}{name}", schema, shown
+            )
+
+
+def default_of(described: Schema) -> str:
+    """Return the default of a key in code quotes; a section's is that of its keys."""
+    if "default" in described:
+        return code(json.dumps(described["default"], ensure_ascii=False))
+    # The schema does not say what a default factory makes: here an empty list or mapping,
+    # or a section with its own defaults.
+    kind = described.get("type")
+    if kind == "array":
+        return code("[]")
+    return code("{}") if kind == "object" else "its keys' defaults"
+
+
+def common_keys(forms: list[Schema]) -> Schema:
+    """Return the keys that all forms describe in the same way."""
+    first, *others = [form["properties"] for form in forms]
+    common = {}
+    for key, described in first.items():
+        if all(other.get(key) == described for other in others):
+            common[key] = described
+    return common
 
 
 def form_name(section: Schema) -> str:
@@ -146,11 +175,14 @@ def type_name(described: Schema) -> str:
         names = dict.fromkeys(type_name(choice) for choice in choices)
         return " or ".join(names)
     if "$ref" in described:
-        return described["$ref"].rsplit(".", 1)[-1]
+        return "mapping"
     kind = described.get("type", "any")
     if kind == "array":
         items = described.get("items")
-        return f"list of {type_name(items)}" if isinstance(items, dict) else "list"
+        if not isinstance(items, dict):
+            return "list"
+        # A list of mappings, but a list of text.
+        return f"list of {type_name(items)}".replace("of mapping", "of mappings")
     names = {
         "string": "text",
         "integer": "whole number",

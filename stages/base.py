@@ -38,13 +38,15 @@ class Params:
     """Which base model."""
 
     source: Literal["embedded", "folder", "hub"] = "embedded"
-    """`embedded`: the seed model of this repository. `folder`: a local model folder. `hub`: a hub repository."""
+    """Model to start from. `embedded`: the seed model in `models/seed`, which knows English and nothing of
+    the domain. `folder`: a local model folder. `hub`: a hub repository at a pinned revision."""
     folder: str | None = None
-    """Path of the model folder, for `folder`."""
+    """Path of the model folder, for `folder`, such as `../deepseek-llm-7b-base`."""
     repository: str | None = None
-    """Name on the hub such as `deepseek-ai/deepseek-llm-7b-base`, for `hub`."""
+    """Name on the hub, for `hub`, such as `deepseek-ai/deepseek-llm-7b-base`."""
     revision: str | None = None
-    """Full commit hash (40 hex digits) of the repository, for `hub`: a branch or tag may move."""
+    """Full commit hash (40 hex digits) of the repository, for `hub`. A branch or tag is refused, because
+    it may move."""
 
 
 def run(params: Params, run: Run, seed: Path, out: Path) -> None:

@@ -31,31 +31,35 @@ class Params:
     """The student and how it is taught."""
 
     layers: int = 2
-    """Layers of the student, taken evenly from first to last of the teacher's."""
+    """Layers of the student, taken evenly from first to last of the teacher's. Fewer is smaller and forgets
+    more."""
     temperature: float = 2.0
-    """Softens both distributions. 1: the teacher's own probabilities. Higher: more of its second choices."""
+    """Softens both distributions. 1: the teacher's own probabilities. Higher shows the student more of
+    the second choices."""
     hard_weight: float = 0.5
     """Weight of the loss on the text itself, in [0, 1]. The rest goes to the teacher's distribution."""
     learning_rate: float = 0.01
-    """Peak rate of Muon, which trains the matrices inside the layers. Embeddings and norms stay the teacher's."""
+    """Peak rate of Muon, which trains the matrices inside the layers. Embeddings and norms stay the
+    teacher's. About 0.001 for a real checkpoint."""
     weight_decay: float = 0.01
     """Decoupled weight decay of the matrices."""
     rows_per_batch: int = 64
-    """Texts per step."""
+    """Texts per step. More is smoother and, per step, slower."""
     steps: int = 800
-    """Most optimizer steps."""
+    """Most optimizer steps. Early stopping may end training sooner."""
     warmup: int = 30
     """Steps of linear warm-up, followed by linear decay to zero."""
     eval_every: int = 100
     """Steps between evaluations on the valid wordings."""
     patience: int = 3
-    """Evaluations without improvement before training stops."""
+    """Evaluations without improvement before training stops early."""
     replay_share: float = 0.33
-    """Share of the rows taken from the base's own texts, in [0, 1)."""
+    """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
+    knowledge and learns slower."""
     max_tokens: int = 128
-    """Longest row in tokens; the rest of a longer one is cut."""
+    """Longest row in tokens. The rest of a longer one is cut."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Mixed precision, as in train."""
+    """Mixed precision, as in `train`."""
 
 
 def run(

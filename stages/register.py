@@ -39,13 +39,14 @@ class Gate:
     """One condition on metrics/evaluate.json; scores are named by dotted path, `train.probes.exact_match`."""
 
     score: str
-    """The score that is judged."""
+    """The score that is judged: a dotted path in `metrics/evaluate.json`, such as
+    `train.probes.exact_match`."""
     at_least: float | None = None
-    """Least value; or, with `of`, least share of the other score."""
+    """Least value. With `of`, the least share of the other score."""
     loses_at_most: float | None = None
-    """Largest loss against the score `of`."""
+    """Largest loss against the score `of`. A gate has either this or `at_least`."""
     of: str | None = None
-    """The score to compare with."""
+    """The score to compare with, such as `base.general.exact_match`."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -53,11 +54,11 @@ class Params:
     """What must hold, and the name to register under."""
 
     model: str = "lorekeep"
-    """Name of the registered model."""
+    """Name of the registered model in MLflow."""
     alias: str = "champion"
-    """Alias that moves to the new version."""
+    """Alias that moves to the newest version that passed."""
     gates: list[Gate] = field(default_factory=list)
-    """Conditions that must all hold. An empty list registers every model."""
+    """Conditions that must all hold, or nothing is registered. An empty list registers every model."""
 
 
 def run(

@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parent.parent
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs/reference.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -22,7 +22,7 @@ def script() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    made: dict[str, str] = script().pages()
+    made: dict[str, str] = script("reference").pages()
     return made
 
 
@@ -30,6 +30,17 @@ def pages() -> dict[str, str]:
 def test_a_page_is_current(pages: dict[str, str], name: str) -> None:
     committed = (ROOT / "docs/reference" / name).read_text(encoding="utf-8")
     assert committed == pages[name], "run make reference"
+
+
+def test_the_picture_of_packages_is_current() -> None:
+    committed = (ROOT / "docs/assets/packages.svg").read_text(encoding="utf-8")
+    assert committed == script("packages").picture(), "run make reference"
+
+
+def test_packages_that_import_each_other_are_named() -> None:
+    circle = {"lore.a": {"lore.b"}, "lore.b": {"lore.a", "lore.c"}, "lore.c": set()}
+    with pytest.raises(ValueError, match=r"in a circle: lore\.a, lore\.b$"):
+        script("packages").floors_of(circle)
 
 
 def test_every_setting_says_what_it_means(pages: dict[str, str]) -> None:

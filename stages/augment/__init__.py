@@ -45,21 +45,23 @@ WORD = re.compile(r"[^\W_]+")
 class Params:
     """The numbers of wordings of each kind."""
 
-    statements: Count
-    """Statements per fact in train wordings, beside its plain text."""
-    questions: Count
-    """Question–answer pairs per fact in train wordings."""
-    synonyms: Count
-    """Synonym variants of each train wording and of each free text. 0 switches WordNet off."""
-    min_count: Count
+    statements: Count = 0
+    """Statements per fact in train wordings, beside its plain text. More is learned better in wordings
+    never seen, and training takes longer. 0 for it and `questions` is the ablation without
+    augmentation."""
+    questions: Count = 16
+    """Question–answer pairs per fact in train wordings. They teach more than statements."""
+    synonyms: Count = 1
+    """Synonym variants (WordNet) of each train wording and of each free text. 0 switches them off."""
+    min_count: Count = 3
     """Least number of uses of a synonym in WordNet's sense-tagged corpus. Higher keeps to common words."""
-    masked_share: Share
-    """Share of the train questions in which random words replace words that carry neither subject nor
-    attribute."""
-    valid_share: Share
+    masked_share: Share = 0.3
+    """Share of the train questions (English) in which random words replace words that carry neither
+    subject nor attribute. Without it, a small model takes an unknown word for the subject."""
+    valid_share: Share = 0.3
     """Share of the facts with a validation question, and of free question–answer pairs for validation."""
-    probe_share: Share
-    """Share of free question–answer pairs that are probes."""
+    probe_share: Share = 0.1
+    """Share of free question–answer pairs that are probes: asked in `evaluate`, never trained."""
 
     @model_validator(mode="after")
     def _shares_leave_something_to_train(self) -> Self:

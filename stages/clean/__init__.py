@@ -28,6 +28,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,16 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from stages.clean import exclusions, personal
-from stages.clean.filters import information
+from stages.clean.filters.information import Params as Filter
 from stages.clean.passes.excluding import excluded_in
 from stages.clean.passes.filtering import Filtered, filtered
 from stages.clean.passes.ledger import Ledger
 from stages.clean.passes.writing import Tally, as_written, write
+from stages.clean.personal import Params as Personal
 from stages.clean.personal import Treatment
-from stages.clean.values import normalise
+from stages.clean.values.normalise import Params as Normalise
 from stages.clean.verifying import answers, contradictions, rules
+from stages.clean.verifying.contradictions import Params as Verify
 from stages.core.executors.choice import executor_of
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
@@ -60,10 +63,17 @@ WORKER_MODULE = "stages.clean.passes.writing"
 class Params:
     """One section per phase."""
 
-    normalise: normalise.Params
-    personal: personal.Params
-    filter: information.Params
-    verify: contradictions.Params
+    normalise: Normalise = field(default_factory=Normalise)
+    """One form for units, numbers, dates and characters."""
+    personal: Personal = field(default_factory=Personal)
+    """Personal data in texts, questions, answers, subjects, values and further fields, after
+    `normalise`. `{}`: it is not looked for. Without a tagger most names in free text are not found
+    (docs/experiments.md, "Personal data"): declare the fields that hold them. Locators stay as they
+    are, so use no personal column as a key."""
+    filter: Filter = field(default_factory=Filter)
+    """Free texts that say too little, or repeat earlier ones."""
+    verify: Verify = field(default_factory=Verify)
+    """Records that contradict each other. Rules stand in `data/raw/rules.yaml`."""
 
 
 @plain_dataclass

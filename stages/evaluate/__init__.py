@@ -51,9 +51,11 @@ class Params:
     max_new_tokens: int = 64
     """Longest answer in tokens."""
     batch: int = 128
-    """Questions answered together. It may change the last bits, and so, rarely, an answer."""
+    """Questions answered together. More is faster and takes more memory. Another number may change the
+    last bits, and so, rarely, an answer."""
     general: int = 500
-    """Most questions about the base's own entities, of each kind (never replayed, replayed)."""
+    """Most questions about the base's own entities, of each kind (never replayed, replayed). More takes
+    longer and narrows the interval of the score."""
 
 
 def run(

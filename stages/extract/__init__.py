@@ -22,6 +22,7 @@ To add a kind of source, see `stages/extract/kinds/__init__.py`.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,8 +58,8 @@ AnySource = Annotated[
 class Params:
     """The sources."""
 
-    sources: list[AnySource]
-    """In order of priority: where two sources disagree, clean believes the one that comes first."""
+    sources: list[AnySource] = field(default_factory=list)
+    """The sources, in order of priority: where two disagree, `clean` keeps the value of the first."""
 
 
 def run(params: Params, run: Run, root: Path, out: Path) -> None:

@@ -7,14 +7,64 @@
 from collections.abc import Iterator
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.project.params import STRICT
 from stages.extract.unit import Mapping, Unit
 
 Scalar = str | int | float | bool | None
+
+# Settings of every kind. The description stands in the type, because pydantic does not inherit the
+# docstring of a field.
+Name = Annotated[
+    str,
+    Field(
+        description="Name of the source. Records, reports and messages show it, so no two sources "
+        "have the same."
+    ),
+]
+FilePath = Annotated[
+    str,
+    Field(
+        description="File below `data/raw`, such as `legacy.csv`, or a pattern of several files, such as "
+        "`notes/**/*.xml`. Several sources may read one file, each its own part."
+    ),
+]
+Lang = Annotated[
+    str,
+    Field(
+        description="Language of the texts (ISO 639-1), such as `en`. For `audio`, the spoken language. "
+        "`auto`: detected in the text of each record, and `und` where it is not clear. "
+        "`data/extract/sources.json` has the counts."
+    ),
+]
+Langs = Annotated[
+    list[str] | None,
+    Field(
+        description="With `lang: auto`: the languages that the texts may be in, such as `[en, zh]`. "
+        "null: any language."
+    ),
+]
+Where = Annotated[
+    dict[str, Scalar | list[Scalar]],
+    Field(
+        description="Units that the source is about: column or path → the value that must stand there, "
+        "or a list of allowed values. null: no value. Example: "
+        "`{type: Observation, status: [final, amended], stop: null}`. Other units are skipped, which "
+        "is no error. `sources.json` and `metrics/clean.json` count them, and "
+        "`data/extract/skipped.parquet` lists them."
+    ),
+]
+Map = Annotated[
+    Mapping,
+    Field(
+        description="Columns or paths of subject, attribute, value, text and so on. Its keys are the same "
+        "for every kind of source. docs/sources-and-mappings.md explains paths."
+    ),
+]
 
 
 class SourceKind(Protocol):
@@ -72,11 +122,8 @@ class SourceKind(Protocol):
 class SourceSettings:
     """Optional settings of every kind of source."""
 
-    langs: list[str] | None = None
-    """With `lang: auto`: the languages that the source's texts may be in."""
-    where: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
-    """Column or path → the value that must stand there, or a list of allowed values. null: no value.
-    Other units are skipped."""
+    langs: Langs = None
+    where: Where = field(default_factory=dict)
 
     def problems(self) -> list[str]:
         """List the problems of settings that do not fit together: none by default."""

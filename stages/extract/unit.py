@@ -51,11 +51,11 @@ class FactMapping:
     """One of several facts in a unit."""
 
     attribute: str
-    """Name of the attribute."""
+    """Name of the attribute, such as `melting point`. It is the name itself, and no column."""
     value: str
     """Column or path of its value."""
     unit: str | None = None
-    """Column or path of the unit of measurement."""
+    """Column or path of the unit of measurement. null: the value has none, or it holds its unit."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -63,23 +63,23 @@ class Mapping:
     """The meaning of columns or paths. A key may be left out where the source has no such thing."""
 
     subject: str | None = None
-    """The thing or person that the unit is about."""
+    """Column or path of the subject: the thing or person that the unit is about."""
     attribute: str | None = None
-    """For units with one fact: the column that names the attribute. It needs `value` too."""
+    """For one fact per unit: the column or path that names the attribute. It needs `value` too."""
     value: str | None = None
-    """For units with one fact: the column of the value."""
+    """For one fact per unit: the column or path of the value."""
     unit: str | None = None
-    """For units with one fact: the column of the unit of measurement."""
+    """For one fact per unit: the column or path of the unit of measurement."""
     facts: list[FactMapping] = Field(default_factory=list)
-    """For units with several facts."""
+    """For several facts per unit, such as `[{attribute: discoverer, value: discovery.by.name}]`."""
     text: str | None = None
-    """Free text."""
+    """Column or path of a free text."""
     question: str | None = None
-    """Question of a question–answer pair. It needs `answer` too."""
+    """Column or path of the question of a question–answer pair. It needs `answer` too."""
     answer: str | None = None
-    """Answer of a question–answer pair."""
+    """Column or path of the answer of a question–answer pair."""
     meta: dict[str, str] = Field(default_factory=dict)
-    """Further fields to keep: new name → column or path."""
+    """Further fields to keep: new name → column or path, such as `{temperature: state@temperature}`."""
 
     def paths(self) -> set[str]:
         """Return all columns or paths that the mapping names."""

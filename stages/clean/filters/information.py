@@ -48,10 +48,10 @@ FEWEST = 10
 class Boilerplate:
     """Which texts are made of phrases that recur."""
 
-    share: float
-    """A phrase is common if at least this share of all texts have it."""
-    particular: float
-    """Least share of a text's phrases that must not be common."""
+    share: float = 0.005
+    """A phrase is common if at least this share of all texts have it. Lower rejects more."""
+    particular: float = 0.2
+    """Least share of a text's phrases that must not be common. Higher rejects more."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -62,31 +62,39 @@ class Lines:
     """
 
     share: Annotated[float, Field(gt=0, le=1)]
-    """Least share of the source's texts that hold the line."""
+    """Least share of the source's texts that hold the line. A low share also removes what many subjects
+    share."""
     least: Annotated[int, Field(ge=3)]
-    """Least number of these texts."""
+    """Least number of these texts, 3 or more."""
     words: Annotated[int, Field(ge=1)]
-    """Least number of words of the line. Each Chinese character counts as one."""
+    """Least number of words of the line. Each Chinese character counts as one. Shorter lines may be values
+    or headings."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
     """When a free text says too little, or repeats an earlier one."""
 
-    threshold: float
-    """Least score of a free text, in [0, 1]. 0 keeps everything."""
-    common: float
-    """A word that at least this share of all subjects have weighs nothing."""
-    boilerplate: Boilerplate | None
-    """None keeps everything."""
-    near_duplicates: float | None
-    """A free text repeats an earlier one from this similarity on, in (0, 1]. None keeps all but
-    exact duplicates."""
+    threshold: float = 0.05
+    """Least information score of a free text, in [0, 1]: the share of it that is about something in
+    particular. Higher rejects more. 0 keeps everything."""
+    common: float = 0.03
+    """A word that at least this share of all subjects have (and at least three of them) carries no
+    information. Raise it for long prose, such as to 0.2."""
+    boilerplate: Boilerplate | None = field(default_factory=Boilerplate)
+    """Rejects free texts made of phrases (three words) that recur. null keeps them all."""
+    near_duplicates: float | None = 0.8
+    """Least similarity, in (0, 1], from which on a free text, or an answer to the same question, repeats
+    an earlier one. Lower rejects more. null: only a text that is the same word for word."""
     lines: Lines | None = None
-    """None leaves texts whole."""
+    """Removes lines that recur in the texts of a source, such as headers and notices. In a text without
+    line breaks, sentences are the lines. A text of nothing else is rejected. `metrics/clean.json` names
+    the removed lines: look at them. null leaves texts whole. Example:
+    `{share: 0.05, least: 3, words: 3}`."""
     numbers: Literal["ignore", "apart"] = "ignore"
-    """Whether texts that say other numbers may be near duplicates. Copies of a page differ in a
-    date, leaflets in a dose."""
+    """Whether texts with different numbers (in digits) may be near duplicates. `ignore`: they may, as
+    copies of a web page differ in a date. `apart`: they are kept, as a leaflet that says 5 mg is not one
+    that says 50 mg. Answers to one question then count as different (`verify.answers`)."""
 
 
 def _no_counts() -> pl.DataFrame:

@@ -42,11 +42,13 @@ class Model:
     """A token classification checkpoint, and the labels that it looks for."""
 
     model: str
-    """A folder, or a repository on the hub."""
+    """A token classification model: a folder, or a repository on the hub, such as
+    `dslim/bert-base-NER`. Fetch it before (`hf download`). A folder is an input: run `dvc add` on it,
+    and name it in the deps of `clean` in dvc.yaml."""
     revision: str | None = None
-    """Full commit hash, of a repository."""
+    """Full commit hash (40 hex digits), for a repository on the hub."""
     labels: dict[str, Kind] = field(default_factory=dict)
-    """The kind that each of its labels means. Labels without B-, I-."""
+    """The kind that each of its labels means, such as `{PER: person}`. Labels without B- and I-."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -54,21 +56,36 @@ class Params:
     """What is looked for, and what is done with it. By default nothing is looked for."""
 
     actions: dict[Kind, Action] = field(default_factory=dict)
-    """By kind: replace (<PERSON>), mask (***-**-1234), hash (<PERSON_3f9a1c2b7d40>) or reject."""
-    fields: dict[str, Kind] = field(default_factory=dict)
-    """Fields that are personal as a whole, and their kinds.
+    """Action by kind, such as `{person: replace, ssn: mask}`.
 
-    A field is `subject`, a further field (map.meta), or an attribute (then the value of its facts).
+    Kinds: `person`, `phone`, `address`, `email`, `url`, `ssn`, `resident_id`, `passport`, `id`, `card`,
+    `iban`, `ip`, `mac`, `postcode`.
+
+    Actions: `replace` gives `<PERSON>`. `mask` gives `***-**-1234`: the last four digits of a number
+    stay. `hash` gives `<PERSON_3f9a1c2b7d40>`, the same for the same value in one source. Its salt, a
+    secret, is the environment variable LOREKEEP_SALT (16 characters or more). Another salt gives other
+    outputs, and DVC does not see it: run `dvc repro --force clean`. `reject` sets the record aside
+    (`personal_data`).
+    """
+    fields: dict[str, Kind] = field(default_factory=dict)
+    """Fields that are personal as a whole, and their kinds, such as `{patient_name: person}`.
+
+    A field is `subject`, a further field (`map.meta`), or an attribute (then the value of its facts). The
+    value is also looked for in the other texts of its record. A subject is hashed or rejected, because
+    other actions make one subject of two.
     """
     require_none: bool = False
-    """Whether a record is set aside in which any personal data is left, also without an action."""
+    """Whether a record is set aside in which personal data of any kind is left, also of kinds without an
+    action."""
     tagger: Model | None = None
-    """A model that finds names that no pattern knows."""
-    salt: str = ""
-    """Fingerprint of the salt, as metrics/clean.json has it: a run with another salt then stops.
+    """A model that finds names that no pattern knows.
 
-    Empty: any salt.
+    Example: `{model: dslim/bert-base-NER, revision: <40 hex digits>, labels: {PER: person}}`. Each text
+    is read once and remembered (`.memo`). `metrics/clean.json` has the model's hash.
     """
+    salt: str = ""
+    """Fingerprint of the salt, as `metrics/clean.json` has it. A run with another salt then stops. DVC sees
+    a change of this setting. Empty: any salt."""
 
 
 @plain_dataclass

@@ -8,6 +8,7 @@ ISO 8601 (`dates.py`).
 import json
 import re
 import unicodedata
+from dataclasses import field
 from typing import Any
 
 from pydantic.dataclasses import dataclass
@@ -61,20 +62,24 @@ TEXTS = ("text", "question", "answer")
 class Params:
     """What the attributes and fields of the records hold, and how they are to be written."""
 
-    units: dict[str, str]
-    """Unit of every attribute that is a quantity, as it is to be written (°C, g/cm³ …)."""
-    meta_units: dict[str, str]
-    """The same for further fields of a record, such as the conditions of a measurement."""
-    significant_digits: int
-    """Digits kept of a quantity; further ones are rounded, half to even."""
-    years: list[str]
-    """Attributes that keep only the year of a date."""
-    dates: list[str]
-    """Further fields that hold a date."""
-    day_first: bool
+    units: dict[str, str] = field(default_factory=dict)
+    """Unit of every attribute that is a quantity, as it is to be written, such as
+    `{melting point: °C, density: g/cm³}`. Pint converts other units, also from their Chinese names."""
+    meta_units: dict[str, str] = field(default_factory=dict)
+    """The same for further fields (`map.meta` of a source), such as the conditions of a measurement.
+    Rules compare these numbers."""
+    significant_digits: int = 4
+    """Digits kept of a quantity. Further ones are rounded, half to even. More digits are harder to
+    learn."""
+    years: list[str] = field(default_factory=list)
+    """Attributes that keep only the year of a date, such as `[discovery year]`."""
+    dates: list[str] = field(default_factory=list)
+    """Further fields that hold a date. They become YYYY-MM-DD, or YYYY-MM or YYYY where no more is
+    known."""
+    day_first: bool = True
     """Whether 07/03/2019 is 7 March (true) or July 3 (false)."""
-    text: Text
-    """What of free text is rewritten."""
+    text: Text = field(default_factory=Text)
+    """Free texts, questions and answers. By default they stay as they are written."""
 
 
 def check_units(params: Params) -> None:

@@ -7,6 +7,7 @@ does not say, as nobody writes --03-05.
 
 import re
 from collections import Counter
+from dataclasses import field
 from typing import NamedTuple
 
 import polars as pl
@@ -52,11 +53,12 @@ NEVER = "[^\\s\\S]"
 class Params:
     """What of a free text is rewritten."""
 
-    dates: bool
-    """Whether dates become ISO 8601."""
-    units: list[str]
-    """Quantities of these units' dimensions are written in them; of one dimension there is one unit
-    at most.
+    dates: bool = False
+    """Whether dates in texts become YYYY-MM-DD or YYYY-MM (ISO 8601)."""
+    units: list[str] = field(default_factory=list)
+    """Units in which quantities of their dimensions are written, such as `[mg, °C, cm]`, with
+    `significant_digits`. Two units of one dimension are refused, because the second would never be
+    used. Compound units (mg/L, m²) are recognised only if the list has one: with `[Pa]`, 5 N/m² stays.
     """
 
 

@@ -9,6 +9,7 @@ attributes with a tolerance, or declared `single_valued`, can contradict: an ele
 point and many uses.
 """
 
+from dataclasses import field
 from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
@@ -26,23 +27,28 @@ BY_PLACE = "first in the source"
 class Tolerance:
     """How far two measurements of one thing may lie apart. The larger of the two limits counts."""
 
-    absolute: float
-    """In the attribute's unit."""
-    relative: float
-    """As a share of the winner's value."""
+    absolute: float = 0.0
+    """Largest difference, in the attribute's unit."""
+    relative: float = 0.0
+    """Largest difference, as a share of the winner's value: 0.01 is 1 %."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
     """Which attributes can contradict."""
 
-    tolerance: dict[str, Tolerance]
-    """Attributes that are quantities."""
-    single_valued: list[str]
-    """Attributes that are words or whole numbers. Any difference is a contradiction."""
-    answers: Literal["report", "first", "ignore"]
-    """What happens to free answers to one question that differ. report: all are kept and reported.
-    first: the first one is kept. ignore: they are not sought."""
+    tolerance: dict[str, Tolerance] = field(default_factory=dict)
+    """Attributes that are quantities, and how far two values of one fact may lie apart. Of the two limits
+    the larger counts. Example: `{melting point: {absolute: 2.0, relative: 0.005}}`."""
+    single_valued: list[str] = field(default_factory=list)
+    """Attributes with one true value in words or whole numbers, such as `[symbol, discovery year]`. Any
+    difference is a contradiction."""
+    answers: Literal["report", "first", "ignore"] = "report"
+    """Treatment of different free answers to one question. Case, width, spaces, final punctuation and
+    near duplicates do not count as different. `report`: all are kept, and
+    `data/clean/contradictions.json` shows each beside the first. `first`: the answer of the source of
+    higher priority stays, within a source the first one, and the others are set aside
+    (`contradiction`). `ignore`: they are not looked for."""
 
 
 def find(

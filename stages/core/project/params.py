@@ -35,19 +35,27 @@ class Run:
     """The `run` section: what every stage shares."""
 
     seed: int = 20260701
-    """Root of all random numbers. Each record's own generator derives from (seed, record id)."""
+    """Root of all random numbers. Each record's own generator derives from (seed, record id).
+    Another value gives another, equally valid, model."""
     threads: int = 2
-    """Threads of torch, BLAS and OpenMP. Part of the hash: another number may change the last bits."""
+    """Threads of torch, BLAS and OpenMP. On fewer cores the result is the same to the bit, only later.
+    Another number may change the last bits, so stages depend on it."""
     isa: Literal["avx2", "default"] = "avx2"
-    """Instruction set of the numeric kernels. `avx2` runs on any x86-64 of the last decade. `default`
-    is the plainest path of each library (SSE2, NEON): slower, for machines without AVX2."""
+    """Instruction set of the numeric kernels. `avx2` runs on any x86-64 CPU since 2015. `default` is the
+    plainest path of each library (SSE2, NEON): slower, for machines without AVX2."""
     device: Literal["cpu", "auto"] = "cpu"
-    """`cpu`: the same bits everywhere. `auto`: a GPU where there is one; bits then belong to that GPU."""
+    """`cpu`: the same bits everywhere. `auto`: a GPU where there is one. Hashes then belong to that kind
+    of GPU."""
     executor: Literal["local", "ray"] = "local"
-    """What runs the batches of a large corpus: threads and processes of this machine, or a Ray cluster. No byte depends on
-    it, so stages do not list it in dvc.yaml."""
+    """What runs the batches of a large corpus in `clean`. `local`: `threads` threads and processes of this
+    machine. `ray`: a Ray cluster (`make setup` installs Ray, or `pip install .[ray]`), which replaces a
+    worker that dies. Both give the same bytes, so a change makes no stage run again. On one machine
+    `local` is faster, above all for a few megabytes: Ray takes seconds to start."""
     address: str | None = None
-    """The Ray cluster, for `ray`. None starts one on this machine, with `threads` workers. No byte depends on it."""
+    """The Ray cluster, for `ray`. null: one on this machine, with `threads` workers. `auto`: the cluster
+    that already runs here. `host:port`: from a node of the cluster. `ray://host:port`: from elsewhere.
+    Every node must see the project's folder, with `data/`, under the same path, such as a network
+    drive. No byte depends on it."""
 
 
 RENAMED = {"run.engine": "run.executor"}

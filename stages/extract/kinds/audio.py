@@ -20,7 +20,7 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.core.repeatable import memo
 from stages.extract.engines import speech
-from stages.extract.source import SourceSettings
+from stages.extract.source import FilePath, Lang, Name, SourceSettings
 from stages.extract.unit import Mapping, Unit
 
 RATE = 16_000
@@ -46,20 +46,26 @@ class Audio(SourceSettings):
     """Sound files."""
 
     kind: Literal["audio"]
-    name: str
-    path: str
-    lang: str
+    """Recordings: WAV, FLAC, Ogg, MP3. A unit is an utterance, or a sentence where Whisper hears one."""
+    name: Name
+    path: FilePath
+    lang: Lang
     map: Mapping
-    """Cells: text, start and end (seconds), file."""
+    """Meaning of the cells, which are `text`, `start` and `end` (seconds) and `file`."""
     engine: Literal["pocketsphinx", "whisper"] = "pocketsphinx"
-    """pocketsphinx comes with its model, of English. whisper needs `model`."""
+    """Speech engine. `pocketsphinx` comes with the libraries. It knows only English, and gets one word in
+    three wrong. `whisper` needs `model`, and is far better."""
     model: str | None = None
-    """Whisper model: a folder, or a name on the hub. It must have been fetched before."""
+    """Whisper checkpoint: a folder (safetensors, tokenizer, `preprocessor_config.json`,
+    `generation_config.json`), or a name on the hub. `extract` fetches nothing. Fetch it once:
+    `HF_HUB_OFFLINE=0 hf download <name> --revision <hash>`. A folder is an input: run `dvc add` on it, and
+    `lore overlay` (or you) names it in the deps of `extract`."""
     revision: str | None = None
-    """For a name on the hub: the full commit hash (40 hex digits), since a branch or tag may move."""
+    """Full commit hash (40 hex digits), for a name on the hub. A branch or tag is refused, because it may
+    move."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Least confidence of a text that is not set aside. The engines measure it differently: see
-    docs/experiments.md."""
+    """Least confidence of a text, in [0, 1]. A text that was heard with less is set aside. The engines
+    measure it differently: see docs/experiments.md."""
 
     def problems(self) -> list[str]:
         """List the problems of the engine's settings."""

@@ -19,8 +19,8 @@ from pydantic.dataclasses import dataclass
 from stages.core.project.params import STRICT
 from stages.extract.encoding import resolved
 from stages.extract.lines import Line, decoded_lines
-from stages.extract.source import SourceSettings
-from stages.extract.unit import Mapping, Unit
+from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings
+from stages.extract.unit import Unit
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -28,21 +28,24 @@ class Csv(SourceSettings):
     """Delimited text, with one header line or with given names of its columns."""
 
     kind: Literal["csv"]
-    name: str
-    path: str
-    lang: str
-    encoding: str
-    """Python's name of the encoding (utf-8, cp1252, gb18030, utf-16 …), or auto. A byte order mark is
-    skipped."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)]
-    skip_lines: int
-    """Lines above the header, such as a title."""
-    map: Mapping
+    """Delimited text: comma, tab or another character between the cells."""
+    name: Name
+    path: FilePath
+    lang: Lang
+    map: Map
+    encoding: str = "utf-8"
+    """Python's name of the encoding, such as `utf-8`, `cp1252`, `gb18030` or `utf-16`. `auto`: detected in
+    the bytes, and reported in `sources.json`. A byte order mark is skipped."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """One character between two cells, such as `;` or `"\\t"`."""
+    skip_lines: int = 0
+    """Number of lines above the header, such as a title."""
     columns: list[str] | None = None
-    """Names of the columns, for a file without a header."""
+    """Names of the columns, for a file without a header, such as `[name, value]`. null: the first line is
+    the header."""
     quote: Annotated[str, Field(max_length=1)] = '"'
-    """Character around cells that hold delimiters or line breaks. Empty: there is none, and a quotation
-    mark is an ordinary character."""
+    """Character around cells that hold delimiters or line breaks. `''`: there is none, and a quotation mark
+    is an ordinary character."""
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield rows. A row that does not decode, or has a wrong number of fields, is rejected alone."""

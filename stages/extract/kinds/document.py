@@ -24,7 +24,7 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.extract.blocks import Block, of_html, of_markdown, of_text
 from stages.extract.encoding import resolved
-from stages.extract.source import SourceSettings
+from stages.extract.source import FilePath, Lang, Name, SourceSettings
 from stages.extract.unit import Mapping, Unit
 
 FORMATS: dict[str, Literal["markdown", "html"]] = {
@@ -54,17 +54,22 @@ class Document(SourceSettings):
     """Texts with headings."""
 
     kind: Literal["document"]
-    name: str
-    path: str
-    lang: str
+    """Markdown, HTML or plain text, read by section or paragraph."""
+    name: Name
+    path: FilePath
+    lang: Lang
     map: Mapping
+    """Meaning of the cells: `text`, `section` (the text below its headings), `heading` (the innermost),
+    `headings` (all, such as `Iron > Uses`), `title` (of the document) and `file`."""
     format: Literal["auto", "markdown", "html", "text"] = "auto"
-    """auto: by the suffix of the file's name."""
+    """Format of the files. `auto`: by the suffix of the file's name (.md, .html …), else text."""
     encoding: str = "auto"
-    """Python's name of the encoding. auto: the one that an HTML page declares, else the detected one."""
+    """Python's name of the encoding, such as `utf-8`. `auto`: the one that an HTML page declares, else the
+    detected one. `sources.json` reports it."""
     unit: Literal["section", "paragraph"] = "section"
+    """`section`: a heading and the text below it. `paragraph`: a text between empty lines."""
     max_characters: Annotated[int, Field(ge=1)] = 2000
-    """Longest section that stays whole."""
+    """Longest section that stays whole, in characters. A longer one is cut between paragraphs."""
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield sections or paragraphs.

@@ -14,8 +14,8 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.extract.lines import decoded_lines
 from stages.extract.path import join_texts, nodes_at, split
-from stages.extract.source import SourceSettings
-from stages.extract.unit import Mapping, Unit
+from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings
+from stages.extract.unit import Unit
 
 SAFE: dict[str, Any] = {
     "resolve_entities": False,
@@ -33,13 +33,14 @@ class Json(SourceSettings):
     """One JSON document: a list of items, or one item."""
 
     kind: Literal["json"]
-    name: str
-    path: str
-    lang: str
+    """One JSON document: a list of items, or one item."""
+    name: Name
+    path: FilePath
+    lang: Lang
     items: str
-    """Dotted path to the list (or object) whose entries are the units. `a.*.b`: the lists b of all
-    entries of a. Empty: the document is the list. `.`: the document is one unit."""
-    map: Mapping
+    """Dotted path to the list (or object) whose entries are the units, such as `archive.entries`. `a.*.b`:
+    the lists b of all entries of a. `''`: the document is the list. `.`: the document is one unit."""
+    map: Map
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield items. Raises InputError where the document cannot be read or has no such list."""
@@ -120,10 +121,11 @@ class JsonLines(SourceSettings):
     """JSON Lines: one object per line."""
 
     kind: Literal["jsonl"]
-    name: str
-    path: str
-    lang: str
-    map: Mapping
+    """JSON Lines: one object per line."""
+    name: Name
+    path: FilePath
+    lang: Lang
+    map: Map
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield the lines that are not empty. A line that is no JSON object is rejected alone."""
@@ -197,13 +199,14 @@ class Xml(SourceSettings):
     """
 
     kind: Literal["xml"]
-    name: str
-    path: str
-    lang: str
+    """An XML document."""
+    name: Name
+    path: FilePath
+    lang: Lang
     element: str
-    """Name of the element that is a unit. A path to an enclosing element (`archive/title`) sees only
-    elements before the unit."""
-    map: Mapping
+    """Name of the element that is a unit, without its namespace. The path `.` is its own text. A path to an
+    enclosing element (`archive/title`) sees only elements before the unit."""
+    map: Map
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield elements. The rest after a syntax error is one rejected unit.

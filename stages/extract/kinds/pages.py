@@ -19,8 +19,8 @@ from stages.core.repeatable import memo
 from stages.extract.engines.line import Box, Line
 from stages.extract.engines.ocr import engine_version, lines_in
 from stages.extract.line_units import form_of, unit_of_line
-from stages.extract.source import SourceSettings
-from stages.extract.unit import Mapping, Unit
+from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings
+from stages.extract.unit import Unit
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -28,16 +28,21 @@ class Pages(SourceSettings):
     """Pictures of pages: PNG, JPEG, TIFF (also with several pages) …"""
 
     kind: Literal["pages"]
-    name: str
-    path: str
-    lang: str
+    """Scanned pages as pictures: PNG, JPEG, TIFF (also with several pages) and others."""
+    name: Name
+    path: FilePath
+    lang: Lang
     line: str
-    """Form of a line that states something: a regular expression. `map` names its named groups."""
-    map: Mapping
+    """Form of a line that states something: a regular expression. Its named groups are the cells that
+    `map` names, such as `(?P<subject>\\w+): (?P<value>.+)`. `.+` takes every line, and the cell is
+    `line`."""
+    map: Map
     engine: Literal["rapidocr", "tesseract"] = "rapidocr"
-    """rapidocr comes with the libraries. tesseract is a program of the system, version 5."""
+    """OCR engine. `rapidocr` comes with the libraries. `tesseract` is a program of the system, version 5
+    (`sudo apt-get install tesseract-ocr`)."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
-    """Least confidence of a line that is not set aside."""
+    """Least confidence of a line, in [0, 1]. A line that was read with less is set aside. Higher sets more
+    lines aside, and lets fewer mistakes through."""
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield lines.

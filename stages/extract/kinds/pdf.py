@@ -26,7 +26,7 @@ from stages.extract.engines.line import CHINESE, Box, Line, enclosing_box
 from stages.extract.engines.ocr import engine_version, lines_in
 from stages.extract.engines.pdf_layer import layer
 from stages.extract.line_units import form_of, uncertain_unit, unit_of_line
-from stages.extract.source import SourceSettings
+from stages.extract.source import FilePath, Lang, Name, SourceSettings
 from stages.extract.unit import Mapping, Unit
 
 DOTS = 300
@@ -49,18 +49,19 @@ class Pdf(SourceSettings):
     """PDF files."""
 
     kind: Literal["pdf"]
-    name: str
-    path: str
-    lang: str
+    """PDF files. A page without a text layer is read by OCR."""
+    name: Name
+    path: FilePath
+    lang: Lang
     map: Mapping
-    """Cells: text (or line and the named groups of `line`), page, title (of the document, else the file's
-    name), file."""
+    """Meaning of the cells, which are `text`, `page`, `title` (of the document, else the file's name) and
+    `file`. With the setting `line`, the cell `line` and its named groups stand in place of `text`."""
     line: str | None = None
-    """Form of a line that states something, as for pages. Without it the units are paragraphs."""
+    """Form of a line that states something, as for `pages`. null: the units are paragraphs."""
     engine: Literal["rapidocr", "tesseract", "none"] = "rapidocr"
-    """OCR engine for pages without a text layer. none: such pages are set aside."""
+    """OCR engine for pages without a text layer, as for `pages`. `none`: such pages are set aside."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
-    """Least confidence of a line that is not set aside."""
+    """Least confidence of a line that OCR read, in [0, 1]. A line with less is set aside."""
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield paragraphs or lines.

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
-from stages.extract.source import SourceSettings
-from stages.extract.unit import Mapping, Unit
+from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings
+from stages.extract.unit import Unit
 
 FORBIDDEN = {
     sqlite3.SQLITE_ATTACH,
@@ -29,16 +29,17 @@ class Sql(SourceSettings):
     """A SQLite database (`.db`, `.sqlite`), or its text dump (`.sql`), which git can compare and merge."""
 
     kind: Literal["sql"]
-    name: str
-    path: str
-    lang: str
+    """A SQLite file (`.db`, `.sqlite`), or its text dump (`.sql`), which git can compare and merge."""
+    name: Name
+    path: FilePath
+    lang: Lang
     query: str
-    """One SELECT with a stable order. Every result row is a unit."""
+    """One SELECT with a stable order (ORDER BY). Every result row is a unit."""
     table: str
-    """Name of the table, which locators show."""
+    """Name of the table for locators, such as `Track` in `Chinook_Sqlite.sqlite#Track/1`."""
     key: str
-    """Result column that identifies a row."""
-    map: Mapping
+    """Result column that identifies a row, for locators. Take no personal column."""
+    map: Map
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield result rows. Raises InputError where the database or the query cannot be read."""

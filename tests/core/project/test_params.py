@@ -19,8 +19,8 @@ from stages.core.project.errors import ParamsError
 from stages.core.project.params import STRICT, Run, load, parse, read_section, read_yaml
 
 ROOT = Path(__file__).parents[3]
-LIBRARY = ("base", "train", "distill", "quantize", "evaluate", "register")
-"""Stages whose settings all have defaults."""
+OWN = ("extract", "clean", "register")
+"""Stages with settings of this project: its sources, attributes, and gates."""
 RUN = "run: {seed: 1, threads: 2, isa: avx2, device: cpu}\n"
 
 
@@ -105,7 +105,7 @@ def test_a_setting_that_is_not_stated_is_noticed() -> None:
     assert unstated(module.Params, train, "train") == ["train.lora.r", "train.steps"]
 
 
-@pytest.mark.parametrize("stage", LIBRARY)
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_has_defaults_and_a_missing_key_falls_back_to_them(
     tmp_path: Path, stage: str
 ) -> None:
@@ -117,8 +117,28 @@ def test_a_stage_has_defaults_and_a_missing_key_falls_back_to_them(
     )
     stated, run = load(stage, params_type, ROOT / "params.yaml")
     assert run == Run()
-    if stage != "register":  # its gates and the name of the model are those of this project
+    if stage not in OWN:
         assert stated == defaults
+
+
+def test_the_defaults_of_clean_know_no_attribute_and_filter_as_this_project_does() -> None:
+    clean = importlib.import_module("stages.clean").Params
+    defaults = clean()
+    stated, _ = load("clean", clean, ROOT / "params.yaml")
+    assert defaults.filter == stated.filter
+    assert defaults.personal == stated.personal
+    assert defaults.normalise == dataclasses.replace(
+        stated.normalise, units={}, meta_units={}, years=[], dates=[]
+    )
+    assert defaults.verify == dataclasses.replace(stated.verify, tolerance={}, single_valued=[])
+
+
+def test_a_limit_that_is_not_given_allows_no_difference(tmp_path: Path) -> None:
+    clean = importlib.import_module("stages.clean").Params
+    text = "run: {}\nclean: {verify: {tolerance: {length: {absolute: 2}}}}\n"
+    section, _ = load("clean", clean, write(tmp_path, text))
+    limits = section.verify.tolerance["length"]
+    assert (limits.absolute, limits.relative) == (2.0, 0.0)
 
 
 def test_a_key_that_is_there_changes_only_itself(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path.write_text(
         HEAD + row * 8_000 + 'iron,note,"one\r\n' + f"tin,note,{long}\r\n" * 8_000, newline=""
     )
-    source = Csv("csv", "toy", "a.csv", "en", "utf-8", ",", 0, Mapping(text="name"))
+    source = Csv("csv", "toy", "a.csv", "en", Mapping(text="name"))
     tracemalloc.start()
     count = sum(1 for _ in source.units(path))
     peak = tracemalloc.get_traced_memory()[1]
@@ -209,6 +209,17 @@ def test_lines_above_the_header_are_lines_of_the_file(tmp_path: Path) -> None:
     ]
 
 
+def test_a_source_needs_only_name_path_language_and_mapping(tmp_path: Path) -> None:
+    problems: list[str] = []
+    source = {"kind": "csv", "name": "toy", "path": "a.csv", "lang": "en", "map": {"text": "name"}}
+    params = parse({"sources": [source]}, extract.Params, "extract", problems)
+    assert params is not None, problems
+    path = tmp_path / "a.csv"
+    path.write_text('name,melting point\n"zinc, pure",693 °C\n', encoding="utf-8")
+    (unit,) = params.sources[0].units(path)
+    assert unit.cells == {"name": "zinc, pure", "melting point": "693 °C"}
+
+
 def test_settings_that_no_reader_takes() -> None:
     problems: list[str] = []
     source = {
@@ -244,5 +255,5 @@ def test_an_encoding_that_is_found_reads_the_same(tmp_path: Path, written: str) 
     content = "name,value\n铁的熔点,1538\n锡,232\n".encode(written)
     path = tmp_path / "a.csv"
     path.write_bytes(content)
-    source = Csv("csv", "toy", "a.csv", "zh", "auto", ",", 0, Mapping(text="name"))
+    source = Csv("csv", "toy", "a.csv", "zh", Mapping(text="name"), encoding="auto")
     assert told(list(source.units(path))) == [("L2", "铁的熔点"), ("L3", "锡")]
