@@ -9,6 +9,7 @@ import pytest
 
 from lore.data_docs import contradictions, contradictions_page
 from stages import clean
+from stages.core.project.errors import InputError
 from stages.core.project.params import load
 
 PARAMS, _ = load("clean", clean.Params, Path(__file__).parents[3] / "params.yaml")
@@ -183,6 +184,18 @@ def test_the_page_fetches_nothing_and_is_the_same_again() -> None:
     assert page == made(IRON, TIN, WINE)
     assert not re.search(r"https?:|<script|<img|<link|@import|url\(", page)
     assert "default-src 'none'" in page
+
+
+def test_contradictions_of_other_sources_are_refused() -> None:
+    entry = fact("tin", "symbol", side("renamed", "Sn"), side("legacy", "Ti"))
+    with pytest.raises(InputError, match=r"made with a source renamed that .*; run dvc repro"):
+        made(entry)
+
+
+def test_contradictions_of_other_settings_are_refused() -> None:
+    words = fact("tin", "melting point", side("elements", "hot"), side("legacy", "cold"))
+    with pytest.raises(InputError, match=r"'hot' of x#1 is not a quantity, .*; run dvc repro"):
+        made(words)
 
 
 def test_without_contradictions_it_says_so() -> None:
