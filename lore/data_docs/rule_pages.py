@@ -92,7 +92,7 @@ def index(folder: Path, findings: "Findings", contradictions: int, version: str)
 
 def rules_table(by_rule: "Sequence[RuleFindings]") -> Section:
     """Return a table of the rules, with the number of violations of each."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for rule in by_rule:
         rows.append((rule.name, rule.message, f"{len(rule.violations):,}"))
     columns = ("rule", "what must hold", "violations")

@@ -77,29 +77,30 @@ def made(*entries: Row, params: clean.Params = PARAMS) -> str:
 
 def rows(page: str) -> list[list[str]]:
     """The cells of each dispute, without tags."""
-    lines = re.findall(r'<tr class="dispute[^"]*">(.*)</tr>', page)
-    return [
-        [re.sub("<[^>]+>", " ", cell).split() for cell in re.findall(r"<td[^>]*>(.*?)</td>", line)]
-        for line in lines
-    ]  # type: ignore[misc]
+    disputes = []
+    for line in re.findall(r'<tr class="dispute[^"]*">(.*)</tr>', page):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", line)
+        texts = [re.sub("<[^>]+>", " ", cell) for cell in cells]
+        disputes.append([" ".join(text.split()) for text in texts])
+    return disputes
 
 
 def test_each_fact_shows_both_sides_the_limit_and_why() -> None:
     lead, iron, tin = rows(
         made(IRON, LEAD, TIN)
     )  # the farthest apart, as shares of what is allowed, first
-    assert [" ".join(cell) for cell in iron] == [
+    assert iron == [
         "iron",
         "1538 °C written 2800.4 °F elements: a.sql#1",
         "1600 °C as written legacy: b.csv#L2",
         "62 °C; allowed 7.69 °C",
         "elements (1st source) before legacy (2nd source)",
     ]
-    assert [" ".join(cell) for cell in lead][2:4] == [
+    assert lead[2:4] == [
         "900 °C written 1173.15 K 旧表: 旧表.csv#L7",
         "572.5 °C; allowed 2 °C",
     ]
-    assert [" ".join(cell) for cell in tin][-1] == "first in the source"
+    assert tin[-1] == "first in the source"
 
 
 def test_the_summary_counts_attributes_and_pairs() -> None:
