@@ -1,29 +1,25 @@
 """Show why `clean` set a record aside, and what it did to it before.
 
 It shows every operation that changed something, with the value before and after, then phase, reason and
-evidence. Where another record was kept instead, the evidence names it. The operations are run again with the
-settings as they are now. A kept record is shown too, and a unit that its source's `where` skips.
+evidence. Where another record was kept instead, the evidence names it. The last line names the setting or
+the file that decided. A kept record is shown too, and a unit that its source's `where` skips. A record
+that is excluded is shown without its content.
+
+The command reads what `clean` wrote. It makes the values between two operations again, with the settings
+as they are now. So run `dvc repro` first where they changed.
+
 The beginning of an id is enough. Ids are in data/clean/rejected.parquet, and `lore trace FILE` lists
 them. Example: `lore why-rejected 3f2a`. Exit code 0, 1 for an error.
 """
 
 import argparse
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stages.core.project import artifacts
+if TYPE_CHECKING:
+    from stages.clean.explaining import Explanation, Phase
 
 Row = dict[str, Any]
-RECORDS = Path(artifacts.CLEAN_RECORDS)
-EXTRACTED = Path(artifacts.EXTRACTED_RECORDS)
-REJECTED = Path(artifacts.REJECTED_RECORDS)
-SKIPPED = Path(artifacts.SKIPPED_RECORDS)
-"""Units that a source does not ask for. It is there where a source says which units it wants."""
-SHORTEST = 4
-"""Characters of an id that may name a record."""
-LISTED = 5
-"""Ids that are named where more than one record has the beginning."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "record",
         metavar="RECORD",
-        help=f"a record's id, or its beginning ({SHORTEST} characters or more)",
+        help="a record's id, or its beginning (4 characters or more)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -39,73 +35,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the verdict and the operations before it.
 
-    Raises InputError where no record, or more than one, has such an id.
+    Raises InputError where `clean` has not run, and where no record, or more than one, has such an id.
     """
-    from lore.data_docs.cleaning import operations
+    from lore.data_docs.cleaning import inputs
+    from stages.clean.explaining import explain
 
-    row = record_named(options.record)
-    extracted: Row | None = None
-    for candidate in matching(EXTRACTED, row["id"]):
-        if candidate["id"] == row["id"]:
-            extracted = candidate
-    # A unit that was skipped, or could not be read, never became a record.
-    steps = operations(extracted) if extracted else []
-    verdict: Row | None = None
-    if "reason" in row:
-        verdict = {name: row[name] for name in ("phase", "reason", "evidence")}
+    params, files = inputs()
+    explanation = explain(options.record, params, files)
     if options.json:
-        about = {name: row[name] for name in ("id", "source", "locator")}
-        about |= {"verdict": verdict, "operations": steps}
-        print(json.dumps(about, ensure_ascii=False, indent=2))
-        return 0
-    print(f"{row['id']} · {row['source']}: {row['locator']}")
-    if verdict and verdict["reason"] == "where":
-        print(f"  skipped by where: {verdict['evidence']}")
-        return 0
-    as_extracted = extracted or row
-    print(f"  as extracted: {as_extracted['text']}")
-    for step in steps:
-        print(f"  {step['operation']}, {step['column']}: {step['before']!r} → {step['after']!r}")
-    if verdict:
-        print(f"  rejected by {verdict['phase']}: {verdict['reason']}: {verdict['evidence']}")
+        print(json.dumps(as_json(explanation), ensure_ascii=False, indent=2))
     else:
-        print("  kept")
+        print("\n".join(lines(explanation)))
     return 0
 
 
-def record_named(name: str) -> Row:
-    """Return the row of a record from the table where it ended: with its reason, unless it was kept.
+def lines(explanation: "Explanation") -> list[str]:
+    """Return the explanation as lines of text."""
+    verdict = explanation.verdict
+    heading = f"{explanation.id} · {explanation.source}: {explanation.locator}"
+    if verdict and verdict.reason == "where":
+        return [heading, f"  skipped by where: {verdict.evidence}"]
 
-    Raises InputError where no record, or more than one, has an id that begins with `name`.
-    """
-    from stages.core.project.errors import InputError
-
-    if len(name) < SHORTEST:
-        raise InputError(f"{name}: give at least {SHORTEST} characters of a record's id")
-    rows = matching(REJECTED, name) + matching(RECORDS, name)
-    if SKIPPED.is_file():
-        rows += matching(SKIPPED, name)
-    if not rows:
-        raise InputError(
-            f"{name}: no record has an id that begins so; ids are in {REJECTED}, "
-            "and lore trace FILE lists them"
+    written = [heading, f"  as extracted: {extracted_text(explanation)}"]
+    for change in changes(explanation):
+        written.append(
+            f"  {change['operation']}, {change['column']}: "
+            f"{change['before']!r} → {change['after']!r}"
         )
-    if len(rows) > 1:
-        ids = sorted(row["id"] for row in rows)
-        listed = ", ".join(ids[:LISTED])
-        raise InputError(f"{name}: {len(rows)} records begin so: {listed}; give more of the id")
-    return rows[0]
+    if verdict is None:
+        written.append("  kept")
+        return written
+    written.append(f"  rejected by {verdict.name}: {verdict.reason}: {verdict.evidence}")
+    if verdict.setting:
+        written.append(f"  decided by: {verdict.setting}")
+    return written
 
 
-def matching(path: Path, name: str) -> list[Row]:
-    """Return the rows of a table whose id begins with `name`. Raises InputError where it cannot be read."""
-    import pyarrow.compute as pc
+def extracted_text(explanation: "Explanation") -> str:
+    """Return the text of the record before `clean`."""
+    row = explanation.extracted
+    if row is None and explanation.verdict:
+        # The record was set aside by extract. What could not be read is its text.
+        row = explanation.verdict.before
+    return str(row["text"]) if row else ""
 
-    from stages.core.records import record
 
-    schema = record.SCHEMA if path in (RECORDS, EXTRACTED) else record.REJECTED
-    rows: list[Row] = []
-    with record.opened(path, schema) as file:
-        for batch in file.iter_batches():
-            rows += batch.filter(pc.starts_with(batch["id"], name)).to_pylist()
+def changes(explanation: "Explanation") -> list[Row]:
+    """Return a row for each column that an operation changed: operation, column, before, after."""
+    rows = []
+    for step in explanation.steps:
+        for change in step.changes:
+            rows.append(
+                {
+                    "operation": step.operation,
+                    "column": change.column,
+                    "before": change.before,
+                    "after": change.after,
+                }
+            )
     return rows
+
+
+def as_json(explanation: "Explanation") -> Row:
+    """Return the explanation for `--json`. Its `verdict` is null where the record was kept."""
+    return {
+        "id": explanation.id,
+        "source": explanation.source,
+        "locator": explanation.locator,
+        "verdict": verdict_as_json(explanation.verdict),
+        "operations": changes(explanation),
+        "violations": explanation.violations,
+        "contradictions": explanation.contradictions,
+    }
+
+
+def verdict_as_json(verdict: "Phase | None") -> Row | None:
+    """Return the phase that set the record aside, with its reason."""
+    if verdict is None:
+        return None
+    return {
+        "phase": verdict.name,
+        "reason": verdict.reason,
+        "evidence": verdict.evidence,
+        "setting": verdict.setting,
+    }

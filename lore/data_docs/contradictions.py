@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from lore.data_docs.cleaning import ANSWERS_KIND, BY_PRIORITY, Params
+from stages.clean import Params
+from stages.clean.verifying.answers import KIND as ANSWERS_KIND
+from stages.clean.verifying.contradictions import BY_PRIORITY
+from stages.core.project import artifacts
+from stages.core.project.errors import InputError
 
 Row = dict[str, Any]
 Pair = tuple[str, str]
@@ -100,7 +104,15 @@ class Report:
         return f"{absolute} or {tolerance.relative * 100:g} %"
 
     def rank(self, source: str) -> str:
-        """Name a source with its rank in the order of priority, such as `legacy (2nd source)`."""
+        """Name a source with its rank in the order of priority, such as `legacy (2nd source)`.
+
+        Raises InputError for a source that extract did not read.
+        """
+        if source not in self.sources:
+            raise InputError(
+                f"{artifacts.CONTRADICTIONS}: made with a source {source} that {artifacts.SOURCES} "
+                "does not have; run dvc repro"
+            )
         rank = self.sources.index(source) + 1
         return f"{source} ({ordinal(rank)} source)"
 
@@ -136,9 +148,18 @@ def sides(entry: Row) -> tuple[Row, Row]:
 
 
 def number(side: Row) -> float:
-    """Return the number of a quantity: 1538.0 of `1538 °C`."""
+    """Return the number of a quantity: 1538.0 of `1538 °C`.
+
+    Raises InputError where it is not a quantity.
+    """
     digits, _, _ = side["normalised"].partition(" ")
-    return float(digits)
+    try:
+        return float(digits)
+    except ValueError:
+        raise InputError(
+            f"{artifacts.CONTRADICTIONS}: {side['normalised']!r} of {side['locator']} is not a "
+            "quantity, but clean.verify.tolerance has its attribute; run dvc repro"
+        ) from None
 
 
 def distance(entry: Row) -> float:

@@ -8,9 +8,9 @@ Selectors Level 4).
 from collections.abc import Iterable
 from typing import Any
 
-from lore.data_docs.cleaning import Params
 from lore.data_docs.contradictions import Report, Row, distance, sides
 from lore.rendering.html import render
+from stages.clean import Params
 from stages.core.project import artifacts
 from stages.core.records.record import fold
 

@@ -1,7 +1,6 @@
 """Draw what every rule found: the pages of Great Expectations, made to open offline, and a first page."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +8,11 @@ from typing import TYPE_CHECKING
 from markupsafe import escape
 
 from lore.data_docs import contradictions_page
-from lore.data_docs.cleaning import Row, Verdicts, checked_frame, quiet_context
 from lore.rendering import html
 from lore.rendering.report import Section
 
 if TYPE_CHECKING:
-    from lore.data_docs.cleaning import Rule
+    from stages.clean.explaining import Findings, RuleFindings
 
 FROM_THE_NETWORK = re.compile(
     r"<link[^>]*https?://[^>]*>"  # <link rel="stylesheet" href="https://…">
@@ -25,11 +23,13 @@ FROM_THE_NETWORK = re.compile(
 """Tags of Great Expectations' pages that fetch something."""
 
 
-def write_rule_pages(verdicts: Verdicts, version: str, folder: Path) -> None:
+def write_rule_pages(findings: "Findings", version: str, folder: Path) -> None:
     """Validate the facts as `clean` does, and let Great Expectations write its pages into `folder`."""
     import great_expectations as gx
 
-    frame, expectations = checked_frame(verdicts)
+    from stages.clean.explaining import quiet_context
+
+    table = findings.table()
     context = quiet_context()
     site = {
         "class_name": "SiteBuilder",
@@ -43,7 +43,8 @@ def write_rule_pages(verdicts: Verdicts, version: str, folder: Path) -> None:
     asset = context.data_sources.add_pandas("records").add_dataframe_asset("facts")
     batch = asset.add_batch_definition_whole_dataframe("all")
     suite = context.suites.add(gx.ExpectationSuite(name=f"rules-{version}"))
-    for expectation in expectations:
+    for rule, expectation in findings.expectations(table):
+        expectation.notes = f"{rule.name}: {rule.message}"
         suite.add_expectation(expectation)
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name="facts", data=batch, suite=suite)
@@ -52,7 +53,7 @@ def write_rule_pages(verdicts: Verdicts, version: str, folder: Path) -> None:
     checkpoint = context.checkpoints.add(
         gx.Checkpoint(name="rules", validation_definitions=[definition], result_format=results)
     )
-    checkpoint.run(batch_parameters={"dataframe": frame})
+    checkpoint.run(batch_parameters={"dataframe": table})
     context.build_data_docs(site_names=["site"])
 
 
@@ -68,7 +69,7 @@ def offline(page: str, version: str) -> str:
     return page.replace("<body>", f"<body>{stamp}", 1)
 
 
-def index(folder: Path, verdicts: Verdicts, contradictions: int, version: str) -> str:
+def index(folder: Path, findings: "Findings", contradictions: int, version: str) -> str:
     """Return the first page: every rule with what it found, and links to the other pages in `folder`.
 
     Great Expectations' own list of pages is made by scripts from the network.
@@ -80,21 +81,19 @@ def index(folder: Path, verdicts: Verdicts, contradictions: int, version: str) -
         "index.html",
         title="What the rules found",
         version=version,
-        facts=len(verdicts.facts),
+        facts=len(findings.facts),
         results=results.relative_to(folder).as_posix(),
         suite=suite.relative_to(folder).as_posix(),
         contradictions_file=contradictions_page.FILE,
         contradictions=contradictions,
-        rules=rules_table(verdicts.checks.rules, verdicts.violations),
+        rules=rules_table(findings.by_rule),
     )
 
 
-def rules_table(rules: "Sequence[Rule]", violations: list[Row]) -> Section:
-    """Count the violations of each rule. Rules of one name and message count as one."""
-    counts = Counter((entry["rule"], entry["message"]) for entry in violations)
-    rows: dict[tuple[str, str], tuple[str, ...]] = {}
-    for rule in rules:
-        number = counts[rule.name, rule.message]
-        rows[rule.name, rule.message] = (rule.name, rule.message, f"{number:,}")
+def rules_table(by_rule: "Sequence[RuleFindings]") -> Section:
+    """Return a table of the rules, with the number of violations of each."""
+    rows: list[tuple[str, ...]] = []
+    for rule in by_rule:
+        rows.append((rule.name, rule.message, f"{len(rule.violations):,}"))
     columns = ("rule", "what must hold", "violations")
-    return Section("", columns=columns, rows=list(rows.values()))
+    return Section("", columns=columns, rows=rows)

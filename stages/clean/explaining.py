@@ -502,12 +502,14 @@ def findings(params: clean.Params, files: Files) -> Findings:
                 f"that {files.rules} does not have; run dvc repro"
             )
         of_rule.append(entry)
+    # The facts are read first: where extract has not run, this raises InputError.
+    facts = _judged_facts(params, files)
     sources = json.loads((files.extracted / "sources.json").read_text(encoding="utf-8"))
     return Findings(
         files=files,
         checks=checks,
         by_rule=[RuleFindings(name, message, rows) for (name, message), rows in by_rule.items()],
-        facts=_judged_facts(params, files),
+        facts=facts,
         sources=[source["name"] for source in sources],
     )
 

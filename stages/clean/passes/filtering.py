@@ -78,10 +78,6 @@ class Filtered:
             return pl.DataFrame(schema={"position": pl.UInt32, **columns.COLUMNS})
         return pl.concat(frames)
 
-    def facts(self) -> pl.DataFrame:
-        """As `kept_facts`, under the column name that `lore docs` knows."""
-        return self.kept_facts().rename({"position": "place"})
-
 
 def facts_of(item: tuple[Part, Array], spellings: dict[str, str]) -> pl.DataFrame:
     """The facts among the kept records of a part, with their `position` in the corpus."""

@@ -36,10 +36,6 @@ class LocalExecutor:
                 yield waiting.popleft().result()
 
 
-Local = LocalExecutor
-"""The former name, which `lore docs` imports."""
-
-
 def pool_of(workers: int, processes: bool) -> futures.Executor:
     """A pool of threads, or of processes that end with this process.
 

@@ -14,6 +14,13 @@ from stages.core.records import record
 from tests.stages.clean.test_clean import EXCLUSIONS, NEON, RULES, fact
 
 ROOT = Path(__file__).parents[3]
+FORGOTTEN = fact("gold", "use", "a secret that is to be forgotten") | {"locator": "notes#7"}
+UNREADABLE = fact("lead", "symbol", "?") | {
+    "text": "{'name': 'lead', 'value': None}",
+    "phase": "extract",
+    "reason": "missing_field",
+    "evidence": "no value",
+}
 
 
 @pytest.fixture
@@ -26,14 +33,20 @@ def cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
         fact("iron", "melting point", "1600", "°C", source="b"),
     ]
     rows += [fact("Ｔin", "density", "heavy", "g/cm³"), fact("neon", "state", "gas", **NEON)]
+    rows += [FORGOTTEN]
     record.write(Path("data/extract/records.parquet"), rows)
-    record.write(Path("data/extract/rejected.parquet"), [], record.REJECTED)
+    record.write(Path("data/extract/rejected.parquet"), [UNREADABLE], record.REJECTED)
     Path("data/extract/sources.json").write_text("[]")
     params, _ = load("clean", clean.Params)
+    exclusions = EXCLUSIONS.read_text(encoding="utf-8")
+    assert "records: []" in exclusions
+    entry = f"records: [{{id: {FORGOTTEN['id']}, reason: request 7}}]"
+    Path("data/raw").mkdir()
+    Path("data/raw/exclusions.yaml").write_text(exclusions.replace("records: []", entry))
     paths = (
         Path("data/extract"),
         RULES,
-        EXCLUSIONS,
+        Path("data/raw/exclusions.yaml"),
         Path("data/clean"),
         Path("metrics/clean.json"),
     )
@@ -49,6 +62,46 @@ def test_a_record_that_lost(
     shown = capsys.readouterr().out
     assert "as extracted: iron: melting point 1600 °C" in shown
     assert "rejected by verify: contradiction: 1600 °C against 1538 °C in a#iron" in shown
+    assert shown.endswith("\n  decided by: clean.verify.tolerance.melting point\n")
+
+
+def test_both_sides_are_in_the_json(
+    cleaned: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["why-rejected", cleaned[1]["id"], "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["verdict"]["setting"] == "clean.verify.tolerance.melting point"
+    (dispute,) = shown["contradictions"]
+    assert dispute["winner"]["record"] == cleaned[0]["id"]
+    assert shown["violations"] == []
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_excluded_record_is_shown_without_its_content(
+    cleaned: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], form: list[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["why-rejected", FORGOTTEN["id"], *form]) == 0
+    shown = capsys.readouterr().out
+    assert "secret" not in shown
+    assert "gold" not in shown
+    if not form:
+        assert "\n  as extracted: [excluded]\n  rejected by exclude: excluded: " in shown
+        assert "request 7" in shown
+
+
+def test_what_extract_could_not_read(
+    cleaned: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["why-rejected", UNREADABLE["id"]]) == 0
+    _, *shown = capsys.readouterr().out.splitlines()
+    assert shown == [
+        "  as extracted: {'name': 'lead', 'value': None}",
+        "  rejected by extract: missing_field: no value",
+        "  decided by: extract.sources.a",
+    ]
 
 
 def test_a_value_that_cannot_be_read(

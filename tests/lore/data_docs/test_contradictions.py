@@ -9,6 +9,7 @@ import pytest
 
 from lore.data_docs import contradictions, contradictions_page
 from stages import clean
+from stages.core.project.errors import InputError
 from stages.core.project.params import load
 
 PARAMS, _ = load("clean", clean.Params, Path(__file__).parents[3] / "params.yaml")
@@ -76,29 +77,30 @@ def made(*entries: Row, params: clean.Params = PARAMS) -> str:
 
 def rows(page: str) -> list[list[str]]:
     """The cells of each dispute, without tags."""
-    lines = re.findall(r'<tr class="dispute[^"]*">(.*)</tr>', page)
-    return [
-        [re.sub("<[^>]+>", " ", cell).split() for cell in re.findall(r"<td[^>]*>(.*?)</td>", line)]
-        for line in lines
-    ]  # type: ignore[misc]
+    disputes = []
+    for line in re.findall(r'<tr class="dispute[^"]*">(.*)</tr>', page):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", line)
+        texts = [re.sub("<[^>]+>", " ", cell) for cell in cells]
+        disputes.append([" ".join(text.split()) for text in texts])
+    return disputes
 
 
 def test_each_fact_shows_both_sides_the_limit_and_why() -> None:
     lead, iron, tin = rows(
         made(IRON, LEAD, TIN)
     )  # the farthest apart, as shares of what is allowed, first
-    assert [" ".join(cell) for cell in iron] == [
+    assert iron == [
         "iron",
         "1538 °C written 2800.4 °F elements: a.sql#1",
         "1600 °C as written legacy: b.csv#L2",
         "62 °C; allowed 7.69 °C",
         "elements (1st source) before legacy (2nd source)",
     ]
-    assert [" ".join(cell) for cell in lead][2:4] == [
+    assert lead[2:4] == [
         "900 °C written 1173.15 K 旧表: 旧表.csv#L7",
         "572.5 °C; allowed 2 °C",
     ]
-    assert [" ".join(cell) for cell in tin][-1] == "first in the source"
+    assert tin[-1] == "first in the source"
 
 
 def test_the_summary_counts_attributes_and_pairs() -> None:
@@ -183,6 +185,18 @@ def test_the_page_fetches_nothing_and_is_the_same_again() -> None:
     assert page == made(IRON, TIN, WINE)
     assert not re.search(r"https?:|<script|<img|<link|@import|url\(", page)
     assert "default-src 'none'" in page
+
+
+def test_contradictions_of_other_sources_are_refused() -> None:
+    entry = fact("tin", "symbol", side("renamed", "Sn"), side("legacy", "Ti"))
+    with pytest.raises(InputError, match=r"made with a source renamed that .*; run dvc repro"):
+        made(entry)
+
+
+def test_contradictions_of_other_settings_are_refused() -> None:
+    words = fact("tin", "melting point", side("elements", "hot"), side("legacy", "cold"))
+    with pytest.raises(InputError, match=r"'hot' of x#1 is not a quantity, .*; run dvc repro"):
+        made(words)
 
 
 def test_without_contradictions_it_says_so() -> None:

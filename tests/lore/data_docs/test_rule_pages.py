@@ -1,10 +1,9 @@
 """rule_pages: a page of Great Expectations loses all it would fetch, and gets our style and the version."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from lore.data_docs.rule_pages import offline, rules_table
+from stages.clean.explaining import RuleFindings
 
 PAGE = "<html><head><title>t</title>{}</head><body><p>kept</p></body></html>"
 
@@ -27,14 +26,10 @@ def test_what_fetches_is_removed(tag: str) -> None:
     assert page.count("<style>") == 1
 
 
-def test_each_rule_is_counted_once() -> None:
-    rules = [
-        SimpleNamespace(name=name, message=message)
-        for name, message in (("a", "x"), ("b", "y"), ("a", "x"), ("c", "z"))
+def test_the_violations_of_each_rule_are_counted() -> None:
+    by_rule = [
+        RuleFindings("a", "x", [{"rule": "a", "message": "x"}] * 1200),
+        RuleFindings("b", "y", [{"rule": "b", "message": "y"}]),
+        RuleFindings("c", "z", []),
     ]
-    violations = [{"rule": "a", "message": "x"}] * 1200 + [{"rule": "b", "message": "y"}]
-    assert rules_table(rules, violations).rows == [  # type: ignore[arg-type]
-        ("a", "x", "1,200"),
-        ("b", "y", "1"),
-        ("c", "z", "0"),
-    ]
+    assert rules_table(by_rule).rows == [("a", "x", "1,200"), ("b", "y", "1"), ("c", "z", "0")]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -301,11 +302,14 @@ def test_why_rejected_shows_the_lines(
     record.write(Path("data/extract/records.parquet"), rows)
     record.write(Path("data/extract/rejected.parquet"), [], record.REJECTED)
     Path("data/extract/sources.json").write_text("[]")
+    exclusions = Path("data/raw/exclusions.yaml")
+    exclusions.parent.mkdir()
+    shutil.copy(EXCLUSIONS, exclusions)
     found, _ = load("clean", clean.Params)
     paths = (
         Path("data/extract"),
         RULES,
-        EXCLUSIONS,
+        exclusions,
         Path("data/clean"),
         Path("metrics/clean.json"),
     )

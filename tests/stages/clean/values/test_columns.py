@@ -137,7 +137,7 @@ def test_results_come_in_order_and_few_ahead() -> None:
             taken.append(number)
             yield number
 
-    results = local.Local(2).in_order(lambda number: number * 2, items())
+    results = local.LocalExecutor(2).in_order(lambda number: number * 2, items())
     assert [next(results) for _ in range(3)] == [0, 2, 4]
     assert len(taken) <= 6
     assert list(results) == [number * 2 for number in range(3, 20)]
@@ -145,4 +145,4 @@ def test_results_come_in_order_and_few_ahead() -> None:
 
 def test_an_error_in_a_batch_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(local.Local(2).in_order(lambda number: 1 // number, [1, 0, 1]))
+        list(local.LocalExecutor(2).in_order(lambda number: 1 // number, [1, 0, 1]))
