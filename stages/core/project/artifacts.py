@@ -28,7 +28,6 @@ CLEAN = "data/clean"
 CLEAN_RECORDS = "data/clean/records.parquet"
 REJECTED_RECORDS = "data/clean/rejected.parquet"
 CONTRADICTIONS = "data/clean/contradictions.json"
-RECURRING_LINES = "data/clean/lines.json"
 
 AUGMENT = "data/augment"
 TRAINING_RECORDS = "data/augment/records.parquet"
