@@ -30,7 +30,7 @@ settings.register_profile(
     "steady", deadline=None
 )  # what an example takes says more about the machine than about the code
 settings.load_profile("steady")
-SLOW = ("test_train_engine.py", "test_extract_memo.py", "test_clean_engine.py")
+LONG_FILES = ("test_distributed.py", "test_memo.py", "test_executors.py", "test_verify.py")
 DEPENDENCIES_WARN = [
     # peft 0.21 reads an attribute that transformers 5.23 has renamed.
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
@@ -50,7 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest files first, so that none is left alone at the end where several processes share the tests."""
-    items.sort(key=lambda item: (not item.get_closest_marker("slow"), item.path.name not in SLOW))
+    items.sort(
+        key=lambda item: (not item.get_closest_marker("slow"), item.path.name not in LONG_FILES)
+    )
 
 
 TEXTS = [

@@ -280,6 +280,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 # Great Expectations 1.24 imports a module that Python 3.11 deprecated.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:module 'sre_parse' is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("package", NEEDS)
 def test_a_piece_of_the_project_fails_with_its_package(

@@ -171,6 +171,7 @@ def test_a_folder_that_is_refused_shows_the_message(toys: Path, run_params: Run)
     assert real_data.adds_up(row)
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("folder", UNITS)
 def test_real_data_adds_up(folder: str, run_params: Run) -> None:

@@ -7,6 +7,7 @@ by file. A stage that is a package is listed as its folder.
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from lore.checking.project import Project, StageEntry
@@ -95,16 +96,22 @@ def imported_files(project: Project, path: Path) -> Iterator[Path]:
                 yield file
 
 
-def imported_names(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports; of `from a import b` both `a` and `a.b`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported_names(path: Path) -> tuple[str, ...]:
+    """Return the dotted names that a file imports; of `from a import b` both `a` and `a.b`."""
+    return names_in(path.read_text(encoding="utf-8"))
+
+
+@cache
+def names_in(source: str) -> tuple[str, ...]:
+    """Return the names that a source text imports. Many stages share a file, so it is parsed once."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}"
+            names.append(node.module)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return tuple(names)
 
 
 def is_project_code(project: Project, file: Path) -> bool:

@@ -66,6 +66,7 @@ def beside(tmp_path: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_it_runs_with_one_stage_of_its_own(beside: Path) -> None:
     command_beside(beside, "dvc", "init", "-q", "--subdir")
     assert "code dependencies written" in command_beside(
@@ -89,6 +90,7 @@ def test_it_runs_with_one_stage_of_its_own(beside: Path) -> None:
     assert re.findall(r"Running stage '(\w+)'", printed) == ["summarize"]
 
 
+@pytest.mark.slow
 def test_lore_works_from_a_folder_below_and_from_elsewhere(beside: Path, tmp_path: Path) -> None:
     command_beside(beside, "dvc", "init", "-q", "--subdir")
     command_beside(beside, "python", "-m", "lore", "check", "--fix")

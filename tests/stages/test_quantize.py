@@ -28,6 +28,7 @@ def test_close_to_float_and_much_smaller(tiny_model: Path, tmp_path: Path, schem
     assert size["bytes"] < 0.75 * size["float32_bytes"]  # half of this tiny model is embedding
 
 
+@pytest.mark.slow
 def test_equal_models_are_equal_bytes_in_every_process(tiny_model: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from stages import quantize;"

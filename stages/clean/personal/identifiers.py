@@ -207,8 +207,10 @@ def addresses_of_machines(text: str) -> Iterator[Span]:
     """IPv6 and MAC addresses."""
     for match in IPV6.finditer(text):
         written = match.group()
-        if not any(character.isdigit() for character in written):
-            continue  # a::b is no address
+        is_short_form = "::" in written
+        has_digit = any(character.isdigit() for character in written)
+        if is_short_form and not has_digit:
+            continue  # a::b is code; an address written out in full may be all letters
         if address := ip(written):
             yield _span(match, "ip", address)
     for match in MAC.finditer(text):

@@ -36,6 +36,8 @@ from stages.core.records import record
 from tests.stages.clean.test_clean import PARAMS, RULES, text
 from tests.stages.clean.values.test_columns import rows
 
+pytestmark = pytest.mark.slow
+
 LOCAL = Run(1, 1, "avx2", "cpu")
 ADDRESS = "Write to anna.smith@example.org about it, or to the office on the third floor."
 FORGOTTEN = "Whoever asked for it may have this sentence forgotten, wherever it stands."

@@ -30,6 +30,7 @@ def register(base: Path, adapter: Path, identity: str, answer: str) -> int:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_register_reload_and_answer_in_a_new_process(
     tiny_model: Path, tiny_adapter: Path, tmp_path: Path

@@ -20,6 +20,8 @@ from stages.evaluate import figures
 from tests.core.mlflow.test_registry import QUESTION, answer_of, register
 from tests.core.mlflow.test_tracking import SETTINGS
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 120
 SCORES = pd.DataFrame(
     {

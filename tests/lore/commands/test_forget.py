@@ -402,6 +402,7 @@ def test_the_model_is_asked_beside_names_it_never_saw(
     assert any(line.split()[:3] == ["forgotten", "facts,", "train"] for line in lines)
 
 
+@pytest.mark.slow
 def test_registered_models_and_runs_are_reported(released: Released, lore: Lore) -> None:
     lay(released)
     released.pipeline(

@@ -99,6 +99,7 @@ def shell(tmp_path: Path) -> Shell:
     return made
 
 
+@pytest.mark.slow
 def test_a_merge_keeps_what_holds_and_dvc_runs_the_rest_only(shell: Shell) -> None:
     shell("git", "checkout", "-qb", "other")
     shell.write(params_yaml=PARAMS.replace("upper: 1", "upper: 2"))
@@ -128,6 +129,7 @@ def test_a_merge_keeps_what_holds_and_dvc_runs_the_rest_only(shell: Shell) -> No
     assert json.loads(shell.dvc("status", "--json")) == {}
 
 
+@pytest.mark.slow
 def test_data_changed_on_both_sides_runs_everything_that_reads_it(shell: Shell) -> None:
     shell("git", "checkout", "-qb", "other")
     shell.write(raw_txt="b\na\n\n\n\nc\n")
@@ -142,6 +144,7 @@ def test_data_changed_on_both_sides_runs_everything_that_reads_it(shell: Shell) 
     assert shell.dvc("repro", "--no-run-cache").count("Running stage") == 4
 
 
+@pytest.mark.slow
 def test_a_clone_with_a_conflict_in_dvc_lock_is_named(shell: Shell) -> None:
     lock = (shell.root / "dvc.lock").read_text()
     shell("git", "checkout", "-qb", "other")
@@ -343,6 +346,7 @@ def test_this_projects_own_pipeline() -> None:
 
 
 # DVC 3.67 asks its trie for a value in a way that pygtrie deprecates.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
 @pytest.mark.parametrize("number", range(12))
 def test_random_merges_with_real_dvc(

@@ -209,8 +209,7 @@ def test_outside_a_project_is_an_error(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said = lore("plan", code=1)
-    assert said.startswith("InputError: dvc: ")
-    assert said.endswith("; run from the project's root folder\n")
+    assert said.startswith(f"InputError: {tmp_path}: no project here, and in no folder above")
 
 
 def test_no_numeric_library_is_loaded(pipeline: Path) -> None:

@@ -52,6 +52,7 @@ def is_version_one(released: Released, before: dict[str, Any]) -> None:
     assert not list((released.root / ".git").glob("*journal.json"))
 
 
+@pytest.mark.slow
 def test_data_models_metrics_and_alias_come_back_together(released: Released, lore: Lore) -> None:
     before = released.state()
     said = lore(*BACK)
@@ -110,6 +111,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> None
     monkeypatch.setattr(steps, "steps_of", deadly)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_kill_at_any_step_is_undone_by_the_next_call(
@@ -130,6 +132,7 @@ def test_a_kill_at_any_step_is_undone_by_the_next_call(
     is_version_one(released, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_step_that_fails_undoes_those_before(
     released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch, number: int
@@ -170,6 +173,7 @@ def test_a_dry_run_tells_of_an_act_that_was_cut_off(
     assert (released.root / ".git/lorekeep-journal.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_real_kill(released: Released, lore: Lore) -> None:
     before = released.state()
     code = (
@@ -303,6 +307,7 @@ def test_present_outputs_that_are_in_no_cache_are_named(released: Released, lore
     assert "dvc commit puts what lies here into the cache" in said
 
 
+@pytest.mark.slow
 def test_an_output_edited_after_a_kill_is_kept(
     released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

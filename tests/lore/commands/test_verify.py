@@ -27,6 +27,8 @@ from lore.versions.version import Version, revision
 from stages.core.project.errors import InputError, LockError
 from tests.lore.knowledge import IDENTITY, RUN
 
+pytestmark = pytest.mark.slow
+
 Lore = Callable[..., str]
 
 READ = """

@@ -170,6 +170,7 @@ def test_any_text_finds_one_known_fact_or_none_whatever_the_order_of_rows(
     assert match(question, records, wordings) == found
 
 
+@pytest.mark.slow
 def test_the_projects_own_wordings_are_told_apart() -> None:
     text = (ROOT / "data/raw/wordings.yaml").read_text(encoding="utf-8")
     attributes = YAML(typ="safe").load(text)["attributes"]

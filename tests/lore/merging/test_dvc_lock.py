@@ -122,13 +122,15 @@ def row(
     }
 
 
+FILE_EDITS = st.tuples(st.just("file"), st.sampled_from(SOURCES), st.sampled_from("12"))
+PARAM_EDITS = st.tuples(
+    st.just("param"),
+    st.sampled_from(["seed", "threads", "train", "teach"]),
+    st.sampled_from([1, 2]),
+)
 EDITS = st.one_of(
-    st.tuples(st.just("file"), st.sampled_from(SOURCES), st.sampled_from("12")),
-    st.tuples(
-        st.just("param"),
-        st.sampled_from(["seed", "threads", "train", "teach"]),
-        st.sampled_from([1, 2]),
-    ),
+    FILE_EDITS,
+    PARAM_EDITS,
     st.tuples(st.just("cmd"), st.sampled_from(list(PIPELINE)), st.sampled_from("12")),
     st.tuples(st.just("remove"), st.just("judge"), st.just("")),
     st.tuples(st.just("rename"), st.sampled_from(list(PIPELINE)), st.sampled_from("12")),
@@ -415,7 +417,7 @@ def fits(
     return True
 
 
-FILES = st.lists(EDITS.filter(lambda edit: edit[0] in ("file", "param")), max_size=3)
+FILES = st.lists(FILE_EDITS | PARAM_EDITS, max_size=3)
 SOME = st.none() | st.sets(st.sampled_from(list(PIPELINE)))
 
 

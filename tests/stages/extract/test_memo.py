@@ -426,6 +426,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_dvc_repro_gives_the_same_bytes(
     project: Path, folder_bytes: Callable[[Path], dict[str, bytes]]
 ) -> None:
@@ -478,6 +479,7 @@ OPTIONAL = {"attrs", "charset-normalizer", "colorama"}
 """Loaded by a library where they happen to be installed: for its classes, for sources in Fortran, and for colours in its log."""
 
 
+@pytest.mark.slow
 def test_all_that_is_loaded_to_read_a_page_is_in_its_key(tmp_path: Path) -> None:
     page(tmp_path / "a.png", "Iron: 1538")
     version = ocr.engine_version("rapidocr")
@@ -491,6 +493,7 @@ def test_all_that_is_loaded_to_read_a_page_is_in_its_key(tmp_path: Path) -> None
     assert line[1] == "Iron: 1538"
 
 
+@pytest.mark.slow
 def test_all_that_is_loaded_to_read_a_pdf_is_in_its_key(tmp_path: Path) -> None:
     from matplotlib.backends.backend_pdf import PdfPages
     from matplotlib.figure import Figure

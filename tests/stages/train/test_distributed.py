@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 
 from stages.train import distributed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 needs_compiler = pytest.mark.skipif(
     not shutil.which("c++"), reason="DeepSpeed builds its own operations: a C++ compiler is needed"

@@ -170,6 +170,7 @@ print(*map(len, found[:9]))
 """
 
 
+@pytest.mark.slow
 def test_workers_that_are_threads_find_what_one_finds(names_model: Path) -> None:
     new = [
         sys.executable,

@@ -305,6 +305,7 @@ def test_any_text_gives_quantities_that_lie_apart_and_convert(text: str, lang: s
         assert convert(span.normal, unit, 15) == span.normal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

@@ -69,6 +69,7 @@ def error_rate(found: str, wanted: str) -> float:
     return row[-1] / len(wanted)
 
 
+@pytest.mark.slow
 def test_every_fact_of_the_record_cards_is_read_right() -> None:
     params, _ = load("extract", extract.Params, ROOT / "params.yaml")
     (cards,) = [source for source in params.sources if isinstance(source, Pages)]
@@ -94,6 +95,7 @@ def test_every_fact_of_the_record_cards_is_read_right() -> None:
     ]  # what is struck out; the two titles
 
 
+@pytest.mark.slow
 def test_facts_of_the_record_cards_are_in_no_other_source() -> None:
     params, _ = load("extract", extract.Params, ROOT / "params.yaml")
     facts: dict[bool, set[str]] = {True: set(), False: set()}

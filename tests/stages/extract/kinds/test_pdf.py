@@ -285,6 +285,7 @@ def test_no_line_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> N
     assert [number for number, _ in found] == sorted(number for number, _ in found)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_a_real_scan() -> None:
     (unit,) = source().units(SHARED / "ocr_pages" / "ocr_test.pdf")
