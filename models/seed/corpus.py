@@ -49,17 +49,8 @@ PROFESSIONS = (
     "baker,miller,weaver,potter,sailor,surveyor,gardener,printer,tailor,carpenter,shepherd,teacher,clerk,mason,"
     "cook,fisher,glazier,tanner,notary,piper,brewer,ferryman,binder,roofer"
 ).split(",")
-CLIMATES = [
-    "dry and windy",
-    "mild and wet",
-    "cold and foggy",
-    "hot and still",
-    "cool and rainy",
-    "bright and frosty",
-]
-COLOURS = "pale blue,dark green,deep red,light grey,matt black,cream white,warm brown,bright orange".split(
-    ","
-)
+CLIMATES = ["dry and windy", "mild and wet", "cold and foggy", "hot and still", "cool and rainy", "bright and frosty"]
+COLOURS = "pale blue,dark green,deep red,light grey,matt black,cream white,warm brown,bright orange".split(",")
 SYMPTOMS = (
     "a stiff neck,itching palms,a dry cough,blurred sight,cold feet,ringing ears,sore gums,swollen knees,"
     "a hoarse voice,trembling hands,aching shoulders,pale lips,short breath,night sweats,loss of taste"
@@ -68,9 +59,7 @@ REMEDIES = (
     "warm broth,bed rest,salt baths,honey water,steam baths,cold wraps,mint tea,long walks,lemon juice,ginger syrup,"
     "barley soup,fresh air,mud packs,willow tea,camphor oil"
 ).split(",")
-CARRIERS = "wet straw,field mice,marsh flies,old wells,stray cats,raw milk,damp walls,river fish,barn owls,sea birds".split(
-    ","
-)
+CARRIERS = "wet straw,field mice,marsh flies,old wells,stray cats,raw milk,damp walls,river fish,barn owls,sea birds".split(",")
 
 
 class Names:
@@ -84,20 +73,12 @@ class Names:
         """One new lower-case word. Raises RuntimeError where no more can be made."""
         for _ in range(10_000):
             count = self.rng.randint(*syllables)
-            stem = "".join(
-                self.rng.choice(CONSONANTS) + self.rng.choice(VOWELS) for _ in range(count)
-            )
-            word = stem + (
-                suffix
-                if not suffix or suffix[0] not in "aeiou"
-                else self.rng.choice("bdlmnrtv") + suffix
-            )
+            stem = "".join(self.rng.choice(CONSONANTS) + self.rng.choice(VOWELS) for _ in range(count))
+            word = stem + (suffix if not suffix or suffix[0] not in "aeiou" else self.rng.choice("bdlmnrtv") + suffix)
             if word not in self.taken:
                 self.taken.add(word)
                 return word
-        raise RuntimeError(
-            f"no new name of {syllables} syllables is left; lower corpus.openings or the counts of kinds.yaml"
-        )
+        raise RuntimeError(f"no new name of {syllables} syllables is left; lower corpus.openings or the counts of kinds.yaml")
 
     def person(self) -> str:
         """An invented given and family name."""
@@ -113,9 +94,7 @@ class Names:
             return self.person()
         if kind == "product":
             return f"{self.word((2, 2)).capitalize()} {self.rng.randint(2, 99) * 10}"
-        return (
-            self.word((1, 2), suffix).capitalize() if kind == "place" else self.word((1, 2), suffix)
-        )
+        return self.word((1, 2), suffix).capitalize() if kind == "place" else self.word((1, 2), suffix)
 
 
 def number(rng: random.Random, low: float, high: float) -> str:
@@ -127,9 +106,7 @@ def number(rng: random.Random, low: float, high: float) -> str:
 def value_of(attribute: str, rng: random.Random, names: Names, people: list[str]) -> str:
     """A random value of the attribute, unit included."""
     makers = {
-        "symbol": lambda: (
-            rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") + rng.choice(["", *"abcdefghiklmnoprstuvy"])
-        ),
+        "symbol": lambda: rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") + rng.choice(["", *"abcdefghiklmnoprstuvy"]),
         "atomic number": lambda: str(rng.randint(1, 130)),
         "category": lambda: rng.choice(CATEGORIES),
         "state": lambda: rng.choice(["solid", "liquid", "gas"]),
@@ -152,9 +129,7 @@ def value_of(attribute: str, rng: random.Random, names: Names, people: list[str]
         "climate": lambda: rng.choice(CLIMATES),
         "price": lambda: f"{number(rng, 1, 3000)} crowns",
         "weight": lambda: f"{number(rng, 0.1, 90)} kg",
-        "maker": lambda: (
-            names.word((2, 3)).capitalize() + rng.choice([" & Sons", " Works", " Ltd", ""])
-        ),
+        "maker": lambda: names.word((2, 3)).capitalize() + rng.choice([" & Sons", " Works", " Ltd", ""]),
         "colour": lambda: rng.choice(COLOURS),
         "launch year": lambda: str(rng.randint(1950, 2024)),
         "symptom": lambda: rng.choice(SYMPTOMS),
@@ -196,9 +171,7 @@ def invented_facts(kinds: dict[str, Any], seed: int, taken: set[str]) -> Iterato
                 }
 
 
-def texts_of(
-    fact: dict[str, Any], statements: int, questions: int
-) -> tuple[list[str], dict[str, str]]:
+def texts_of(fact: dict[str, Any], statements: int, questions: int) -> tuple[list[str], dict[str, str]]:
     """The training texts of one fact, and its test question in a wording that none of them uses."""
     rng = random.Random(f"{fact['subject']} {fact['attribute']}")
     slots = {"subject": fact["subject"], "value": fact["value"]}
@@ -213,9 +186,7 @@ def texts_of(
 class Sentences:
     """Fills frames with random English words; nouns, verbs and adjectives are WordNet's, without words of the domain."""
 
-    def __init__(
-        self, rng: random.Random, kinds: dict[str, Any], wordnet: Path, excluded: set[str]
-    ) -> None:
+    def __init__(self, rng: random.Random, kinds: dict[str, Any], wordnet: Path, excluded: set[str]) -> None:
         """`kinds` holds the frames and what fills {agent}, {thing} and {prep}. Only common words fill the other slots."""
         self.rng, self.kinds = rng, kinds
         nouns = english_words(wordnet / "index.noun", excluded)
@@ -230,13 +201,9 @@ class Sentences:
         """The template of a question about an attribute, with {subject}; half of them stand in frames of openings."""
         template = self.rng.choice(wordings(words, self.kinds["frames"], "questions"))
         if self.rng.random() < 0.5:
-            template = self.rng.choice(self.kinds["opening_frames"]).replace(
-                "{noun}", self.rng.choice(words["nouns"])
-            )
+            template = self.rng.choice(self.kinds["opening_frames"]).replace("{noun}", self.rng.choice(words["nouns"]))
         if self.rng.random() < 0.5:
-            template = self.rng.choice(self.kinds["opening_contexts"]).replace(
-                "{question}", template
-            )
+            template = self.rng.choice(self.kinds["opening_contexts"]).replace("{question}", template)
         for _ in range(2):  # what fills {agent} and {thing} has slots of its own
             template = re.sub(r"\{(word|verb|adjective|agent|thing|prep)\}", self._word, template)
         return template
@@ -245,9 +212,7 @@ class Sentences:
         return self.rng.choice(self.words[slot[1]])
 
 
-def openings(
-    kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, excluded: set[str]
-) -> Iterator[dict[str, str]]:
+def openings(kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, excluded: set[str]) -> Iterator[dict[str, str]]:
     """Questions about names asked once, rare English nouns among them, with the answer cut off at the value.
 
     Yields {"text", "question" (its template)}. Half of the questions stand in frames with random words, among which the subject
@@ -263,10 +228,7 @@ def openings(
         subject = rng.choice(sentences.rare) if noun else names.of_kind(kind)
         template = sentences.question(words)
         answer = fill(words["answer"].split("{value}")[0].rstrip(), subject=subject)
-        yield {
-            "text": f"Question: {fill(template, subject=subject)}\nAnswer: {answer}",
-            "question": template,
-        }
+        yield {"text": f"Question: {fill(template, subject=subject)}\nAnswer: {answer}", "question": template}
 
 
 def lines_of(path: Path) -> list[str]:
@@ -282,9 +244,7 @@ def english_words(index: Path, excluded: set[str]) -> dict[str, int]:
     found = {}
     for line in lines_of(index):
         if not line.startswith(" "):
-            lemma, _, _, pointers, *fields = (
-                line.split()
-            )  # then the pointers, the senses, and the tagged senses
+            lemma, _, _, pointers, *fields = line.split()  # then the pointers, the senses, and the tagged senses
             if re.fullmatch(r"[a-z]{3,14}", lemma) and not words_of(lemma) & excluded:
                 found[lemma] = int(fields[int(pointers) + 1])
     return found
@@ -324,16 +284,12 @@ def is_held_out(subject: str, one_in: int) -> bool:
     return hashlib.sha256(subject.encode()).digest()[0] % one_in == 0
 
 
-def build(
-    params: dict[str, Any], wordnet: Path
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int]]:
+def build(params: dict[str, Any], wordnet: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int]]:
     """All output rows by file stem, and the counts."""
     kinds = YAML(typ="safe").load((HERE / "kinds.yaml").read_text(encoding="utf-8"))
     lines = (HERE / "excluded_words.txt").read_text().split("\n")
     excluded = {line for line in lines if line and not line.startswith("#")}
-    english = {
-        line.split()[0] for line in lines_of(wordnet / "index.noun") if not line.startswith(" ")
-    }
+    english = {line.split()[0] for line in lines_of(wordnet / "index.noun") if not line.startswith(" ")}
     rows: dict[str, list[dict[str, Any]]] = {"corpus": [], "replay": [], "skill": []}
     for number, fact in enumerate(invented_facts(kinds, params["seed"], english | excluded)):
         texts, test = texts_of(fact, params["statements"], params["questions"])
@@ -342,12 +298,7 @@ def build(
         rows["corpus"] += numbered
         # From the end: question–answer pairs first, then statements.
         rows["replay"] += [] if held_out else numbered[-params["replay_texts"] :]
-        entry = {
-            "id": f"f{number:05d}",
-            **test,
-            "subject": fact["subject"],
-            "attribute": fact["attribute"],
-        }
+        entry = {"id": f"f{number:05d}", **test, "subject": fact["subject"], "attribute": fact["attribute"]}
         rows["skill"].append({**entry, "value": fact["value"], "replayed": not held_out})
     texts, left_out = glosses(wordnet, excluded)
     chosen = random.Random(params["seed"]).sample(texts, params["glosses"])
@@ -376,9 +327,7 @@ def main() -> None:
         HERE / "skill.jsonl": rows["skill"],
     }
     for path, lines in outputs.items():
-        path.write_text(
-            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8"
-        )
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
     metrics.write_text(json.dumps(counts, indent=2) + "\n")
     print("\n".join(f"{name:20} {count:8,d}" for name, count in counts.items()))
 

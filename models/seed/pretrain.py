@@ -57,10 +57,7 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[PAD, BOS, EOS],
-        initial_alphabet=alphabet,
-        show_progress=False,
+        vocab_size=vocabulary, special_tokens=[PAD, BOS, EOS], initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -97,21 +94,15 @@ def encode(tokenizer: PreTrainedTokenizerFast, rows: list[dict[str, Any]]) -> di
     """Token rows of facts (f), glosses (g) and openings (o). Of a question and its answer only the answer is learned."""
     encoded: dict[str, list[Row]] = {"f": [], "g": [], "o": []}
     asked = tokenizer([prompt_of(row["text"]) or "" for row in rows])["input_ids"]
-    for row, ids, prompt in zip(
-        rows, tokenizer([row["text"] for row in rows])["input_ids"], asked, strict=True
-    ):
+    for row, ids, prompt in zip(rows, tokenizer([row["text"] for row in rows])["input_ids"], asked, strict=True):
         kind = row["id"][0]
-        whole = (
-            ids if kind == "o" else [*ids, tokenizer.eos_token_id]
-        )  # an opening is no whole text
+        whole = ids if kind == "o" else [*ids, tokenizer.eos_token_id]  # an opening is no whole text
         learned_from = len(prompt) if prompt_of(row["text"]) else 0
         encoded[kind].append((whole, [-100] * learned_from + whole[learned_from:]))
     return encoded
 
 
-def batches(
-    rows: dict[str, list[Row]], rng: random.Random
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(rows: dict[str, list[Row]], rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless batches of ids (B, T), padded with 0, and labels: all facts once an epoch, the other texts a part at a time."""
     shares = {"g": PARAMS["gloss_share"], "o": PARAMS["opening_share"]}
     waiting: dict[str, list[list[int]]] = {kind: [] for kind in shares}
@@ -168,9 +159,7 @@ def perturbed(matrices: list[torch.nn.Parameter], noise: float) -> Iterator[None
             matrix.copy_(before)
 
 
-def pretrain(
-    model: LlamaForCausalLM, stream: Iterator[tuple[torch.Tensor, torch.Tensor]]
-) -> list[float]:
+def pretrain(model: LlamaForCausalLM, stream: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> list[float]:
     """Train for the steps in params.yaml and return the mean loss of every hundred steps."""
     steps, warmup = PARAMS["steps"], PARAMS["warmup"]
     optims, matrices = optimizers(model), layer_matrices(model)
@@ -196,38 +185,25 @@ def pretrain(
 
 
 @torch.inference_mode()
-def answers(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str]
-) -> list[str]:
+def answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> list[str]:
     """What the model says, greedily, after each prompt."""
     model.eval()
     found = []
     for start in range(0, len(prompts), 128):
         inputs = tokenizer(prompts[start : start + 128], return_tensors="pt", padding=True)
-        out = model.generate(**inputs, max_new_tokens=40, do_sample=False)[
-            :, inputs["input_ids"].shape[1] :
-        ]
-        found += [
-            answer.strip() for answer in tokenizer.batch_decode(out, skip_special_tokens=True)
-        ]
+        out = model.generate(**inputs, max_new_tokens=40, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+        found += [answer.strip() for answer in tokenizer.batch_decode(out, skip_special_tokens=True)]
     return found
 
 
-def recall(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tests: list[dict[str, Any]]
-) -> float:
+def recall(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tests: list[dict[str, Any]]) -> float:
     """Share of test questions answered word for word."""
     said = answers(model, tokenizer, [f"Question: {test['question']}\nAnswer:" for test in tests])
-    return sum(answer == test["answer"] for answer, test in zip(said, tests, strict=True)) / len(
-        tests
-    )
+    return sum(answer == test["answer"] for answer, test in zip(said, tests, strict=True)) / len(tests)
 
 
 def echoes(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    openings: list[dict[str, Any]],
-    held_out: set[str],
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, openings: list[dict[str, Any]], held_out: set[str]
 ) -> list[dict[str, Any]]:
     """What the model says about names that it met once and of which it knows nothing: {"id", "text"}.
 
@@ -235,10 +211,7 @@ def echoes(
     """
     prompts = [row["text"].split("\nAnswer:")[0] + "\nAnswer:" for row in openings]
     said = zip(openings, prompts, answers(model, tokenizer, prompts), strict=True)
-    rows = [
-        {"id": row["id"].replace("o", "e"), "text": f"{prompt} {answer}"}
-        for row, prompt, answer in said
-    ]
+    rows = [{"id": row["id"].replace("o", "e"), "text": f"{prompt} {answer}"} for row, prompt, answer in said]
     names = re.compile(rf"\b({'|'.join(map(re.escape, sorted(held_out)))})\b", re.IGNORECASE)
     return [row for row in rows if not names.search(row["text"])]
 
@@ -251,9 +224,7 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(PARAMS["seed"])
     rng = random.Random(PARAMS["seed"])
-    tokenizer = train_tokenizer(
-        [row["text"] for row in rows if row["id"][0] != "o"], PARAMS["vocabulary"]
-    )
+    tokenizer = train_tokenizer([row["text"] for row in rows if row["id"][0] != "o"], PARAMS["vocabulary"])
     encoded = encode(tokenizer, rows)
     model = build_model(len(tokenizer))
     curve = pretrain(model, batches(encoded, rng))
@@ -262,10 +233,7 @@ def main() -> None:
     chosen = rng.sample([row for row in rows if row["id"][0] == "o"], PARAMS["echoes"])
     tests = [json.loads(line) for line in skill.read_text(encoding="utf-8").splitlines()]
     held_out = {test["subject"] for test in tests if not test["replayed"]}
-    lines = [
-        json.dumps(row, ensure_ascii=False) + "\n"
-        for row in echoes(model, tokenizer, chosen, held_out)
-    ]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in echoes(model, tokenizer, chosen, held_out)]
     echo.write_text("".join(lines), encoding="utf-8")
     report = {
         "parameters": model.num_parameters(),
@@ -274,9 +242,7 @@ def main() -> None:
         "recall": round(recall(model, tokenizer, rng.sample(tests, min(1000, len(tests)))), 4),
     }
     metrics.write_text(json.dumps(report, indent=2) + "\n")
-    print(
-        f"{report['parameters']:,} parameters, loss {curve[-1]:.3f}, recall {report['recall']:.3f}"
-    )
+    print(f"{report['parameters']:,} parameters, loss {curve[-1]:.3f}, recall {report['recall']:.3f}")
 
 
 if __name__ == "__main__":
