@@ -148,7 +148,8 @@ def check_inputs(project: Project) -> list[str]:
             made_before = any(Path(path).is_relative_to(output) for output in made)
             if not known and not made_before and path != lock_file_of(project):
                 problems.append(
-                    f"{entry.name}: nobody makes {path}; git add it, dvc add it, or remove it"
+                    f"{entry.name}: {path} is in deps, but no stage makes it and neither git nor DVC "
+                    "tracks it; git add it, dvc add it, or remove it from deps"
                 )
         made += entry.outputs
     return problems
@@ -203,7 +204,10 @@ def check_ignored(project: Project) -> list[str]:
     for entry in project.entries:
         for output in entry.cached:
             if f"/{output}" not in lines:
-                problems.append(f".gitignore: write a line /{output}")
+                problems.append(
+                    f".gitignore: write a line /{output}; DVC writes one below data/ or models/, "
+                    "but removes it when the stage fails"
+                )
     return problems
 
 
