@@ -112,7 +112,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "lore --print-completion bash > ~/.local/share/bash-completion/completions/lore",
     )
     subparsers = made.add_subparsers(dest="command", required=True, metavar="command")
-    commands = {}
+    commands: dict[str, argparse.ArgumentParser] = {}
     for name, summary in COMMANDS.items():
         module = module_of(name)
         commands[name] = subparsers.add_parser(name, help=summary, description=module.__doc__)

@@ -89,7 +89,9 @@ def summary(planned: list[Step]) -> str:
         return "nothing runs: everything is up to date"
     total = stages.cost(planned)
     spending = [step for step in planned if step.verdict in COSTS]
-    if spending and len(total["unknown"]) == len(spending):
+    if not spending:
+        return "no stage is computed: the outputs come from the cache"
+    if len(total["unknown"]) == len(spending):
         return "the time is not known: none of these stages has run here yet"
     least = f"at least {total['seconds_at_least']:,.0f} s"
     most = f"at most {total['seconds_at_most']:,.0f} s"

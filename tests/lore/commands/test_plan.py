@@ -166,6 +166,11 @@ def test_stages_stand_in_the_order_in_which_they_run() -> None:
     assert list(found()) == list(STAGES)
 
 
+def test_a_plan_that_only_restores_outputs_says_so(pipeline: Path, lore: Lore) -> None:
+    (pipeline / "one.txt").unlink()
+    assert lore("plan").endswith("no stage is computed: the outputs come from the cache\n")
+
+
 def test_a_plan_without_any_recorded_time_says_so(pipeline: Path, lore: Lore) -> None:
     (pipeline / "in.txt").write_text("two")
     assert lore("plan").endswith("the time is not known: none of these stages has run here yet\n")
