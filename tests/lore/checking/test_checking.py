@@ -142,6 +142,12 @@ def test_a_section_without_a_stage_is_named(copy: Path) -> None:
     assert any(expected in line for line in pipeline.check_inputs(read(copy)))
 
 
+def test_a_missing_lock_file_is_named(copy: Path) -> None:
+    (copy / "requirements.lock").unlink()
+    [problem] = pipeline.check_inputs(read(copy))
+    assert problem.startswith("requirements.lock: not here; copy it from the repository")
+
+
 def test_sections_in_another_order_are_named(copy: Path) -> None:
     edit(copy / "params.yaml", lambda d: d.update(base=d.pop("base")))
     (problem,) = pipeline.check_sections(read(copy))
