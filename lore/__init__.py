@@ -1,1 +1,1 @@
-"""The `lore` command: what git, dvc and mlflow lack. It imports stages, never the reverse."""
+"""The `lore` command: the tasks that git, dvc and mlflow lack. It imports stages, never the reverse."""

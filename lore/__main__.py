@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import shtab
 
@@ -20,22 +21,22 @@ from stages.core.project.params import Run, read_section
 from stages.core.project.root import find_root
 
 COMMANDS = {
-    "ask": "ask the model a question, and see which fact and which sources stand behind it",
-    "check": "check that dvc.yaml, params.yaml, code and data name the same things",
-    "diff": "compare two knowledge versions fact by fact, and what the model made of each",
-    "docs": "build pages that show what every rule found in the records, and what contradicts what",
-    "forget": "exclude a fact, a record, a subject or a source, find all that holds it, prove that it is gone",
-    "memo": "show or prune what the pipeline remembers of expensive results",
-    "merge-driver": "merge dvc.lock stage by stage, and say what must run again",
-    "overlay": "lay ready settings over params.yaml: a model's profile, a source's mapping",
-    "plan": "which stages will run and why, what that costs, and whether a model fits this machine",
-    "release": "tag this version and put MLflow's alias on its model, as one act",
-    "rollback": "go back to an earlier version: data, models, metrics and MLflow's alias, as one act",
-    "snapshot": "bring rows of a live database into the project, as a file that is versioned",
+    "ask": "ask the model a question, and see the fact and the sources behind the answer",
+    "check": "check that dvc.yaml, params.yaml, code and data agree",
+    "diff": "compare two versions: facts, answers of the model, rules, settings and scores",
+    "docs": "build pages that show the records that break a rule, and the contradictions",
+    "forget": "exclude a fact, a record, a subject or a source, and check that it is gone",
+    "memo": "show or prune the kept results of OCR and speech recognition",
+    "merge-driver": "merge dvc.lock stage by stage in git, and name the stages that must run again",
+    "overlay": "write the settings of a file into params.yaml: a profile, or a mapping of sources",
+    "plan": "show the stages that dvc repro will run, with reasons and times",
+    "release": "tag this version and move MLflow's alias to its model, both or neither",
+    "rollback": "bring back data, models, metrics and MLflow's alias of an earlier version",
+    "snapshot": "write rows of a live database into a file that git or DVC versions",
     "trace": "follow an answer back to the raw file, or a source forward to every answer",
-    "verify": "make a revision anew elsewhere, and prove it the same to the bit or name the first difference",
-    "versions": "list the knowledge versions with their facts and scores",
-    "why-rejected": "show why clean set a record aside, and what it did to it before",
+    "verify": "rebuild a version in another folder, and compare every output to the bit",
+    "versions": "list the versions with their facts and scores",
+    "why-rejected": "show why clean rejected a record, and how it changed the record before",
 }
 
 WITHOUT_SETTINGS = ("check", "merge-driver", "plan")
@@ -55,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
 
     1 stands for an error, 2 for a wrong command line, others for what the command's help says.
     """
-    commands, options = parsed(argv)
     try:
+        commands, options = parsed(argv)
         if options.project or options.command not in WITHOUT_PROJECT:
             enter_project(options, commands[options.command])
         if options.command not in WITHOUT_SETTINGS:
@@ -79,13 +80,23 @@ def parsed(argv: list[str] | None) -> tuple[dict[str, argparse.ArgumentParser], 
     return commands, made.parse_args(argv)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors name the help that lists what is possible."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage, message and the next step, and exit with 2."""
+        super().error(f"{message}; {self.prog} --help lists what is possible")
+
+
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the command line's parser, and that of each command by name."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="lore",
-        description="What git, dvc and mlflow lack. Versions are git commits: `git checkout` and "
-        "`dvc checkout` move between them, `dvc metrics diff` compares them.",
-        epilog='Example: lore ask "At what temperature does iron melt?"',
+        description="Ask, compare, trace, release and roll back versions of a domain model. "
+        "A version is a git commit. `git checkout` and `dvc checkout` change to another one. "
+        "`dvc repro` runs the pipeline.",
+        epilog='Example: lore ask "At what temperature does iron melt?". '
+        "`lore COMMAND --help` explains a command.",
     )
     made.add_argument("--version", action="version", version=f"lore {installed_version()}")
     made.add_argument(
@@ -101,7 +112,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "lore --print-completion bash > ~/.local/share/bash-completion/completions/lore",
     )
     subparsers = made.add_subparsers(dest="command", required=True, metavar="command")
-    commands = {}
+    commands: dict[str, argparse.ArgumentParser] = {}
     for name, summary in COMMANDS.items():
         module = module_of(name)
         commands[name] = subparsers.add_parser(name, help=summary, description=module.__doc__)

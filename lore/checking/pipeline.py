@@ -141,14 +141,20 @@ def check_inputs(project: Project) -> list[str]:
     """Check that git, DVC, an earlier stage or set-up provides every dependency."""
     made = list(MADE_BY_SETUP)
     problems = []
+    lock_file = lock_file_of(project)
+    if not (project.root / lock_file).is_file():
+        problems.append(
+            f"{lock_file}: not here; copy it from the repository of the Lorekeep version that is installed"
+        )
     for entry in project.entries:
         for path in entry.dependencies:
             outside = path.startswith("../")
             known = exists_outside(project, path) if outside else is_tracked(project, path)
             made_before = any(Path(path).is_relative_to(output) for output in made)
-            if not known and not made_before and path != lock_file_of(project):
+            if not known and not made_before and path != lock_file:
                 problems.append(
-                    f"{entry.name}: nobody makes {path}; git add it, dvc add it, or remove it"
+                    f"{entry.name}: {path} is in deps, but no stage makes it and neither git nor DVC "
+                    "tracks it; git add it, dvc add it, or remove it from deps"
                 )
         made += entry.outputs
     return problems
@@ -203,7 +209,10 @@ def check_ignored(project: Project) -> list[str]:
     for entry in project.entries:
         for output in entry.cached:
             if f"/{output}" not in lines:
-                problems.append(f".gitignore: write a line /{output}")
+                problems.append(
+                    f".gitignore: write a line /{output}; DVC writes one below data/ or models/, "
+                    "but removes it when the stage fails"
+                )
     return problems
 
 

@@ -108,7 +108,7 @@ def no_fact_line() -> str:
     """Return the line that says that no fact matched, and which folders are missing here."""
     missing = [str(path.parent) for path in (RECORDS, WORDINGS) if not path.is_file()]
     if not missing:
-        return "no fact matched"
+        return "! no fact of the records matches the question, so no source supports the answer"
     return f"no fact matched: {' and '.join(missing)} not here (dvc checkout brings them back)"
 
 

@@ -1,4 +1,4 @@
-"""Check that a project is whole: dvc.yaml, params.yaml, code and data name the same things.
+"""Check that the dvc.yaml, params.yaml, code and data of a project agree.
 
 A dependency that dvc.yaml does not list is a change that nobody sees, so an old result would pass
 for a new one. This command compares what dvc.yaml declares with what the stages' code imports and
@@ -40,9 +40,10 @@ def run(options: argparse.Namespace) -> int:
         print(problem)
     names = ", ".join(entry.name for entry in project.entries)
     if problems:
-        print(f"{len(problems)} problems in {len(project.entries)} stages: {names}")
+        noun = "problem" if len(problems) == 1 else "problems"
+        print(f"{len(problems)} {noun} in {len(project.entries)} stages: {names}")
         return 1
-    print(f"{len(project.entries)} stages are whole: {names}")
+    print(f"no problem in {len(project.entries)} stages: {names}")
     return 0
 
 

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         (folder / contradictions_page.INDEX).write_text(index, encoding="utf-8")
         (folder / contradictions_page.FILE).write_text(contradictions, encoding="utf-8")
     print(
-        f"{len(found.facts):,} facts, {len(found.checks.rules)} rules, "
+        f"{len(found.facts):,} records with facts, {len(found.checks.rules)} rules, "
         f"{found.violations} violations, {count:,} contradictions: "
         f"open {options.out / contradictions_page.INDEX}"
     )

@@ -74,7 +74,7 @@ def lines(planned: list[Step]) -> list[str]:
         numbers = took.rjust(9) + memory.rjust(11)
         return (texts + numbers).rstrip()
 
-    printed = [row("stage", "comes to", "took", "memory")]
+    printed = [row("stage", "verdict", "took", "memory")]
     for step in planned:
         printed.append(row(step.stage, step.verdict, shown_seconds(step), shown_bytes(step)))
         for reason in step.why:
@@ -88,12 +88,17 @@ def summary(planned: list[Step]) -> str:
     if all(step.verdict == STAYS for step in planned):
         return "nothing runs: everything is up to date"
     total = stages.cost(planned)
+    spending = [step for step in planned if step.verdict in COSTS]
+    if not spending:
+        return "no stage is computed: the outputs come from the cache"
+    if len(total["unknown"]) == len(spending):
+        return "the time is not known: none of these stages has run here yet"
     least = f"at least {total['seconds_at_least']:,.0f} s"
     most = f"at most {total['seconds_at_most']:,.0f} s"
     unknown = ""
     if total["unknown"]:
         names = ", ".join(total["unknown"])
-        unknown = f"; none is recorded of {names}"
+        unknown = f", without {names}: no run is recorded here"
     return f"{least}, {most}, by the last runs here{unknown}"
 
 

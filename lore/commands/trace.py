@@ -3,8 +3,8 @@
 Backward from a question in quotes or a fact id: the answers of the models, the training records, the
 cleaned and the extracted records with the value as it was written, the locators in the raw files, and
 what was rejected about the same fact, with its reason. A unit that a source's `where` skips says so.
-Forward from a file or folder below data/raw (perhaps with #spot), or from a record id: the same chain
-to the answers. The beginning of an id is enough. Nothing is checked out and no model is loaded: the
+Forward from a file or folder below data/raw (perhaps with a place, such as #L5), or from a record
+id: the same chain to the answers. The beginning of an id is enough. Nothing is checked out and no model is loaded: the
 answers are those that `evaluate` recorded. Example: `lore trace "At what temperature does iron
 melt?"`, then `lore trace data/raw/legacy.csv --rev knowledge@v1.0.0`. Exit code 0, 3 where nothing
 matches, 1 for an error.

@@ -84,10 +84,12 @@ def registration_of(version: Version) -> Registration:
     model = section["model"]
     number = registry.version_with(model, identity)
     if number is None:
+        checked_out = version.name == "HEAD"
+        there = "" if checked_out else f"git checkout {version.name}, "
         raise InputError(
             f"{version.label}: MLflow has no version of {model} with the identity {identity[:12]}; "
-            f"name its store with MLFLOW_TRACKING_URI, or git checkout {version.name}, "
-            "dvc checkout, dvc repro --force register"
+            f"name its store with MLFLOW_TRACKING_URI, or {there}"
+            "dvc checkout, dvc repro --force --single-item register"
         )
     alias = section["alias"]
     return Registration(identity, model, number, alias, registry.alias_of(model, alias))

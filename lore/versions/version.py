@@ -158,6 +158,9 @@ class Version:
                 f"bring them back with dvc checkout {folders} or dvc pull {folders}, "
                 "or make them with dvc repro"
             )
+        elif self.commit == git_command.text("rev-parse", "HEAD"):
+            # Nothing has to be checked out: this commit is the one that is checked out.
+            remedy = f"dvc fetch {folders}, where a remote is set; else make them with dvc repro"
         else:
             remedy = (
                 f"dvc fetch --all-commits {folders}, where a remote is set; "
@@ -309,8 +312,8 @@ def revision(name: str) -> Version:
         raise InputError("no git repository here; run from the project's root folder")
     known = (git_command.text("for-each-ref", "--format=%(refname:short)") or "").split()
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = f"did you mean {near[0]}? Otherwise " if near else ""
     raise InputError(
-        f"{name}: no such revision; {hint}Write a branch, a tag or a commit "
-        "(git branch --all, git tag, git log); git fetch brings those of a remote"
+        f"{name}: no such revision; {hint}give a branch, a tag or a commit, "
+        "as git branch --all, git tag and git log list them; git fetch brings those of a remote"
     )

@@ -73,7 +73,7 @@ def test_it_runs_with_one_stage_of_its_own(beside: Path) -> None:
         beside, "python", "-m", "lore", "check", "--fix"
     )
     said = command_beside(beside, "python", "-m", "lore", "check")
-    assert said == "3 stages are whole: extract, clean, summarize\n"
+    assert said == "no problem in 3 stages: extract, clean, summarize\n"
     printed = command_beside(beside, "dvc", "repro")
     assert re.findall(r"Running stage '(\w+)'", printed) == ["extract", "clean", "summarize"]
     rivers = json.loads((beside / "data/summarize/rivers.json").read_text())
@@ -100,7 +100,7 @@ def test_lore_works_from_a_folder_below_and_from_elsewhere(beside: Path, tmp_pat
         (tmp_path, ("--project", str(beside), "check")),
     ):
         printed = command(folder, *lore, *words, repository=beside.parents[1])
-        assert printed == "3 stages are whole: extract, clean, summarize\n"
+        assert printed == "no problem in 3 stages: extract, clean, summarize\n"
     (tmp_path / "settings.yaml").write_text("summarize: {at_least: 500}\n")
     printed = command_beside(beside / "data", *lore, "overlay", str(tmp_path / "settings.yaml"))
     assert "summarize.at_least" in printed

@@ -138,7 +138,14 @@ def test_a_section_without_a_stage_is_named(copy: Path) -> None:
     edit(copy / "dvc.yaml", lambda d: d["stages"].pop("quantize"))
     problems = pipeline.check_sections(read(copy))
     assert problems == ["params.yaml: the section quantize has no stage in dvc.yaml; remove it"]
-    assert any("nobody makes models/quantize" in line for line in pipeline.check_inputs(read(copy)))
+    expected = "models/quantize is in deps, but no stage makes it"
+    assert any(expected in line for line in pipeline.check_inputs(read(copy)))
+
+
+def test_a_missing_lock_file_is_named(copy: Path) -> None:
+    (copy / "requirements.lock").unlink()
+    [problem] = pipeline.check_inputs(read(copy))
+    assert problem.startswith("requirements.lock: not here; copy it from the repository")
 
 
 def test_sections_in_another_order_are_named(copy: Path) -> None:
@@ -189,7 +196,8 @@ def test_a_checkpoint_that_is_no_dependency_is_named(copy: Path) -> None:
 def test_an_output_that_git_would_take_is_named(copy: Path) -> None:
     path = copy / ".gitignore"
     path.write_text(path.read_text().replace("/data/clean\n", ""))
-    assert pipeline.check_ignored(read(copy)) == [".gitignore: write a line /data/clean"]
+    [problem] = pipeline.check_ignored(read(copy))
+    assert problem.startswith(".gitignore: write a line /data/clean; ")
 
 
 def test_a_folder_that_hides_our_packages_is_named(copy: Path, tmp_path: Path) -> None:

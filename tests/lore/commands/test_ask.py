@@ -134,7 +134,7 @@ def test_a_question_about_nothing_known_exits_with_3(capsys: pytest.CaptureFixtu
     assert main(["ask", "Who are you, iron?"]) == 3
     answer, last = capsys.readouterr().out.splitlines()
     assert answer
-    assert last == "no fact matched"
+    assert last == "! no fact of the records matches the question, so no source supports the answer"
 
 
 @pytest.mark.usefixtures("project")

@@ -75,7 +75,7 @@ def test_pages_name_the_record_and_fetch_nothing(
     assert main(["docs"]) == 0
     assert (
         capsys.readouterr().out
-        == "4 facts, 1 rules, 1 violations, 1 contradictions: open site/index.html\n"
+        == "4 records with facts, 1 rules, 1 violations, 1 contradictions: open site/index.html\n"
     )
     pages = {path: path.read_text(encoding="utf-8") for path in (project / "site").rglob("*.html")}
     assert len(pages) >= 3

@@ -86,7 +86,7 @@ def test_a_setting_is_named_with_both_values_and_what_follows_is_perhaps(lore: L
         "third": ("perhaps", ["depends on whether the output of second changes"]),
     }
     assert lore("plan").splitlines()[:4] == [
-        "stage   comes to      took     memory",
+        "stage   verdict       took     memory",
         "first   runs",
         "        params.yaml: a.b 1 → 2, a.d – → null",
         "second  perhaps",
@@ -166,6 +166,16 @@ def test_stages_stand_in_the_order_in_which_they_run() -> None:
     assert list(found()) == list(STAGES)
 
 
+def test_a_plan_that_only_restores_outputs_says_so(pipeline: Path, lore: Lore) -> None:
+    (pipeline / "one.txt").unlink()
+    assert lore("plan").endswith("no stage is computed: the outputs come from the cache\n")
+
+
+def test_a_plan_without_any_recorded_time_says_so(pipeline: Path, lore: Lore) -> None:
+    (pipeline / "in.txt").write_text("two")
+    assert lore("plan").endswith("the time is not known: none of these stages has run here yet\n")
+
+
 def test_costs_are_those_of_the_last_run_here(pipeline: Path, lore: Lore) -> None:
     (pipeline / "in.txt").write_text("two")
     (pipeline / "metrics").mkdir()
@@ -178,7 +188,7 @@ def test_costs_are_those_of_the_last_run_here(pipeline: Path, lore: Lore) -> Non
     said = lore("plan")
     assert "first   runs          12 s    2.0 GiB\n" in said
     assert said.endswith(
-        "at least 12 s, at most 15 s, by the last runs here; none is recorded of third\n"
+        "at least 12 s, at most 15 s, by the last runs here, without third: no run is recorded here\n"
     )
     whole = json.loads(lore("plan", "--json"))
     assert (whole["seconds_at_least"], whole["seconds_at_most"], whole["peak_bytes"]) == (

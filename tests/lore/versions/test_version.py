@@ -41,6 +41,16 @@ def test_objects_that_are_missing_are_all_named_with_what_brings_them(
     )
 
 
+def test_where_the_version_is_checked_out_nothing_tells_to_check_it_out(
+    two: Project, lore: Lore
+) -> None:
+    shutil.rmtree(two.root / ".dvc/cache")
+    said = lore("diff", code=1)
+    assert said.endswith(
+        "dvc fetch data/clean data/evaluate, where a remote is set; else make them with dvc repro\n"
+    )
+
+
 def test_one_object_that_is_missing_is_named(two: Project, lore: Lore) -> None:
     place = two.object_of("data/clean/records.parquet")
     place.unlink()
@@ -78,10 +88,10 @@ def test_a_revision_that_is_not_there(two: Project, lore: Lore) -> None:
     two.git("branch", "hotter-iron")
     said = lore("diff", "hoter-iron", code=1)
     assert said == (
-        "InputError: hoter-iron: no such revision; did you mean hotter-iron? Write a branch, a tag or a commit "
-        "(git branch --all, git tag, git log); git fetch brings those of a remote\n"
+        "InputError: hoter-iron: no such revision; did you mean hotter-iron? Otherwise give a branch, a tag or "
+        "a commit, as git branch --all, git tag and git log list them; git fetch brings those of a remote\n"
     )
-    assert "no such revision; Write" in lore("diff", "a", "0123abc", code=1)
+    assert "no such revision; give" in lore("diff", "a", "0123abc", code=1)
     assert "no such revision" in lore("diff", "HEAD:params.yaml", code=1)
 
 
