@@ -177,7 +177,10 @@ def missing(
         if name not in attributes:
             near = difflib.get_close_matches(name, attributes, n=1)
             hint = f"; did you mean it with {near[0]!r}?" if near else ""
-            yield f"attributes.{name}: missing, but the records have facts about it{hint}"
+            yield (
+                f"attributes.{name}: missing, but the records have facts about it; "
+                f"write an entry for it in data/raw/wordings.yaml{hint}"
+            )
             continue
         attribute = attributes[name]
         counts = [

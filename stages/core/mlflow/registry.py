@@ -44,7 +44,10 @@ def register(
                     advice = "it was removed; run dvc repro --force evaluate"
                     raise disagreement(name, version, known, advice)
             elif not answers(name, version, known):
-                advice = f"delete version {version} in MLflow and run dvc repro --force register"
+                advice = (
+                    f"delete version {version} in MLflow and run "
+                    "dvc repro --force --single-item register"
+                )
                 raise disagreement(name, version, known, advice)
             store.set_registered_model_alias(name, alias, version)
     except (MlflowException, OSError) as error:

@@ -86,7 +86,8 @@ def test_a_version_that_answers_otherwise_is_not_kept(tiny_model: Path, tiny_ada
     assert not store.search_model_versions("name = 'elements'")
     register(tiny_model, tiny_adapter, "one", answer_of(tiny_model, tiny_adapter))
     with pytest.raises(
-        ModelError, match="delete version 2 in MLflow and run dvc repro --force register"
+        ModelError,
+        match="delete version 2 in MLflow and run dvc repro --force --single-item register",
     ):
         register(tiny_model, tiny_adapter, "one", "never")
     assert int(store.get_model_version_by_alias("elements", "champion").version) == 2

@@ -479,7 +479,8 @@ class TestWordingsFile:
     def test_attributes_of_the_records_must_be_there(self, tmp_path: Path, document: Any) -> None:
         found = self.problems(tmp_path, document, "hardnes", "hardness")
         assert (
-            "attributes.hardnes: missing, but the records have facts about it; did you mean it with 'hardness'?"
+            "attributes.hardnes: missing, but the records have facts about it; "
+            "write an entry for it in data/raw/wordings.yaml; did you mean it with 'hardness'?"
             in found
         )
 
