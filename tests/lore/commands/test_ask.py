@@ -233,7 +233,7 @@ def test_a_wrong_command_line_exits_with_2(
             ["--help"],
             [
                 "git checkout",
-                "dvc metrics diff",
+                "dvc repro",
                 'Example: lore ask "At what temperature does iron melt?"',
             ],
         ),

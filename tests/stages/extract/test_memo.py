@@ -141,6 +141,7 @@ def test_changed_code_is_not_served(
     shutil.copytree(ROOT / "stages", copied / "stages")
     monkeypatch.setattr(fingerprint, "ROOT", copied)
     fingerprint.sources.cache_clear()
+    fingerprint.tables.cache_clear()
     run(tmp_path, tmp_path / "out", scans())
     assert len(engine) == 1  # the same code in another folder
     code = copied / "stages/extract/kinds/delimited.py"
@@ -152,6 +153,7 @@ def test_changed_code_is_not_served(
     run(tmp_path, tmp_path / "out", scans())
     assert len(engine) == 2
     fingerprint.sources.cache_clear()
+    fingerprint.tables.cache_clear()
 
 
 def test_what_stands_before_a_fault_is_kept(tmp_path: Path, engine: list[Path]) -> None:
