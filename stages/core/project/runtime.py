@@ -59,6 +59,14 @@ RAY = {
 }
 
 
+SPIN_COUNT = "20000"
+"""Rounds that a waiting thread spins before it sleeps. libgomp's default is 300,000.
+
+With 0 (a passive wait) training is a quarter slower on an idle machine, see docs/experiments.md,
+"Busy machines".
+"""
+
+
 def settings(run: Run, online: bool = False) -> dict[str, str]:
     """Return the environment of a run. With `online`, a hub repository may be fetched."""
     environment = dict(QUIET)
@@ -76,10 +84,11 @@ def settings(run: Run, online: bool = False) -> dict[str, str]:
     environment |= AVX2_KERNELS if run.isa == "avx2" else DEFAULT_KERNELS
 
     # OpenMP threads spin while they wait for each other. Where another process needs the core, they
-    # burn the time that the last thread needs to finish. A passive wait sleeps at once. It changes
-    # when threads work, not what they sum. torch brings libgomp on Linux and LLVM's libomp on macOS;
-    # both read this variable. GOMP_SPINCOUNT and KMP_BLOCKTIME, where a user sets them, override it.
-    environment["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY") or "PASSIVE"
+    # burn the time that the last thread needs to finish. So they spin for a short time, then sleep.
+    # This changes when threads work, not what they sum. torch brings libgomp on Linux, which reads
+    # the variable. A user who says how to wait (OMP_WAIT_POLICY) decides.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        environment["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT") or SPIN_COUNT
     return environment
 
 
