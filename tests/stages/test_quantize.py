@@ -13,8 +13,11 @@ from stages import quantize
 from stages.core.models.causal_lm import load_causal_lm
 
 
-@pytest.mark.parametrize("scheme", ["weight_only", "dynamic"])
-def test_close_to_float_and_much_smaller(tiny_model: Path, tmp_path: Path, scheme: Any) -> None:
+@pytest.mark.parametrize(("scheme", "limit"), [("weight_only", 0.05), ("dynamic", 0.1)])
+def test_close_to_float_and_much_smaller(
+    tiny_model: Path, tmp_path: Path, scheme: Any, limit: float
+) -> None:
+    """Activations are rounded too under `dynamic`; a random model this small shows 0.03 to 0.06."""
     size = quantize.quantize(quantize.Params(scheme=scheme), tiny_model, None, tmp_path / "int8")
     exact, _ = load_causal_lm(tiny_model)
     rounded, tokenizer = load_causal_lm(tmp_path / "int8")
@@ -24,7 +27,7 @@ def test_close_to_float_and_much_smaller(tiny_model: Path, tmp_path: Path, schem
         difference = (rounded(ids).logits - exact(ids).logits).abs().max() / exact(
             ids
         ).logits.abs().max()
-    assert 0 < difference < 0.05
+    assert 0 < difference < limit
     assert size["bytes"] < 0.75 * size["float32_bytes"]  # half of this tiny model is embedding
 
 
