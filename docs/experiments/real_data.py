@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from lore.commands.overlay import merge
 from stages import clean, extract
 from stages.core.project import runtime
 from stages.core.project.errors import LorekeepError, ParamsError
@@ -67,14 +68,13 @@ def folder_of(path: str) -> str:
 
 
 def settings(overlay: Row) -> tuple[extract.Params, clean.Params]:
-    """params.yaml with the overlay pasted over its parts. Raises ParamsError with every problem."""
+    """params.yaml, cleared of the elements, with the overlay laid over it as `lore overlay` does.
+
+    Raises ParamsError with every problem.
+    """
     document = read_yaml(ROOT / "params.yaml")
-    for section, parts in overlay.items():
-        for name, part in parts.items():
-            if isinstance(part, dict):
-                document[section][name] |= part
-            else:
-                document[section][name] = part
+    for laid in (read_yaml(ROOT / "docs/profiles/blank.yaml"), overlay):
+        list(merge(document, laid))
     problems = [
         f"{section}: no such section" for section in overlay if section not in ("extract", "clean")
     ]

@@ -1,9 +1,11 @@
 """Lay ready settings over params.yaml: a model's profile, a source's mapping, your own experiment.
 
 An overlay is a YAML file that holds some keys of params.yaml and nothing else. Mappings are merged key
-by key. Lists and single values replace the old ones. Comments of params.yaml stay. Every setting is
-checked before anything is written. Where the sources change, the inputs of extract in dvc.yaml follow.
-Example: `lore overlay docs/profiles/deepseek-v2-lite.yaml --dry-run`.
+by key. An empty mapping clears the old one: `units: {}`. Lists and single values replace the old ones.
+Comments of params.yaml stay. Every setting is checked before anything is written. Where the sources
+change, the inputs of extract in dvc.yaml follow. For data of your own, begin with docs/profiles/blank.yaml,
+which clears the settings of the elements.
+Example: `lore overlay docs/profiles/blank.yaml mine.yaml --dry-run`.
 """
 
 import argparse
@@ -24,6 +26,15 @@ ROOT_ARGUMENT = 4
 """Position of the folder of the sources in `python -m stages extract <folder> <out>`."""
 LONG = 60
 """Characters from which a list is shown by the names of its entries."""
+NAME_ATTRIBUTES = (
+    "clean.normalise.units",
+    "clean.normalise.meta_units",
+    "clean.normalise.years",
+    "clean.normalise.dates",
+    "clean.verify.tolerance",
+    "clean.verify.single_valued",
+)
+"""Settings that hold names of attributes or fields, and so belong to certain sources."""
 FROM_WILDCARD = re.compile(
     r"[^/]*"  # the beginning of the name that holds the first wildcard
     r"[*?\[]"  # the wildcard: * or ? or [abc]
@@ -43,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would change, and change nothing"
     )
+    parser.add_argument(
+        "--add-sources",
+        action="store_true",
+        help="keep the present sources: those of FILE come after them, or replace the one of the same name",
+    )
     parser.epilog = "Undo: git checkout params.yaml. See also: dvc params diff."
 
 
@@ -54,13 +70,19 @@ def run(options: argparse.Namespace) -> int:
     document = read(PARAMS)
     changes: dict[str, tuple[Any, Any]] = {}
     for file in options.files:
-        for key, old, new in merge(document, read(file)):
+        overlay = read(file)
+        if options.add_sources:
+            add_present_sources(document, overlay)
+        for key, old, new in merge(document, overlay):
             # Two files may change one setting. What is shown is the value before the first of them.
             first_old = changes[key][0] if key in changes else old
             changes[key] = (first_old, new)
     refuse_problems(document, options.files)
     for key, (old, new) in changes.items():
         print(f"{key}: {shown(old)} → {shown(new)}")
+    if "extract.sources" in changes and not options.add_sources:
+        for key, names in kept_from_before(document, changes):
+            print(f"! {key} is as before, for {names}; to clear it, lay docs/profiles/blank.yaml first")
     if not changes:
         print(f"{PARAMS} says all that already")
     elif not options.dry_run:
@@ -104,14 +126,54 @@ def follow_sources(sources: Any) -> None:
     print(f"{PIPELINE}: extract reads {', '.join(read_from)}")
 
 
+def add_present_sources(document: Any, overlay: Any) -> None:
+    """Put the present sources before those of an overlay. A source of the same name is replaced in its place.
+
+    An overlay that is no mapping, or whose sources are no list, is left to the check of settings.
+    """
+    section = overlay.get("extract")
+    new = section.get("sources") if isinstance(section, dict) else None
+    if not isinstance(new, list):
+        return
+    by_name = {}
+    for source in new:
+        if not isinstance(source, dict) or "name" not in source:
+            return
+        by_name[source["name"]] = source
+    merged = []
+    for source in document["extract"]["sources"]:
+        merged.append(by_name.pop(source["name"], source))
+    merged.extend(by_name.values())
+    section["sources"] = merged
+
+
+def kept_from_before(
+    document: Any, changes: Mapping[str, tuple[Any, Any]]
+) -> Iterator[tuple[str, str]]:
+    """Yield the settings that name attributes or fields, and that the overlay did not touch.
+
+    Other sources came, so these settings may judge data that they were not written for.
+    Yields (key path, the names that the setting holds).
+    """
+    for key in NAME_ATTRIBUTES:
+        value = document
+        for step in key.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        touched = any(changed == key or changed.startswith(f"{key}.") for changed in changes)
+        if value and not touched:
+            yield key, ", ".join(str(name) for name in value)
+
+
 def merge(
     target: Any, overlay: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Merge in place. Yields (key path, old value, new value) of each setting that changes."""
+    """Merge in place. Yields (key path, old value, new value) of each setting that changes.
+
+    An empty mapping in the overlay clears the old one.
+    """
     for key, value in overlay.items():
         old = target.get(key)
-        # An empty mapping is a value like any other: it is replaced as a whole.
-        if isinstance(old, dict) and isinstance(value, dict) and old:
+        if isinstance(old, dict) and isinstance(value, dict) and old and value:
             yield from merge(old, value, f"{prefix}{key}.")
         elif old != value or key not in target:
             target[key] = value

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import escape
 
@@ -54,7 +54,33 @@ def write_rule_pages(findings: "Findings", version: str, folder: Path) -> None:
         gx.Checkpoint(name="rules", validation_definitions=[definition], result_format=results)
     )
     checkpoint.run(batch_parameters={"dataframe": table})
+    escape_results(context)
     context.build_data_docs(site_names=["site"])
+
+
+def escape_results(context: Any) -> None:
+    """Escape every text of the stored results, because Great Expectations writes them into its pages as they are.
+
+    A value `<script>…` of a record would run in the reader's browser otherwise. Great Expectations
+    escapes the rest of a page itself: names, conditions, sets of values, notes.
+    """
+    store = context.validation_results_store
+    for key in store.list_keys():
+        stored = store.get(key)
+        for result in stored.results:
+            result.result = escaped(result.result)
+        store.set(key, stored)
+
+
+def escaped(value: Any) -> Any:
+    """Return a value of JSON with every text in it escaped for HTML."""
+    if isinstance(value, str):
+        return str(escape(value))
+    if isinstance(value, dict):
+        return {name: escaped(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [escaped(part) for part in value]
+    return value
 
 
 def offline(page: str, version: str) -> str:

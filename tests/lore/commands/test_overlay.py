@@ -139,6 +139,73 @@ def test_a_model_folder_of_a_source_becomes_an_input(
     ]
 
 
+def test_an_empty_mapping_clears_the_old_one(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay(
+        project, "clean: {normalise: {units: {}}, verify: {tolerance: {}}, personal: {}}\n"
+    )
+    clean = read(project / "params.yaml")["clean"]
+    assert clean["normalise"]["units"] == {}
+    assert clean["verify"]["tolerance"] == {}
+    said = capsys.readouterr().out
+    assert "clean.normalise.units: {'molar mass': 'g/mol'" in said
+    assert "clean.verify.tolerance: " in said
+    assert "clean.personal" not in said  # it was empty
+
+
+def test_a_blank_overlay_before_ones_own_leaves_nothing_of_the_elements(project: Path) -> None:
+    (project / "o.yaml").write_text("clean: {normalise: {units: {flow: m³/h}}}\n")
+    assert main(["overlay", str(ROOT / "docs/profiles/blank.yaml"), "o.yaml"]) == 0
+    clean = read(project / "params.yaml")["clean"]
+    assert clean["normalise"]["units"] == {"flow": "m³/h"}
+    assert clean["normalise"]["dates"] == []
+    assert clean["verify"]["single_valued"] == []
+
+
+NOTES = "{kind: jsonl, name: %s, path: notes.jsonl, lang: en, map: {text: note}}"
+
+
+def test_other_sources_beside_settings_of_the_former_ones_are_pointed_out(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay(
+        project,
+        "extract: {sources: [" + NOTES % "notes" + "]}\nclean: {normalise: {units: {flow: L/s}}}\n",
+    )
+    said = capsys.readouterr().out
+    assert "! clean.normalise.meta_units is as before, for temperature, pressure" in said
+    assert "! clean.normalise.dates is as before, for reviewed, checked; to clear it" in said
+    assert "! clean.normalise.units" not in said
+
+
+def test_sources_are_added_to_those_that_are_there(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = f"extract: {{sources: [{NOTES % 'notes'}, {NOTES % 'uses'}]}}\n"
+    overlay(project, sources, "--add-sources")
+    after = read(project / "params.yaml")["extract"]["sources"]
+    assert [source["name"] for source in after] == [
+        "elements",
+        "sheets",
+        "discoveries",
+        "uses",
+        "legacy",
+        "cards",
+        "notes",
+    ]
+    assert after[3]["path"] == "notes.jsonl"
+    assert "is as before" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["extract: {sources: [{kind: jsonl}]}", "extract: {sources: 3}"])
+def test_sources_to_add_that_are_none_are_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    overlay(project, text + "\n", "--add-sources", code=1)
+    assert "extract.sources" in capsys.readouterr().err
+
+
 @given(MAPPINGS, MAPPINGS)
 def test_merging_twice_is_merging_once(target: dict[str, object], laid: dict[str, object]) -> None:
     list(merge(target, laid))
