@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # Two processes share the files of tests. Threads that wait must not keep the other one's core busy.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help repro setup test test-all docs docs-test site reference bench bench-data lint lock seed clean
+.PHONY: help repro setup test test-all docs docs-test site reference bench bench-data lint lock materials seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -30,13 +30,15 @@ repro: setup ## (default) set up, then run what changed: dvc repro
 
 setup: $(STAMP) ## create .venv with the locked libraries, fetch WordNet 3.0
 
-$(STAMP): requirements.lock pyproject.toml setup/wordnet.py setup/wordnet.sha256 setup/wordnet.lexnames
+$(STAMP): requirements.lock requirements.hashes pyproject.toml setup/wordnet.py setup/wordnet.sha256 setup/wordnet.lexnames
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "Python 3.11 to 3.13 is needed, found $$($(PYTHON) --version 2>&1); on Debian: sudo apt-get install python3 python3-venv, or make PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "Installing the libraries of requirements.lock into $(VENV) (once; some minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "No virtual environment could be made; on Debian: sudo apt-get install python3-venv"; exit 1; }
-	@$(PIP) install --quiet $(PIP_FLAGS) -r requirements.lock || \
+	@# Every file is compared with its hash. Then pip adds what torch asks for beyond the lock: CUDA, on a machine with a GPU.
+	@$(PIP) install --quiet $(PIP_FLAGS) --require-hashes --no-deps -r requirements.hashes && \
+	  $(PIP) install --quiet $(PIP_FLAGS) -r requirements.lock || \
 	  { echo "The libraries could not be installed. Without network, connect it and run make again; the lines above say more."; exit 1; }
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python setup/wordnet.py data/wordnet
@@ -75,8 +77,14 @@ lint: setup ## formatting, lint rules, types, the layers of the packages, the pr
 	PYTHONPATH=. lint-imports
 	$(BIN)/python -m lore check
 
-lock: ## pin the versions of a fresh resolution of pyproject.toml in requirements.lock
+lock: ## pin a fresh resolution of pyproject.toml: versions, hashes, bill of materials, licences
 	$(PYTHON) setup/lock.py requirements.lock $(PIP_FLAGS)
+	$(MAKE) materials
+
+materials: ## hashes, bill of materials and licences of the libraries in requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet $(PIP_FLAGS) -r requirements.lock
+	$(BIN)/python setup/bill_of_materials.py requirements.lock $(BIN)/python
 
 seed: setup ## rebuild the seed model in models/seed (about half an hour)
 	cd models/seed && dvc repro

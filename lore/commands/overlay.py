@@ -82,7 +82,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"{key}: {shown(old)} → {shown(new)}")
     if "extract.sources" in changes and not options.add_sources:
         for key, names in kept_from_before(document, changes):
-            print(f"! {key} is as before, for {names}; to clear it, lay docs/profiles/blank.yaml first")
+            print(
+                f"! {key} is as before, for {names}; to clear it, lay docs/profiles/blank.yaml first"
+            )
     if not changes:
         print(f"{PARAMS} says all that already")
     elif not options.dry_run:

@@ -142,9 +142,7 @@ def test_a_model_folder_of_a_source_becomes_an_input(
 def test_an_empty_mapping_clears_the_old_one(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    overlay(
-        project, "clean: {normalise: {units: {}}, verify: {tolerance: {}}, personal: {}}\n"
-    )
+    overlay(project, "clean: {normalise: {units: {}}, verify: {tolerance: {}}, personal: {}}\n")
     clean = read(project / "params.yaml")["clean"]
     assert clean["normalise"]["units"] == {}
     assert clean["verify"]["tolerance"] == {}
