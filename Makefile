@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # Two processes share the files of tests. Threads that wait must not keep the other one's core busy.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help repro setup test test-all docs docs-test site reference bench bench-data lint lock materials seed clean
+.PHONY: help repro setup test test-all fuzz docs docs-test site reference bench bench-data lint lock materials seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -57,6 +57,10 @@ site: setup ## build the documentation site in site/docs; it opens without netwo
 reference: setup ## write the reference pages, the JSON Schema and the picture of packages from the code
 	PYTHONPATH=. $(BIN)/python docs/reference.py
 	PYTHONPATH=. $(BIN)/python docs/packages.py
+
+fuzz: setup ## feed the readers with changed inputs for ten minutes (FUZZ="csv xml --seconds 60"); faults go to fuzz/
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) install --quiet $(PIP_FLAGS) --require-hashes -r tests/fuzz/requirements.txt
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz --data $(DATA) $(or $(FUZZ),--seconds 600)
 
 docs: setup ## pages that show what every rule found in the records, and what contradicts what, in site/
 	lore docs

@@ -20,24 +20,40 @@ from stages.core.project.errors import LorekeepError
 from stages.core.project.params import Run, read_section
 from stages.core.project.root import find_root
 
-COMMANDS = {
-    "ask": "ask the model a question, and see the fact and the sources behind the answer",
-    "check": "check that dvc.yaml, params.yaml, code and data agree",
-    "diff": "compare two versions: facts, answers of the model, rules, settings and scores",
-    "docs": "build pages that show the records that break a rule, and the contradictions",
-    "forget": "exclude a fact, a record, a subject or a source, and check that it is gone",
-    "memo": "show or prune the kept results of OCR and speech recognition",
-    "merge-driver": "merge dvc.lock stage by stage in git, and name the stages that must run again",
-    "overlay": "write the settings of a file into params.yaml: a profile, or a mapping of sources",
-    "plan": "show the stages that dvc repro will run, with reasons and times",
-    "release": "tag this version and move MLflow's alias to its model, both or neither",
-    "rollback": "bring back data, models, metrics and MLflow's alias of an earlier version",
-    "snapshot": "write rows of a live database into a file that git or DVC versions",
-    "trace": "follow an answer back to the raw file, or a source forward to every answer",
-    "verify": "rebuild a version in another folder, and compare every output to the bit",
-    "versions": "list the versions with their facts and scores",
-    "why-rejected": "show why clean rejected a record, and how it changed the record before",
+GROUPS = {
+    "every day": {
+        "diff": "compare two versions: facts, answers of the model, rules, settings and scores",
+        "versions": "list the versions with their facts and scores",
+        "plan": "show the stages that dvc repro will run, with reasons and times",
+        "ask": "ask the model a question, and see the fact and the sources behind the answer",
+        "trace": "follow an answer back to the raw file, or a source forward to every answer",
+    },
+    "release": {
+        "release": "tag this version and move MLflow's alias to its model, both or neither",
+        "rollback": "bring back data, models, metrics and MLflow's alias of an earlier version",
+        "verify": "rebuild a version in another folder, and compare every output to the bit",
+    },
+    "data": {
+        "overlay": "write the settings of a file into params.yaml: a profile, or a mapping of sources",
+        "snapshot": "write rows of a live database into a file that git or DVC versions",
+        "why-rejected": "show why clean rejected a record, and how it changed the record before",
+        "docs": "build pages that show the records that break a rule, and the contradictions",
+        "forget": "exclude a fact, a record, a subject or a source, and check that it is gone",
+    },
+    "upkeep": {
+        "check": "check that dvc.yaml, params.yaml, code and data agree",
+        "memo": "show or prune the kept results of OCR and speech recognition",
+    },
+    # Programs call these. The list of `lore --help` leaves them out.
+    "": {
+        "merge-driver": "merge dvc.lock stage by stage in git, and name the stages that must run again",
+    },
 }
+"""The commands by what they are for, each with its summary."""
+COMMANDS: dict[str, str] = {}
+"""Every command with its summary."""
+for group in GROUPS.values():
+    COMMANDS |= group
 
 WITHOUT_SETTINGS = ("check", "merge-driver", "plan")
 """Commands that load no numeric library, so they need no settings of threads.
@@ -88,10 +104,30 @@ class Parser(argparse.ArgumentParser):
         super().error(f"{message}; {self.prog} --help lists what is possible")
 
 
+class GroupedHelp(argparse.HelpFormatter):
+    """Lists the commands by group, and leaves out those that programs call."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if not isinstance(action, argparse._SubParsersAction):
+            return super()._format_action(action)
+        entries = {entry.dest: entry for entry in action._get_subactions()}
+        lines = []
+        for heading, names in GROUPS.items():
+            if not heading:
+                continue
+            lines.append(f"  {heading}:\n")
+            self._indent()
+            for name in names:
+                lines.append(super()._format_action(entries[name]))
+            self._dedent()
+        return "".join(lines)
+
+
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the command line's parser, and that of each command by name."""
     made = Parser(
         prog="lore",
+        formatter_class=GroupedHelp,
         description="Ask, compare, trace, release and roll back versions of a domain model. "
         "A version is a git commit. `git checkout` and `dvc checkout` change to another one. "
         "`dvc repro` runs the pipeline.",
@@ -100,6 +136,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     made.add_argument("--version", action="version", version=f"lore {installed_version()}")
     made.add_argument(
+        "-C",
         "--project",
         type=Path,
         metavar="FOLDER",
@@ -111,7 +148,9 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         help="print the completion of a shell; for bash: "
         "lore --print-completion bash > ~/.local/share/bash-completion/completions/lore",
     )
-    subparsers = made.add_subparsers(dest="command", required=True, metavar="command")
+    subparsers = made.add_subparsers(
+        dest="command", required=True, metavar="command", title="commands"
+    )
     commands: dict[str, argparse.ArgumentParser] = {}
     for name, summary in COMMANDS.items():
         module = module_of(name)

@@ -182,6 +182,8 @@ def document(text: str, what: str) -> dict[str, Any]:
     except YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{what}: not readable as YAML: {reason}; {RESTORE}") from None
+    except RecursionError:
+        raise InputError(f"{what}: nested too deep to be a dvc.lock; {RESTORE}") from None
     if parsed is None:
         return {"schema": SCHEMA}
     if not is_lock(parsed):
@@ -197,7 +199,29 @@ def is_lock(parsed: Any) -> bool:
     stages = parsed.get("stages") or {}
     if not isinstance(stages, dict):
         return False
-    return all(isinstance(entry, dict) for entry in stages.values())
+    return all(isinstance(name, str) and is_entry(entry) for name, entry in stages.items())
+
+
+def is_entry(entry: Any) -> bool:
+    """Whether a stage's entry has the form that DVC writes: a command, lists of files, settings by file."""
+    if not isinstance(entry, dict):
+        return False
+    for files in (entry.get("deps"), entry.get("outs")):
+        if files is None:
+            continue
+        if not isinstance(files, list):
+            return False
+        for file in files:
+            if not isinstance(file, dict) or not isinstance(file.get("path"), str):
+                return False
+    params = entry.get("params")
+    if params is None:
+        return True
+    if not isinstance(params, dict):
+        return False
+    return all(
+        isinstance(name, str) and isinstance(values, dict) for name, values in params.items()
+    )
 
 
 def as_yaml(lock: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import json
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -102,9 +103,27 @@ def read_yaml(path: Path, reader: YAML | None = None) -> dict[str, Any]:
     except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ParamsError(f"{path}: not readable as YAML: {reason}") from None
+    except RecursionError:
+        raise ParamsError(f"{path}: nested too deep to be read; write it flatter") from None
     if not isinstance(document, dict):
         raise ParamsError(f"{path}: expected a mapping of sections at the top level")
+    wrong_keys = list(keys_that_are_no_text(document))
+    if wrong_keys:
+        shown = ", ".join(wrong_keys)
+        raise ParamsError(f"{path}: keys must be words, numbers or dates; found {shown}")
     return document
+
+
+def keys_that_are_no_text(value: Any) -> Iterator[str]:
+    """Yield the keys in a parsed YAML document that are lists or mappings, as YAML allows: `{[a]: b}`."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if isinstance(key, tuple | dict | list):
+                yield str(list(key))
+            yield from keys_that_are_no_text(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from keys_that_are_no_text(part)
 
 
 def parse(value: Any, expected: type[P], where: str, problems: list[str]) -> P | None:

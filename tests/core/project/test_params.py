@@ -5,6 +5,7 @@ params.yaml states every setting, and a setting that is missing there has its de
 
 import dataclasses
 import importlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -273,3 +274,16 @@ def test_whatever_stands_there_is_parsed_or_explained(value: object) -> None:
     parsed = parse(value, Params, "toy", problems)
     assert (parsed is None) == bool(problems)
     assert all(problem.startswith("toy") and ": " in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: {[b, c]: d}", "keys must be words, numbers or dates; found ['b', 'c']"),
+        ("a: [{b: {[c]: 1}}]", "keys must be words, numbers or dates; found ['c']"),
+        ("[" * 5000, "nested too deep to be read; write it flatter"),
+    ],
+)
+def test_a_document_that_settings_cannot_be(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ParamsError, match=re.escape(message)):
+        read_yaml(write(tmp_path, text))

@@ -216,6 +216,12 @@ def test_what_it_writes_is_what_dvc_writes(tmp_path: Path) -> None:
         ),
         ("schema: '2.0'\nstages: [1]", "not a dvc.lock of schema 2.0"),
         ("schema: '2.0'\nstages: {a: 1}", "not a dvc.lock of schema 2.0"),
+        ("schema: '2.0'\nstages: {a: {outs: [{md5: x}]}}", "not a dvc.lock of schema 2.0"),
+        ("schema: '2.0'\nstages: {a: {deps: {path: x}}}", "not a dvc.lock of schema 2.0"),
+        ("schema: '2.0'\nstages: {a: {params: {p: [x]}}}", "not a dvc.lock of schema 2.0"),
+        ("schema: '2.0'\nstages: {a: {params: [p]}}", "not a dvc.lock of schema 2.0"),
+        ("schema: '2.0'\nstages: {1: {}}", "not a dvc.lock of schema 2.0"),
+        ("[" * 5000, "nested too deep to be a dvc.lock"),
         (
             "schema: '2.0'\ndatasets: [2]",
             r"dvc.lock: both sides changed datasets; git checkout --ours dvc.lock, then dvc update",
