@@ -34,6 +34,7 @@ GROUPS = {
         "verify": "rebuild a version in another folder, and compare every output to the bit",
     },
     "data": {
+        "check-data": "show what each source will be read as, value by value, before training",
         "overlay": "write the settings of a file into params.yaml: a profile, or a mapping of sources",
         "snapshot": "write rows of a live database into a file that git or DVC versions",
         "why-rejected": "show why clean rejected a record, and how it changed the record before",

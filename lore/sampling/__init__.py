@@ -1,0 +1,1 @@
+"""A sample of each source, read as the pipeline reads it: the screens of `lore check-data`."""
