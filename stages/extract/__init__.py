@@ -169,9 +169,22 @@ def extract_source(
     if source.where:
         entry["skipped"] = skipped_units
     entry |= source.details(files)
+    entry |= declared_forms(source)
     if source.lang == language.AUTO:
         entry["languages"] = dict(sorted(languages.items()))
     return entry
+
+
+def declared_forms(source: SourceKind) -> Row:
+    """Return the entries of sources.json by which `clean` knows how a source writes numbers and lines."""
+    forms: Row = {}
+    numbers = {"decimal": source.decimal, "thousands": source.thousands}
+    declared = {name: sign for name, sign in numbers.items() if sign is not None}
+    if declared:
+        forms["numbers"] = declared
+    if source.lines is not None:
+        forms["lines"] = source.lines
+    return forms
 
 
 def mapping_error(source: SourceKind, units: int, evidence: str, unit: Unit) -> InputError:
@@ -210,7 +223,7 @@ def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
                 f"extract.sources.{number}.path: {source.path!r} leaves {root}; "
                 "sources stand below it"
             )
-        for problem in language.problems(source) or source.problems():
+        for problem in settings_problems(source):
             problems.append(f"extract.sources.{number}.{problem}")
     if problems:
         raise ParamsError("params.yaml:\n" + "\n".join(f"  {problem}" for problem in problems))
@@ -222,6 +235,15 @@ def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
                 "put the file there or mend params.yaml"
             )
     return files
+
+
+def settings_problems(source: SourceKind) -> list[str]:
+    """List the problems of a source's settings, each with its key below the source."""
+    problems = language.problems(source) or source.problems()
+    problems += source.map.problems()
+    if source.decimal is not None and source.decimal == source.thousands:
+        problems.append("thousands: the same sign as `decimal`; mend one of them")
+    return problems
 
 
 def is_pattern(path: str) -> bool:

@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -66,6 +66,28 @@ Map = Annotated[
     ),
 ]
 
+Decimal = Annotated[
+    Literal[".", ","] | None,
+    Field(
+        description="Decimal sign of the numbers in this source. With `','`, `0,005` is five thousandths. "
+        "null: not declared. A number that can be read in two ways is then set aside."
+    ),
+]
+Thousands = Annotated[
+    Literal[",", ".", " ", "'"] | None,
+    Field(
+        description="Sign between groups of three digits in this source. With `'.'`, `1.234` is one thousand "
+        "two hundred and thirty-four. null: not declared."
+    ),
+]
+Lines = Annotated[
+    Literal["keep"] | None,
+    Field(
+        description="`keep`: the texts of this source keep their line breaks, such as rows of a table, "
+        "items of a list, code and dialogues. null: `clean` joins the lines of a text."
+    ),
+]
+
 
 class SourceKind(Protocol):
     """A source of any kind, with its settings as they stand in params.yaml."""
@@ -98,6 +120,18 @@ class SourceKind(Protocol):
     def where(self) -> dict[str, Scalar | list[Scalar]]:
         """Conditions on columns or paths. A unit that does not meet them is skipped."""
 
+    @property
+    def decimal(self) -> Literal[".", ","] | None:
+        """Decimal sign of the numbers, where it is declared."""
+
+    @property
+    def thousands(self) -> Literal[",", ".", " ", "'"] | None:
+        """Sign between groups of three digits, where it is declared."""
+
+    @property
+    def lines(self) -> Literal["keep"] | None:
+        """Whether texts keep their line breaks."""
+
     def units(self, path: Path) -> Iterator[Unit]:
         """Read the units of one file, in their order.
 
@@ -124,6 +158,9 @@ class SourceSettings:
 
     langs: Langs = None
     where: Where = field(default_factory=dict)
+    decimal: Decimal = None
+    thousands: Thousands = None
+    lines: Lines = None
 
     def problems(self) -> list[str]:
         """List the problems of settings that do not fit together: none by default."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -56,6 +56,9 @@ class FactMapping:
     """Column or path of its value."""
     unit: str | None = None
     """Column or path of the unit of measurement. null: the value has none, or it holds its unit."""
+    unit_is: Annotated[str, Field(min_length=1)] | None = None
+    """The unit of measurement itself, such as `cm`, where all values have the same one. It stands in place
+    of `unit`."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -70,6 +73,8 @@ class Mapping:
     """For one fact per unit: the column or path of the value."""
     unit: str | None = None
     """For one fact per unit: the column or path of the unit of measurement."""
+    unit_is: Annotated[str, Field(min_length=1)] | None = None
+    """For one fact per unit: the unit of measurement itself, such as `cm`, in place of `unit`."""
     facts: list[FactMapping] = Field(default_factory=list)
     """For several facts per unit, such as `[{attribute: discoverer, value: discovery.by.name}]`."""
     text: str | None = None
@@ -90,6 +95,22 @@ class Mapping:
         named += self.meta.values()
         return {path for path in named if path}
 
+    def problems(self) -> list[str]:
+        """List the settings that do not fit together, each with its key."""
+        problems = []
+        if self.unit and self.unit_is:
+            problems.append("map: `unit` and `unit_is` exclude each other; keep one of them")
+        if self.unit_is and not self.value:
+            problems.append(
+                "map.unit_is: there is no `value` that has this unit; put it beside one"
+            )
+        for number, fact in enumerate(self.facts):
+            if fact.unit and fact.unit_is:
+                problems.append(
+                    f"map.facts.{number}: `unit` and `unit_is` exclude each other; keep one of them"
+                )
+        return problems
+
     def facts_in(self, unit: Unit) -> Iterator[FactCells]:
         """Yield the facts of a unit.
 
@@ -98,8 +119,9 @@ class Mapping:
         """
         if self.attribute and self.value:
             attribute, value = unit.get(self.attribute), unit.get(self.value)
-            yield FactCells("", attribute, value, unit.get(self.unit))
+            yield FactCells("", attribute, value, unit.get(self.unit) or self.unit_is)
         for fact in self.facts:
             value = unit.get(fact.value)
             if value:
-                yield FactCells(f"@{fact.attribute}", fact.attribute, value, unit.get(fact.unit))
+                measure = unit.get(fact.unit) or fact.unit_is
+                yield FactCells(f"@{fact.attribute}", fact.attribute, value, measure)
