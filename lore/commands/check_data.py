@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from lore.rendering import report
     from lore.sampling.sample import sample_of
-    from lore.sampling.screen import sections_of
+    from lore.sampling.screen import heading, sections_of
     from stages import clean, extract
     from stages.clean.values.normalise import check_units
     from stages.core.project.params import load
@@ -69,8 +69,7 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             shown.append(as_json(sample, cleaning))
         else:
-            first, *others = sections
-            print(report.text(first.title, [], [report.Section("", first.lines), *others]))
+            print(report.text(heading(sample), [], sections))
     if options.json:
         print(json.dumps(shown, ensure_ascii=False, indent=2))
     return SUSPICIOUS if doubtful else 0

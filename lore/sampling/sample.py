@@ -9,9 +9,10 @@ from typing import Any
 
 from stages import clean, extract
 from stages.clean.values.normalise import normalise_row
-from stages.clean.values.source_forms import source_forms
+from stages.clean.values.source_forms import Forms, source_forms
 from stages.clean.values.unusable import Unusable
 from stages.core.project.errors import InputError
+from stages.core.records import record
 from stages.extract.source import SourceKind
 from stages.extract.unit import Unit
 
@@ -74,7 +75,9 @@ def sample_of(
     """
     sample = Sample(source, files)
     if not files:
-        sample.failure = f"{root / source.path} is not there; put the file there or mend params.yaml"
+        sample.failure = (
+            f"{root / source.path} is not there; put the file there or mend params.yaml"
+        )
         return sample
     units = extract.units_of(source, files, root)
     try:
@@ -95,18 +98,23 @@ def take(sample: Sample, unit: Unit, path: str, params: clean.Params) -> None:
     if sample.source.mismatch(unit):
         sample.skipped += 1
         return
+    forms = source_forms([{"name": sample.source.name} | extract.declared_forms(sample.source)])
+    is_first = True
     for row in extract.records_of(unit, sample.source, path):
         if "reason" in row:
             sample.rejected.append(row)
             continue
-        filled = dict.fromkeys(extract.record.SCHEMA.names) | {"parents": []} | row
+        filled = dict.fromkeys(record.SCHEMA.names) | {"parents": []} | row
         sample.records.append(filled)
-        add_readings(sample, filled, params)
+        if is_first:  # all records of a unit have the same further fields
+            add_fields(sample, filled, params, forms)
+        if filled["fact"]:
+            add_fact(sample, filled, params, forms)
+        is_first = False
 
 
-def add_readings(sample: Sample, row: Row, params: clean.Params) -> None:
-    """Add the readings of a record: its value, and those of its further fields."""
-    forms = source_forms([{"name": sample.source.name} | extract.declared_forms(sample.source)])
+def add_fields(sample: Sample, row: Row, params: clean.Params, forms: Forms) -> None:
+    """Add the readings of a record's further fields: dates and quantities."""
     settings = params.normalise
     meta = json.loads(row["meta"])
     fields = [(name, sample.dates) for name in settings.dates]
@@ -120,16 +128,18 @@ def add_readings(sample: Sample, row: Row, params: clean.Params) -> None:
             unit = settings.meta_units.get(name, "")
             shown = f"{read} {unit}".strip() if read else ""
             readings.append(Reading(name, meta[name], shown, reason, row["locator"], row["lang"]))
-    if row["fact"]:
-        after, reason = normalised(row | {"meta": "{}"}, params, forms)
-        read = joined(after["value"], after["unit"]) if after else ""
-        written = joined(row["value"], row["unit"])
-        sample.facts.append(
-            Reading(row["attribute"], written, read, reason, row["locator"], row["lang"])
-        )
 
 
-def normalised(row: Row, params: clean.Params, forms: Any) -> tuple[Row | None, str]:
+def add_fact(sample: Sample, row: Row, params: clean.Params, forms: Forms) -> None:
+    """Add the reading of a fact's value."""
+    after, reason = normalised(row | {"meta": "{}"}, params, forms)
+    read = joined(after["value"], after["unit"]) if after else ""
+    written = joined(row["value"], row["unit"])
+    reading = Reading(row["attribute"], written, read, reason, row["locator"], row["lang"])
+    sample.facts.append(reading)
+
+
+def normalised(row: Row, params: clean.Params, forms: Forms) -> tuple[Row | None, str]:
     """Return a record as clean writes it, or None and the reason."""
     try:
         return normalise_row(row, params.normalise, forms), ""

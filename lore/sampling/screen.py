@@ -22,13 +22,13 @@ LETTERS = re.compile(r"[^\W\d_]+")
 
 def sections_of(sample: Sample, params: clean.Params) -> Iterator[Section]:
     """Yield the sections of a source: file and mapping, values, dates, texts, suspicions."""
-    yield Section(heading(sample), tuple(facts_about(sample)))
+    yield Section("file and mapping", tuple(facts_about(sample)))
     if sample.facts or sample.quantities:
         readings = chosen(sample.facts + sample.quantities, VALUES)
-        yield Section("values", columns=("name", "written", "read as", "like it"), rows=readings)
+        yield Section("values", columns=("name", "written", "read as", "alike"), rows=readings)
     if sample.dates:
         readings = chosen(sample.dates, VALUES // 2)
-        yield Section("dates", columns=("name", "written", "read as", "like it"), rows=readings)
+        yield Section("dates", columns=("name", "written", "read as", "alike"), rows=readings)
     texts = [row for row in sample.records if row["kind"] != "fact"]
     if texts:
         rows = []
@@ -67,7 +67,9 @@ def facts_about(sample: Sample) -> Iterator[str]:
     yield f"mapping: {', '.join(mapping_of(source.map))}"
     unused = unused_columns(sample)
     if unused:
-        shown = ", ".join(unused[:12]) + (f" and {len(unused) - 12} more" if len(unused) > 12 else "")
+        shown = ", ".join(unused[:12]) + (
+            f" and {len(unused) - 12} more" if len(unused) > 12 else ""
+        )
         yield f"not used: {shown}"
 
 

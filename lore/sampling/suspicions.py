@@ -19,20 +19,25 @@ TWO_WAYS = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
 """A numeral that is a thousand times larger where its sign parts thousands: 7,874 or 1.234."""
 DECIMAL = re.compile(r"[+-]?\d+([.,])(?:\d{1,2}|\d{4,})")
 """A numeral whose sign can only be the decimal one: 1,5 or 0.0025."""
+NUMERAL_START = re.compile(r"[+-]?\d")
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 UNIT_IN_NAME = re.compile(
     r"[\[(](?P<bracket>[^\])]+)[\])]$"  # Power [MW], weight (kg)
     r"|[_ ](?:in[_ ])?(?P<end>[^\W\d_]+(?:[/²³][^\W\d_]*)*)$"  # height_cm, weight in kg
 )
 """The end of a column's name that may be a unit."""
-NO_UNITS = frozenset("id no nr name date day year time type code value number unit at by of a".split())
+NO_UNITS = frozenset(
+    "id no nr name date day year time type code value number unit at by of a".split()
+)
 """Ends of names that pint takes for units, or that are words of every table."""
 SPREAD = 1000
 """Times the median from which one value of an attribute is pointed out."""
+RARE = 20
+"""One in so many values may be pointed out. More of them are a group of their own, such as gases among metals."""
 PLACEHOLDERS = frozenset(
     "n/a na none null nil nan - -- ? . unknown missing 999 9999 99999 -1 -99 -999 -9999 0000-00-00 无 不详 未知 缺失 空".split()
 )
-"""Words and numbers that tables write where there is no value."""
+"""Words and numbers that tables write where there is no value, in small letters. `Na` is sodium."""
 MOJIBAKE = re.compile(
     r"\ufffd"  # the sign for what could not be decoded
     r"|[ÃÂ][\x80-\xbf]|â€|ï»¿"  # UTF-8 read as Latin-1: Ã©, â€™
@@ -69,7 +74,9 @@ def ambiguous_numbers(sample: Sample, params: clean.Params) -> Iterator[str]:
             continue  # 1.234 beside 1.5: a decimal point, as everywhere
         advice = f"write `decimal: '{sign}'` at the source, or `thousands: '{sign}'`"
         if sure and not against:
-            advice = f"{examples(sure)} can only be decimals: write `decimal: '{sign}'` at the source"
+            advice = (
+                f"{examples(sure)} can only be decimals: write `decimal: '{sign}'` at the source"
+            )
         elif against and not sure:
             advice = f"{examples(against)} have the decimal sign {other}: write `thousands: '{sign}'` at the source"
         yield f"{len(unclear):,} numbers such as {examples(unclear)} can be read in two ways, a thousandfold apart; {advice}"
@@ -88,9 +95,6 @@ def numeric(sample: Sample, params: clean.Params) -> list[Reading]:
         if reading.name in params.normalise.units or NUMERAL_START.match(reading.written):
             readings.append(reading)
     return readings
-
-
-NUMERAL_START = re.compile(r"[+-]?\d")
 
 
 def units_in_names(sample: Sample, params: clean.Params) -> Iterator[str]:
@@ -141,10 +145,17 @@ def thousandfold(sample: Sample, params: clean.Params) -> Iterator[str]:
         if len(pairs) < 5:
             continue
         middle = median(number for number, _ in pairs)
-        far = [reading for number, reading in pairs if not middle / SPREAD < number < middle * SPREAD]
-        if far and len(far) <= len(pairs) / 5:
-            shown = ", ".join(f"{reading.written} → {reading.read} ({reading.locator})" for reading in far[:SHOWN])
-            yield f"{len(far):,} values of {name} lie a thousandfold away from the median {middle:g}: {shown}; compare them with the source"
+        far = [
+            reading for number, reading in pairs if not middle / SPREAD < number < middle * SPREAD
+        ]
+        if far and len(far) <= max(1, len(pairs) / RARE):
+            shown = ", ".join(
+                f"{reading.written} → {reading.read} ({reading.locator})" for reading in far[:SHOWN]
+            )
+            yield (
+                f"{len(far):,} values of {name} lie a thousandfold away from the median "
+                f"{middle:g}: {shown}; compare them with the source"
+            )
 
 
 def unclear_dates(sample: Sample, params: clean.Params) -> Iterator[str]:
@@ -155,8 +166,8 @@ def unclear_dates(sample: Sample, params: clean.Params) -> Iterator[str]:
         if not match:
             continue
         one, two = int(match.group(1)), int(match.group(2))
-        day_first += one > 12
-        month_first += two > 12
+        day_first += one > 12 >= two
+        month_first += two > 12 >= one
         either += one <= 12 and two <= 12 and one != two
     setting = params.normalise.day_first
     wrong = month_first if setting else day_first
@@ -174,8 +185,10 @@ def placeholders(sample: Sample, params: clean.Params) -> Iterator[str]:
     """Words and numbers that stand where a value is missing."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in sample.records:
-        if row["fact"] and row["value"].strip().lower() in PLACEHOLDERS:
-            counts[row["attribute"]][row["value"].strip()] += 1
+        value = (row["value"] or "").strip()
+        same_case = value in (value.lower(), value.upper())
+        if row["fact"] and same_case and value.lower() in PLACEHOLDERS:
+            counts[row["attribute"]][value] += 1
     totals = Counter(row["attribute"] for row in sample.records if row["fact"])
     for attribute, found in counts.items():
         if sum(found.values()) == totals[attribute] > 1:
@@ -204,7 +217,10 @@ def repeated_keys(sample: Sample, params: clean.Params) -> Iterator[str]:
             names[row["fact"]] = f"{row['subject']}, {row['attribute']}"
     several = [fact for fact, stated in values.items() if len(stated) > 1]
     if several and len(several) > len(values) / 10:
-        yield f"{len(several):,} of {len(values):,} facts have several values, such as {names[several[0]]}: is `subject` what tells the units apart?"
+        yield (
+            f"{len(several):,} of {len(values):,} facts have several values, such as "
+            f"{names[several[0]]}: is `subject` what tells the units apart?"
+        )
 
 
 def joined_value(row: dict[str, str | None]) -> str:
