@@ -31,7 +31,7 @@ def sections_of(sample: Sample, params: clean.Params) -> Iterator[Section]:
         yield Section("dates", columns=("name", "written", "read as", "alike"), rows=readings)
     texts = [row for row in sample.records if row["kind"] != "fact"]
     if texts:
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for row in texts[:TEXTS]:
             rows.append((row["kind"], row["subject"] or "", shortened(row["text"])))
         yield Section("texts", columns=("kind", "subject", "begins"), rows=rows)

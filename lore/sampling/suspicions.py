@@ -9,9 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from statistics import median
 
+from stages.clean.values.field_units import field_unit, wanted_unit
+
 from lore.sampling.sample import Reading, Sample
 from stages import clean
-from stages.clean.values.field_units import wanted_unit
 
 Check = Callable[[Sample, clean.Params], Iterator[str]]
 
@@ -52,7 +53,7 @@ SHOWN = 3
 
 def suspicions(sample: Sample, params: clean.Params) -> list[str]:
     """Return all suspicions of a sample, in the order of `CHECKS`."""
-    found = []
+    found: list[str] = []
     for check in CHECKS:
         found.extend(check(sample, params))
     return found
@@ -128,10 +129,19 @@ def mixed_units(sample: Sample, params: clean.Params) -> Iterator[str]:
         if row["fact"] and row["unit"] and row["attribute"] not in params.normalise.units:
             units[row["attribute"]][row["unit"]] += 1
     for attribute, counts in units.items():
-        if len(counts) > 1:
+        likely = counts.most_common(1)[0][0]
+        if len(counts) > 1 and all(converts_to(likely, unit) for unit in counts):
             listed = ", ".join(f"{unit} {count:,}" for unit, count in counts.most_common(5))
-            likely = counts.most_common(1)[0][0]
             yield f"{attribute} is written in several units ({listed}): write `clean.normalise.units: {{{attribute}: {likely}}}`"
+
+
+def converts_to(wanted: str, written: str) -> bool:
+    """Whether clean can convert a unit into another one."""
+    try:
+        field_unit(written, wanted)
+    except Exception:  # pint's parser raises errors of every kind
+        return False
+    return True
 
 
 def thousandfold(sample: Sample, params: clean.Params) -> Iterator[str]:
@@ -208,11 +218,11 @@ def mojibake(sample: Sample, params: clean.Params) -> Iterator[str]:
 
 
 def repeated_keys(sample: Sample, params: clean.Params) -> Iterator[str]:
-    """Facts that several units state differently about one subject."""
+    """Numbers that several units state differently about one subject. Words may have several values."""
     values: dict[str, set[str]] = defaultdict(set)
     names: dict[str, str] = {}
     for row in sample.records:
-        if row["fact"]:
+        if row["fact"] and NUMERAL_START.match(row["value"]):
             values[row["fact"]].add(joined_value(row))
             names[row["fact"]] = f"{row['subject']}, {row['attribute']}"
     several = [fact for fact, stated in values.items() if len(stated) > 1]
