@@ -134,7 +134,7 @@ MONTH_BEHIND = re.compile(
 )
 """Behind a month and a day without a year: the to April 2, 2003 of March 30 to April 2, 2003."""
 NUMBER_BEFORE = re.compile(
-    r"(?<![0-9A-Za-z])[0-3]?[0-9](?:[./][01]?[0-9])?[./]?(?: ?[-–—~] ?| to )$"
+    r"(?<![0-9A-Za-z./-])[0-3]?[0-9](?:[./][01]?[0-9])?[./]?(?: ?[-–—~] ?| to )$"
 )
 """Before a day first or month first date in digits: the 5.- of 5.-8.3.2003, the 5/3 - of 5/3 - 8/3/2003."""
 NUMBER_BEHIND = re.compile(

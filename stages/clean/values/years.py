@@ -61,7 +61,7 @@ PAGES = re.compile(
 """Before a number that is no year."""
 SURE = re.compile(
     rf"(?:\b(?:{_any_of('sure')})"  # in 2003
-    "|©|公元|西元|于|於"
+    r"|©|\(c\)|公元|西元|于|於"
     ") ?(?:the )?$"
     r"|\b(?:mid|early|late|pre|post)-$",  # mid-1990
     re.IGNORECASE,

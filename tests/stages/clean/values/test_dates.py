@@ -120,6 +120,7 @@ def test_a_range_with_a_part_left_out_is_left_alone(
         ("en", "2 September 2011 to 6 October 2011", ["2011-09-02", "2011-10-06"]),
         ("en", "25/12/2003 - 31/12/2003", ["2003-12-25", "2003-12-31"]),
         ("en", "on May 5, 2003 - 8 people came", ["2003-05-05"]),
+        ("en", "from 07/20/07 to 07/28/07", ["2007-07-20", "2007-07-28"]),
     ],
 )
 def test_a_whole_date_beside_another_number_is_found(
