@@ -50,6 +50,8 @@ CHINESE_TIME = re.compile(
     r"(?:(?P<minute>[0-9]{1,2})分?)?(?:[:：]?(?P<second>[0-9]{1,2})秒?)?$"
 )
 """A time of day in Chinese, behind a day: 10时30分, 下午3:20."""
+CHINESE_CLOCK = re.compile("[日时時点點午晨晚早]")
+"""Stands where `CHINESE_TIME` may be a time of day."""
 
 # The day of the week. It must be that of the date.
 _ENGLISH_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -83,8 +85,9 @@ FORMS = [
         rf"{_MONTH}(?: of |, ?|[ -]){_YEAR}",
         # 2019-03, 2019/3
         rf"{_YEAR}[-/](?P<month>[0-9]{{1,2}})",
-        # 03/2019
-        rf"(?P<month>[0-9]{{1,2}})/{_YEAR}",
+        # 03/2019, 03-2019, 03.2019
+        rf"(?P<month>[0-9]{{1,2}})[/-]{_YEAR}",
+        rf"(?P<month>[0-9]{{2}})\.{_YEAR}",
         # 2019年3月7日, 2019年3月, 2019年
         rf"{_YEAR}年(?:(?P<month>[0-9]{{1,2}})月(?:(?P<day>[0-9]{{1,2}})日)?)?",
         _YEAR,
@@ -95,12 +98,16 @@ COMPACT = re.compile(
     r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
     r"(?:T?(?P<hour>[0-9]{2})"
     r"(?:(?P<minute>[0-9]{2})(?:(?P<second>[0-9]{2})(?:\.[0-9]{1,9})?)?)?)?"
-    r"(?P<zone>Z|[+-][0-9]{4})?"
+    r"(?P<zone>Z|[+-][0-9]{2}(?:[0-9]{2})?)?"
 )
 """Digits one after the other, as HL7 and ISO 8601 write them: 20190307, 20190307111514.000-0500."""
 COMPACT_YEARS = range(1500, 2200)
 """Years of `COMPACT`. Other digits are rather a number."""
 SIX_DIGITS = re.compile("([0-9]{2})([0-9]{2})([0-9]{2})")
+LONGEST = 100
+"""Characters of the longest date of a field, with its time and its zone."""
+HYPHENS = str.maketrans({"‐": "-", "‑": "-", "−": "-"})
+"""Other hyphens than that of the keyboard. Not the dash, which joins two years: 2003–04."""
 COUNT = re.compile(r"-?[0-9]{9,}(?:\.[0-9]+)?")
 """A number that may count the seconds, milliseconds … since 1970."""
 
@@ -154,7 +161,9 @@ def is_date(text: str, day_first: bool) -> bool:
 
 def _read(text: str, day_first: bool) -> str:
     """The date of a field. Raises ValueError where it has none, or more than one."""
-    rest = " ".join(text.split()).rstrip(".,; ")
+    if len(text) > LONGEST:
+        raise ValueError("too long")
+    rest = " ".join(text.translate(HYPHENS).split()).rstrip(".,; ")
     compact = COMPACT.fullmatch(rest)
     if compact:
         return _of_digits(compact)
@@ -251,7 +260,9 @@ def _check_era(name: str, written: str) -> None:
 
 def _without_time(text: str) -> str:
     """The text without its time of day. Raises ValueError for a time that no clock shows."""
-    match = TIME.search(text) or (CHINESE_TIME.search(text) if "日" in text else None)
+    match = TIME.search(text)
+    if not match and CHINESE_CLOCK.search(text):
+        match = CHINESE_TIME.search(text)
     if not match:
         return text
     _check_time(match)

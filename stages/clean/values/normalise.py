@@ -76,14 +76,14 @@ class Params:
     dates: list[str] = field(default_factory=list)
     """Further fields that hold a date. They become YYYY-MM-DD, or YYYY-MM or YYYY where no more is
     known."""
-    unreadable_dates: Literal["reject", "keep"] = "reject"
-    """What becomes of a record where one of `dates` is no date that can be read in one way. `reject`
-    sets the record aside (`bad_date`). `keep` leaves the field as it is written, and
-    `metrics/clean.json` counts it under `unreadable_dates`."""
     day_first: bool = True
     """Whether 07/03/2019 is 7 March (true) or July 3 (false)."""
     text: Text = field(default_factory=Text)
     """Free texts, questions and answers. By default they stay as they are written."""
+    unreadable_dates: Literal["reject", "keep"] = "reject"
+    """What becomes of a record where one of `dates` is no date that can be read in one way. `reject`
+    sets the record aside (`bad_date`). `keep` leaves the field as it is written, and
+    `metrics/clean.json` counts it under `unreadable_dates`."""
 
 
 def check_units(params: Params) -> None:

@@ -32,6 +32,9 @@ from stages.clean.values.unusable import Unusable
         ("2019-03", "2019-03"),
         ("March 2019", "2019-03"),
         ("Sept. 2019", "2019-09"),
+        ("03-2019", "2019-03"),
+        ("03.2019", "2019-03"),
+        ("2019‐03‐07", "2019-03-07"),
         ("2019", "2019"),
         ("2019年", "2019"),
         ("7 March 0812", "0812-03-07"),
@@ -71,6 +74,7 @@ def test_day_and_month_are_a_setting() -> None:
         "2019年3月7日18时37分",
         "2019年3月7日（星期四）上午9点",
         "2019年3月7日 周四 下午3:20",
+        "2019-3-7 上午10:25",
     ],
 )
 def test_the_time_and_the_weekday_are_left_out(written: str) -> None:
@@ -85,6 +89,7 @@ def test_the_time_and_the_weekday_are_left_out(written: str) -> None:
         ("20190307111514", "2019-03-07"),
         ("201903071115", "2019-03-07"),
         ("2019030711-0500", "2019-03-07"),
+        ("20190307111514+08", "2019-03-07"),
         ("20190307T111514Z", "2019-03-07"),
         ("20190307 11:15", "2019-03-07"),
         ("201907", "2019-07"),
@@ -160,6 +165,8 @@ def test_no_count_since_1970_is_a_date(seconds: int, unit: int) -> None:
         "555-2003",
         "3/4",
         "2003-2005",
+        "2003–04",
+        "3.2019",
         "2003年3月5日-8日",
         "3月5日至8日",
         "March 5-8, 2003",
@@ -204,6 +211,12 @@ def test_a_day_has_the_year_of_its_own_era_only(name: str, day: date) -> None:
         assert iso_date(written, day_first=True) == day.isoformat()
     else:
         assert not is_date(written, day_first=True)
+
+
+def test_a_long_text_is_no_date() -> None:
+    assert iso_date("2019-03-07" + " " * 80, day_first=True) == "2019-03-07"
+    for long in ("1" * 1_000_000, "年" * 1_000_000, "2019-03-07 " * 100_000):
+        assert not is_date(long, day_first=True)
 
 
 FORMS = (

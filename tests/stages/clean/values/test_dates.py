@@ -1,5 +1,6 @@
 """Dates of running text: ISO 8601, nothing guessed."""
 
+import time
 from datetime import date
 from itertools import pairwise
 
@@ -127,6 +128,31 @@ def test_a_whole_date_beside_another_number_is_found(
     lang: str, text: str, expected: list[str]
 ) -> None:
     assert [found.normal for found in find_dates(text, lang, None)] == expected
+
+
+@pytest.mark.parametrize(
+    ("lang", "piece"),
+    [
+        ("zh", "9月2日、"),
+        ("zh", "2011年9、"),
+        ("zh", "2011年9月（"),
+        ("zh", "二〇一一年九月二日至"),
+        ("en", "Sept. 30-"),
+        ("en", "2 - 26/9/2011, "),
+        ("en", "2011/9/2-"),
+        ("en", "September 2 to "),
+    ],
+)
+def test_time_grows_with_the_length_of_a_text(lang: str, piece: str) -> None:
+    def seconds(size: int) -> float:
+        text = piece * (size // len(piece))
+        start = time.process_time()
+        find_dates(text, lang, True)
+        return time.process_time() - start
+
+    seconds(1000)
+    # Eight times the text. Quadratic would be 64 times the time.
+    assert seconds(40_000) < 30 * max(seconds(5_000), 0.01)
 
 
 DASHES = st.sampled_from(["-", "–", "—", "~", "至", "到", " - ", "、"])
