@@ -116,17 +116,20 @@ _TO = r"(?: ?[-–—~] ?| (?:to|through|thru|until|till) )"
 _TO_OR_AND = r"(?:,? ?(?:and|or|to|through|thru|until|till|&|-|–|—|~) ?)"
 PARTS_BEFORE = re.compile(
     rf"(?<![0-9/.-]){_SHORT_DAY}{_TO_OR_AND}$"  # the 3 and of 3 and 5 May 2003
-    r"|[0-9](?:st|nd|rd|th)?[ -]$"  # the 5 of 5 May 12
+    r"|(?<![0-9])[0-9]{1,2}(?:st|nd|rd|th)?[ -]$"  # the 5 of 5 May 12
 )
 """Before a date that begins with its day, or a month with its year."""
 MONTH_BEFORE = re.compile(
-    rf"(?<![A-Za-z])(?:{_NAME}[ -]{_SHORT_DAY}|{_SHORT_DAY}(?: of |[ -]){_NAME}|{_NAME}){_TO}$"
+    rf"(?<![A-Za-z])(?:{_NAME}[ -]{_SHORT_DAY}|{_SHORT_DAY}(?: of |[ -]){_NAME}){_TO}$"
+    rf"|(?<![A-Za-z]){_NAME}(?:{_TO}| ?[/&] ?| and | or )$"
 )
 """Before a date with the name of a month, the other end without its year: 28 Feb to 3 March 2020,
 Oct. 30-Nov. 2, 2019, March to May 2003.
 """
-MONTH_AND_DAY_BEFORE = re.compile(rf"(?<![A-Za-z]){_NAME} $")
-"""Before a day with a month that belongs to two ends of a range: the Oct. of Oct. 30-Nov. 2."""
+NAME_BEFORE = re.compile(rf"(?<![A-Za-z]){_NAME} $")
+"""Before a day that belongs to another month: the Oct. of Oct. 30-Nov. 2."""
+YEAR_SIGN_BEFORE = re.compile("[0-9]{4}-$")
+"""Before a month and a day: the 2003- of 2003-Mar-05."""
 DAY_BEHIND = re.compile(rf"{_TO}{_SHORT_DAY}(?![0-9:])")
 """Behind a month and a day without a year: the - 8 of March 5 - 8, 2003."""
 MONTH_BEHIND = re.compile(
@@ -145,7 +148,12 @@ NUMBER_BEHIND = re.compile(
 _CHINESE_TO = r" ?(?:[-–—―~～至到]|--|——) ?"
 _CHINESE_AND = r" ?(?:[-–—―~～至到、和及與与或/&]|--|——) ?"
 _SMALL = rf"(?:[0-9]{{1,2}}|[{_DIGIT}十廿]{{1,3}})"
-_TIME_OF_DAY = r"(?:[（(][^（）()]{1,6}[）)]|上午|下午|中午|晚上?|早上?|凌晨|夜间?|起|开始)?"
+_TIME_OF_DAY = (
+    r"(?:[（(][^（）()]{1,6}[）)])?"  # （周五）
+    r"(?:上午|下午|中午|晚上?|早上?|凌晨|夜间?)?"
+    r"(?: ?[0-9]{1,2}(?:[时点](?:[0-9]{1,2}分)?|:[0-9]{2}))?"  # 14时, 8:00
+    r"(?:起|开始)?"
+)
 DAYS_BEHIND = re.compile(
     rf"{_TIME_OF_DAY}(?:{_CHINESE_AND}{_SMALL})+ ?[日号號](?![后後前内內间間])"  # 3月5日-8日
     rf"|{_SMALL}(?:{_CHINESE_AND}{_SMALL})+ ?[日号號月]"  # the 5-8日 of 3月5-8日
@@ -170,8 +178,21 @@ MONTH_FIRST_FORMS = [re.compile(form) for form in (*WORDED[1:], *SPOKEN)]
 NUMERIC_FORMS = [re.compile(form) for form in NUMERIC]
 CHINESE_FORMS = [re.compile(form) for form in CHINESE]
 
-VERSION = re.compile(r"(?:\b[vV]er(?:sion|\.)?|[rR]elease|[bB]uild|版本) ?$")
+VERSION = re.compile(
+    r"(?:\b(?:v(?:er(?:sion|\.)?)?|release|build|firmware|software|ip)"
+    r"|版本号?|软件|固件) ?$",
+    re.IGNORECASE,
+)
 """Before a number with dots that is no date: version 2019.3.7."""
+NUMBERED = re.compile(
+    r"(?:\b(?:part|parts|model|serial|lot|batch|chapter|section|sect\.|tel|phone|fax|isbn)"
+    r"|型号|编号|批号|单号|号码|电话|传真|章|节)"
+    r"\.?(?: (?:no\.?|nr\.?|number|#))?[:：]? ?$",
+    re.IGNORECASE,
+)
+"""Before a number that names something: part no. 12-03-2004, 电话03-04-2003."""
+EDITION = re.compile("[版号]")
+"""Behind such a number: 1.2.2003版."""
 ERA = re.compile("民国|[国和成治正绪熙隆宗帝]$")
 """Before a year of two digits that is counted from the start of an era: 民国98年5月."""
 AT = re.compile(r"(?:^|[（(于於在至到自、，。,－–—-])$")
@@ -282,7 +303,8 @@ def _with_month(text: str, match: re.Match[str]) -> Found | None:
     if year and MONTH_BEFORE.search(text, max(0, start - 32), start):
         return None
     if year is None:
-        if not month_and_day and MONTH_AND_DAY_BEFORE.search(text, max(0, start - 12), start):
+        before = YEAR_SIGN_BEFORE if month_and_day else NAME_BEFORE
+        if before.search(text, max(0, start - 12), start):
             return None
         if DAY_BEHIND.match(text, end) or MONTH_BEHIND.match(text, end):
             return None
@@ -333,6 +355,8 @@ def _in_digits(text: str, match: re.Match[str], day_first: bool | None) -> Found
     year = _year(parts)
     assert year
     if sign == "." and VERSION.search(text, max(0, start - 9), start):
+        return None
+    if NUMBERED.search(text, max(0, start - 20), start) or EDITION.match(text, end):
         return None
     if "a" in parts:
         if NUMBER_BEFORE.search(text, max(0, start - 12), start):

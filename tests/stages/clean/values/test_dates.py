@@ -95,7 +95,10 @@ def test_what_is_no_date_of_a_text(lang: str, text: str) -> None:
         ("en", "September 30 through October 2, 2011"),
         ("en", "2011/9/2-6, 2011-09-02 – 06, 2011-09-02 to 06"),
         ("en", "2 - 26/9/2011, 2.–26.9.2011, 30/8 - 26/9/2011"),
-        ("en", "from March to May 2003"),
+        ("en", "from March to May 2003, in March/April 2003, in March and April 2003"),
+        ("zh", "2011年9月2日上午8时至6日18时"),
+        ("zh", "2011年9月2日8:00至6日18:00"),
+        ("zh", "自2011年9月2日起至6日止"),
     ],
 )
 @pytest.mark.parametrize("day_first", [None, True, False])
@@ -106,8 +109,28 @@ def test_a_range_with_a_part_left_out_is_left_alone(
 
 
 @pytest.mark.parametrize(
+    ("lang", "text"),
+    [
+        ("en", "firmware 1.2.2003, v1.2.2003, V 1.2.2003, IP 10.12.2003.1"),
+        ("en", "part no. 12-03-2004, Lot: 12/03/2004, fax 03-04-2003"),
+        ("en", "chapter 3.4.2003, section 12/2004"),
+        ("en", "ISBN 0-12-2003-4, +1 12-03-2004-55"),
+        ("en", "a 3/4 share, 16/9, 1583020800, 20030305222500"),
+        ("en", "2003-Mar-05-X"),
+        ("zh", "软件1.2.2003版，版本号1.2.2003"),
+        ("zh", "型号12-03-2004，编号2004/03/12，电话：03-04-2003"),
+        ("zh", "比例3/4，地址192.168.20.24"),
+    ],
+)
+def test_other_numbers_are_no_dates_in_any_order(lang: str, text: str) -> None:
+    for day_first in (None, True, False):
+        assert find_dates(text, lang, day_first) == []
+
+
+@pytest.mark.parametrize(
     ("lang", "text", "expected"),
     [
+        ("en", "March 2003-April 2004", ["2003-03", "2004-04"]),
         ("zh", "2011年9月2日至2011年9月6日", ["2011-09-02", "2011-09-06"]),
         ("zh", "9月2日至9月6日", ["--09-02", "--09-06"]),
         ("zh", "2011年9月2日，6日后再来", ["2011-09-02"]),
