@@ -135,10 +135,14 @@ def run(
     report = summary(corpus.ledger, tally, sources, before, disputes)
     if treatment:
         report["personal"] = treatment.report(corpus.personal)
+    if params.normalise.unreadable_dates == "keep":
+        report["unreadable_dates"] = dict(sorted(corpus.unreadable.items()))
     if params.filter.lines:
         report["lines"] = corpus.cut.shown()
     write_json(metrics, report)
     show(report)
+    for name, count in report.get("unreadable_dates", {}).items():
+        print(f"  unreadable dates kept as written: {name} {count:,}")
     if params.filter.lines:
         print(f"  lines      {corpus.cut.summary()}")
     compared = changes.compare("clean", out)

@@ -111,6 +111,8 @@ class Prepared:
     records."""
     cut: lines.Cut
     """The recurring lines that were taken out."""
+    unreadable: Counter[str]
+    """How many dates of each further field are left as they are written."""
 
 
 def pieces(source: Path) -> list[Piece]:
@@ -232,6 +234,7 @@ def prepare(
         phrases=information.text_counts(phrases_of_texts.of(sampled)),
         personal=personal_counts,
         cut=cut,
+        unreadable=normal.unreadable,
     )
 
 

@@ -49,6 +49,8 @@ class Filtered:
     """Of these texts."""
     cut: lines.Cut = field(default_factory=lines.Cut)
     """The recurring lines that were taken out."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """How many dates of each further field are left as they are written."""
 
     def alive(self, part: Part) -> Array:
         """Which records of a part are kept so far: bool."""
@@ -158,6 +160,7 @@ def filtered(
         texts=statistics.texts,
         signatures=statistics.signatures,
         cut=statistics.cut,
+        unreadable=statistics.unreadable,
     )
 
 
@@ -188,6 +191,7 @@ class Statistics:
         self.signatures = repeats.Signatures()
         self.personal: Counter[str] = Counter()
         self.cut = lines.Cut()
+        self.unreadable: Counter[str] = Counter()
 
     def add(self, prepared: Prepared) -> None:
         """Add the next batch."""
@@ -203,6 +207,7 @@ class Statistics:
         self.signatures.append(part.signatures)
         self.personal += prepared.personal
         self.cut.add(prepared.cut)
+        self.unreadable += prepared.unreadable
 
     @property
     def texts(self) -> Array:

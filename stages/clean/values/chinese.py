@@ -41,7 +41,7 @@ DATE_PART = re.compile(
     r"\s*"
     r"([零〇○一二三四五六七八九十]+|\d+)"  # 二〇一九, 十二, 2019
     r"\s*"
-    r"([年月日号])"
+    r"([年月日号號])"
     r"\s*"
 )
 """A number with the sign of what it counts in a date: 2019 年, 三月, 7号."""
@@ -105,7 +105,7 @@ def _plain_part(part: re.Match[str]) -> str:
         # 十二 is 12 and 三十 is 30: a missing digit before 十 is one, a missing one behind it is zero.
         number = DIGITS.get(count[1], "1") + DIGITS.get(count[2], "0")
     digits = [DIGITS.get(digit, digit) for digit in number]
-    return "".join(digits) + sign.replace("号", "日")
+    return "".join(digits) + sign.replace("号", "日").replace("號", "日")
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ by one.
 import json
 from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import polars as pl
 from stages.clean.exclusions import CONTENT, REASON, Excluded
 from stages.clean.personal import Treatment
 from stages.clean.terms import HAN, changed
+from stages.clean.values.date_fields import is_date
 from stages.clean.values.normalise import FOLDABLE, PUNCTUATION, Params, folded, normalise_row
 from stages.clean.values.rewriting import Params as Text
 from stages.clean.values.rewriting import rewritten_texts
@@ -66,6 +67,8 @@ class Batch:
     """Row number in the frame → reason, evidence."""
     meta: pl.Series
     """For each row, the further fields that tell two facts apart (`distinguishing_fields`)."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """How many dates of each further field are left as they are written."""
 
 
 def redacted(frame: pl.DataFrame, excluded: Excluded) -> pl.DataFrame:
@@ -93,12 +96,14 @@ def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) ->
     done: list[Row] = []
     unusable: dict[int, tuple[str, str]] = {}
     meta = [""] * len(frame)
+    unreadable: Counter[str] = Counter()
     for number in one_by_one.arg_true():
         row = frame.row(number, named=True)
         if number not in left:
             try:
                 row = normalise_row(row, without_text)
                 meta[number] = distinguishing_fields(row, params.dates)
+                unreadable.update(unreadable_dates(row, params))
             except Unusable as problem:
                 unusable[number] = (problem.reason, problem.evidence)
         done.append(row | {"number": number})
@@ -111,7 +116,7 @@ def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) ->
     usable = [number not in left and number not in unusable for number in range(len(frame))]
     is_prose = whole["fact"].is_null() & pl.Series(usable, dtype=pl.Boolean)
     whole = rewritten(whole.drop("number"), is_prose, params)
-    return Batch(whole, unusable, pl.Series(meta, dtype=pl.String))
+    return Batch(whole, unusable, pl.Series(meta, dtype=pl.String), unreadable)
 
 
 def without_personal(
@@ -130,7 +135,8 @@ def without_personal(
         meta.append(distinguishing_fields(treated[number], dates) if number in treated else "")
     new_rows = rows | treated
     frame = pl.DataFrame(list(new_rows.values()), schema=batch.frame.schema)
-    return Batch(frame, batch.unusable, pl.Series(meta, dtype=pl.String)), reasons, counts
+    personal_meta = pl.Series(meta, dtype=pl.String)
+    return Batch(frame, batch.unusable, personal_meta, batch.unreadable), reasons, counts
 
 
 def cleaned(texts: pl.Series) -> pl.Series:
@@ -182,6 +188,18 @@ def distinguishing_fields(row: Row, dates: list[str]) -> str:
     fields = json.loads(row["meta"])
     without_dates = {name: value for name, value in fields.items() if name not in dates}
     return json.dumps(without_dates, sort_keys=True)
+
+
+def unreadable_dates(row: Row, params: Params) -> list[str]:
+    """The names of the further fields of a normalised record whose dates stayed as written."""
+    if params.unreadable_dates == "reject":
+        return []
+    fields = json.loads(row["meta"])
+    names = []
+    for name in params.dates:
+        if fields.get(name) and not is_date(fields[name], params.day_first):
+            names.append(name)
+    return names
 
 
 def spelt(frame: pl.DataFrame, first: dict[str, str]) -> pl.DataFrame:

@@ -1,11 +1,13 @@
-"""Dates: one date of a field, or those of running text, as ISO 8601.
+"""Dates of running text, as ISO 8601.
 
-Nothing is guessed: a date with two readings is refused in a field and left alone in a text.
+Nothing is guessed. What has two readings is left alone, and so is a range that leaves a part out
+(3月5日至8日, March 5-8, 2003): a form of one end alone would break it. `date_fields.py` reads the date
+of a field.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import date
 from typing import NamedTuple
 
 from stages.clean.span import Span, apart
@@ -18,34 +20,7 @@ from stages.clean.values.numbers import (
     WORDS,
     widths_folded,
 )
-from stages.clean.values.unusable import Unusable
 from stages.clean.values.years import years
-
-# Dates of fields, in the forms of datetime.strptime.
-DAYS = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%Y.%m.%d",
-    "%d.%m.%Y",
-    "%d %B %Y",
-    "%d %b %Y",
-    "%d-%b-%Y",
-    "%B %d, %Y",
-    "%b %d, %Y",
-    "%B %d %Y",
-    "%b %d %Y",
-    "%Y年%m月%d日",
-)
-MONTHS = ("%Y-%m", "%Y/%m", "%B %Y", "%b %Y", "%m/%Y", "%Y年%m月")
-YEARS = ("%Y", "%Y年")
-TIMED = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d\S*"  # ISO 8601: 2019-03-07T18:37:13Z
-    r"|(\d{8})\d{4,6}(?:[+-]\d{4})?"  # HL7: 20190307111514-0500
-)
-"""A date with the time of day. Only the day counts, in the time zone in which it is written."""
-_ORDINAL_ENDING = re.compile(r"(?<=\d)(st|nd|rd|th)\b")
-"""The th of 7th."""
-_EIGHT_DIGITS = re.compile(r"\d{8}")
 
 # Dates of running text: pieces of the patterns.
 _MONTH = rf"(?P<month>{months.ANY})(?![A-Za-z])\.?"
@@ -134,12 +109,62 @@ CHINESE = (
     rf"(?<![0-9.]){_YEAR}"
     r"(?= ?[-–—~至到、和及與与/] ?[12][0-9]{3} ?年)",
 )
+# Ranges and lists that leave a part out: the date at their other end completes both.
+_SHORT_DAY = r"[0-3]?[0-9](?:st|nd|rd|th)?"
+_NAME = rf"(?:{months.ANY})\.?"
+_TO = r"(?: ?[-–—~] ?| (?:to|through|thru|until|till) )"
+_TO_OR_AND = r"(?:,? ?(?:and|or|to|through|thru|until|till|&|-|–|—|~) ?)"
 PARTS_BEFORE = re.compile(
-    r"(?<![0-9/.-])[0-9]{1,2}(?:st|nd|rd|th)?"
-    r"(?:,? ?(?:and|or|to|through|&|-|–|—) ?)$"  # the 3 and of 3 and 5 May 2003
-    r"|[0-9](?:st|nd|rd|th)?[ -]$"  # the 5 of 5 May 12
+    rf"(?<![0-9/.-]){_SHORT_DAY}{_TO_OR_AND}$"  # the 3 and of 3 and 5 May 2003
+    r"|(?<![0-9])[0-9]{1,2}(?:st|nd|rd|th)?[ -]$"  # the 5 of 5 May 12
 )
-"""A range or list before a date that leaves a part out: the date behind it completes both."""
+"""Before a date that begins with its day, or a month with its year."""
+MONTH_BEFORE = re.compile(
+    rf"(?<![A-Za-z])(?:{_NAME}[ -]{_SHORT_DAY}|{_SHORT_DAY}(?: of |[ -]){_NAME}){_TO}$"
+    rf"|(?<![A-Za-z]){_NAME}(?:{_TO}| ?[/&] ?| and | or )$"
+)
+"""Before a date with the name of a month, the other end without its year: 28 Feb to 3 March 2020,
+Oct. 30-Nov. 2, 2019, March to May 2003.
+"""
+NAME_BEFORE = re.compile(rf"(?<![A-Za-z]){_NAME} $")
+"""Before a day that belongs to another month: the Oct. of Oct. 30-Nov. 2."""
+YEAR_SIGN_BEFORE = re.compile("[0-9]{4}-$")
+"""Before a month and a day: the 2003- of 2003-Mar-05."""
+DAY_BEHIND = re.compile(rf"{_TO}{_SHORT_DAY}(?![0-9:])")
+"""Behind a month and a day without a year: the - 8 of March 5 - 8, 2003."""
+MONTH_BEHIND = re.compile(
+    rf"{_TO}(?:{_NAME} {_SHORT_DAY}|{_SHORT_DAY} {_NAME})(?:,? ?| of )[12][0-9]{{3}}"
+)
+"""Behind a month and a day without a year: the to April 2, 2003 of March 30 to April 2, 2003."""
+NUMBER_BEFORE = re.compile(
+    r"(?<![0-9A-Za-z./-])[0-3]?[0-9](?:[./][01]?[0-9])?[./]?(?: ?[-–—~] ?| to )$"
+)
+"""Before a day first or month first date in digits: the 5.- of 5.-8.3.2003, the 5/3 - of 5/3 - 8/3/2003."""
+NUMBER_BEHIND = re.compile(
+    r" ?[-–—~至到] ?(?:[01]?[0-9][-/.])?[0-3]?[0-9](?![0-9:/.-]*[0-9:])"  # 2003/3/5-8, 2003.3.5—3.8
+    r"| to [0-3]?[0-9](?=$|[.,;:)])"
+)
+"""Behind a date in digits that begins with the year."""
+_CHINESE_TO = r" ?(?:[-–—―~～至到]|--|——) ?"
+_CHINESE_AND = r" ?(?:[-–—―~～至到、和及與与或/&]|--|——) ?"
+_SMALL = rf"(?:[0-9]{{1,2}}|[{_DIGIT}十廿]{{1,3}})"
+_TIME_OF_DAY = (
+    r"(?:[（(][^（）()]{1,6}[）)])?"  # （周五）
+    r"(?:上午|下午|中午|晚上?|早上?|凌晨|夜间?)?"
+    r"(?: ?[0-9]{1,2}(?:[时点](?:[0-9]{1,2}分)?|:[0-9]{2}))?"  # 14时, 8:00
+    r"(?:起|开始)?"
+)
+DAYS_BEHIND = re.compile(
+    rf"{_TIME_OF_DAY}(?:{_CHINESE_AND}{_SMALL})+ ?[日号號](?![后後前内內间間])"  # 3月5日-8日
+    rf"|{_SMALL}(?:{_CHINESE_AND}{_SMALL})+ ?[日号號月]"  # the 5-8日 of 3月5-8日
+)
+"""Behind a Chinese date: days or months that take their year and month from it."""
+MONTH_AND_DAY_BEHIND = re.compile(
+    rf"{_TIME_OF_DAY}{_CHINESE_TO}{_SMALL} ?月(?: ?{_SMALL} ?[日号號])?"
+)
+"""Behind a Chinese date with its year: an end of a range that takes its year from it (至10月7日)."""
+YEAR_BEFORE = re.compile(rf"年 ?{_SMALL} ?月(?: ?{_SMALL} ?[日号號])?{_TIME_OF_DAY}{_CHINESE_TO}$")
+"""Before a Chinese date without its year: the other end of such a range."""
 
 # The forms look back at their beginning, which makes a search for them slow: every place of the
 # text is a candidate. These patterns find the few places where a date may be much faster, and the
@@ -153,8 +178,21 @@ MONTH_FIRST_FORMS = [re.compile(form) for form in (*WORDED[1:], *SPOKEN)]
 NUMERIC_FORMS = [re.compile(form) for form in NUMERIC]
 CHINESE_FORMS = [re.compile(form) for form in CHINESE]
 
-VERSION = re.compile(r"(?:\b[vV]er(?:sion|\.)?|[rR]elease|[bB]uild|版本) ?$")
+VERSION = re.compile(
+    r"(?:\b(?:v(?:er(?:sion|\.)?)?|release|build|firmware|software|ip)"
+    r"|版本号?|软件|固件) ?$",
+    re.IGNORECASE,
+)
 """Before a number with dots that is no date: version 2019.3.7."""
+NUMBERED = re.compile(
+    r"(?:\b(?:part|parts|model|serial|lot|batch|chapter|section|sect\.|tel|phone|fax|isbn)"
+    r"|型号|编号|批号|单号|号码|电话|传真|章|节)"
+    r"\.?(?: (?:no\.?|nr\.?|number|#))?[:：]? ?$",
+    re.IGNORECASE,
+)
+"""Before a number that names something: part no. 12-03-2004, 电话03-04-2003."""
+EDITION = re.compile("[版号]")
+"""Behind such a number: 1.2.2003版."""
 ERA = re.compile("民国|[国和成治正绪熙隆宗帝]$")
 """Before a year of two digits that is counted from the start of an era: 民国98年5月."""
 AT = re.compile(r"(?:^|[（(于於在至到自、，。,－–—-])$")
@@ -173,27 +211,6 @@ class Found(NamedTuple):
     year: int | None
     month: int | None
     day: int | None
-
-
-def iso_date(text: str, day_first: bool) -> str:
-    """The date of a field as YYYY-MM-DD, or as YYYY-MM or YYYY where no more is known.
-
-    Raises Unusable (`bad_date`).
-    """
-    text = chinese.plain_date(_ORDINAL_ENDING.sub("", text.strip()))
-    if timed := TIMED.fullmatch(text):
-        text = timed[1] or timed[2]
-    days = [*DAYS, "%d/%m/%Y" if day_first else "%m/%d/%Y"]
-    if _EIGHT_DIGITS.fullmatch(text):
-        days.append("%Y%m%d")
-    for formats, shape in ((days, "YYYY-MM-DD"), (MONTHS, "YYYY-MM"), (YEARS, "YYYY")):
-        for form in formats:
-            try:
-                parsed = datetime.strptime(text, form)
-            except ValueError:
-                continue
-            return parsed.date().isoformat()[: len(shape)]
-    raise Unusable("bad_date", f"{text!r} is not a date that can be read in one way only")
 
 
 def find_dates(text: str, lang: str, day_first: bool | None) -> list[Span]:
@@ -283,7 +300,14 @@ def _with_month(text: str, match: re.Match[str]) -> Found | None:
     month_and_day = day is not None and text[start].isalpha()
     if not month_and_day and PARTS_BEFORE.search(text, max(0, start - 12), start):
         return None
+    if year and MONTH_BEFORE.search(text, max(0, start - 32), start):
+        return None
     if year is None:
+        before = YEAR_SIGN_BEFORE if month_and_day else NAME_BEFORE
+        if before.search(text, max(0, start - 12), start):
+            return None
+        if DAY_BEHIND.match(text, end) or MONTH_BEHIND.match(text, end):
+            return None
         if text[max(0, start - 3) : start].lower() == "in ":
             return None  # In May 12 patients
         if measure(text, start, end):
@@ -332,7 +356,11 @@ def _in_digits(text: str, match: re.Match[str], day_first: bool | None) -> Found
     assert year
     if sign == "." and VERSION.search(text, max(0, start - 9), start):
         return None
+    if NUMBERED.search(text, max(0, start - 20), start) or EDITION.match(text, end):
+        return None
     if "a" in parts:
+        if NUMBER_BEFORE.search(text, max(0, start - 12), start):
+            return None
         # With dots the day comes first wherever an order is declared, as `iso_date` reads it.
         order = True if day_first is not None and sign == "." else day_first
         day_and_month = _ordered(year, int(parts["a"]), int(parts["b"]), order)
@@ -342,6 +370,8 @@ def _in_digits(text: str, match: re.Match[str], day_first: bool | None) -> Found
         return Found(start, end, year, month, day)
     month = int(parts["month"])
     if "day" in parts:
+        if NUMBER_BEHIND.match(text, end):
+            return None
         return Found(start, end, year, month, int(parts["day"]))
     if sign and month > year % 100:
         return None  # 2003-04 may be the years 2003 to 2004
@@ -374,13 +404,20 @@ def _chinese(text: str, start: int, end: int) -> Iterator[Found]:
             parts = match.groupdict()
             month = _count(parts.get("month"))
             day = _count(parts.get("day"))
+            first, last = match.span()
+            if DAYS_BEHIND.match(text, last):
+                continue
             if not parts.get("year"):
-                yield Found(*match.span(), None, month, day)
+                if YEAR_BEFORE.search(text, max(0, first - 32), first):
+                    continue
+                yield Found(first, last, None, month, day)
                 continue
             written = _count(parts["year"])
             assert written is not None
+            if month and MONTH_AND_DAY_BEHIND.match(text, last):
+                continue
             if year := _chinese_year(text, match, written, month):
-                yield Found(*match.span(), year, month, day)
+                yield Found(first, last, year, month, day)
 
 
 def _count(written: str | None) -> int | None:

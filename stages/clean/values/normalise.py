@@ -9,11 +9,11 @@ import json
 import re
 import unicodedata
 from dataclasses import field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.clean.values.dates import iso_date
+from stages.clean.values.date_fields import is_date, iso_date
 from stages.clean.values.quantities import quantity
 from stages.clean.values.rewriting import Params as Text
 from stages.clean.values.rewriting import rewritten
@@ -80,6 +80,10 @@ class Params:
     """Whether 07/03/2019 is 7 March (true) or July 3 (false)."""
     text: Text = field(default_factory=Text)
     """Free texts, questions and answers. By default they stay as they are written."""
+    unreadable_dates: Literal["reject", "keep"] = "reject"
+    """What becomes of a record where one of `dates` is no date that can be read in one way. `reject`
+    sets the record aside (`bad_date`). `keep` leaves the field as it is written, and
+    `metrics/clean.json` counts it under `unreadable_dates`."""
 
 
 def check_units(params: Params) -> None:
@@ -136,7 +140,8 @@ def _normalised_meta(meta: Row, params: Params) -> Row:
         if not value:
             continue
         if name in params.dates:
-            normalised[name] = iso_date(value, params.day_first)
+            if params.unreadable_dates == "reject" or is_date(value, params.day_first):
+                normalised[name] = iso_date(value, params.day_first)
         elif name in params.meta_units:
             unit = params.meta_units[name]
             normalised[name] = quantity(value, None, unit, params.significant_digits)

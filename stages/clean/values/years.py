@@ -20,6 +20,8 @@ def _any_of(use: str) -> str:
     return "|".join(row["pattern"] for row in _TABLE if row["use"] == use)
 
 
+_NUMERAL = "[0-9〇零一二三四五六七八九十]"
+
 # Digits come first in these two patterns, and what stands before them is looked at afterwards: a
 # pattern that begins with a digit is searched for much faster than one that begins with a look
 # back. `.{4}` skips the digits on the way back.
@@ -29,7 +31,8 @@ LONE = re.compile(
     "(?<![0-9]-.{4})"  # not the second part of 555-2003
     "(?![A-Z0-9_%-]|[a-z][A-Za-z0-9]"  # no name behind it: 2003A, 2003abc
     "|[.,:/–][0-9]"  # no number that goes on: 2003.5
-    r"|['’]?s\b)"  # no decade: 1990s, 1950's
+    r"|['’]?s\b"  # no decade: 1990s, 1950's
+    f"| ?年 ?{_NUMERAL}{{1,3}}(?:[、至到~～—–-]|{_NUMERAL}| ){{0,8}}月)"  # no part of 2003年3-5月
 )
 """A number that may be a year: 1000 to 2999."""
 _YEAR_OF_RANGE = "(1[4-9][0-9]{2}|20[0-9]{2})"
@@ -58,7 +61,7 @@ PAGES = re.compile(
 """Before a number that is no year."""
 SURE = re.compile(
     rf"(?:\b(?:{_any_of('sure')})"  # in 2003
-    "|©|公元|西元|于|於"
+    r"|©|\(c\)|公元|西元|于|於"
     ") ?(?:the )?$"
     r"|\b(?:mid|early|late|pre|post)-$",  # mid-1990
     re.IGNORECASE,

@@ -130,6 +130,36 @@ def test_subjects_are_spelt_as_the_best_source_spells_them(tmp_path: Path) -> No
     assert not reasons
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_date_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: bool
+) -> None:
+    rows = [
+        fact("neon", "state", "gas", **NEON),
+        fact("iron", "symbol", "Fe", checked="1583020800000", reviewed="20190307111514-0500"),
+        fact("gold", "symbol", "Au", checked="7/3/2019 10:30"),
+        fact("tin", "symbol", "Sn", checked=""),
+    ]
+    params = PARAMS
+    if keep:
+        reading = dataclasses.replace(PARAMS.normalise, unreadable_dates="keep")
+        params = dataclasses.replace(PARAMS, normalise=reading)
+    kept, reasons, report = run(tmp_path, rows, params)
+    meta = {row["subject"]: json.loads(row["meta"]) for row in kept}
+    assert meta["gold"] == {"checked": "2019-03-07"}
+    assert report["read"] == report["kept"] + report["rejected"]
+    said = capsys.readouterr().out
+    if keep:
+        assert meta["iron"] == {"checked": "1583020800000", "reviewed": "2019-03-07"}
+        assert not reasons
+        assert report["unreadable_dates"] == {"checked": 1}
+        assert "unreadable dates kept as written: checked 1\n" in said
+    else:
+        assert "iron" not in meta
+        assert list(reasons.values()) == ["bad_date"]
+        assert "unreadable_dates" not in report
+
+
 @given(st.text(max_size=60))
 def test_clean_text_is_idempotent(content: str) -> None:
     once = normalise.clean_text(content)

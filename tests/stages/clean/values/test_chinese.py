@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.clean.values import chinese, normalise
-from stages.clean.values.dates import iso_date
+from stages.clean.values.date_fields import iso_date
 from stages.clean.values.quantities import quantity
 from stages.clean.values.rewriting import Params as Text
 from stages.clean.values.units import unit_of

@@ -1,5 +1,6 @@
-"""Dates of fields and of running text: ISO 8601, nothing guessed."""
+"""Dates of running text: ISO 8601, nothing guessed."""
 
+import time
 from datetime import date
 from itertools import pairwise
 
@@ -7,63 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean.values.dates import find_dates, iso_date
-from stages.clean.values.unusable import Unusable
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ("2019-03-07", "2019-03-07"),
-        ("07/03/2019", "2019-03-07"),
-        ("7 March 2019", "2019-03-07"),
-        ("7th March 2019", "2019-03-07"),
-        ("Mar 7, 2019", "2019-03-07"),
-        ("March 7, 2019", "2019-03-07"),
-        ("20190307", "2019-03-07"),
-        ("2019年3月7日", "2019-03-07"),
-        ("7.3.2019", "2019-03-07"),
-        ("2019-03", "2019-03"),
-        ("March 2019", "2019-03"),
-        ("2019", "2019"),
-        ("2019年", "2019"),
-        ("7 March 0812", "0812-03-07"),
-        ("2019-03-07T18:37:13Z", "2019-03-07"),
-        ("2019-03-07 18:37:13.000", "2019-03-07"),
-        ("2019-03-07T23:15:05+00:00", "2019-03-07"),
-        ("20190307111514-0500", "2019-03-07"),
-        ("201903071115", "2019-03-07"),
-    ],
-)
-def test_dates(written: str, expected: str) -> None:
-    assert iso_date(written, day_first=True) == expected
-    assert iso_date(expected, day_first=True) == expected
-
-
-def test_day_and_month_are_a_setting() -> None:
-    assert iso_date("07/03/2019", day_first=False) == "2019-07-03"
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "31/02/2020",
-        "2020-13-01",
-        "soon",
-        "17x6",
-        "300 BC",
-        "190",
-        "2019-03-07 noon",
-        "2019-02-30T10:00",
-        "20190307111",
-        "99999999",
-        "",
-    ],
-)
-def test_dates_that_are_none(written: str) -> None:
-    with pytest.raises(Unusable) as caught:
-        iso_date(written, day_first=True)
-    assert caught.value.reason == "bad_date"
+from stages.clean.values.dates import find_dates
 
 
 @pytest.mark.parametrize(
@@ -124,6 +69,139 @@ def test_dates_of_a_text(lang: str, text: str, expected: dict[str, str]) -> None
 )
 def test_what_is_no_date_of_a_text(lang: str, text: str) -> None:
     assert find_dates(text, lang, None) == []
+
+
+@pytest.mark.parametrize(
+    ("lang", "text"),
+    [
+        ("zh", "2011年9月2日-6日"),
+        ("zh", "9月2日至6日停水"),
+        ("zh", "于2011年9月2—6日举行"),
+        ("zh", "2011年9月2日、6日、7日"),
+        ("zh", "2011年9月2日（周五）至6日（周二）"),
+        ("zh", "2011年9月2日上午到6日晚"),
+        ("zh", "二〇一一年九月二日至六日"),
+        ("zh", "二〇一一年九月二至六日"),
+        ("zh", "2011年9月2日至10月6日"),
+        ("zh", "2011年9月-11月，2011年9至11月"),
+        ("zh", "2011/9/2至6日，2011.9.2—9.6"),
+        ("zh", "2011-09-02~06"),
+        ("en", "September 2-6, 2011"),
+        ("en", "Sept. 2 – 6, 2011, September 2 to 6, 2011"),
+        ("en", "2–6 September 2011, 2nd to 6th September 2011"),
+        ("en", "between 2 and 6 September 2011"),
+        ("en", "Sept. 30-Oct. 2, 2011"),
+        ("en", "30 September to 2 October 2011"),
+        ("en", "September 30 through October 2, 2011"),
+        ("en", "2011/9/2-6, 2011-09-02 – 06, 2011-09-02 to 06"),
+        ("en", "2 - 26/9/2011, 2.–26.9.2011, 30/8 - 26/9/2011"),
+        ("en", "from March to May 2003, in March/April 2003, in March and April 2003"),
+        ("zh", "2011年9月2日上午8时至6日18时"),
+        ("zh", "2011年9月2日8:00至6日18:00"),
+        ("zh", "自2011年9月2日起至6日止"),
+    ],
+)
+@pytest.mark.parametrize("day_first", [None, True, False])
+def test_a_range_with_a_part_left_out_is_left_alone(
+    lang: str, text: str, day_first: bool | None
+) -> None:
+    assert find_dates(text, lang, day_first) == []
+
+
+@pytest.mark.parametrize(
+    ("lang", "text"),
+    [
+        ("en", "firmware 1.2.2003, v1.2.2003, V 1.2.2003, IP 10.12.2003.1"),
+        ("en", "part no. 12-03-2004, Lot: 12/03/2004, fax 03-04-2003"),
+        ("en", "chapter 3.4.2003, section 12/2004"),
+        ("en", "ISBN 0-12-2003-4, +1 12-03-2004-55"),
+        ("en", "a 3/4 share, 16/9, 1583020800, 20030305222500"),
+        ("en", "2003-Mar-05-X"),
+        ("zh", "软件1.2.2003版，版本号1.2.2003"),
+        ("zh", "型号12-03-2004，编号2004/03/12，电话：03-04-2003"),
+        ("zh", "比例3/4，地址192.168.20.24"),
+    ],
+)
+def test_other_numbers_are_no_dates_in_any_order(lang: str, text: str) -> None:
+    for day_first in (None, True, False):
+        assert find_dates(text, lang, day_first) == []
+
+
+@pytest.mark.parametrize(
+    ("lang", "text", "expected"),
+    [
+        ("en", "March 2003-April 2004", ["2003-03", "2004-04"]),
+        ("zh", "2011年9月2日至2011年9月6日", ["2011-09-02", "2011-09-06"]),
+        ("zh", "9月2日至9月6日", ["--09-02", "--09-06"]),
+        ("zh", "2011年9月2日，6日后再来", ["2011-09-02"]),
+        ("zh", "自2011年9月2日至今", ["2011-09-02"]),
+        ("zh", "2011年9月2日10:30到11:30", ["2011-09-02"]),
+        ("zh", "2011年9月2日至9岁", ["2011-09-02"]),
+        ("zh", "2011年至2013年", ["2011", "2013"]),
+        ("zh", "2011.9.2—2011.9.6", ["2011-09-02", "2011-09-06"]),
+        ("en", "2011-09-02 to 2011-09-06", ["2011-09-02", "2011-09-06"]),
+        ("en", "2011-09-02 - 10:30", ["2011-09-02"]),
+        ("en", "2 September 2011 to 6 October 2011", ["2011-09-02", "2011-10-06"]),
+        ("en", "25/12/2003 - 31/12/2003", ["2003-12-25", "2003-12-31"]),
+        ("en", "on May 5, 2003 - 8 people came", ["2003-05-05"]),
+        ("en", "from 07/20/07 to 07/28/07", ["2007-07-20", "2007-07-28"]),
+    ],
+)
+def test_a_whole_date_beside_another_number_is_found(
+    lang: str, text: str, expected: list[str]
+) -> None:
+    assert [found.normal for found in find_dates(text, lang, None)] == expected
+
+
+@pytest.mark.parametrize(
+    ("lang", "piece"),
+    [
+        ("zh", "9月2日、"),
+        ("zh", "2011年9、"),
+        ("zh", "2011年9月（"),
+        ("zh", "二〇一一年九月二日至"),
+        ("en", "Sept. 30-"),
+        ("en", "2 - 26/9/2011, "),
+        ("en", "2011/9/2-"),
+        ("en", "September 2 to "),
+    ],
+)
+def test_time_grows_with_the_length_of_a_text(lang: str, piece: str) -> None:
+    def seconds(size: int) -> float:
+        text = piece * (size // len(piece))
+        start = time.process_time()
+        find_dates(text, lang, True)
+        return time.process_time() - start
+
+    seconds(1000)
+    # Eight times the text. Quadratic would be 64 times the time.
+    assert seconds(40_000) < 30 * max(seconds(5_000), 0.01)
+
+
+DASHES = st.sampled_from(["-", "–", "—", "~", "至", "到", " - ", "、"])
+
+
+@given(st.dates(date(1900, 1, 1), date(2099, 12, 31)), st.integers(1, 31), DASHES)
+def test_a_chinese_range_is_never_broken(day: date, last: int, dash: str) -> None:
+    for text in (
+        f"展期{day.year}年{day.month}月{day.day}日{dash}{last}日。",
+        f"展期{day.year}年{day.month}月{day.day}{dash}{last}日。",
+        f"展期{day.month}月{day.day}日{dash}{last}日。",
+    ):
+        assert find_dates(text, "zh", True) == []
+
+
+@given(
+    st.dates(date(1900, 1, 1), date(2099, 12, 31)),
+    st.integers(1, 31),
+    st.sampled_from(["-", "–", " - ", " – ", " to ", " through "]),
+)
+def test_an_english_range_is_never_broken(day: date, last: int, dash: str) -> None:
+    for text in (
+        f"held {day:%B} {day.day}{dash}{last}, {day.year}.",
+        f"held {last}{dash}{day.day} {day:%B} {day.year}.",
+    ):
+        assert find_dates(text, "en", True) == []
 
 
 @pytest.mark.parametrize(("day_first", "expected"), [(True, "2003-04-03"), (False, "2003-03-04")])
