@@ -212,7 +212,7 @@ def older(lines: list[bytes], lang: str, path: Path) -> str:
     judged = judgements(words, "")
     if is_clear(judged):
         return judged[0].encoding
-    if is_expected and judged[0].total > expected[0].total - FOREIGN:
+    if is_expected and judged[0].total >= expected[0].total - max(0.3, expected[0].total / 10):
         return expected[0].encoding
     # Two opinions that agree count.
     candidates = MULTIBYTE.get(code, [])
@@ -378,6 +378,8 @@ def penalty_of_letter(sign: str, before: str, after: str, letters: str, *, is_la
     if not is_latin and sign.isupper() and before.isupper():
         # Text in capitals is rare. KOI8 read as Windows-1251 is in capitals.
         penalty += 0.1
+    if is_latin and sign.isupper() and not before.isalpha() and not after.isalpha():
+        penalty += 0.3
     for neighbour in (before, after):
         if neighbour.isalpha() and script_of(neighbour) != script_of(sign):
             penalty += 1
