@@ -184,6 +184,10 @@ def is_utf16(start: bytes, encoding: str) -> bool:
     return paired * 10 >= ends if ends else zeros * 4 >= len(upper)
 
 
+OVERRULES = 3.0
+"""Least sum of penalties by which a reading in another language must be better than one in the source's."""
+
+
 class Judgement(NamedTuple):
     """How well a reading of words fits a language."""
 
@@ -201,17 +205,26 @@ def older(lines: list[bytes], lang: str, path: Path) -> str:
     content = b"".join(lines)
     code = lang.partition("-")[0].lower()
     words = words_of(lines)
-    if code not in KNOWN:
-        code = language.detected(ascii_text(lines), None)
+    # The letters of ASCII tell the language too, where they are enough.
+    guess = language.detected(ascii_text(lines), None)
+    is_declared = code in KNOWN
+    if not is_declared:
+        code = guess
     expected = judgements(words, code)
     # A rare encoding needs more evidence than the letters of the language.
     is_expected = bool(expected) and is_clear(expected) and expected[0].encoding not in RARE
+    if is_expected and guess in KNOWN and guess != code:
+        # The text may be in another language than the source says. Then both must read the same.
+        others = judgements(words, guess)
+        is_expected = others[0].text == expected[0].text or others[0].total > expected[0].total
     if is_expected and expected[0].total < FOREIGN:
         return expected[0].encoding
     # Letters of another language occur, or the language is not known.
     judged = judgements(words, "")
     if is_clear(judged):
-        return judged[0].encoding
+        is_same = bool(expected) and expected[0].text == judged[0].text
+        if not is_declared or is_same or judged[0].total <= expected[0].total - OVERRULES:
+            return judged[0].encoding
     if is_expected and judged[0].total >= expected[0].total - max(0.3, expected[0].total / 10):
         return expected[0].encoding
     # Two opinions that agree count.
