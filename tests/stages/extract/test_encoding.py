@@ -1,13 +1,23 @@
 """encoding: auto finds what a file is written in, always the same, and says nothing wrong of plain ASCII."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.core.project.errors import InputError
 from stages.extract import encoding
-from stages.extract.encoding import detected, likeliest, older, resolved
+from stages.extract.encoding import (
+    ENCODINGS,
+    LETTERS,
+    counted,
+    detected,
+    likeliest,
+    lines_of,
+    resolved,
+)
 from tests.beside import SHARED, needs_shared
 
 SIMPLIFIED = "铁是一种化学元素，熔点是1538度。\n锡会鸣叫。\n"
@@ -53,13 +63,16 @@ def test_what_a_file_is_written_in(
 
 
 def test_a_name_that_is_set_is_taken(tmp_path: Path) -> None:
-    assert resolved("koi8_r", tmp_path / "none", "en") == "koi8_r"
+    (tmp_path / "a.txt").write_bytes(b"iron")
+    assert resolved("koi8_r", tmp_path / "a.txt", "en") == "koi8_r"
+    assert counted([tmp_path / "a.txt"], "koi8_r", "en") == {}
 
 
 def test_a_few_lines_of_another_encoding_change_nothing(tmp_path: Path) -> None:
     line = "Das Gefäß zerbrach.\n"
     assert found(tmp_path, line.encode() * 3 + line.encode("cp1252") * 2) == "utf-8"
-    assert found(tmp_path, line.encode() * 2 + line.encode("cp1252") * 3) == "cp1252"
+    with pytest.raises(InputError, match=r"2 lines are UTF-8, and 3 are not; set `encoding`"):
+        found(tmp_path, line.encode() * 2 + line.encode("cp1252") * 3)
     assert found(tmp_path, SIMPLIFIED.encode("gb18030") * 20 + b"\xff\xff\n", "zh") == "gb18030"
 
 
@@ -68,26 +81,37 @@ def test_only_a_sample_of_a_long_file_is_guessed_from(
 ) -> None:
     sizes: list[int] = []
     monkeypatch.setattr(
-        encoding, "older", lambda lines, _: sizes.append(sum(map(len, lines))) or "cp1252"
+        encoding, "older", lambda lines, *_: sizes.append(sum(map(len, lines))) or "cp1252"
     )
     assert found(tmp_path, b"iron\n" * 50_000 + GERMAN.encode("cp1252") * 10_000) == "cp1252"
     assert encoding.SAMPLE <= sizes[0] < encoding.SAMPLE + 100
 
 
-def test_what_is_of_no_encoding_is_still_read(tmp_path: Path) -> None:
-    assert older([b"\xff\xff\x81\n"], "zh") == "cp1252"
-    assert likeliest(b"\xff\xff\x81", ["gb18030"], 0.5) is None
+def test_what_is_of_no_encoding_is_refused_with_candidates(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError,
+        match=r"a\.txt: the encoding is not sure: .*; set the source's `encoding` to the",
+    ):
+        found(tmp_path, b"\xff\xff\x81\n", "zh")
+    assert likeliest(b"\xff\xff\x81", ["gb18030"]) is None
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    files[1].write_bytes(b"iron")
+    assert counted(files, "auto", "zh") == {"encodings": {"unsure": 1, "utf-8": 1}}
 
 
 @given(st.binary(max_size=300), st.sampled_from(["en", "zh", "und", "ru"]))
-def test_any_bytes_get_an_encoding_and_always_the_same(
+def test_any_bytes_get_the_same_answer_always(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, lang: str
 ) -> None:
     path = tmp_path_factory.mktemp("bytes") / "a.txt"
     path.write_bytes(content)
-    name = detected(path, lang)
-    assert name == detected(path, lang)
-    content.decode(name, errors="replace")
+    answers = []
+    for _ in range(2):
+        try:
+            answers.append(detected(path, lang))
+        except InputError as error:
+            answers.append(str(error))
+    assert answers[0] == answers[1]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80))
@@ -95,6 +119,151 @@ def test_what_is_utf_8_is_found_so(tmp_path_factory: pytest.TempPathFactory, tex
     path = tmp_path_factory.mktemp("text") / "a.txt"
     path.write_bytes(text.encode())
     assert detected(path, "zh") == "utf-8"
+
+
+SENTENCES = {
+    "pl": "Wąż pełznie przez żółtą łąkę, a źródło śpiewa cicho.",
+    "cs": "Teplá řeka teče údolím, měď se žíhá a šťáva kypí v ěřčí nádobě.",
+    "sk": "Oceľ je tvrdšia než meď, väčší kôň však ťahá šesť vozov.",
+    "hu": "A réz vörös színű fém, a bőr és a gyűrű könnyű.",
+    "hr": "Željezna žica puca, čaša je šuplja, a ćup leži u dvorištu.",
+    "sl": "Železo žari, če ga človek segreva šest ur na močnem žaru.",
+    "ro": "Apa îngheaţă iarna şi fierbe în vară, însă oţelul ţine.",
+    "ru": "Медь проводит ток лучше железа, но уступает серебру.",
+    "uk": "Мідь проводить струм краще, ніж залізо, її електропровідність є високою.",
+    "be": "Медзь добра праводзіць ток, але саступае серабру ў гэтым.",
+    "bg": "Медта провежда тока по-добре от желязото, но отстъпва на среброто.",
+    "sr": "Бакар боље проводи струју од гвожђа, али је љубимац ковача њиховог.",
+    "el": "Ο χαλκός άγει τον ηλεκτρισμό καλύτερα από τον σίδηρο.",
+    "tr": "Bakır elektriği demirden iyi iletir, gümüş ise ışığı güçlü yansıtır.",
+    "he": "הנחושת מוליכה חשמל טוב יותר מן הברזל אך פחות מהכסף.",
+    "ar": "يوصل النحاس الكهرباء أفضل من الحديد لكنه أقل من الفضة.",
+    "fa": "مس برق را بهتر از آهن هدایت می‌کند و گران‌تر از آن است.",
+    "lt": "Varis laidžia elektrą geriau už geležį, tačiau šviečia blogiau negu žarija.",
+    "lv": "Varš vada strāvu labāk nekā dzelzs, bet sliktāk par sudrabu, ūdenī tas nerūsē.",
+    "et": "Vask juhib elektrit paremini kui raud, kuid hõbe on õige hää.",
+    "vi": "Đồng dẫn điện tốt hơn sắt nhưng kém bạc.",
+    "th": "ทองแดงนำไฟฟ้าได้ดีกว่าเหล็ก แต่ด้อยกว่าเงิน",
+    "de": "Kupfer leitet den Strom für gewöhnlich besser als Eisen, doch Silber ist größer darin.",
+    "fr": "Le cuivre, métal rougeâtre, conduit très bien l’électricité, où qu’il soit.",
+    "es": "El cobre conduce la corriente mejor que el hierro, según la tabla del año pasado.",
+    "pt": "O cobre é melhor condutor do que o ferro, porém não tão bom quanto a prata.",
+    "sv": "Koppar leder ström bättre än järn, men sämre än silver på åtta sätt.",
+    "is": "Kopar leiðir straum betur en járn, en þó ekki eins vel og silfrið.",
+    "en": "Copper isn’t a semiconductor – it melts at 1085 °C, says the “naïve” table.",
+    "ko": "구리는 철보다 전기를 잘 통하지만 은보다는 못하다.",
+    "ja": "銅は鉄より電気をよく通すが、銀には及ばない。",
+    "zh": "铜的导电性比铁好，但是不如银。这是大家都知道的。",
+}
+GROUP_OF = {lang: group for group, languages in LETTERS.items() for lang in languages}
+
+
+def in_bytes(text: str, encoding: str) -> bytes | None:
+    """None: the encoding lacks a letter. Typographic signs that it lacks are left out."""
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        pass
+    content = bytearray()
+    for letter in text:
+        # cp1258 has tones as characters of their own, behind a letter that may have another mark.
+        for form in (letter, *toned(letter), "" if letter in "’“”–°\u200c" else None):
+            if form is None:
+                return None
+            try:
+                content += form.encode(encoding)
+            except UnicodeEncodeError:
+                continue
+            break
+    return bytes(content)
+
+
+def toned(letter: str) -> list[str]:
+    first, *marks = unicodedata.normalize("NFD", letter)
+    forms = []
+    for mark in marks:
+        others = "".join(other for other in marks if other != mark)
+        forms.append(unicodedata.normalize("NFC", first + others) + mark)
+    return forms
+
+
+def languages_and_encodings() -> list[tuple[str, str]]:
+    pairs = []
+    for lang in SENTENCES:
+        candidates = encoding.MULTIBYTE.get(lang) or ENCODINGS[GROUP_OF[lang]]
+        pairs += [(lang, candidate) for candidate in candidates]
+    return pairs
+
+
+@pytest.mark.parametrize(("lang", "written"), languages_and_encodings())
+def test_an_older_encoding_is_found_or_refused_and_never_mistaken(
+    tmp_path: Path, lang: str, written: str
+) -> None:
+    content = in_bytes(SENTENCES[lang], written)
+    if content is None:
+        return
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    right = unicodedata.normalize("NFC", content.decode(written))
+    # A rare encoding may be refused even where the language is right.
+    others = ["und", "auto", "en", "de", "ru", "zh"]
+    if written in encoding.RARE:
+        others.append(lang)
+    else:
+        assert unicodedata.normalize("NFC", content.decode(detected(path, lang))) == right
+    for other in others:
+        try:
+            name = detected(path, other)
+        except InputError:
+            continue
+        assert unicodedata.normalize("NFC", content.decode(name)) == right, other
+
+
+def test_the_message_shows_the_readings(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError,
+        match=r"not sure: .*cp1252 reads '.*', .* reads '.*'; set the source's `encoding`",
+    ):
+        found(tmp_path, b"k\xf5rgel\n", "und")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh", "und"])
+@pytest.mark.parametrize("text", ["iron,4\ncop\0per,3\n", "铁,4\n铜\0,3\n", "a\0\0\0\0,b\n" * 3])
+def test_a_nul_is_no_sign_of_utf16(tmp_path: Path, lang: str, text: str) -> None:
+    assert found(tmp_path, text.encode(), lang) == "utf-8"
+
+
+def test_a_nul_in_an_older_encoding(tmp_path: Path) -> None:
+    assert found(tmp_path, GERMAN.encode("cp1252") + b"a\0b\n", "de") == "cp1252"
+    assert found(tmp_path, SIMPLIFIED.encode("gb18030") + b"a\0b\n", "zh") == "gb18030"
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    "text", [GERMAN, SIMPLIFIED, "name,h\niron,4\n", "上海的上面一一上上，\n" * 9, "Железо,4\n"]
+)
+def test_utf16_and_utf32_without_a_mark(tmp_path: Path, text: str, order: str) -> None:
+    assert found(tmp_path, text.encode(order), "und") == order
+
+
+@pytest.mark.parametrize(
+    "written", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "gb18030"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_in_any_encoding(tmp_path: Path, written: str, end: str) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = ['{"a": "铁的熔点"}', '{"a": "锡"}']
+    path.write_bytes(end.join([*rows, ""]).encode(written))
+    setting = "auto" if written in ("utf-16-le", "gb18030") else "utf-8"
+    assert [line.raw.strip() for line in lines_of(path, setting, "zh")] == rows
+    assert [line.number for line in lines_of(path, setting, "zh")] == [1, 2]
+
+
+def test_a_byte_order_mark_before_each_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes("\ufeff{}\n\ufeff\ufeff[]\n".encode() + b"\xff\n")
+    found_lines = [(line.number, line.text) for line in lines_of(path, "utf-8", "en")]
+    assert found_lines == [(1, "{}\n"), (2, "[]\n"), (3, None)]
 
 
 @needs_shared
