@@ -106,8 +106,11 @@ def run(
     source = extracted / "records.parquet"
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
+    refuse_repeated_ids(source)
+    # extract says in the entries of its sources how it compared names, unless it folded them.
+    exact = any(entry.get("names") == "exact" for entry in sources)
     checks = rules.read_rules(rules_file)
-    treatment = personal.treatment_of(params.personal)
+    treatment = personal.treatment_of(params.personal, "exact" if exact else "fold")
     listed = exclusions.read(exclusions_file)
     with replacing(out) as folder:
         between = folder / "between"
@@ -116,7 +119,14 @@ def run(
             excluded = excluded_in(source, before, listed, executor)
             before = [exclusions.redacted(row, excluded) for row in before]
             corpus = filtered(
-                source, params.normalise, params.filter, executor, between, treatment, excluded
+                source,
+                params.normalise,
+                params.filter,
+                executor,
+                between,
+                treatment,
+                excluded,
+                exact,
             )
             verified = verify(corpus, checks, params, treatment)
             if not corpus.ledger.alive.any():
@@ -126,7 +136,7 @@ def run(
                 )
             tally = write(corpus, before, folder, treatment)
             write_entries(folder / "contradictions.json", verified.contradictions())
-        write_json(folder / "violations.json", verified.violations)
+        write_entries(folder / "violations.json", iter(verified.violations))
         shutil.rmtree(between)
         if params.filter.lines:
             write_json(folder / "lines.json", corpus.cut.report())
@@ -165,7 +175,8 @@ def verify(
     rows = [row for row in rows if row["id"] not in reasons]
     positions = facts["position"].to_numpy().astype(np.int64)
     written = {row["id"]: row for row in as_written(corpus, positions, treatment)}
-    reasons, disputes = contradictions.find(rows, written, params.verify)
+    names: record.Names = "exact" if corpus.exact else "fold"
+    reasons, disputes = contradictions.find(rows, written, params.verify, names)
     corpus.ledger.note("verify", {position_of[name]: reason for name, reason in reasons.items()})
 
     pairs = answers.judge(
@@ -174,13 +185,30 @@ def verify(
     return Verified(violations, disputes, pairs, partial(answers.entries, corpus, pairs, treatment))
 
 
+def refuse_repeated_ids(source: Path) -> None:
+    """Raise InputError where two records of a file have one id.
+
+    A verdict goes by the id of a record. Of two records with one id, it would fall on the wrong one.
+    """
+    repeated = record.repeated_ids({source: record.SCHEMA})
+    if repeated:
+        name, count = next(iter(repeated.items()))
+        raise InputError(
+            f"{source}: {count} records have the id {name}; run extract again, which sets such "
+            "records aside (dvc repro --force --single-item extract)"
+        )
+
+
 def write_entries(path: Path, entries: Iterator[Row]) -> None:
-    """Write the entries one by one, with the bytes that `write_json` writes of their list."""
+    """Write the entries one by one, with the bytes that `write_json` writes of their list.
+
+    The JSON is strict: a number that it cannot hold, such as Infinity, is an error here.
+    """
     empty = True
     with path.open("w", encoding="utf-8") as file:
         for entry in entries:
             file.write("[\n" if empty else ",\n")
-            shown = json.dumps(entry, ensure_ascii=False, indent=2)
+            shown = json.dumps(entry, ensure_ascii=False, indent=2, allow_nan=False)
             file.write(textwrap.indent(shown, "  "))
             empty = False
         file.write("[]\n" if empty else "\n]\n")

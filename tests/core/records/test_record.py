@@ -242,3 +242,33 @@ def test_plain_text_of_a_fact() -> None:
 
 def test_meta_is_sorted_and_readable() -> None:
     assert record.to_meta({"b": "铁", "a": 1}) == '{"a": 1, "b": "铁"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("10³", "10^3"),
+        ("10^3", "10^3"),
+        ("103", "103"),
+        ("10⁻³", "10^−3"),
+        ("10¹²", "10^12"),
+        ("1½", "1^1⁄2"),
+        ("x²3", "x2^3"),
+        ("CO₂", "co2"),
+        ("Ca²⁺", "ca2+"),
+        ("m³", "m3"),
+        ("５", "5"),
+        ("Ｃｏ", "co"),
+    ],
+)
+def test_a_raised_digit_is_never_glued_to_a_number(text: str, folded: str) -> None:
+    assert record.fold(text) == folded
+
+
+def test_names_are_compared_as_the_setting_says() -> None:
+    names = ["CO", "Co", " CO", "ＣＯ", "e\u0301", "\u00e9"]
+    folded = [record.fact_id(name, "use") for name in names]
+    exact = [record.fact_id(name, "use", "exact") for name in names]
+    assert [folded.index(each) for each in folded] == [0, 0, 0, 0, 4, 4]
+    assert [exact.index(each) for each in exact] == [0, 1, 0, 3, 4, 4]
+    assert record.fact_id("10³ cells", "use") != record.fact_id("103 cells", "use")

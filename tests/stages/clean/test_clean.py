@@ -54,7 +54,7 @@ def fact(
 
 
 def text(content: str, subject: str | None = None, number: int = 0) -> dict[str, Any]:
-    locator = f"t#{subject}/{content[:20]}/{number}"
+    locator = f"t#{subject}/{content}/{number}"
     row = dict.fromkeys(record.SCHEMA.names) | {
         "text": content,
         "subject": subject,

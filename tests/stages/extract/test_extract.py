@@ -36,10 +36,10 @@ def source(kind: str, path: str, **settings: Any) -> dict[str, Any]:
 
 
 def run(
-    root: Path, *sources: dict[str, Any], seed: int = 1
+    root: Path, *sources: dict[str, Any], seed: int = 1, names: str = "fold"
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any]:
     problems: list[str] = []
-    params = parse({"sources": list(sources)}, extract.Params, "extract", problems)
+    params = parse({"sources": list(sources), "names": names}, extract.Params, "extract", problems)
     assert params is not None, problems
     out = root / "out"
     extract.run(params, Run(seed=seed, threads=1, isa="avx2", device="cpu"), root, out)
