@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stages.core.records.record import RAISED
+from stages.core.records.record import RAISED, SYMBOL_PATTERN
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HAN = r"[\x{3400}-\x{9fff}]"
@@ -114,6 +114,19 @@ def fold(texts: pl.Series, exact: bool = False) -> pl.Series:
     if exact:
         return changed(texts, compatible, lambda some: some.str.normalize("NFC"))
     return changed(texts, compatible, _compatible).str.to_lowercase()
+
+
+def names(subjects: pl.Series, exact: bool = False) -> pl.Series:
+    """Subjects in the form in which they are compared, as `record.compared_name` does it.
+
+    An empty text stands for a missing one.
+    """
+    spaced = subjects.fill_null("").str.replace_all(r"\s+", " ").str.strip_chars()
+    if exact:
+        return fold(spaced, exact)
+    compatible = _compatible(spaced)
+    is_symbol = compatible.str.contains(SYMBOL_PATTERN)
+    return compatible.str.to_lowercase().zip_with(~is_symbol, compatible)
 
 
 def _compatible(texts: pl.Series) -> pl.Series:

@@ -63,8 +63,9 @@ class Params:
     """The sources, in order of priority: where two disagree, `clean` keeps the value of the first."""
     names: record.Names = "fold"
     """How names of subjects and attributes are compared, in all sources. `fold`: case and width do not
-    matter, so Hafnium and hafnium are one subject. `exact`: they do, so CO and Co are two, and Trp53 and
-    TRP53. `clean` then compares texts and words in the same way."""
+    matter, so Hafnium and hafnium are one subject. Case matters in symbols only: one or two letters (CO,
+    Co), letters with digits (TRP53, Trp53), a capital inside (pH). `exact`: case and width matter in every
+    name, and `clean` compares texts and words in the same way."""
 
 
 def run(params: Params, run: Run, root: Path, out: Path) -> None:

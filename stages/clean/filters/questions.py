@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from stages.clean.filters import apart as apart_words
-from stages.clean.terms import WORD, Array, Terms, fold, phrases, words
+from stages.clean.terms import WORD, Array, Terms, fold, names, phrases, words
 
 AT_THE_END = r"[\s?!.,;:。、~؟،؛।]+$"
 """Punctuation and white space at the end of a text: ` ?`, `...`, `。`. After NFKC, full-width forms
@@ -77,7 +77,7 @@ def answered(frame: pl.DataFrame, said: Terms, apart: bool, exact: bool = False)
     # Phrases are mixed with these 64 bits of their text, by exclusive or. 0 changes nothing.
     context = np.zeros(len(frame), dtype=np.uint64)
     if has_subject.any():
-        subjects = folded(frame["subject"].fill_null(""), exact).hash(seed=11).to_numpy()
+        subjects = names(frame["subject"], exact).hash(seed=11).to_numpy()
         context = np.where(has_subject.to_numpy(), subjects, context)
     if is_pair.any():
         answers = fold(frame["answer"].fill_null(""), exact)

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import HAN, Array, Terms, fold
+from stages.clean.terms import HAN, Array, Terms, names
 
 BANDS, ROWS = 24, 5
 """A signature has BANDS · ROWS values. Texts are compared if all ROWS values of one band are the
@@ -51,7 +51,7 @@ def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series, exact: bool = 
     of_fact = pl.col("fact").is_not_null()
     parts = [pl.col("kind"), pl.lit(folded), pl.col("question"), pl.col("answer")]
     # A text that does not name its subject is about that subject.
-    subjects = fold(frame["subject"].fill_null(""), exact)
+    subjects = names(frame["subject"], exact)
     is_long = (subjects.str.len_chars() >= SHORTEST_NAMED) | subjects.str.contains(HAN)
     subject = pl.lit(subjects)
     names_subject = pl.lit(is_long) & pl.lit(folded).str.contains(subject, literal=True)

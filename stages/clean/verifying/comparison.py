@@ -43,8 +43,9 @@ def same(value: str, other: str, names: Names = "fold") -> bool:
     number, other_number = number_of(value), number_of(other)
     if number is not None and other_number is not None:
         return number == other_number
-    compared = compared_name if names == "exact" else fold
-    return compared(value) == compared(other)
+    if names == "exact":
+        return compared_name(value, names) == compared_name(other, names)
+    return fold(value) == fold(other)
 
 
 def within(value: str, other: str, absolute: float, relative: float) -> bool | None:

@@ -97,6 +97,15 @@ DEFAULTS: dict[str, Any] = {"parents": [], "meta": "{}", "lang": "und"}
 Names = Literal["fold", "exact"]
 """How names are compared: without case and width, or as they are written."""
 
+# A name of one word that is a symbol, where case tells one thing from another: one or two letters
+# (Co, CO, m, M), letters with digits (Trp53, TRP53), a capital inside (pH, NaCl). Polars reads it, too.
+SYMBOL_PATTERN = (
+    r"^(?:[^\W\d_]{1,2}"  # Co
+    r"|[^\W_]*(?:[^\W\d_]\d|\d[^\W\d_])[^\W_]*"  # Trp53
+    r"|[A-Za-z]*[a-z][A-Z][A-Za-z]*)$"  # pH
+)
+SYMBOL = re.compile(SYMBOL_PATTERN)
+
 # Superscripts and subscripts with their signs (⁰ to ₜ), and all other characters that NFKC makes
 # digits of: fractions (½), numbers in circles (①) and with a full stop (⒈).
 RAISED = "²³¹¼-¾⁰-ₜ⅐-⅟↉①-⒛⓪-⓿❶-➓㉑-㉟㊱-㊿"
@@ -117,10 +126,10 @@ def record_id(source: str, locator: str) -> str:
 def fact_id(subject: str, attribute: str, names: Names = "fold") -> str:
     """Return 16 hex digits that name what a fact is about.
 
-    With `names: fold`, case, width and spacing of the two names do not matter.
+    Width and spacing of the two names do not matter, and neither does case, except in symbols and
+    with `names: exact`.
     """
-    compared = compared_name if names == "exact" else fold
-    return _digest("fact", compared(subject), compared(attribute))
+    return _digest("fact", compared_name(subject, names), compared_name(attribute, names))
 
 
 def fold(text: str) -> str:
@@ -134,9 +143,17 @@ def fold(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def compared_name(text: str) -> str:
-    """Return the form in which names are compared that differ by case: NFC, single-spaced."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+def compared_name(text: str, names: Names = "fold") -> str:
+    """Return the form in which names of subjects and attributes are compared.
+
+    It is `fold`, but case counts in a symbol (`SYMBOL`): CO and Co are two. With `exact`, case and
+    width count in every name, and the form is NFC, single-spaced.
+    """
+    if names == "exact":
+        return " ".join(unicodedata.normalize("NFC", text).split())
+    apart = apart_from_digits(text)
+    compatible = " ".join(unicodedata.normalize("NFKC", apart).split())
+    return compatible if SYMBOL.search(compatible) else compatible.casefold()
 
 
 def apart_from_digits(text: str) -> str:

@@ -109,13 +109,13 @@ def test_clean_refuses_records_that_share_an_id(tmp_path: Path) -> None:
 
 
 def test_names_that_differ_by_case_are_two_where_that_is_set(tmp_path: Path) -> None:
-    lines = [("Co", "batteries"), ("CO", "syngas"), ("Trp53", "mouse"), ("TRP53", "human")]
+    lines = [("Polish", "a people"), ("polish", "for shoes"), ("Co", "magnets"), ("CO", "a gas")]
     text = "\n".join(f'{{"name": "{name}", "melts": "{use}"}}' for name, use in lines)
     (tmp_path / "a.jsonl").write_text(text + "\n")
     mapping = {"subject": "name", "facts": [{"attribute": "use", "value": "melts"}]}
     given = source("jsonl", "a.jsonl", map=mapping)
     folded, _, (entry,) = run(tmp_path, given)
-    assert len({row["fact"] for row in folded}) == 2
+    assert len({row["fact"] for row in folded}) == 3
     assert "names" not in entry
     exact, _, (entry,) = run(tmp_path, given, names="exact")
     assert len({row["fact"] for row in exact}) == 4
@@ -129,4 +129,4 @@ def test_names_that_differ_by_case_are_two_where_that_is_set(tmp_path: Path) -> 
         test_clean.EXCLUSIONS, tmp_path / "clean", tmp_path / "clean.json",
     )  # fmt: skip
     kept = record.read(tmp_path / "clean/records.parquet")
-    assert [row["subject"] for row in kept] == ["Co", "CO", "Trp53", "TRP53"]
+    assert [row["subject"] for row in kept] == ["Polish", "polish", "Co", "CO"]

@@ -175,6 +175,8 @@ def test_a_text_that_does_not_name_its_subject_repeats_no_other_subject() -> Non
 
 
 def test_case_counts_where_names_are_exact() -> None:
-    rows = [("CO is burnt.", "CO"), ("Co is burnt.", "Co")]
+    rows = [("Polish it.", None), ("polish it.", None)]
     assert keys_of(*rows) == [0, 0]
     assert keys_of(*rows, exact=True) == [0, 1]
+    symbols = [("It burns.", "CO"), ("It burns.", "Co"), ("It burns.", "CO ")]
+    assert keys_of(*symbols) == [0, 1, 0]
