@@ -37,6 +37,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from stages.clean import exclusions, personal
+from stages.clean.filters import repeats
 from stages.clean.filters.information import Params as Filter
 from stages.clean.passes.excluding import excluded_in
 from stages.clean.passes.filtering import Filtered, filtered
@@ -48,13 +49,15 @@ from stages.clean.values.normalise import Params as Normalise
 from stages.clean.verifying import answers, contradictions, rules
 from stages.clean.verifying.contradictions import Params as Verify
 from stages.core.executors.choice import executor_of
-from stages.core.project.errors import InputError
+from stages.core.project.errors import InputError, resources_explained
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
 from stages.core.repeatable import changes
 
 Row = dict[str, Any]
+SIGNATURE_BYTES = repeats.BANDS * (4 * repeats.ROWS + 8)
+"""Bytes of the signature of a free text: 4 for each value, and 8 for each band."""
 WORKER_MODULE = "stages.clean.passes.writing"
 """The module that imports all the code that workers run."""
 
@@ -102,7 +105,34 @@ def run(
     out: Path,
     metrics: Path,
 ) -> None:
-    """Clean the records into `out`."""
+    """Clean the records into `out`.
+
+    Raises ResourceError where disk or memory runs out.
+    """
+    with resources_explained("clean", out, space_needed(extracted / "records.parquet")):
+        clean_records(params, run, extracted, rules_file, exclusions_file, out, metrics)
+
+
+def space_needed(source: Path) -> int:
+    """Return about how many bytes the files between the passes and the output take together."""
+    with record.opened(source) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    # The records stand there normalised, and their words once more. Each has its signature.
+    texts = sum(group.total_byte_size for group in groups)
+    rows = sum(group.num_rows for group in groups)
+    return int(3 * texts + SIGNATURE_BYTES * rows)
+
+
+def clean_records(
+    params: Params,
+    run: Run,
+    extracted: Path,
+    rules_file: Path,
+    exclusions_file: Path,
+    out: Path,
+    metrics: Path,
+) -> None:
+    """Clean the records into `out`, as `run` does."""
     source = extracted / "records.parquet"
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.errors import InputError, ParamsError, resources_explained
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
@@ -69,7 +69,13 @@ class Params:
 
 
 def run(params: Params, run: Run, root: Path, out: Path) -> None:
-    """Extract all sources into `out`."""
+    """Extract all sources into `out`. Raises ResourceError where disk or memory runs out."""
+    with resources_explained("extract", out):
+        extract_all(params, root, out)
+
+
+def extract_all(params: Params, root: Path, out: Path) -> None:
+    """Extract all sources into `out`, as `run` does."""
     files = files_of(params, root)
     report = []
     with replacing(out) as folder:

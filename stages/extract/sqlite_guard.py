@@ -27,7 +27,12 @@ LONGEST_PATTERN = 1_000
 INTERVAL = 10_000
 """Steps between two looks at the count."""
 
-READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
+READING = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_RECURSIVE,
+    sqlite3.SQLITE_TRANSACTION,
+}
 """Actions of a query that only read."""
 VIRTUAL_TABLES = {
     (sqlite3.SQLITE_PRAGMA, "data_version"),
