@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from pymysql.constants import FIELD_TYPE
 
 from stages.core.project.errors import InputError
+from stages.extract.kinds.table import BadText
 
 Writer = Callable[[Any], str]
 """A function from a value that is not NULL to JSON."""
@@ -172,7 +173,16 @@ SQLITE: dict[type, Writer] = {int: str, float: real, str: text, bytes: octets}
 
 
 def by_value(value: Any) -> str:
-    """Write a value of SQLite, whose columns hold any type."""
+    """Write a value of SQLite, whose columns hold any type.
+
+    Raises InputError for a text that is not UTF-8.
+    """
+    if isinstance(value, BadText):
+        shown = value.decode("utf-8", "backslashreplace")[:80]
+        raise InputError(
+            f"a text is not UTF-8: {shown}; mend it in the database, leave its row out in the query, "
+            "or take its bytes with CAST(… AS BLOB)"
+        )
     return SQLITE[type(value)](value)
 
 

@@ -6,7 +6,7 @@ Rows come one by one from a server-side cursor.
 - MySQL and MariaDB: START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY. Tables without
   transactions, such as MyISAM's, may change meanwhile.
 - SQLite: the file is opened read-only, in one read transaction. A writer waits meanwhile, unless the
-  database keeps a write-ahead log.
+  database keeps a write-ahead log. The same limits hold as in extract (`sqlite_guard.py`).
 
 The URL comes from an environment variable. Messages of drivers are shown without its password.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from sqlalchemy import URL, Connection, create_engine, make_url
+from sqlalchemy import URL, Connection, CursorResult, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -33,6 +33,9 @@ from lore.snapshot.columns import (
 )
 from lore.snapshot.declaration import EXAMPLE, masked
 from stages.core.project.errors import InputError
+from stages.extract import sqlite_guard
+from stages.extract.kinds.table import text_or_bytes
+from stages.extract.sqlite_guard import Meter
 
 FETCH = 500
 """Rows that a server sends at a time."""
@@ -59,6 +62,10 @@ class Database:
         self.connection = connection
         self.raw: Any = connection.connection.driver_connection
         self.cursors: list[Any] = []
+        self.meter: Meter | None = None
+        """Counts the work of SQLite, which runs in this process."""
+        self.most_rows: int | None = None
+        """Rows that a query may give. None: any number."""
         self.server = self._begin()
         """Name and version of the server."""
 
@@ -79,9 +86,18 @@ class Database:
             raise InputError(
                 f"the query has several columns called {', '.join(twice)}; give each a name with AS"
             )
-        portions: Iterator[list[Sequence[Any]]]
-        portions = (list(portion) for portion in result.partitions(FETCH))
-        return self._columns(described), portions
+        return self._columns(described), self._portions(result)
+
+    def _portions(self, result: CursorResult[Any]) -> Iterator[list[Sequence[Any]]]:
+        rows = 0
+        for portion in result.partitions(FETCH):
+            rows += len(portion)
+            if self.most_rows is not None and rows > self.most_rows:
+                raise InputError(
+                    f"the query gives more than {self.most_rows:,} rows, far more than the "
+                    "database is large: it may be endless; add a condition"
+                )
+            yield list(portion)
 
     def abandon(self) -> None:
         """Give up without another message to the server.
@@ -114,6 +130,11 @@ class Database:
         run = self.connection.exec_driver_sql
         run("BEGIN")
         version = run("SELECT sqlite_version()").scalar()
+        _, _, file = run("PRAGMA database_list").one()
+        size = Path(file).stat().st_size
+        self.raw.text_factory = text_or_bytes
+        self.meter = sqlite_guard.guard(self.raw, size)
+        self.most_rows = sqlite_guard.most_rows(size)
         return f"SQLite {version}"
 
     def _begin_mysql(self) -> str:
@@ -177,6 +198,8 @@ def opened(variable: str) -> Iterator[Database]:
     except (InputError, OSError):
         raise
     except Exception as error:
+        if database is not None and database.meter and database.meter.exceeded:
+            raise InputError(sqlite_guard.explained(error, database.meter)) from None
         message = explained(error, url, variable, connected=database is not None)
         raise InputError(message) from None
     finally:

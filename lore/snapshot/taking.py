@@ -214,10 +214,13 @@ def entries(
     first_types: list[type] = []  # of the key's parts in the first row
     for portion in portions:
         for row in portion:
-            cells = [
-                "null" if value is None else write(value)
-                for write, value in zip(writers, row, strict=True)
-            ]
+            cells = []
+            for name, write, value in zip(names, writers, row, strict=True):
+                try:
+                    cells.append("null" if value is None else write(value))
+                except InputError as error:
+                    shown = "/".join(str(row[position]) for position in positions)
+                    raise InputError(f"row {shown}, column {name}: {error}") from None
             # The key is read back from JSON, so that it is the one that readers of the file see.
             values = tuple(json.loads(cells[position]) for position in positions)
             types = [type(value) for value in values]

@@ -37,6 +37,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from stages.clean import exclusions, personal
+from stages.clean.filters import repeats
 from stages.clean.filters.information import Params as Filter
 from stages.clean.passes.excluding import excluded_in
 from stages.clean.passes.filtering import Filtered, filtered
@@ -48,13 +49,15 @@ from stages.clean.values.normalise import Params as Normalise
 from stages.clean.verifying import answers, contradictions, rules
 from stages.clean.verifying.contradictions import Params as Verify
 from stages.core.executors.choice import executor_of
-from stages.core.project.errors import InputError
+from stages.core.project.errors import InputError, resources_explained
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
 from stages.core.repeatable import changes
 
 Row = dict[str, Any]
+SIGNATURE_BYTES = repeats.BANDS * (4 * repeats.ROWS + 8)
+"""Bytes of the signature of a free text: 4 for each value, and 8 for each band."""
 WORKER_MODULE = "stages.clean.passes.writing"
 """The module that imports all the code that workers run."""
 
@@ -102,12 +105,42 @@ def run(
     out: Path,
     metrics: Path,
 ) -> None:
-    """Clean the records into `out`."""
+    """Clean the records into `out`.
+
+    Raises ResourceError where disk or memory runs out.
+    """
+    with resources_explained("clean", out, space_needed(extracted / "records.parquet")):
+        clean_records(params, run, extracted, rules_file, exclusions_file, out, metrics)
+
+
+def space_needed(source: Path) -> int:
+    """Return about how many bytes the files between the passes and the output take together."""
+    with record.opened(source) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    # The records stand there normalised, and their words once more. Each has its signature.
+    texts = sum(group.total_byte_size for group in groups)
+    rows = sum(group.num_rows for group in groups)
+    return int(3 * texts + SIGNATURE_BYTES * rows)
+
+
+def clean_records(
+    params: Params,
+    run: Run,
+    extracted: Path,
+    rules_file: Path,
+    exclusions_file: Path,
+    out: Path,
+    metrics: Path,
+) -> None:
+    """Clean the records into `out`, as `run` does."""
     source = extracted / "records.parquet"
     before = record.read(extracted / "rejected.parquet", record.REJECTED)
     sources = json.loads((extracted / "sources.json").read_text(encoding="utf-8"))
+    refuse_repeated_ids(source)
+    # extract says in the entries of its sources how it compared names, unless it folded them.
+    exact = any(entry.get("names") == "exact" for entry in sources)
     checks = rules.read_rules(rules_file)
-    treatment = personal.treatment_of(params.personal)
+    treatment = personal.treatment_of(params.personal, "exact" if exact else "fold")
     listed = exclusions.read(exclusions_file)
     with replacing(out) as folder:
         between = folder / "between"
@@ -116,7 +149,14 @@ def run(
             excluded = excluded_in(source, before, listed, executor)
             before = [exclusions.redacted(row, excluded) for row in before]
             corpus = filtered(
-                source, params.normalise, params.filter, executor, between, treatment, excluded
+                source,
+                params.normalise,
+                params.filter,
+                executor,
+                between,
+                treatment,
+                excluded,
+                exact,
             )
             verified = verify(corpus, checks, params, treatment)
             if not corpus.ledger.alive.any():
@@ -126,7 +166,7 @@ def run(
                 )
             tally = write(corpus, before, folder, treatment)
             write_entries(folder / "contradictions.json", verified.contradictions())
-        write_json(folder / "violations.json", verified.violations)
+        write_entries(folder / "violations.json", iter(verified.violations))
         shutil.rmtree(between)
         if params.filter.lines:
             write_json(folder / "lines.json", corpus.cut.report())
@@ -169,7 +209,8 @@ def verify(
     rows = [row for row in rows if row["id"] not in reasons]
     positions = facts["position"].to_numpy().astype(np.int64)
     written = {row["id"]: row for row in as_written(corpus, positions, treatment)}
-    reasons, disputes = contradictions.find(rows, written, params.verify)
+    names: record.Names = "exact" if corpus.exact else "fold"
+    reasons, disputes = contradictions.find(rows, written, params.verify, names)
     corpus.ledger.note("verify", {position_of[name]: reason for name, reason in reasons.items()})
 
     pairs = answers.judge(
@@ -178,13 +219,30 @@ def verify(
     return Verified(violations, disputes, pairs, partial(answers.entries, corpus, pairs, treatment))
 
 
+def refuse_repeated_ids(source: Path) -> None:
+    """Raise InputError where two records of a file have one id.
+
+    A verdict goes by the id of a record. Of two records with one id, it would fall on the wrong one.
+    """
+    repeated = record.repeated_ids({source: record.SCHEMA})
+    if repeated:
+        name, count = next(iter(repeated.items()))
+        raise InputError(
+            f"{source}: {count} records have the id {name}; run extract again, which sets such "
+            "records aside (dvc repro --force --single-item extract)"
+        )
+
+
 def write_entries(path: Path, entries: Iterator[Row]) -> None:
-    """Write the entries one by one, with the bytes that `write_json` writes of their list."""
+    """Write the entries one by one, with the bytes that `write_json` writes of their list.
+
+    The JSON is strict: a number that it cannot hold, such as Infinity, is an error here.
+    """
     empty = True
     with path.open("w", encoding="utf-8") as file:
         for entry in entries:
             file.write("[\n" if empty else ",\n")
-            shown = json.dumps(entry, ensure_ascii=False, indent=2)
+            shown = json.dumps(entry, ensure_ascii=False, indent=2, allow_nan=False)
             file.write(textwrap.indent(shown, "  "))
             empty = False
         file.write("[]\n" if empty else "\n]\n")

@@ -539,8 +539,18 @@ def _judged_facts(params: clean.Params, files: Files) -> list[Row]:
 
 
 def _spellings(rows: Iterable[Row]) -> dict[str, str]:
-    """Folded subject → subject. Kept records spell a subject all alike."""
-    return {record.fold(row["subject"]): row["subject"] for row in rows}
+    """Folded subject → subject. Kept records spell a subject all alike.
+
+    Where names are exact (`extract.names`), CO and Co are two. Such subjects are left out.
+    """
+    spelling: dict[str, str] = {}
+    several: set[str] = set()
+    for row in rows:
+        folded = record.fold(row["subject"])
+        first = spelling.setdefault(folded, row["subject"])
+        if first != row["subject"]:
+            several.add(folded)
+    return {folded: subject for folded, subject in spelling.items() if folded not in several}
 
 
 def _spelt(row: Row, spelling: dict[str, str]) -> Row:

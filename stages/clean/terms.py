@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from stages.core.records.record import RAISED, SYMBOL_PATTERN
+
 Array = np.ndarray[Any, np.dtype[Any]]
 HAN = r"[\x{3400}-\x{9fff}]"
 """A Chinese character: 铁."""
@@ -26,6 +28,8 @@ BETWEEN = r"[^\p{L}\p{M}\p{N} ]"
 """A character between words that is no blank: , or - or a line break."""
 NUMBER = r"\p{N}+(?:[.,/:-]\p{N}+)*"
 """A number with all its parts: 5, 2.5, 1,000, 120/80, 2024-05-01."""
+RAISED_SIGN = f"[{RAISED}]"
+"""A character that NFKC makes a digit of, such as ³."""
 PHRASE = 3
 """Words of a phrase. Three are enough to be particular, and few enough to survive a changed word
 nearby."""
@@ -100,11 +104,40 @@ def starts_of(counts: Array) -> Array:
     return np.concatenate(([0], ends))
 
 
-def fold(texts: pl.Series) -> pl.Series:
-    """NFKC in lower case: the form in which clean texts are compared."""
+def fold(texts: pl.Series, exact: bool = False) -> pl.Series:
+    """NFKC in lower case: the form in which clean texts are compared.
+
+    Superscripts beside a digit stay apart from it, as in `record.fold`. `exact`: NFC, and case
+    counts: CO and Co are two words.
+    """
     compatible = texts.str.contains(COMPATIBLE).fill_null(value=False)
-    composed = changed(texts, compatible, lambda some: some.str.normalize("NFKC"))
-    return composed.str.to_lowercase()
+    if exact:
+        return changed(texts, compatible, lambda some: some.str.normalize("NFC"))
+    return changed(texts, compatible, _compatible).str.to_lowercase()
+
+
+def names(subjects: pl.Series, exact: bool = False) -> pl.Series:
+    """Subjects in the form in which they are compared, as `record.compared_name` does it.
+
+    An empty text stands for a missing one.
+    """
+    spaced = subjects.fill_null("").str.replace_all(r"\s+", " ").str.strip_chars()
+    if exact:
+        return fold(spaced, exact)
+    compatible = _compatible(spaced)
+    is_symbol = compatible.str.contains(SYMBOL_PATTERN)
+    return compatible.str.to_lowercase().zip_with(~is_symbol, compatible)
+
+
+def _compatible(texts: pl.Series) -> pl.Series:
+    apart = changed(texts, texts.str.contains(RAISED_SIGN), _apart_from_digits)
+    return apart.str.normalize("NFKC")
+
+
+def _apart_from_digits(texts: pl.Series) -> pl.Series:
+    """As `record.apart_from_digits`: 10³ becomes 10^³."""
+    behind = texts.str.replace_all(rf"(\d)({RAISED_SIGN})", "${1}^${2}")
+    return behind.str.replace_all(rf"({RAISED_SIGN})(\d)", "${1}^${2}")
 
 
 def changed(
@@ -115,16 +148,6 @@ def changed(
         return texts
     new = change(texts.filter(where))
     return texts.clone().scatter(where.arg_true(), new)  # scatter works in place, hence the clone
-
-
-def numbers(folded: pl.Series) -> Array:
-    """64 bits that stand for the numbers in digits that each text says, in their order: uint64.
-
-    The texts are folded.
-    """
-    found = folded.str.extract_all(NUMBER)
-    joined = found.list.join(" ")
-    return joined.hash(seed=10).to_numpy()
 
 
 def words(folded: pl.Series) -> Terms:

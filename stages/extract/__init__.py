@@ -10,7 +10,8 @@ Out: `records.parquet`, `rejected.parquet` (units that could not become records,
 
 A unit is one entry of a source: a result row, a line, a JSON item, an XML element, a section, a line
 of a scanned page. Each unit gives one record per mapped fact or text that is present, or one
-rejected record, or is skipped. No unit disappears. If a source has several files, a file that cannot
+rejected record, or is skipped. No unit disappears. Records that have one id (a key that is not
+unique) are all set aside. If a source has several files, a file that cannot
 be read, or that has no unit, gives one rejected record.
 
 Refused: a source that is missing, empty or cannot be read at all, a mapping that fits no unit, a
@@ -29,12 +30,12 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.errors import InputError, ParamsError, resources_explained
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
 from stages.core.repeatable import changes, memo
-from stages.extract import language
+from stages.extract import language, repeated
 from stages.extract.kinds.audio import Audio
 from stages.extract.kinds.delimited import Csv
 from stages.extract.kinds.document import Document
@@ -60,23 +61,44 @@ class Params:
 
     sources: list[AnySource] = field(default_factory=list)
     """The sources, in order of priority: where two disagree, `clean` keeps the value of the first."""
+    names: record.Names = "fold"
+    """How names of subjects and attributes are compared, in all sources. `fold`: case and width do not
+    matter, so Hafnium and hafnium are one subject. Case matters in symbols only: one or two letters (CO,
+    Co), letters with digits (TRP53, Trp53), a capital inside (pH). `exact`: case and width matter in every
+    name, and `clean` compares texts and words in the same way."""
 
 
 def run(params: Params, run: Run, root: Path, out: Path) -> None:
-    """Extract all sources into `out`."""
+    """Extract all sources into `out`. Raises ResourceError where disk or memory runs out."""
+    with resources_explained("extract", out):
+        extract_all(params, root, out)
+
+
+def extract_all(params: Params, root: Path, out: Path) -> None:
+    """Extract all sources into `out`, as `run` does."""
     files = files_of(params, root)
     report = []
-    with (
-        replacing(out) as folder,
-        record.writing(folder / "records.parquet") as records,
-        record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
-        skipped_table(folder, params) as skipped,
-    ):
-        for priority, source in enumerate(params.sources, start=1):
-            entry = extract_source(
-                source, priority, files[source.name], root, records, rejected, skipped
-            )
-            report.append(entry)
+    with replacing(out) as folder:
+        with (
+            record.writing(folder / "records.parquet") as records,
+            record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
+            skipped_table(folder, params) as skipped,
+        ):
+            for priority, source in enumerate(params.sources, start=1):
+                entry = extract_source(
+                    source,
+                    priority,
+                    files[source.name],
+                    root,
+                    records,
+                    rejected,
+                    skipped,
+                    params.names,
+                )
+                if params.names != "fold":
+                    entry["names"] = params.names
+                report.append(entry)
+        repeated.set_aside(folder, report)
         write_json(folder / "sources.json", report)
     print_report(report, out)
 
@@ -117,6 +139,7 @@ def extract_source(
     records: record.Table,
     rejected: record.Table,
     skipped: record.Table | None,
+    names: record.Names = "fold",
 ) -> Row:
     """Write the records of a source, and return its entry of sources.json.
 
@@ -138,7 +161,7 @@ def extract_source(
                 skipped_units += 1
                 skipped.add(rejection(source, locator_of(path, unit), "", SKIPPED, mismatch))
                 continue
-        for row in records_of(unit, source, path):
+        for row in records_of(unit, source, path, names):
             if "reason" in row:
                 rejected.add(row)
                 if len(rejections) < 2:
@@ -280,8 +303,10 @@ def units_of(source: SourceKind, files: list[Path], root: Path) -> Iterator[tupl
             yield Unit("", "", None, "empty", evidence), path
 
 
-def records_of(unit: Unit, source: SourceKind, path: str) -> Iterator[Row]:
-    """Yield the records of one unit of the file `path`.
+def records_of(
+    unit: Unit, source: SourceKind, path: str, names: record.Names = "fold"
+) -> Iterator[Row]:
+    """Yield the records of one unit of the file `path`. `names` says how names are compared.
 
     Where the unit gives none, yield one rejected record. Only rejected records have a `reason`.
     """
@@ -309,7 +334,7 @@ def records_of(unit: Unit, source: SourceKind, path: str) -> Iterator[Row]:
         text = record.fact_text(subject, attribute, value, measure)
         row = common | record_fields(source, fact_locator, "fact", text)
         row |= {"attribute": attribute, "value": value, "unit": measure}
-        row["fact"] = record.fact_id(subject, attribute)
+        row["fact"] = record.fact_id(subject, attribute, names)
         yield row
 
     free_text = unit.get(mapping.text)

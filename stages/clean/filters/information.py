@@ -84,17 +84,19 @@ class Params:
     boilerplate: Boilerplate | None = field(default_factory=Boilerplate)
     """Rejects free texts made of phrases (three words) that recur. null keeps them all."""
     near_duplicates: float | None = 0.8
-    """Least similarity, in (0, 1], from which on a free text, or an answer to the same question, repeats
-    an earlier one. Lower rejects more. null: only a text that is the same word for word."""
+    """Least similarity, in (0, 1], from which on a free text about the same subject, or an answer to the
+    same question, repeats an earlier one. Lower rejects more. null: only a text that is the same word for
+    word."""
     lines: Lines | None = None
     """Removes lines that recur in the texts of a source, such as headers and notices. In a text without
     line breaks, sentences are the lines. A text of nothing else is rejected. `metrics/clean.json` names
     the removed lines: look at them. null leaves texts whole. Example:
     `{share: 0.05, least: 3, words: 3}`."""
     numbers: Literal["ignore", "apart"] = "ignore"
-    """Whether texts with different numbers (in digits) may be near duplicates. `ignore`: they may, as
-    copies of a web page differ in a date. `apart`: they are kept, as a leaflet that says 5 mg is not one
-    that says 50 mg. Answers to one question then count as different (`verify.answers`)."""
+    """Whether texts that differ in a number, or in a negation, may be near duplicates. `ignore`: they may,
+    as copies of a web page differ in a date. `apart`: they are kept, as a leaflet that says 5 mg is not one
+    that says 50 mg, two tablets are not three, and "safe" is not "not safe". Answers to one question then
+    count as different (`verify.answers`)."""
 
 
 def _no_counts() -> pl.DataFrame:

@@ -2,10 +2,12 @@
 
 The earliest, in order of priority, stays.
 
-Word for word: a free text is the same wherever it stands. A fact is the same only within its source
+Word for word: a free text is the same wherever it stands, if it names its subject. If it does not
+("It melts easily."), it is the same only of one subject. A fact is the same only within its source
 (dates of review aside). Two sources that agree support each other, and both are kept.
 
-Nearly so, for free texts, and for answers to one question (`questions.answered`): two texts are
+Nearly so, for free texts about one subject, and for answers to one question
+(`questions.answered`): two texts are
 alike if the Jaccard similarity of their sets of phrases, estimated by MinHash (Broder 1997;
 R-MinHash of rensa), is at least a given one. Pairs are found by locality-sensitive hashing in bands
 (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4). At similarity 0.7 one pair
@@ -24,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stages.clean.terms import Array, Terms
+from stages.clean.terms import HAN, Array, Terms, names
 
 BANDS, ROWS = 24, 5
 """A signature has BANDS · ROWS values. Texts are compared if all ROWS values of one band are the
@@ -34,18 +36,27 @@ CHUNK = 1 << 16
 """Number of pairs or texts whose signatures are held at a time."""
 COMPARED = 1 << 20
 """About how many records' keys are compared at a time."""
+SHORTEST_NAMED = 4
+"""Characters of a subject that a text can be said to name: the `tin` of `continue` is no name."""
 SEPARATOR, NULL = "\x1f", "\x00"
 """What stands between joined columns, and for a missing value. Clean text has neither."""
 
 
-def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series) -> Array:
+def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series, exact: bool = False) -> Array:
     """128 bits that stand for what each record says: uint64 [records, 2].
 
     `folded` are the records' texts as they are compared, `meta` their further fields without dates
-    of review.
+    of review. `exact`: case counts in subjects.
     """
     of_fact = pl.col("fact").is_not_null()
     parts = [pl.col("kind"), pl.lit(folded), pl.col("question"), pl.col("answer")]
+    # A text that does not name its subject is about that subject.
+    subjects = names(frame["subject"], exact)
+    is_long = (subjects.str.len_chars() >= SHORTEST_NAMED) | subjects.str.contains(HAN)
+    subject = pl.lit(subjects)
+    names_subject = pl.lit(is_long) & pl.lit(folded).str.contains(subject, literal=True)
+    is_about = ~of_fact & (subject != "") & ~names_subject
+    parts.append(pl.when(is_about).then(subject))
     for name in ("source", "fact", "value", "unit"):
         column = pl.col(name)
         parts.append(pl.when(of_fact).then(column))

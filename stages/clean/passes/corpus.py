@@ -166,12 +166,14 @@ def prepare(
     treatment: Treatment | None,
     excluded: Excluded,
     recurring: lines.Recurring | None = None,
+    exact: bool = False,
 ) -> Prepared:
     """Normalise a batch of a corpus of so many `records`, and count what is in it.
 
     `counted`: the frequencies of words are needed. `apart`: texts that say other numbers are no
-    near duplicates. `recurring`: lines that are taken out first. If a worker dies, another one
-    calls this again and writes the same files.
+    near duplicates. `recurring`: lines that are taken out first. `exact`: names that differ by case
+    are different (`extract.names`). If a worker dies, another one calls this again and writes the
+    same files.
     """
     start = piece.start
     frame = piece.extracted(excluded)
@@ -202,13 +204,13 @@ def prepare(
     text_rows = np.flatnonzero(free_text)
     texts = normal.frame.filter(pl.Series(free_text))
 
-    folded = fold(normal.frame["text"])
+    folded = fold(normal.frame["text"], exact)
     words_of_texts = words(folded.gather(text_rows))
     phrases_of_texts = phrases(words_of_texts)
     sampled = information.sampled(texts["id"], records)
     frequencies = information.Frequencies()
     if counted:
-        frequencies = information.frequencies(words_of_texts, fold(texts["subject"]))
+        frequencies = information.frequencies(words_of_texts, fold(texts["subject"], exact))
 
     part = Part(
         piece=piece,
@@ -223,12 +225,13 @@ def prepare(
         excluded=_positioned(gone, start),
         emptied=start + emptied,
     )
-    compared = questions.answered(texts, phrases_of_texts, apart)
+    compared = questions.answered(texts, phrases_of_texts, apart, exact)
     store(part, normal.frame, words_of_texts, repeats.signatures(compared))
     return Prepared(
         part=part,
-        spellings=columns.spellings(normal.frame.filter(pl.Series(usable))),
-        keys=repeats.keys(normal.frame, folded, normal.meta),
+        # Without spellings, every subject stays as it is written.
+        spellings={} if exact else columns.spellings(normal.frame.filter(pl.Series(usable))),
+        keys=repeats.keys(normal.frame, folded, normal.meta, exact),
         frequencies=frequencies,
         sampled=int(sampled.sum()),
         phrases=information.text_counts(phrases_of_texts.of(sampled)),

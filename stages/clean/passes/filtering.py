@@ -47,6 +47,8 @@ class Filtered:
     """Positions of all usable free texts, in their order: int64."""
     signatures: repeats.Signatures
     """Of these texts."""
+    exact: bool = False
+    """Whether names that differ by case are different."""
     cut: lines.Cut = field(default_factory=lines.Cut)
     """The recurring lines that were taken out."""
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -97,12 +99,13 @@ def filtered(
     folder: Path,
     treatment: Treatment | None = None,
     excluded: Excluded = NOTHING,
+    exact: bool = False,
 ) -> Filtered:
     """Normalise and filter the records of the file `source`.
 
     `folder` is empty and takes the files between the passes. All workers of the executor must see
     it. `excluded` are set aside before all else. `treatment` is applied to personal data, between
-    normalising and filtering.
+    normalising and filtering. `exact`: names that differ by case are different.
 
     Raises InputError or RecordError where the file cannot be read, ParamsError where `reading`
     names an unknown unit.
@@ -125,6 +128,7 @@ def filtered(
         treatment=treatment,
         excluded=excluded,
         recurring=recurring,
+        exact=exact,
     )
     many = len(batches) > PROCESSES_FROM
     statistics = Statistics(records)
@@ -159,6 +163,7 @@ def filtered(
         personal=statistics.personal,
         texts=statistics.texts,
         signatures=statistics.signatures,
+        exact=exact,
         cut=statistics.cut,
         unreadable=statistics.unreadable,
     )

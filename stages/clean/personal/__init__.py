@@ -21,6 +21,7 @@ from stages.clean.personal.find import KINDS, Kind, find_personal
 from stages.clean.personal.treatment import COLUMNS, Model, Params, tagger_of, treated
 from stages.clean.span import Span
 from stages.core.project.errors import ParamsError
+from stages.core.records.record import Names
 
 __all__ = [
     "KINDS",
@@ -89,8 +90,8 @@ def _problems_of_tagger(params: Params) -> list[str]:
     return [f"clean.personal.tagger.{problem}" for problem in problems]
 
 
-def treatment_of(params: Params) -> "Treatment | None":
-    """The treatment that these params ask for.
+def treatment_of(params: Params, names: Names = "fold") -> "Treatment | None":
+    """The treatment that these params ask for, where names are compared in this way.
 
     None where they are empty. Raises ParamsError as `salt_of` does.
     """
@@ -102,7 +103,7 @@ def treatment_of(params: Params) -> "Treatment | None":
         # Workers may run in another folder.
         absolute = str(Path(model.model).absolute())
         params = replace(params, tagger=replace(model, model=absolute))
-    return Treatment(params, salt)
+    return Treatment(params, salt, names)
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,12 @@ class Treatment:
 
     params: Params
     salt: bytes
+    names: Names = "fold"
+    """How the names of a fact are compared, and so how its id is made."""
 
     def rows(self, rows: Iterable[Row]) -> list[Row]:
         """The records treated."""
-        return [treated(row, self.params, self.salt)[0] for row in rows]
+        return [treated(row, self.params, self.salt, self.names)[0] for row in rows]
 
     def judged(
         self, rows: dict[int, Row]
@@ -129,7 +132,7 @@ class Treatment:
         reasons: dict[int, tuple[str, str]] = {}
         counts: Counter[str] = Counter()
         for number, row in rows.items():
-            new, spans = treated(row, self.params, self.salt)
+            new, spans = treated(row, self.params, self.salt, self.names)
             done[number] = new
             counts.update(span.kind for span in spans)
             counts["records"] += 1 if spans else 0

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.clean.personal import things
 from stages.clean.span import Span
 from stages.clean.tables import read_words
 from stages.core.records.record import fold
@@ -113,9 +114,9 @@ FLATTED = rf"(?: [\w'’.-]{{1,30}}){{1,6}}(?={FLAT})"
 # Whole addresses.
 NUMBERED = re.compile(
     rf"{NUMBER}"
-    rf"(?:,? (?:{ENGLISH}|{STREET_FIRST}|{ENDED}|{BEHIND}|{LOWER})"
-    rf"|{FLATTED})"
-    f"{TAIL}",
+    rf"(?:,? (?:(?P<english>{ENGLISH})|{STREET_FIRST}|{ENDED}|{BEHIND}|{LOWER})"
+    rf"|(?P<flatted>{FLATTED}))"
+    f"(?P<tail>{TAIL})",
     re.IGNORECASE,
 )
 """12 Oak Street, Apt 5, Boston, MA 02139. Begins with a digit, which is searched for fast."""
@@ -174,6 +175,8 @@ CHINESE_INTRODUCED = re.compile(
     rf"({HAN}{{2,10}}[省市区县州旗镇乡村][\u3400-\u9fff\d号-]{{0,60}})"
 )
 """住址：湖南省长沙县黄兴镇3组. The group is the address."""
+WITH_GROUP = (LOCATED, INTRODUCED, CHINESE_INTRODUCED)
+"""Patterns whose first group is the address."""
 DIGIT = re.compile(r"\d")
 WORDS_BEFORE_LOCATED = ("locat", "live", "living", "resid", "office")
 WORDS_BEFORE_CHINESE = ("址", "住", "户籍", "居住")
@@ -185,7 +188,12 @@ def find(text: str) -> Iterator[Span]:
         return
     for pattern in _worth_a_try(text):
         for match in pattern.finditer(text):
-            start, end = match.span(match.lastindex or 0)  # the group, where the pattern has one
+            if pattern is NUMBERED and things.is_no_street(text, match):
+                continue
+            if pattern is INTRODUCED and things.is_technical(text, match.start()):
+                continue
+            is_group = pattern in WITH_GROUP
+            start, end = match.span(1 if is_group else 0)
             if pattern is CHINESE:
                 start += _length_of_lead(match.group())
             yield Span(start, end, "address", fold(text[start:end]))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from stages.clean.personal import things
 from stages.clean.span import Span
 from stages.clean.tables import read_table
 
@@ -254,14 +255,18 @@ def checked(text: str) -> Iterator[Span]:
     for match in CARD.finditer(text):
         digits = NO_DIGIT.sub("", match.group())
         is_card = ISSUER.match(digits) and luhn.is_valid(digits)
-        if is_card and match.start() not in starts_of_residents:
+        is_product = is_card and things.is_of_product(text, match.start())
+        if is_card and not is_product and match.start() not in starts_of_residents:
             yield _span(match, "card", digits)
     for match in SSN.finditer(text):
+        if things.is_of_product(text, match.start()):
+            continue
         yield _span(match, "ssn", NO_DIGIT.sub("", match.group()))
     for match in IPV4.finditer(text):
         address = ip(match.group())
         before = text[max(0, match.start() - 12) : match.start()]
-        if address and not VERSION.search(before):
+        is_version = VERSION.search(before) is not None
+        if address and not is_version and not things.is_section(text, *match.span()):
             yield _span(match, "ip", address)
 
 
@@ -303,13 +308,30 @@ def phones(text: str, lang: str) -> Iterator[Span]:
         digits = NO_DIGIT.sub("", match.group())
         if not 6 <= len(digits) <= 30 or DATE.match(match.group()):
             continue
+        is_called_phone = PHONE_CUE.search(text[max(0, start - 40) : start]) is not None
+        if is_no_phone(text, start, match.end(), lang, is_called_phone):
+            continue
         for span in _valid_phones(text, start, match.end(), lang):
             end = span.end
             yield span
         if end > start or len(digits) > 15:
             continue
-        if PHONE_CUE.search(text[max(0, start - 40) : start]):
+        if is_called_phone:
             yield _span(match, "phone", digits)
+
+
+def is_no_phone(text: str, start: int, end: int, lang: str, is_called_phone: bool) -> bool:
+    """Whether the digits between two places count something, or number a product or section.
+
+    `is_called_phone`: the words before them call them a telephone number.
+    """
+    if "+" in text[start:end]:
+        return False
+    before = text[max(0, start - things.BEFORE) : start]
+    is_numbered = things.PRODUCT.search(before) or things.SECTION.search(before)
+    if is_numbered and not is_called_phone:
+        return True
+    return things.is_large_number(text, start, end, lang, is_called_phone)
 
 
 def _valid_phones(text: str, start: int, end: int, lang: str) -> list[Span]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.clean.personal import chinese_names
+from stages.clean.personal import chinese_names, things
 from stages.clean.personal.chinese_names import HAN
 from stages.clean.span import Span
 from stages.clean.tables import read_words
@@ -167,7 +167,9 @@ def find(text: str) -> Iterator[Span]:
         for match in one.pattern.finditer(text):
             start = match.end()
             end = _end_of_name(text, start, one.capitals)
-            if len(text[start:end].split()) >= one.least:
+            words = text[start:end].split()
+            is_thing = things.is_name_of_thing(text, match) or any(map(things.is_substance, words))
+            if len(words) >= one.least and not is_thing:
                 yield person(text, start, end)
     if ". " in text:
         yield from with_initial(text)
@@ -209,7 +211,7 @@ def addressed(text: str, low: str) -> Iterator[Span]:
 
 def is_name(word: str) -> bool:
     """Whether a word has a capital and is none of those that no name has."""
-    return word[0].isupper() and word.lower() not in NO_NAMES
+    return word[0].isupper() and word.lower() not in NO_NAMES and not things.is_substance(word)
 
 
 def of_mailboxes(text: str) -> Iterator[Span]:

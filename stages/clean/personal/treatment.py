@@ -17,7 +17,7 @@ from stages.clean.personal.find import Kind, Tagger, find_personal, parts
 from stages.clean.personal.names import is_name
 from stages.clean.span import Span, apart, rewrite
 from stages.core.project.params import STRICT
-from stages.core.records.record import fact_id, fact_text, fold, to_meta
+from stages.core.records.record import Names, fact_id, fact_text, fold, to_meta
 
 Row = dict[str, Any]
 Action = Literal["replace", "mask", "hash", "reject"]
@@ -149,7 +149,7 @@ def pattern_of(written: str) -> str:
     return before + words + behind
 
 
-def treated(row: Row, params: Params, salt: bytes) -> tuple[Row, list[Span]]:
+def treated(row: Row, params: Params, salt: bytes, names: Names = "fold") -> tuple[Row, list[Span]]:
     """The record with its personal data changed, and a span for each value that was found.
 
     A value that is found in one text of the record is looked for in the others. The result is
@@ -180,7 +180,7 @@ def treated(row: Row, params: Params, salt: bytes) -> tuple[Row, list[Span]]:
                 found.setdefault(value, span)
             changes[name] = {span: all_changes[span] for span in kept}
         if not any(changes.values()):
-            return with_cells(row, cells, meta), list(found.values())
+            return with_cells(row, cells, meta, names), list(found.values())
         for name, text in cells.items():
             cells[name] = rewrite(text, changes[name], changes[name].__getitem__)
 
@@ -263,7 +263,7 @@ def form(span: Span, text: str, source: str, params: Params, salt: bytes) -> str
     return replaced(span.kind)
 
 
-def with_cells(row: Row, cells: Cells, meta: Row) -> Row:
+def with_cells(row: Row, cells: Cells, meta: Row, names: Names = "fold") -> Row:
     """The record with new cells. The text and the id of a fact are made anew of its new parts."""
     new = dict(row)
     new_meta = dict(meta)
@@ -275,6 +275,6 @@ def with_cells(row: Row, cells: Cells, meta: Row) -> Row:
     new["meta"] = to_meta(new_meta)
     if row.get("fact") and new != row:
         if new["subject"] != row["subject"]:
-            new["fact"] = fact_id(new["subject"], row["attribute"])
+            new["fact"] = fact_id(new["subject"], row["attribute"], names)
         new["text"] = fact_text(new["subject"], row["attribute"], new["value"], row["unit"])
     return new

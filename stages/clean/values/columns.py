@@ -19,7 +19,7 @@ from stages.clean.values.normalise import FOLDABLE, PUNCTUATION, Params, folded,
 from stages.clean.values.rewriting import Params as Text
 from stages.clean.values.rewriting import rewritten_texts
 from stages.clean.values.unusable import Unusable
-from stages.core.records.record import SCHEMA, fold
+from stages.core.records.record import SCHEMA, compared_name
 
 Row = dict[str, Any]
 PROSE_COLUMNS = ("text", "question", "answer")
@@ -212,7 +212,7 @@ def spelt(frame: pl.DataFrame, first: dict[str, str]) -> pl.DataFrame:
     for subject in frame["subject"].unique():
         if not subject:
             continue
-        spelling = first.get(fold(subject), subject)
+        spelling = first.get(compared_name(subject), subject)
         if spelling != subject:
             other_spellings[subject] = spelling
     if not other_spellings:
@@ -232,5 +232,5 @@ def spellings(frame: pl.DataFrame) -> dict[str, str]:
     found: dict[str, str] = {}
     for subject in frame["subject"].unique(maintain_order=True):
         if subject:
-            found.setdefault(fold(subject), subject)
+            found.setdefault(compared_name(subject), subject)
     return found

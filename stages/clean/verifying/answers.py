@@ -79,7 +79,8 @@ def differing(corpus: Filtered, least: float, treated: bool) -> tuple[Array, Arr
     items = ((part, corpus.alive(part)) for part in corpus.parts)
     all_positions = [np.zeros(0, dtype=np.int64)]
     all_keys = [np.zeros((0, 2), dtype=np.uint64)]
-    for positions, keys in corpus.executor.in_order(partial(asked, treated=treated), items):
+    asking = partial(asked, treated=treated, exact=corpus.exact)
+    for positions, keys in corpus.executor.in_order(asking, items):
         all_positions.append(positions)
         all_keys.append(keys)
     positions, keys = np.concatenate(all_positions), np.concatenate(all_keys)
@@ -97,7 +98,7 @@ def differing(corpus: Filtered, least: float, treated: bool) -> tuple[Array, Arr
     return first[differs], other[differs]
 
 
-def asked(item: tuple[Part, Array], treated: bool) -> tuple[Array, Array]:
+def asked(item: tuple[Part, Array], treated: bool, exact: bool) -> tuple[Array, Array]:
     """Positions and keys of the free questions in a part that are still kept."""
     part, alive = item
     frame = pl.read_ipc(part.file, columns=["question", "subject", "fact"])
@@ -106,7 +107,7 @@ def asked(item: tuple[Part, Array], treated: bool) -> tuple[Array, Array]:
     frame = frame.filter(kept & pl.col("fact").is_null() & pl.col("question").is_not_null())
     if treated:
         frame = frame.filter(questions.comparable(frame["question"]))
-    return frame["position"].to_numpy().astype(np.int64), questions.keys(frame)
+    return frame["position"].to_numpy().astype(np.int64), questions.keys(frame, exact)
 
 
 def entries(corpus: Filtered, pairs: Pairs, treatment: Treatment | None) -> Iterator[Row]:

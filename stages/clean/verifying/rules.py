@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from stages.clean.verifying import expectations
+from stages.clean.verifying import comparison, expectations
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import STRICT, parse, read_yaml
 
@@ -146,14 +146,18 @@ def violations(
 
 def entry_of(rule: Rule, row: Row) -> Row:
     """What the report says of a violation."""
-    value = row[rule.expect.column]
+    column = rule.expect.column
+    value = row[column]
+    if not isinstance(value, str):
+        written = row["value"] if column == "number" else str(value)
+        value = comparison.for_json(float(value), written)
     return {
         "record": row["id"],
         "rule": rule.name,
         "severity": rule.severity,
         "message": rule.message,
-        "column": rule.expect.column,
-        "value": value if isinstance(value, str) else float(value),
+        "column": column,
+        "value": value,
         "source": row["source"],
         "locator": row["locator"],
     }
@@ -211,7 +215,7 @@ def frame(facts: list[Row], rules: Rules) -> "pd.DataFrame":
         for name in COLUMNS:
             if name != "number":
                 row[name] = fact[name]
-        row["number"] = as_float(fact["value"])
+        row["number"] = comparison.as_float(fact["value"])
         rows.append(row)
     table = pd.DataFrame(rows)
     for name, (left, right) in rules.differences.items():
@@ -236,13 +240,5 @@ def check_columns(rule: Rule, table: "pd.DataFrame") -> None:
 
 def number(value: Any) -> Any:
     """The value as a number where it is one, otherwise as it is."""
-    converted = as_float(value)
+    converted = comparison.as_float(value)
     return value if converted is None else converted
-
-
-def as_float(value: Any) -> float | None:
-    """The value as a number, or None."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None

@@ -7,12 +7,14 @@ deterministic (same rows, same bytes) and replace the old file in one step.
 
 import hashlib
 import json
+import re
 import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -92,6 +94,24 @@ REJECTED = (
 DEFAULTS: dict[str, Any] = {"parents": [], "meta": "{}", "lang": "und"}
 """Values of columns that a row leaves out. All other missing columns become null."""
 
+Names = Literal["fold", "exact"]
+"""How names are compared: without case and width, or as they are written."""
+
+# A name of one word that is a symbol, where case tells one thing from another: one or two letters
+# (Co, CO, m, M), letters with digits (Trp53, TRP53), a capital inside (pH, NaCl). Polars reads it, too.
+SYMBOL_PATTERN = (
+    r"^(?:[^\W\d_]{1,2}"  # Co
+    r"|[^\W_]*(?:[^\W\d_]\d|\d[^\W\d_])[^\W_]*"  # Trp53
+    r"|[A-Za-z]*[a-z][A-Z][A-Za-z]*)$"  # pH
+)
+SYMBOL = re.compile(SYMBOL_PATTERN)
+
+# Superscripts and subscripts with their signs (⁰ to ₜ), and all other characters that NFKC makes
+# digits of: fractions (½), numbers in circles (①) and with a full stop (⒈).
+RAISED = "²³¹¼-¾⁰-ₜ⅐-⅟↉①-⒛⓪-⓿❶-➓㉑-㉟㊱-㊿"
+BEHIND_A_DIGIT = re.compile(rf"(\d)([{RAISED}])")  # the 0³ of 10³
+BEFORE_A_DIGIT = re.compile(rf"([{RAISED}])(\d)")  # the ³5 of ³5
+
 GROUP = 2**23
 """Characters of a row group. A reader takes a row group as a whole."""
 BATCH = 2**20
@@ -103,17 +123,46 @@ def record_id(source: str, locator: str) -> str:
     return _digest("record", source, locator)
 
 
-def fact_id(subject: str, attribute: str) -> str:
+def fact_id(subject: str, attribute: str, names: Names = "fold") -> str:
     """Return 16 hex digits that name what a fact is about.
 
-    Case, width and spacing of the two names do not matter.
+    Width and spacing of the two names do not matter, and neither does case, except in symbols and
+    with `names: exact`.
     """
-    return _digest("fact", fold(subject), fold(attribute))
+    return _digest("fact", compared_name(subject, names), compared_name(attribute, names))
 
 
 def fold(text: str) -> str:
-    """Return the form in which names are compared: NFKC, case-folded, single-spaced."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """Return the form in which names are compared: NFKC, case-folded, single-spaced.
+
+    A superscript beside a digit stays apart from it: 10³ becomes 10^3, and CO₂ becomes co2.
+    """
+    if not text.isascii():
+        text = apart_from_digits(text)
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
+
+
+def compared_name(text: str, names: Names = "fold") -> str:
+    """Return the form in which names of subjects and attributes are compared.
+
+    It is `fold`, but case counts in a symbol (`SYMBOL`): CO and Co are two. With `exact`, case and
+    width count in every name, and the form is NFC, single-spaced.
+    """
+    if names == "exact":
+        return " ".join(unicodedata.normalize("NFC", text).split())
+    apart = apart_from_digits(text)
+    compatible = " ".join(unicodedata.normalize("NFKC", apart).split())
+    return compatible if SYMBOL.search(compatible) else compatible.casefold()
+
+
+def apart_from_digits(text: str) -> str:
+    """Return the text with ^ between a digit and a sign that NFKC would glue to it.
+
+    10³ becomes 10^³, which NFKC makes 10^3. Without ^ it would be 103. In the same way 1½ becomes 1^½.
+    """
+    text = BEHIND_A_DIGIT.sub(r"\1^\2", text)
+    return BEFORE_A_DIGIT.sub(r"\1^\2", text)
 
 
 def fact_text(subject: str, attribute: str, value: str, unit: str | None) -> str:
@@ -267,6 +316,38 @@ def read(path: Path, schema: pa.Schema = SCHEMA) -> list[dict[str, Any]]:
 def read_records(path: Path) -> list[Record]:
     """Read records, typed. Raises as `read` does."""
     return cast(list[Record], read(path))
+
+
+def repeated_ids(files: Mapping[Path, pa.Schema]) -> dict[str, int]:
+    """Return the ids that stand more than once in these files together, and how often.
+
+    The time is linear but for one sort of numbers. Memory holds 8 bytes a row. Raises as `read` does.
+    """
+    import numpy as np
+    import polars as pl
+
+    hashes = [np.zeros(0, dtype=np.uint64)]
+    for ids in _ids(files):
+        hashes.append(ids.hash(seed=20).to_numpy())
+    ordered = np.sort(np.concatenate(hashes))
+    # Sorted, equal hashes are neighbours: of [3, 7, 7, 9] the second 7 is like the one before it.
+    suspects = pl.Series(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))
+    counts: Counter[str] = Counter()
+    if len(suspects):
+        for ids in _ids(files):
+            counts.update(ids.filter(ids.hash(seed=20).is_in(suspects.implode())))
+    # Two ids may have one hash by chance, so they are counted themselves.
+    return {name: count for name, count in counts.items() if count > 1}
+
+
+def _ids(files: Mapping[Path, pa.Schema]) -> Iterator[Any]:
+    """Yield the ids of the files, row group by row group, as columns of polars."""
+    import polars as pl
+
+    for path, schema in files.items():
+        with opened(path, schema) as file:
+            for group in range(file.num_row_groups):
+                yield pl.Series(file.read_row_group(group, columns=["id"])["id"])
 
 
 @contextmanager

@@ -6,12 +6,14 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.clean.terms import names
 from stages.core.project.errors import InputError, RecordError
 from stages.core.records import record
 
@@ -242,3 +244,61 @@ def test_plain_text_of_a_fact() -> None:
 
 def test_meta_is_sorted_and_readable() -> None:
     assert record.to_meta({"b": "铁", "a": 1}) == '{"a": 1, "b": "铁"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("10³", "10^3"),
+        ("10^3", "10^3"),
+        ("103", "103"),
+        ("10⁻³", "10^−3"),
+        ("10¹²", "10^12"),
+        ("1½", "1^1⁄2"),
+        ("x²3", "x2^3"),
+        ("CO₂", "co2"),
+        ("Ca²⁺", "ca2+"),
+        ("m³", "m3"),
+        ("５", "5"),
+        ("Ｃｏ", "co"),
+    ],
+)
+def test_a_raised_digit_is_never_glued_to_a_number(text: str, folded: str) -> None:
+    assert record.fold(text) == folded
+
+
+def test_names_are_compared_as_the_setting_says() -> None:
+    names = ["Polish", "polish", " Polish", "Ｐolish", "cafe\u0301", "caf\u00e9"]
+    folded = [record.fact_id(name, "use") for name in names]
+    exact = [record.fact_id(name, "use", "exact") for name in names]
+    assert [folded.index(each) for each in folded] == [0, 0, 0, 0, 4, 4]
+    assert [exact.index(each) for each in exact] == [0, 1, 0, 3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("CO", "Co", False),
+        ("m", "M", False),
+        ("TRP53", "Trp53", False),
+        ("2b", "2B", False),
+        ("pH", "PH", False),
+        ("NaCl", "NACL", False),
+        (" CO", "ＣＯ", True),
+        ("CO₂", "CO2", True),
+        ("Tin", "tin", True),
+        ("HAFNIUM", "Hafnium", True),
+        ("Vitamin D", "vitamin d", True),
+        ("State of matter", "state OF matter", True),
+        ("Covid-19", "COVID-19", True),
+        ("铁", "铁 ", True),
+    ],
+)
+def test_case_counts_in_symbols(one: str, other: str, same: bool) -> None:
+    assert (record.fact_id(one, "use") == record.fact_id(other, "use")) == same
+    compared = names(pl.Series([one, other])).to_list()
+    assert compared == [record.compared_name(one), record.compared_name(other)]
+
+
+def test_10_to_the_third_is_not_103() -> None:
+    assert record.fact_id("10³ cells", "use") != record.fact_id("103 cells", "use")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from ruamel.yaml import YAML
@@ -20,6 +21,7 @@ from lore.snapshot import database, declaration
 from stages import extract
 from stages.core.project.params import Run, parse
 from stages.core.records import record
+from stages.extract import sqlite_guard
 from tests.lore.live import DECLARED, ROWS, Live
 
 ROOT = Path(__file__).parents[3]
@@ -196,12 +198,14 @@ def test_no_stage_knows_of_databases_that_live() -> None:
             "no such column: missing; check the query, and what LIVE_URL's user may read",
         ),
         ("SELECT id FROM t; DELETE FROM t", "id", "You can only execute one statement at a time"),
-        ("WITH x AS (SELECT 1) DELETE FROM t", "id", "attempt to write a readonly database"),
+        ("WITH x AS (SELECT 1) DELETE FROM t", "id", "not authorized; check the query"),
         (
             "SELECT id, CAST(x'ff' AS TEXT) AS bad FROM t",
             "id",
-            "Could not decode to UTF-8 column 'bad'",
+            "row 1, column bad: a text is not UTF-8: \\xff; mend it in the database",
         ),
+        ("SELECT id, load_extension('x') FROM t", "id", "not authorized"),
+        ("SELECT id, length(zeroblob(900000000)) FROM t", "id", "string or blob too big"),
     ],
 )
 def test_what_cannot_be_a_snapshot_leaves_the_former_one(
@@ -217,6 +221,31 @@ def test_what_cannot_be_a_snapshot_leaves_the_former_one(
         assert said.endswith("\n  as before: data/raw/melting.json\n")
         assert live.file.read_text(encoding="utf-8") == WHOLE
         assert live.left() == before
+
+
+def test_a_query_that_does_not_end_is_stopped(
+    live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id FROM n"
+    live.declare(DECLARED | {"query": endless})
+    monkeypatch.setattr(sqlite_guard, "BASE_ROWS", 2_000)
+    monkeypatch.setattr(sqlite_guard, "ROWS_PER_BYTE", 0)
+    assert "the query gives more than 2,000 rows, far more than" in lore("snapshot", code=1)
+    monkeypatch.setattr(sqlite_guard, "BASE_STEPS", 50_000)
+    monkeypatch.setattr(sqlite_guard, "STEPS_PER_BYTE", 0)
+    live.declare(DECLARED | {"query": endless.replace("SELECT id FROM", "SELECT max(id) id FROM")})
+    assert "stopped after 50,000 steps of SQLite: it may be endless" in lore("snapshot", code=1)
+    assert live.left() == ["raw/snapshots.yaml"]
+
+
+@pytest.mark.parametrize("name", ["a#b.db", "50%41.db", "what?.db", "锡 1.db"])
+def test_any_file_name_of_a_database(
+    live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    live.database.rename(live.root / name)
+    monkeypatch.setenv("LIVE_URL", f"sqlite:///{quote(name)}")
+    lore("snapshot")
+    assert live.file.read_text(encoding="utf-8") == WHOLE
 
 
 def test_bytes_and_keys_of_several_columns(live: Live, lore: Lore) -> None:

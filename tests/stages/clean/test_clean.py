@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from stages import clean
 from stages.clean import terms
 from stages.clean.filters import information
+from stages.clean.passes import corpus
 from stages.clean.values import normalise
 from stages.clean.verifying import contradictions, rules
-from stages.core.project.errors import InputError, ParamsError
+from stages.core.project.errors import InputError, ParamsError, ResourceError
 from stages.core.project.params import Run, load
 from stages.core.records import record
 
@@ -54,7 +55,7 @@ def fact(
 
 
 def text(content: str, subject: str | None = None, number: int = 0) -> dict[str, Any]:
-    locator = f"t#{subject}/{content[:20]}/{number}"
+    locator = f"t#{subject}/{content}/{number}"
     row = dict.fromkeys(record.SCHEMA.names) | {
         "text": content,
         "subject": subject,
@@ -443,3 +444,21 @@ def test_rules_need_their_packages(monkeypatch: pytest.MonkeyPatch, package: str
     monkeypatch.setattr(package, broken)
     with pytest.raises(RuntimeError, match="made to fail"):
         rules.violations([fact("iron", "symbol", "Fe")], rules.read_rules(RULES))
+
+
+def test_a_full_disk_is_a_message_and_the_former_output_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_bytes: Any
+) -> None:
+    rows = [fact("neon", "state", "gas", **NEON), fact("iron", "symbol", "Fe")]
+    run(tmp_path, rows)
+    before = folder_bytes(tmp_path / "out")
+
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(corpus, "store", full)
+    with pytest.raises(
+        ResourceError, match=r"clean: no space left to write below .*out: .* free, and"
+    ):
+        run(tmp_path, rows)
+    assert folder_bytes(tmp_path / "out") == before

@@ -6,7 +6,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean.terms import HAN, PHRASE, WORD, Terms, fold, numbers, phrases, words
+from stages.clean.terms import HAN, PHRASE, WORD, Terms, fold, phrases, words
+from stages.core.records import record
 
 HASHES = [10723243065639218400, 1642532299679306556, 16529568360817888867, 6646107552834472840]
 TEXTS = st.lists(st.text(st.sampled_from("ab 铁锈，."), max_size=25), min_size=1, max_size=6)
@@ -28,27 +29,24 @@ def test_words_are_runs_of_letters_marks_and_digits(texts: list[str]) -> None:
     assert words(folded).hashes.tolist() == runs.explode(empty_as_null=False).hash(seed=1).to_list()
 
 
-def test_numbers_are_told_apart_and_nothing_else() -> None:
-    texts = [
-        "take 5 mg of it",
-        "Take 5 drops",
-        "take 50 mg",
-        "take 2.5 mg",
-        "take 2 or 5",
-        "take 5 or 2",
-        "take it",
-        "",
-        "给５克",
-    ]
-    found = numbers(fold(pl.Series(texts))).tolist()
-    assert [found.index(each) for each in found] == [0, 0, 2, 3, 4, 5, 6, 6, 0]
-
-
 def test_case_width_and_spacing_do_not_matter() -> None:
     found = words_of(pl.Series(["Iron  RUSTS.", "ｉｒｏｎ rusts"]))
     assert found.counts.tolist() == [2, 2]
     assert found.hashes[:2].tolist() == found.hashes[2:].tolist()
     assert fold(pl.Series(["Ｉron rusts", None])).to_list() == ["iron rusts", None]
+
+
+def test_a_raised_digit_is_no_digit_of_the_number() -> None:
+    texts = ["10³ cells", "103 cells", "1½ cups", "CO₂", "10⁻³", "x² 5", "³5", "①2", None]
+    folded = fold(pl.Series(texts)).to_list()
+    assert folded[:4] == ["10^3 cells", "103 cells", "1^1⁄2 cups", "co2"]
+    for text, found in zip(texts, folded, strict=True):
+        assert found is None or found == record.fold(str(text))
+
+
+def test_exact_keeps_case_and_width() -> None:
+    texts = pl.Series(["CO and Co", "Ｃo", "e\u0301", None])
+    assert fold(texts, exact=True).to_list() == ["CO and Co", "Ｃo", "\u00e9", None]
 
 
 def test_chinese_is_cut_into_words() -> None:

@@ -36,10 +36,10 @@ def source(kind: str, path: str, **settings: Any) -> dict[str, Any]:
 
 
 def run(
-    root: Path, *sources: dict[str, Any], seed: int = 1
+    root: Path, *sources: dict[str, Any], seed: int = 1, names: str = "fold"
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any]:
     problems: list[str] = []
-    params = parse({"sources": list(sources)}, extract.Params, "extract", problems)
+    params = parse({"sources": list(sources), "names": names}, extract.Params, "extract", problems)
     assert params is not None, problems
     out = root / "out"
     extract.run(params, Run(seed=seed, threads=1, isa="avx2", device="cpu"), root, out)
@@ -87,7 +87,7 @@ def test_database_and_its_dump_give_the_same_records(tmp_path: Path) -> None:
 def test_database_is_opened_read_only(tmp_path: Path) -> None:
     database(tmp_path / "a.db", [(1, "iron", "symbol", "Fe", None)])
     with pytest.raises(
-        InputError, match="extract: toy: attempt to write a readonly database; check the database"
+        InputError, match="extract: toy: not authorized: a query may only read; check the database"
     ):
         run(tmp_path, source("sql", "a.db", query="DELETE FROM facts RETURNING id"))
 
@@ -99,7 +99,10 @@ def test_database_is_opened_read_only(tmp_path: Path) -> None:
             "CREATE TABLE facts (id);\nINSERT INTO nowhere VALUES (1);\n",
             r"a\.sql:2: no such table: nowhere; mend the dump there",
         ),
-        ("ATTACH '/etc/passwd' AS x;\n", r"a\.sql:1: not authorized; mend the dump"),
+        (
+            "ATTACH '/etc/passwd' AS x;\n",
+            r"a\.sql:1: not authorized: a dump may only make tables and fill them; mend the dump",
+        ),
         (
             "CREATE TABLE facts (id);\nINSERT INTO facts",
             r"a\.sql:2: the dump ends inside a statement; is the file whole\?",

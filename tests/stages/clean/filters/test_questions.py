@@ -75,7 +75,10 @@ def test_a_question_about_anybody_is_compared_with_none() -> None:
 
 
 def alike(
-    folder: Path, *rows: tuple[str | None, str], apart: bool = False
+    folder: Path,
+    *rows: tuple[str | None, str],
+    apart: bool = False,
+    subjects: list[str | None] | None = None,
 ) -> list[tuple[int, int]]:
     """(later, first) of the rows of question and answer (or text) that are alike."""
     frame = pl.DataFrame(
@@ -83,6 +86,8 @@ def alike(
         schema={"question": pl.String, "answer": pl.String, "text": pl.String},
         orient="row",
     )
+    about = pl.Series("subject", subjects or [None] * len(rows), dtype=pl.String)
+    frame = frame.with_columns(about)
     rows_signed = signatures(questions.answered(frame, phrases(words(fold(frame["text"]))), apart))
     later, first, _ = stored(folder, rows_signed).alike(np.ones(len(rows), dtype=bool), 0.8)
     return list(zip(later.tolist(), first.tolist(), strict=True))
@@ -108,8 +113,8 @@ def test_a_long_question_makes_no_two_answers_alike(tmp_path: Path) -> None:
 
 def test_texts_alone_keep_their_phrases() -> None:
     frame = pl.DataFrame(
-        {"question": [None], "answer": [None], "text": [LONG]},
-        schema_overrides={"question": pl.String},
+        {"question": [None], "answer": [None], "text": [LONG], "subject": [None]},
+        schema_overrides={"question": pl.String, "subject": pl.String},
     )
     said = phrases(words(fold(frame["text"])))
     assert questions.answered(frame, said, apart=False) is said
@@ -131,3 +136,43 @@ def test_other_numbers_are_another_text_where_that_is_asked_for(tmp_path: Path) 
         ("Are 5 enough?", f"{LEAFLET} now"),
     ]
     assert alike(tmp_path, *asked, apart=True) == [(1, 0)]
+
+
+def test_texts_about_two_subjects_are_never_alike(tmp_path: Path) -> None:
+    """However much they share, one leaflet does not stand for another medicine."""
+    rows: list[tuple[str | None, str]] = [(None, f"{name} {LEAFLET}") for name in "abac"]
+    subjects = ["Lisinopril", "Losartan", "LISINOPRIL", None]
+    assert alike(tmp_path, *rows, subjects=subjects) == [(2, 0)]
+    assert alike(tmp_path, *rows) == [(1, 0), (2, 0), (3, 0)]
+
+
+def test_answers_about_two_subjects_are_alike_only_under_a_question_that_names_its_own(
+    tmp_path: Path,
+) -> None:
+    rows: list[tuple[str | None, str]] = [
+        ("How long does it last?", LONG),
+        ("How long does it last?", f"{LONG} quite"),
+        ("How long does flu last?", LONG),
+        ("How long does flu last?", f"{LONG} quite"),
+    ]
+    subjects: list[str | None] = ["flu", "a cold", "flu", None]
+    assert alike(tmp_path, *rows, subjects=subjects) == [(3, 2)]
+
+
+def test_a_negation_is_another_text_where_numbers_are_kept_apart(tmp_path: Path) -> None:
+    rows: list[tuple[str | None, str]] = [
+        (None, f"{LEAFLET} It is safe in pregnancy."),
+        (None, f"{LEAFLET} It is not safe in pregnancy."),
+        (None, f"{LEAFLET} It is safe in pregnancy, too."),
+        (None, f"{LEAFLET} It is safe in two pregnancies."),
+    ]
+    assert alike(tmp_path, *rows) == [(1, 0), (2, 0), (3, 0)]
+    assert alike(tmp_path, *rows, apart=True) == [(2, 0)]
+
+
+def test_case_tells_names_apart_where_they_are_exact() -> None:
+    schema = {"question": pl.String, "subject": pl.String}
+    pairs = [("What is Co used for?", "Co"), ("What is CO used for?", "CO")]
+    frame = pl.DataFrame(pairs, schema=schema, orient="row")
+    assert len(np.unique(questions.keys(frame), axis=0)) == 1
+    assert len(np.unique(questions.keys(frame, exact=True), axis=0)) == 2

@@ -142,3 +142,41 @@ def test_similarity_is_estimated(share: float) -> None:
     one, two = signed([" ".join(common), " ".join(other)])
     union = 2 * 298 - (int(300 * share) - 2)
     assert (one == two).mean() == pytest.approx((int(300 * share) - 2) / union, abs=0.12)
+
+
+def keys_of(*rows: tuple[str, str | None], exact: bool = False) -> list[int]:
+    """For each (text, subject) the number of the first one that is the same."""
+    texts, subjects = zip(*rows, strict=True)
+    columns = dict.fromkeys(("question", "answer", "source", "fact", "value", "unit"))
+    frame = pl.DataFrame(
+        {"text": texts, "subject": subjects, "kind": "statement"} | columns,
+        schema_overrides=dict.fromkeys((*columns, "subject"), pl.String),
+    )
+    meta = pl.Series([""] * len(rows))
+    found = repeats.keys(frame, fold(frame["text"], exact), meta, exact)[:, 0].tolist()
+    return [found.index(key) for key in found]
+
+
+def test_a_text_that_does_not_name_its_subject_repeats_no_other_subject() -> None:
+    rows = [
+        ("It melts easily.", "lead"),
+        ("It melts easily.", "tin"),
+        ("IT melts easily.", "Lead"),
+        ("It melts easily.", None),
+        ("Lead melts easily.", "lead"),
+        ("Lead melts easily.", None),
+        ("Lead melts easily.", "metal"),
+        ("铅很软。", "铅"),
+        ("铅很软。", None),
+        ("它很软。", "铅"),
+        ("它很软。", "锡"),
+    ]
+    assert keys_of(*rows) == [0, 1, 0, 3, 4, 4, 6, 7, 7, 9, 10]
+
+
+def test_case_counts_where_names_are_exact() -> None:
+    rows = [("Polish it.", None), ("polish it.", None)]
+    assert keys_of(*rows) == [0, 0]
+    assert keys_of(*rows, exact=True) == [0, 1]
+    symbols = [("It burns.", "CO"), ("It burns.", "Co"), ("It burns.", "CO ")]
+    assert keys_of(*symbols) == [0, 1, 0]

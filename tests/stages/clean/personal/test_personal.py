@@ -210,6 +210,58 @@ def test_what_is_no_personal_data(written: str) -> None:
     assert find_personal(written, "zh" if "高" in written else "en") == []
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Sales rose to 4 500 000 units.", "We reach 25 000 000 readers", "约 1 250 000 000 人",
+        "between 1 200 000 - 3 400 000 cells", "in 1998 2003 2011", "J. Chem. 12, 11841-11849",
+        "Batch no. 4111111111111111", "EAN: 4006381333931", "GTIN 04006381333931", "part number 212-555-0143",
+        "Lot # 123-45-6789", "Serial no.: 415 555 2671", "批号：13812345678", "型号 4111111111111111",
+        "see Section 3.2.1.4", "clauses 3.2.1.4, 3.2.1.5 and 4.1.1.2", "per 3.2.1.4 of the standard", "第3.2.1.4条",
+        "Table 4.1.2.3", "EC 3.4.21.4", "§ 3.2.1.4", "firmware 3.2.1.4", "v 3.2.1.4",
+        "Every 2 Pole Circuit Branch is tested.", "a 6 Axis Robot Station", "This 40 Watt Garden Light glows.",
+        "Use one 24 Deep Well Plate", "The 12 Volt Power Station charges", "sells 5 Speed Gear Drive units",
+        "15 patients in Room 4", "8 mutations of APT1", "This 2 Bedroom Flat A",
+        "I2C address: 0x3C for 5 V", "The MAC address is printed in line 5.",
+        "Generic name: Ibuprofen", "Drug name is Metoprolol", "Brand name: Zestril", "file name: Monthly Report",
+        "Name: Atorvastatin", "Name: Potassium Nitrate", "my name is Amoxicillin", "This is Calcium Carbonate.",
+        "Penicillin G. Potassium", "Annex B. Terms", "Strain K. Pneumoniae",
+    ],
+)  # fmt: skip
+def test_things_that_only_look_personal(written: str) -> None:
+    """Products, sections, counts and substances have the form of personal data."""
+    assert find_personal(written, "zh" if "号" in written or "第" in written else "en") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "wanted"),
+    [
+        ("phone", "reach me at 212 555 0143", "212 555 0143"),
+        ("phone", "call 10 000 000 now", "10 000 000"),
+        ("phone", "To order a part, call 212-555-0143", "212-555-0143"),
+        ("card", "the card 4111111111111111 of lot 7", "4111111111111111"),
+        ("ssn", "SSN 123-45-6789", "123-45-6789"),
+        ("ip", "connect to 10.2.3.4 now", "10.2.3.4"),
+        ("ip", "Ping 10.2.3.4 of the cluster", "10.2.3.4"),
+        ("address", "at 44 Oak Drive, Leeds", "44 Oak Drive, Leeds"),
+        ("address", "to 1200 Oak Drive Springfield", "1200 Oak Drive"),
+        ("address", "12 Oak Drive Apt 5 please", "12 Oak Drive Apt 5"),
+        ("address", "ship to 1234 main apt 4", "1234 main apt 4"),
+        ("address", "3 Phase Street, Leeds, 12345", "3 Phase Street, Leeds, 12345"),
+        ("person", "Name: Jane Doe", "Jane Doe"),
+        ("person", "Patient name: Jasmine Mason", "Jasmine Mason"),
+        ("person", "Dear Christine, thanks", "Christine"),
+    ],
+)
+def test_what_is_personal_beside_such_things(kind: str, written: str, wanted: str) -> None:
+    assert found(written, kind, "en") == [wanted]
+
+
+def test_large_numbers_and_telephone_numbers_where_both_come_in_threes() -> None:
+    assert found("mi móvil: 612 345 678", "phone", "es") == ["612 345 678"]
+    assert found("son 612 345 678 habitantes", "phone", "es") == []
+
+
 NOISE = st.text(st.sampled_from("aZ张三李 .,:@/-+()<>*_\n0123456789é我叫患者"), max_size=60)
 PIECES = st.sampled_from(
     [
