@@ -1,12 +1,12 @@
 """The checks of `lore check`. Each takes a project and returns its problems, a line each."""
 
 import inspect
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from lore.checking.code_dependencies import code_dependencies, is_code, lock_file_of
 from lore.checking.project import Project, StageEntry
+from lore.checking.sources import undeclared_sources
 from stages.core.project import stage_modules
 from stages.core.project.errors import InputError, LorekeepError
 from stages.core.project.params import Run, parse
@@ -174,31 +174,7 @@ def exists_outside(project: Project, path: str) -> bool:
 
 def check_sources(project: Project) -> list[str]:
     """Check that every source of params.yaml is a dependency of extract: else nobody sees it change."""
-    entries = [entry for entry in project.entries if entry.name == "extract"]
-    section = project.params.get("extract")
-    if not entries or not entries[0].paths or not isinstance(section, dict):
-        return []
-    extract = entries[0]
-    problems = []
-    for source in section.get("sources") or []:
-        for path in paths_of_source(project, source, extract.paths[0]):
-            if not any(Path(path).is_relative_to(dep) for dep in extract.dependencies):
-                problems.append(
-                    f"extract: params.yaml reads {path}, which is no dependency in dvc.yaml; "
-                    "add it to the deps of extract"
-                )
-    return problems
-
-
-def paths_of_source(project: Project, source: dict[str, str], folder: str) -> list[str]:
-    """Return the path of a source below the raw folder, and that of its checkpoint where it has one."""
-    # Of a pattern such as notes/**/*.xml, the folder before the first part with a wildcard: notes.
-    path = re.split(r"[^/]*[*?\[]", f"{folder}/{source.get('path', '')}")[0].rstrip("/")
-    paths = [path]
-    model = source.get("model")
-    if model and (project.root / model).is_dir():
-        paths.append(model)
-    return paths
+    return undeclared_sources(project.entries, project.params, project.root)
 
 
 def check_ignored(project: Project) -> list[str]:

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from lore.comparison.declared_sources import undeclared
+from lore.versions import tags
 from stages.core.project import artifacts, git
 
 if TYPE_CHECKING:
@@ -32,18 +34,30 @@ def row_of(version: "Version") -> Row:
     }
 
 
+def broken_row(version: "Version", reason: str) -> Row:
+    """Return the summary of a version that cannot be read: its name, and why as its state."""
+    row: Row = {"version": version.name, "commit": version.short or None}
+    for name in ("date", "facts", "probes", "general", "identity"):
+        row[name] = None
+    row["state"] = f"cannot be read: {reason}"
+    return row
+
+
 def date_of(version: "Version") -> str | None:
     """Return the day of the commit, such as 2026-07-01, or None for the workspace."""
     if version.commit is None:
         return None
-    return git.text("show", "--no-patch", "--format=%cs", version.commit) or ""
+    return git.read_text("show", "--no-patch", "--format=%cs", version.commit) or ""
 
 
 def state_of(version: "Version") -> str:
     """Return `clean` for one whole run that is committed, else what is wrong."""
-    if version.commit is None and git.output("status", "--porcelain"):
+    if version.commit is None and git.read("status", "--porcelain", "--", "."):
         return "changed since HEAD"
     outputs = [artifacts.CLEAN, artifacts.EVALUATE, artifacts.EVALUATE_METRICS]
-    if version.doubts(outputs):
+    if [*version.outrun(), *version.unset()]:
         return "not one whole run"
-    return "clean"
+    never_run = [*version.edited(outputs), *version.redeclared(), *undeclared(version)]
+    if never_run:
+        return "; ".join(never_run)
+    return "deprecated" if version.name in tags.deprecated() else "clean"

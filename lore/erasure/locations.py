@@ -11,7 +11,7 @@ from lore.erasure.target import Target
 from lore.lineage import raw_location
 from lore.verification.outputs import Recorded
 from lore.versions.dvc_cache import Cache
-from lore.versions.version import Version
+from lore.versions.version import Version, workspace
 from stages.core.project import artifacts, git
 from stages.core.project.errors import LorekeepError
 
@@ -104,8 +104,8 @@ def find(target: Target, versions: Sequence[Version]) -> Locations:
 
     search = Search(target)
     searched = [in_version(version, search) for version in versions]
-    workspace = searched[0]
-    objects = in_cache(workspace.version.cache, search, names_of_objects(searched))
+    here = searched[0]
+    objects = in_cache(here.version.cache, search, names_of_objects(searched))
     models, note = in_registry(searched)
     return Locations(
         in_raw_data(target),
@@ -113,7 +113,7 @@ def find(target: Target, versions: Sequence[Version]) -> Locations:
         objects,
         models,
         in_runs(search, tracking.root()),
-        in_git(search, workspace),
+        in_git(search, here),
         kept_by_git(searched),
         note,
     )
@@ -122,10 +122,11 @@ def find(target: Target, versions: Sequence[Version]) -> Locations:
 def in_raw_data(target: Target) -> list[RawLocation]:
     """Return every place in a raw file that states one of the target's records, in their order."""
     places = []
+    hashed = raw_location.names_with_hash(workspace())
     for name, row in sorted(target.records.items(), key=locator_of):
         locator = row["locator"]
-        file = raw_location.file_of(locator)
-        places.append(RawLocation(file, raw_location.described(locator), name))
+        file = raw_location.file_of(locator, hashed)
+        places.append(RawLocation(file, raw_location.described(locator, hashed), name))
     return places
 
 

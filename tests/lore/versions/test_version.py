@@ -204,7 +204,7 @@ def test_raw_data_edited_since_the_run_is_named(
     assert workspace().doubts([]) == []
     raw.write_text("1649")
     assert workspace().doubts([]) == said
-    monkeypatch.setattr("lore.versions.version.CHEAP", 3)
+    monkeypatch.setattr("lore.versions.inputs.CHEAP", 3)
     assert workspace().doubts([]) == []
     raw.write_text("15380")
     assert workspace().doubts([]) == said
