@@ -7,12 +7,14 @@ from pathlib import Path
 from lore.checking.code_dependencies import code_dependencies, is_code, lock_file_of
 from lore.checking.project import Project, StageEntry
 from lore.checking.sources import undeclared_sources
-from stages.core.project import stage_modules
+from stages.core.project import git, stage_modules
 from stages.core.project.errors import InputError, LorekeepError
 from stages.core.project.params import Run, parse
 
 SHARED_PARAMS = ["run.seed", "run.threads", "run.isa", "run.device"]
 """The keys of `run` that can change a byte of an output. Every stage lists them."""
+CONVERTING = ("true", "input")
+"""Values of core.autocrlf with which git changes line ends."""
 MADE_BY_SETUP = ("data/wordnet",)
 """Inputs that set-up fetches, so neither git nor a stage has them."""
 
@@ -192,6 +194,34 @@ def check_ignored(project: Project) -> list[str]:
     return problems
 
 
+def check_line_ends(project: Project) -> list[str]:
+    """Check that git changes no line ends of inputs here: dvc.lock holds hashes of the bytes."""
+    tracked = set()
+    for entry in project.entries:
+        for path in entry.dependencies:
+            if path in project.tracked:
+                tracked.add(path)
+    listing = "".join(f"{path}\0" for path in sorted(tracked))
+    question = ("check-attr", "-z", "--stdin", "text")
+    answer = git.read(
+        *question, folder=project.root, given=listing.encode("utf-8", "surrogateescape")
+    )
+    converts = git.read_text("config", "--get", "core.autocrlf", folder=project.root) in CONVERTING
+    # Three texts for each file: its path, the attribute's name, and `unset`, `set`, `auto` or
+    # `unspecified`. An unspecified one follows core.autocrlf.
+    parts = git.names(answer)
+    changed = []
+    for path, state in zip(parts[0::3], parts[2::3], strict=True):
+        if state in ("set", "auto") or (state == "unspecified" and converts):
+            changed.append(path)
+    if not changed:
+        return []
+    return [
+        f".gitattributes: git may change the line ends of {len(changed)} inputs, such as "
+        f"{changed[0]}, so their hashes differ between clones; write a line * -text"
+    ]
+
+
 def check_shadowing(project: Project) -> list[str]:
     """Check that no folder of the project hides Lorekeep's packages from Python."""
     if project.root == project.code_root:
@@ -215,5 +245,6 @@ CHECKS: tuple[Callable[[Project], list[str]], ...] = (
     check_inputs,
     check_sources,
     check_ignored,
+    check_line_ends,
     check_shadowing,
 )

@@ -61,11 +61,11 @@ def edited(version: "Version") -> list[str]:
     return list(dict.fromkeys(changed))
 
 
-def edited_on_disk(entry: Mapping[str, Any]) -> bool:
+def edited_on_disk(entry: Mapping[str, Any], most: int | None = None) -> bool:
     """Whether the file or folder at a path differs from its entry in dvc.lock.
 
-    One that is larger than CHEAP and has the recorded size counts as unchanged, since hashing it
-    takes too long. So does one that is not here.
+    One that has more than `most` bytes (CHEAP) and the recorded size counts as unchanged, since
+    hashing it takes too long. So does one that is not here.
     """
     path = Path(entry["path"])
     if not path.exists():
@@ -73,7 +73,7 @@ def edited_on_disk(entry: Mapping[str, Any]) -> bool:
     size = size_of(path)
     if size != entry.get("size", size):
         return True
-    if size > CHEAP:
+    if size > (CHEAP if most is None else most):
         return False
     return hash_of(path) != entry.get("md5")
 

@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 
 from lore.versions import inputs, names, pointers
 from lore.versions.dotted_key import value
-from lore.versions.dvc_cache import Cache
+from lore.versions.dvc_cache import Cache, md5_of_file
 from lore.versions.pointers import Pointer
 from stages.core.project import git
 from stages.core.project.artifacts import LOCK_FILE, PARAMS
@@ -278,6 +278,18 @@ class Version:
                 "dvc repro"
             ) from None
 
+    def digest_of_output(self, path: str) -> str:
+        """Return the hash of a file of an output folder: as dvc.lock has it, or of what lies here.
+
+        Raises InputError where it is missing, or where the list of its folder is damaged.
+        """
+        self.demand([path])
+        if self.commit is None:
+            return md5_of_file(Path(path))
+        folder, name = str(Path(path).parent), Path(path).name
+        what = f"the list of {folder} of {self.label}"
+        return self.cache.listing(self.outs[folder], what)[name]
+
     def output(self, path: str) -> bytes:
         """Return the bytes of a file of an output folder. From the cache, its hash is checked.
 
@@ -308,16 +320,25 @@ class Version:
         where = "committed"
         if self.commit is None:
             where = "on disk"
-            for stage in self.stages.values():
-                for out in stage.get("outs", []):
-                    if out["path"] in read and inputs.edited_on_disk(out):
-                        changed.append(out["path"])
+            changed = self.changed_outputs(read)
         changed += inputs.edited(self)
         if changed:
             yield (
                 f"{where}, not as in {LOCK}: {', '.join(changed)}; "
                 "dvc repro brings the version up to date"
             )
+
+    def changed_outputs(self, read: Sequence[str], most: int | None = None) -> list[str]:
+        """Return those of the outputs on disk that differ from dvc.lock.
+
+        One of more than `most` bytes is compared by its size alone.
+        """
+        changed = []
+        for stage in self.stages.values():
+            for out in stage.get("outs", []):
+                if out["path"] in read and inputs.edited_on_disk(out, most):
+                    changed.append(out["path"])
+        return changed
 
     def redeclared(self) -> Iterator[str]:
         """Yield a line naming what dvc.yaml declares otherwise than the run that dvc.lock records."""

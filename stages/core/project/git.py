@@ -23,6 +23,8 @@ FAILED = re.compile(
     r"[Cc]ould not read|unable to read|bad object|bad file|corrupt|object file"
     r"|dubious ownership|promisor|could not fetch|Permission denied"
 )
+LONGEST = 500
+"""Characters of git's message that an error repeats."""
 PLAIN_ENGLISH = {"LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "1"}
 """Environment of `read`: messages in English, and `*` in a path is no wildcard."""
 
@@ -53,7 +55,7 @@ def read(*arguments: str, folder: Path | None = None, given: bytes | None = None
     is_absent = ABSENT.search(message) is not None and FAILED.search(message) is None
     if says_no or is_absent:
         return None
-    words = " ".join(message.split()) or f"ended with {done.returncode}"
+    words = " ".join(message.split())[:LONGEST] or f"ended with {done.returncode}"
     raise GitError(f"git {arguments[0]}: {words}; {advice(words)}")
 
 
