@@ -67,7 +67,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     cells: list[tuple[str, ...]] = []
     for row in rows:
+        doubts = row.pop("doubts")
         cells.append(tuple(cell(value) for value in row.values()))
+        problems += [f"{row['version']}: {doubt}" for doubt in doubts]
     table = report.Section("", columns=COLUMNS, rows=cells)
     print("\n".join(report.aligned(table)))
     for problem in problems:

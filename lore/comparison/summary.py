@@ -1,4 +1,7 @@
-"""Summarise one version in a row: commit, date, number of facts, main scores, registered model, state."""
+"""Summarise one version in a row: commit, date, number of facts, main scores, registered model, state.
+
+Reasons to doubt the version stand behind its state.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,7 @@ def row_of(version: "Version") -> Row:
     scores = version.document(artifacts.EVALUATE_METRICS) or {}
     augmented = version.document(artifacts.AUGMENT_METRICS) or {}
     registered = version.document(artifacts.REGISTER_METRICS) or {}
+    state, doubts = state_of(version)
     return {
         "version": version.name,
         "commit": version.short or None,
@@ -30,7 +34,8 @@ def row_of(version: "Version") -> Row:
         "probes": look_up(scores, "train", "probes", "exact_match"),
         "general": look_up(scores, "train", "general", "exact_match"),
         "identity": registered.get("identity"),
-        "state": state_of(version),
+        "state": state,
+        "doubts": doubts,
     }
 
 
@@ -39,7 +44,8 @@ def broken_row(version: "Version", reason: str) -> Row:
     row: Row = {"version": version.name, "commit": version.short or None}
     for name in ("date", "facts", "probes", "general", "identity"):
         row[name] = None
-    row["state"] = f"cannot be read: {reason}"
+    row["state"] = "cannot be read"
+    row["doubts"] = [reason]
     return row
 
 
@@ -50,14 +56,18 @@ def date_of(version: "Version") -> str | None:
     return git.read_text("show", "--no-patch", "--format=%cs", version.commit) or ""
 
 
-def state_of(version: "Version") -> str:
-    """Return `clean` for one whole run that is committed, else what is wrong."""
-    if version.commit is None and git.read("status", "--porcelain", "--", "."):
-        return "changed since HEAD"
+def state_of(version: "Version") -> tuple[str, list[str]]:
+    """Return `clean` for one whole run that is committed, else what is wrong, and the reasons."""
     outputs = [artifacts.CLEAN, artifacts.EVALUATE, artifacts.EVALUATE_METRICS]
-    if [*version.outrun(), *version.unset()]:
-        return "not one whole run"
+    mixed = [*version.outrun(), *version.unset()]
     never_run = [*version.edited(outputs), *version.redeclared(), *undeclared(version)]
+    doubts = [*mixed, *never_run]
+    if version.commit is None and git.read("status", "--porcelain", "--", "."):
+        return "changed since HEAD", doubts
+    if mixed:
+        return "not one whole run", doubts
     if never_run:
-        return "; ".join(never_run)
-    return "deprecated" if version.name in tags.deprecated() else "clean"
+        return "edited, never run", doubts
+    if version.name in tags.deprecated():
+        return "deprecated", []
+    return "clean", []

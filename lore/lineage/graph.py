@@ -48,6 +48,9 @@ MADE = [*STATED, "question", "answer", "split", "parents"]
 WHY = [*STATED, "phase", "reason", "evidence"]
 """Columns of a rejected or skipped record."""
 
+SIDE_OF_DISPUTE = ("record", "source", "locator", "normalised")
+"""What clean writes of both sides of a contradiction, and a trace shows."""
+
 # An id, or the beginning of one that somebody copied: `3fa9`, `3fa9c1d2e4b5a697`.
 ID = re.compile(r"[0-9a-f]{4,16}")
 SHOWN = 5
@@ -110,6 +113,11 @@ def disputes_in(version: Version) -> dict[str, Row]:
     try:
         for entry in version.output_document(CONTRADICTIONS):
             if "loser" in entry:
+                # Each of these is shown later, so a file that lacks one is named here.
+                for side in (entry["winner"], entry["loser"]):
+                    for name in SIDE_OF_DISPUTE:
+                        side[name]
+                entry["rule"]
                 disputes[entry["loser"]["record"]] = entry
     except (TypeError, KeyError) as error:
         raise InputError(

@@ -16,6 +16,7 @@ from stages.core.project.errors import GitError, InputError
 ABSENT = re.compile(
     r"not a git repository \(or any|does not exist in|exists on disk, but not in|did not match any file"
     r"|unknown revision or path|Not a valid object name|Needed a single revision|bad revision"
+    r"|expected commit type"
 )
 # What git says where it failed. It may say a word of ABSENT too, as a consequence:
 # "error: Could not read 8748a00…" is followed by "fatal: Not a valid object name HEAD:x".
