@@ -1,18 +1,20 @@
 """The checks of `lore check`. Each takes a project and returns its problems, a line each."""
 
 import inspect
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from lore.checking.code_dependencies import code_dependencies, is_code, lock_file_of
 from lore.checking.project import Project, StageEntry
-from stages.core.project import stage_modules
+from lore.checking.sources import undeclared_sources
+from stages.core.project import git, stage_modules
 from stages.core.project.errors import InputError, LorekeepError
 from stages.core.project.params import Run, parse
 
 SHARED_PARAMS = ["run.seed", "run.threads", "run.isa", "run.device"]
 """The keys of `run` that can change a byte of an output. Every stage lists them."""
+CONVERTING = ("true", "input")
+"""Values of core.autocrlf with which git changes line ends."""
 MADE_BY_SETUP = ("data/wordnet",)
 """Inputs that set-up fetches, so neither git nor a stage has them."""
 
@@ -174,31 +176,7 @@ def exists_outside(project: Project, path: str) -> bool:
 
 def check_sources(project: Project) -> list[str]:
     """Check that every source of params.yaml is a dependency of extract: else nobody sees it change."""
-    entries = [entry for entry in project.entries if entry.name == "extract"]
-    section = project.params.get("extract")
-    if not entries or not entries[0].paths or not isinstance(section, dict):
-        return []
-    extract = entries[0]
-    problems = []
-    for source in section.get("sources") or []:
-        for path in paths_of_source(project, source, extract.paths[0]):
-            if not any(Path(path).is_relative_to(dep) for dep in extract.dependencies):
-                problems.append(
-                    f"extract: params.yaml reads {path}, which is no dependency in dvc.yaml; "
-                    "add it to the deps of extract"
-                )
-    return problems
-
-
-def paths_of_source(project: Project, source: dict[str, str], folder: str) -> list[str]:
-    """Return the path of a source below the raw folder, and that of its checkpoint where it has one."""
-    # Of a pattern such as notes/**/*.xml, the folder before the first part with a wildcard: notes.
-    path = re.split(r"[^/]*[*?\[]", f"{folder}/{source.get('path', '')}")[0].rstrip("/")
-    paths = [path]
-    model = source.get("model")
-    if model and (project.root / model).is_dir():
-        paths.append(model)
-    return paths
+    return undeclared_sources(project.entries, project.params, project.root)
 
 
 def check_ignored(project: Project) -> list[str]:
@@ -214,6 +192,34 @@ def check_ignored(project: Project) -> list[str]:
                     "but removes it when the stage fails"
                 )
     return problems
+
+
+def check_line_ends(project: Project) -> list[str]:
+    """Check that git changes no line ends of inputs here: dvc.lock holds hashes of the bytes."""
+    tracked = set()
+    for entry in project.entries:
+        for path in entry.dependencies:
+            if path in project.tracked:
+                tracked.add(path)
+    listing = "".join(f"{path}\0" for path in sorted(tracked))
+    question = ("check-attr", "-z", "--stdin", "text")
+    answer = git.read(
+        *question, folder=project.root, given=listing.encode("utf-8", "surrogateescape")
+    )
+    converts = git.read_text("config", "--get", "core.autocrlf", folder=project.root) in CONVERTING
+    # Three texts for each file: its path, the attribute's name, and `unset`, `set`, `auto` or
+    # `unspecified`. An unspecified one follows core.autocrlf.
+    parts = git.names(answer)
+    changed = []
+    for path, state in zip(parts[0::3], parts[2::3], strict=True):
+        if state in ("set", "auto") or (state == "unspecified" and converts):
+            changed.append(path)
+    if not changed:
+        return []
+    return [
+        f".gitattributes: git may change the line ends of {len(changed)} inputs, such as "
+        f"{changed[0]}, so their hashes differ between clones; write a line * -text"
+    ]
 
 
 def check_shadowing(project: Project) -> list[str]:
@@ -239,5 +245,6 @@ CHECKS: tuple[Callable[[Project], list[str]], ...] = (
     check_inputs,
     check_sources,
     check_ignored,
+    check_line_ends,
     check_shadowing,
 )

@@ -116,15 +116,15 @@ def path_and_options(declared: Any) -> tuple[str, dict[str, Any]]:
 
 def tracked_files(root: Path) -> frozenset[str]:
     """Return the files below `root` that git tracks. Raises InputError outside of a repository."""
-    listed = git.output("ls-files", "-z", folder=root)
+    listed = git.read("ls-files", "-z", folder=root)
     if listed is None:
         raise InputError(f"{root}: no git repository here; git init makes one")
-    return frozenset(listed.decode("utf-8", "surrogateescape").split("\0")) - {""}
+    return frozenset(git.names(listed))
 
 
 def repository_of(root: Path) -> Path:
     """Return the top folder of the git repository that `root` is in, or `root` where there is none."""
-    top = git.text("rev-parse", "--show-toplevel", folder=root)
+    top = git.read_text("rev-parse", "--show-toplevel", folder=root)
     return Path(top).resolve() if top else root.resolve()
 
 

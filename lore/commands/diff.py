@@ -3,13 +3,13 @@
 It shows facts added, removed and changed with their sources, how the model answers each, what the model
 forgot or picked up besides, changed rules and settings, and scores with the verdict whether they differ
 by more than chance. Both versions are read from git and DVC's cache. Nothing is checked out.
-Example: `lore diff main` compares main with the files here, `lore diff main my-branch --markdown` two
-branches for a pull request. Exit code 0, with --exit-code 3 where facts or answers differ, 1 for an
+Example: `lore diff main` compares main with the files here, `lore diff main my-branch` two branches.
+`lore diff main...my-branch --markdown` compares my-branch with the commit where it left main, which is
+what a pull request changes. Exit code 0, with --exit-code 3 where facts or answers differ, 1 for an
 error.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
     from lore.rendering.report import Section
+    from lore.versions.version import Version
 
 DIFFERENT = 3
 DEFAULT = "train"
@@ -27,7 +28,12 @@ DEFAULT = "train"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `lore diff`."""
     parser.add_argument(
-        "a", nargs="?", default="HEAD", metavar="A", help="a branch, tag or commit; default: HEAD"
+        "a",
+        nargs="?",
+        default="HEAD",
+        metavar="A",
+        help="a release, branch, tag, commit or experiment; default: HEAD. A...B compares B with "
+        "the common ancestor of both, A..B compares both",
     )
     parser.add_argument(
         "b", nargs="?", metavar="B", help="another one; default: the files as they lie here"
@@ -69,21 +75,19 @@ def run(options: argparse.Namespace) -> int:
 
     Raises InputError where a version cannot be read or the page cannot be written.
     """
-    from lore.rendering import report
-    from lore.versions import version
+    from lore.rendering import report, terminal
 
-    a = version.revision(options.a)
-    b = version.workspace() if options.b is None else version.revision(options.b)
+    a, b = versions_of(options.a, options.b)
     if options.ask and b.commit is not None:
         raise InputError(
-            f"--ask asks the model in this folder: git checkout {b.name}, dvc checkout, "
+            f"--ask asks the model in this folder: git checkout --detach {b.name}, dvc checkout, "
             f"then lore diff {a.name} --ask"
         )
     difference = compare(a, b, options.model, options.ask)
     sections = sections_of(difference, options.all)
     title = f"{a.label} → {b.label}"
     if options.json:
-        printed = json.dumps(as_json(difference), ensure_ascii=False, indent=2) + "\n"
+        printed = terminal.json_text(as_json(difference)) + "\n"
     elif options.markdown:
         printed = report.markdown(title, difference.notes, sections)
     else:
@@ -94,6 +98,27 @@ def run(options: argparse.Namespace) -> int:
     if options.exit_code and difference.differs():
         return DIFFERENT
     return 0
+
+
+def versions_of(a: str, b: str | None) -> "tuple[Version, Version]":
+    """Return the two versions that the arguments name. `main...feature` begins at their ancestor.
+
+    Raises InputError where there is no such version.
+    """
+    from lore.versions import names, version
+
+    two = names.RANGE.fullmatch(a)
+    if two is None:
+        right = version.workspace() if b is None else version.revision(b)
+        return version.revision(a), right
+    if b is not None:
+        raise InputError(f"{a} names two versions already; leave {b} out")
+    # As for git, an empty side means HEAD: `main...` is main...HEAD.
+    left = version.revision(two["left"] or "HEAD")
+    right = version.revision(two["right"] or "HEAD")
+    if "..." in a:
+        left = version.merge_base(left, right)
+    return left, right
 
 
 def write_page(path: Path, title: str, notes: list[str], sections: "list[Section]") -> None:

@@ -11,10 +11,10 @@ The exit code is 0; 3 if nothing matches or if --check still finds it; 1 for an 
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lore.rendering.terminal import json_text, progress, shown
 from stages.core.models import variants
 from stages.core.project.errors import InputError
 
@@ -70,16 +70,17 @@ def run(options: argparse.Namespace) -> int:
     from lore.erasure.target import target_of
 
     require_matching_arguments(options)
-    versions = known_versions()
+    versions, broken = known_versions()
     records, notes = read_records(versions)
+    notes = [*broken, *notes]
     name = options.what or options.source or str(excluded.EXCLUSIONS)
     entries = entries_named(options, records)
     if entries is None or not any(entries.values()):
-        print(f"{name}: nothing that a version here states; lore trace finds ids")
+        print(f"{shown(name)}: nothing that a version here states; lore trace finds ids")
         return excluded.NOTHING
     target = target_of(name, entries, records)
     if options.apply:
-        print("\n".join(apply(target, options.reason)))
+        print("\n".join(shown(line) for line in apply(target, options.reason)))
         return 0
     if options.check:
         return print_check(target, records, notes, options)
@@ -102,28 +103,33 @@ def require_matching_arguments(options: argparse.Namespace) -> None:
         )
 
 
-def known_versions() -> "list[Version]":
-    """Return the files here, HEAD and every release, the newest first."""
+def known_versions() -> "tuple[list[Version], list[str]]":
+    """Return the files here, HEAD and every release, the newest first, and a note per broken tag."""
     from lore.versions import tags, version
 
-    return [version.workspace(), version.revision("HEAD"), *reversed(tags.tagged())]
+    releases, problems = tags.listed()
+    return [version.workspace(), version.revision("HEAD"), *reversed(releases)], problems
 
 
 def read_records(versions: "Sequence[Version]") -> "tuple[list[VersionRecords], list[str]]":
     """Return the records of each version, and a note for each version that cannot be read.
 
-    Raises InputError if none can be read.
+    Versions that share a table share its rows, so that a long history costs little more time and
+    memory than its changes. Raises InputError if none can be read.
     """
-    from lore.erasure.target import VersionRecords
+    from lore.erasure.target import Row, VersionRecords
 
     records = []
     notes = []
-    for version in versions:
+    known: dict[str, list[Row]] = {}
+    for number, version in enumerate(versions):
+        progress(f"reading version {number + 1} of {len(versions)}: {version.name}")
         try:
-            records.append(VersionRecords.read(version))
+            records.append(VersionRecords.read(version, known))
         except InputError as error:
             # The others can still be searched.
             notes.append(f"{version.label} cannot be searched: {error}")
+    progress("")
     if not records:
         raise InputError("no version can be read:\n" + "\n".join(notes))
     return records, notes
@@ -195,8 +201,9 @@ def print_locations(
     from lore.rendering import report
 
     all_locations = locations.find(target, versions)
+    notes = [*notes, *all_locations.damaged]
     if all_locations.note:
-        notes = [*notes, all_locations.note]
+        notes.append(all_locations.note)
     if options.json:
         print_json(forget_sections.as_json(target, all_locations, notes))
         return 0
@@ -226,10 +233,10 @@ def print_check(
     else:
         sections = check.sections(result, options.all)
         print(report.text(check.title(result), notes, sections))
-        print(check.conclusion(result), flush=True)
+        print(shown(check.conclusion(result)), flush=True)
     return check.STILL_THERE if result.reasons else 0
 
 
 def print_json(document: dict[str, Any]) -> None:
     """Print a document as JSON."""
-    print(json.dumps(document, ensure_ascii=False, indent=2), flush=True)
+    print(json_text(document), flush=True)

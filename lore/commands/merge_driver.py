@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lore.planning.timing import seconds
+from lore.rendering.terminal import shown_lines
 from stages.core.project import git
 from stages.core.project.artifacts import LOCK_FILE, TIMING
 from stages.core.project.errors import InputError
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
-    print("\n".join(printed))
+    print(shown_lines("\n".join(printed)))
     return 0
 
 
@@ -79,7 +80,7 @@ def install() -> list[str]:
 
     Raises InputError where there is no repository, or where .git/config cannot be written.
     """
-    top = git.text("rev-parse", "--show-toplevel")
+    top = git.read_text("rev-parse", "--show-toplevel")
     if top is None:
         raise InputError("no git repository here; run from the project's root folder")
     python = shlex.quote(sys.executable)
@@ -89,7 +90,7 @@ def install() -> list[str]:
     }
     done = []
     for key, value in settings.items():
-        if git.text("config", "--local", "--get", key) != value:
+        if git.read_text("config", "--local", "--get", key) != value:
             git.call(
                 "config",
                 "--local",
@@ -245,7 +246,10 @@ def preview(a: str, b: str) -> list[str]:
 
     ours = version.revision(a)
     theirs = version.revision(b)
-    ancestor = git.text("merge-base", str(ours.commit), str(theirs.commit))
+    ancestor = git.read_text("merge-base", str(ours.commit), str(theirs.commit))
+    if ancestor is None and git.is_shallow():
+        # Without the ancestor every entry would seem to be changed on both sides.
+        version.merge_base(ours, theirs)
     base = version.revision(ancestor).text(LOCK_FILE) if ancestor else None
     locks = [
         (SIDES[0], base),
@@ -293,6 +297,8 @@ def has(side: dict[str, Any], stage: str, row: Mapping[str, Any]) -> bool:
 def report(merged: "Merged", root: Path) -> list[str]:
     """Return which stages must run again, with the seconds of their last run in `root`."""
     total = len(merged.kept) + len(merged.dropped)
+    if not total:
+        return ["dvc.lock: neither side has a stage in it, so nothing is kept; dvc repro makes it"]
     if not merged.dropped:
         return [f"dvc.lock: all {total} stages hold; dvc checkout brings their outputs"]
     known = seconds(root / TIMING)

@@ -7,13 +7,13 @@ changed. Example: `lore plan`, then `lore plan --memory` after `lore overlay` of
 """
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lore.planning import stages
-from lore.planning.stages import COSTS, STAYS, Step
+from lore.planning.stages import COSTS, STAYS, STOPS, Step
+from lore.rendering.terminal import json_text, shown_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,19 +43,25 @@ def run(options: argparse.Namespace) -> int:
 
     Raises InputError where DVC cannot say what changed, or for --memory where config.json is missing.
     """
+    from lore.comparison.declared_sources import undeclared
+    from lore.versions.version import workspace
+
     planned = stages.steps()
+    notes = undeclared(workspace())
     if options.json:
         report: dict[str, Any] = {
             "stages": [asdict(step) for step in planned],
             **stages.cost(planned),
+            "notes": notes,
         }
         if options.memory:
             from lore.planning import memory_table
 
             report["memory"] = memory_table.as_json(options.config, options.processes)
-        print(json.dumps(report, ensure_ascii=False, indent=2), flush=True)
+        print(json_text(report), flush=True)
         return 0
-    print("\n".join(lines(planned)), flush=True)
+    printed = [*lines(planned), *(f"! {note}" for note in notes)]
+    print(shown_lines("\n".join(printed)), flush=True)
     if options.memory:
         from lore.planning import memory_table
 
@@ -87,6 +93,10 @@ def summary(planned: list[Step]) -> str:
     """Return the cost of the whole plan in one line."""
     if all(step.verdict == STAYS for step in planned):
         return "nothing runs: everything is up to date"
+    stopped = [step for step in planned if step.verdict == STOPS]
+    if stopped:
+        first = stopped[0]
+        return f"dvc repro stops at {first.stage}: {first.why[0]}"
     total = stages.cost(planned)
     spending = [step for step in planned if step.verdict in COSTS]
     if not spending:

@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stages.core.project import git
 from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,13 +45,15 @@ def run(options: argparse.Namespace) -> int:
     """
     from lore.releasing import (
         canaries,
-        conditions,
         restore_commit,
+        rollback_conditions,
         rollback_steps,
         steps,
+        stored,
         transaction,
     )
-    from lore.versions import tags, version
+    from lore.rendering import terminal
+    from lore.versions import version
 
     if not options.reason.strip():
         raise InputError(
@@ -59,29 +62,31 @@ def run(options: argparse.Namespace) -> int:
     with transaction.opened() as journal:
         steps.undo_interrupted(journal, options.dry_run)
         present = version.revision("HEAD")
-        target = tags.find(options.version)
-        conditions.require_clean_workspace()
-        registration = conditions.require_registered(target)
-        conditions.require_outputs(
-            target,
-            "dvc fetch --all-commits brings them, where a remote is set "
-            "(dvc pull: of this version alone)",
-        )
-        conditions.require_outputs(
-            present,
-            "dvc commit puts what lies here into the cache, so that the rollback can be undone",
-        )
+        target = version.revision(options.version)
+        registration = rollback_conditions.require_registered(target)
         # The commit is only an object of git yet: no branch and no file has changed.
         commit = restore_commit.create(
             present, target, message(present, target, registration, options.reason)
         )
         files = restore_commit.changed_files(str(present.commit), commit)
+        rollback_conditions.require_saved(rollback_conditions.touched(present, target, files))
+        rollback_conditions.require_outputs_on_disk(present)
+        # Every object is read, also those of the present version: they are the way back.
+        fetching = stored.fetching(target)
+        stored.require_sound(target, fetching, fetching)
+        commit_here = (
+            "dvc commit puts what lies here into the cache, so that the rollback can be undone"
+        )
+        stored.require_sound(present, commit_here, commit_here)
         if not files and registration.alias_now == registration.number:
             raise InputError(
                 f"{target.label} is what is here already, and "
                 f"{registration.model}@{registration.alias} means it; nothing to do"
             )
-        print("\n".join(plan_lines(present, target, registration, files)))
+        lines = plan_lines(present, target, registration, files)
+        for warning in rollback_conditions.warnings(target):
+            lines.append(f"! {target.label}: {warning}")
+        print(terminal.shown_lines("\n".join(lines)))
         if options.dry_run:
             print("dry run: nothing was changed")
             return 0
@@ -91,6 +96,10 @@ def run(options: argparse.Namespace) -> int:
         f"rolled back, commit {commit[:9]}; "
         f"lore rollback {present.short} --reason … goes forward again"
     )
+    if git.read("symbolic-ref", "--quiet", "HEAD") is None:
+        print(
+            "! HEAD is on no branch, so nothing holds this commit: git switch --create NAME keeps it"
+        )
     if not options.no_canaries:
         print("\n".join(canaries.ask(present, target)))
     return 0
@@ -116,18 +125,26 @@ def plan_lines(
     present: "Version", target: "Version", registration: "Registration", files: Sequence[str]
 ) -> list[str]:
     """Return lines that say what a rollback would change; `files` are the changed files of git."""
+    from lore.releasing import stored
     from lore.releasing.alias import alias_change
 
     outputs = []
     for path, digest in target.outs.items():
         if present.outs.get(path) != digest and path not in files:
             outputs.append(path)
+    kept = stored.kept_by_dvc(present)
+    sources = []
+    for path, digest in stored.kept_by_dvc(target).items():
+        if path not in target.outs and kept.get(path) != digest:
+            sources.append(path)
     lines = [
         f"back to  {target.label}, from {present.short}",
         f"files    {change_count(files)}",
         f"outputs  {change_count(outputs)}",
         f"alias    {alias_change(registration)}",
     ]
+    if sources:
+        lines.insert(2, f"sources  {change_count(sources)}, which DVC keeps")
     if "requirements.lock" in files:
         lines.append("then     make setup, since requirements.lock is another")
     return lines

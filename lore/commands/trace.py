@@ -11,7 +11,6 @@ matches, 1 for an error.
 """
 
 import argparse
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a question in quotes, a fact id, a record id, or a file below data/raw",
     )
     parser.add_argument(
-        "--rev", metavar="REV", help="a branch, tag or commit; default: the files as they lie here"
+        "--rev",
+        metavar="REV",
+        help="a release, branch, tag, commit or experiment; default: the files as they lie here",
     )
     parser.add_argument(
         "--all", action="store_true", help="list everything, also every wording that was trained"
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     Raises InputError where a part of the version cannot be read, or an id is ambiguous.
     """
     from lore.lineage import graph, trace_sections
-    from lore.rendering import report
+    from lore.rendering import report, terminal
     from lore.versions import version
 
     here = version.workspace() if options.rev is None else version.revision(options.rev)
@@ -64,15 +65,16 @@ def run(options: argparse.Namespace) -> int:
     lineage = graph.find(options.what, tables)
     if lineage is None:
         print(
-            f"{options.what}: nothing in {here.label} matches; give a question that names a subject "
-            "and an attribute as the records do, an id, or a source file below data/raw"
+            f"{terminal.shown(options.what)}: nothing in {here.label} matches; give a question that "
+            "names a subject and an attribute as the records do, an id, or a source file below "
+            "data/raw"
         )
         return NOTHING
-    raw = raw_files(lineage, here)
+    raw = raw_files(lineage, here, tables.names_with_hash)
     values = values_of(lineage) if options.versions else None
     if options.json:
         document = as_json(lineage, here, raw, tables, values)
-        print(json.dumps(document, ensure_ascii=False, indent=2), flush=True)
+        print(terminal.json_text(document), flush=True)
         return 0
     sections = trace_sections.sections_of(lineage, here, raw, tables, options.all)
     if values is not None:
@@ -85,11 +87,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def raw_files(lineage: "Lineage", version: "Version") -> "dict[str, RawFile]":
+def raw_files(
+    lineage: "Lineage", version: "Version", names_with_hash: list[str]
+) -> "dict[str, RawFile]":
     """Return the raw files behind a lineage, by their names below data/raw."""
     from lore.lineage import raw_location
 
-    names = sorted({raw_location.file_of(locator) for locator in lineage.locators()})
+    files = {raw_location.file_of(locator, names_with_hash) for locator in lineage.locators()}
+    names = sorted(files)
     return {name: raw_location.raw_file(version, name) for name in names}
 
 
@@ -116,6 +121,11 @@ def notes(version: "Version", raw: "dict[str, RawFile]", tables: "Tables") -> li
                 lines.append(
                     f"{file.path}: not what extract read, by dvc.lock; dvc repro reads it again"
                 )
+    if any(file.is_cut for file in raw.values()):
+        lines.append(
+            "this clone is shallow, so the last change of a file may lie before its oldest commit: "
+            "git fetch --unshallow brings them"
+        )
     if not tables.made:
         lines.append("no training records: augment has not run; dvc repro augment makes them")
     if not tables.answers:
@@ -132,20 +142,24 @@ def values_of(lineage: "Lineage") -> list[dict[str, Any]]:
     """
     from lore.comparison import facts
     from lore.versions import tags, version
-    from stages.core.project.errors import InputError
+    from stages.core.project.errors import InputError, LorekeepError
 
     if len(lineage.facts) != 1:
         raise InputError(
             f"--versions: {lineage.name} is not one fact; name a fact by its id or by a question"
         )
     (fact,) = lineage.facts
-    rows = []
-    for known in [*tags.tagged(), version.revision("HEAD")]:
+    rows: list[dict[str, Any]] = []
+    releases, problems = tags.listed()
+    for problem in problems:
+        name, _, reason = problem.partition(" ")
+        rows.append({"version": name, "commit": "–", "value": "cannot be read", "where": reason})
+    for known in [*releases, version.revision("HEAD")]:
         row = {"version": known.name, "commit": known.short, "value": "no such fact", "where": "–"}
         rows.append(row)  # filled in below, if the version can be read and has the fact
         try:
             table = facts.read_facts(known)
-        except InputError as error:
+        except LorekeepError as error:
             row["value"] = "cannot be read"
             row["where"] = str(error)
             continue
@@ -173,7 +187,9 @@ def as_json(
         "version": {"name": version.name, "commit": version.commit},
         "notes": notes(version, raw, tables),
         **asdict(lineage),
-        "places": {locator: described(locator) for locator in lineage.locators()},
+        "places": {
+            locator: described(locator, tables.names_with_hash) for locator in lineage.locators()
+        },
         "raw": [asdict(file) for file in raw.values()],
         "contradictions": contradictions,
         "versions": values,

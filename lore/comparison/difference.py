@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stages.core.project import artifacts
+from lore.comparison.declared_sources import undeclared
+from stages.core.project import artifacts, git
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,7 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
         a=a,
         b=b,
         model=model,
-        notes=[*notes(a, before, model), *notes(b, after, model)],
+        notes=[*behind(a, b), *notes(a, before, model), *notes(b, after, model)],
         facts=compared,
         collateral=collateral,
         settings=changed_settings(a, b),
@@ -118,10 +119,31 @@ def changed_settings(a: "Version", b: "Version") -> "dict[str, list[Setting]]":
     return changed
 
 
+def behind(a: "Version", b: "Version") -> list[str]:
+    """Return a line where `a` has commits that `b` lacks: they count as taken back.
+
+    A pull request behind its base would else show the base's changes as its own.
+    """
+    if a.commit is None or b.commit is None:
+        return []
+    number = git.read_text("rev-list", "--count", f"{b.commit}..{a.commit}") or "0"
+    ancestor = git.read_text("merge-base", a.commit, b.commit)
+    # An earlier version on the right is a way back, which is asked for on purpose.
+    if number == "0" or ancestor == b.commit:
+        return []
+    commits = "commit" if number == "1" else "commits"
+    return [
+        f"{a.label} has {number} {commits} that {b.label} lacks, and they count as taken back: "
+        f"lore diff {a.name}...{b.name} compares with the common ancestor"
+    ]
+
+
 def notes(version: "Version", answers: "pd.DataFrame | None", model: str) -> Iterator[str]:
     """Yield what a reader must know about a version before believing the rest."""
     for doubt in version.doubts([artifacts.CLEAN, artifacts.EVALUATE, METRICS]):
         yield f"{version.label}: {doubt}"
+    for problem in undeclared(version):
+        yield f"{version.label}: {problem}"
     if answers is None:
         yield (
             f"{version.label}: never evaluated, so nothing is known of what the model knows; "

@@ -1,7 +1,12 @@
-"""Summarise one version in a row: commit, date, number of facts, main scores, registered model, state."""
+"""Summarise one version in a row: commit, date, number of facts, main scores, registered model, state.
+
+Reasons to doubt the version stand behind its state.
+"""
 
 from typing import TYPE_CHECKING, Any
 
+from lore.comparison.declared_sources import undeclared
+from lore.versions import tags
 from stages.core.project import artifacts, git
 
 if TYPE_CHECKING:
@@ -20,6 +25,7 @@ def row_of(version: "Version") -> Row:
     scores = version.document(artifacts.EVALUATE_METRICS) or {}
     augmented = version.document(artifacts.AUGMENT_METRICS) or {}
     registered = version.document(artifacts.REGISTER_METRICS) or {}
+    state, doubts = state_of(version)
     return {
         "version": version.name,
         "commit": version.short or None,
@@ -28,22 +34,40 @@ def row_of(version: "Version") -> Row:
         "probes": look_up(scores, "train", "probes", "exact_match"),
         "general": look_up(scores, "train", "general", "exact_match"),
         "identity": registered.get("identity"),
-        "state": state_of(version),
+        "state": state,
+        "doubts": doubts,
     }
+
+
+def broken_row(version: "Version", reason: str) -> Row:
+    """Return the summary of a version that cannot be read: its name, and why as its state."""
+    row: Row = {"version": version.name, "commit": version.short or None}
+    for name in ("date", "facts", "probes", "general", "identity"):
+        row[name] = None
+    row["state"] = "cannot be read"
+    row["doubts"] = [reason]
+    return row
 
 
 def date_of(version: "Version") -> str | None:
     """Return the day of the commit, such as 2026-07-01, or None for the workspace."""
     if version.commit is None:
         return None
-    return git.text("show", "--no-patch", "--format=%cs", version.commit) or ""
+    return git.read_text("show", "--no-patch", "--format=%cs", version.commit) or ""
 
 
-def state_of(version: "Version") -> str:
-    """Return `clean` for one whole run that is committed, else what is wrong."""
-    if version.commit is None and git.output("status", "--porcelain"):
-        return "changed since HEAD"
+def state_of(version: "Version") -> tuple[str, list[str]]:
+    """Return `clean` for one whole run that is committed, else what is wrong, and the reasons."""
     outputs = [artifacts.CLEAN, artifacts.EVALUATE, artifacts.EVALUATE_METRICS]
-    if version.doubts(outputs):
-        return "not one whole run"
-    return "clean"
+    mixed = [*version.outrun(), *version.unset()]
+    never_run = [*version.edited(outputs), *version.redeclared(), *undeclared(version)]
+    doubts = [*mixed, *never_run]
+    if version.commit is None and git.read("status", "--porcelain", "--", "."):
+        return "changed since HEAD", doubts
+    if mixed:
+        return "not one whole run", doubts
+    if never_run:
+        return "edited, never run", doubts
+    if version.name in tags.deprecated():
+        return "deprecated", []
+    return "clean", []

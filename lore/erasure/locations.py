@@ -9,9 +9,10 @@ from pathlib import Path
 from lore.erasure.scan import ScanResult, Search
 from lore.erasure.target import Target
 from lore.lineage import raw_location
+from lore.rendering.terminal import progress
 from lore.verification.outputs import Recorded
 from lore.versions.dvc_cache import Cache
-from lore.versions.version import Version
+from lore.versions.version import Version, workspace
 from stages.core.project import artifacts, git
 from stages.core.project.errors import LorekeepError
 
@@ -88,6 +89,8 @@ class Locations:
     """Outputs that git keeps, such as metrics."""
     note: str = ""
     """Why MLflow could not be asked for model versions. Empty if it could."""
+    damaged: list[str] = field(default_factory=list)
+    """Lines about files that could not be searched, because they are damaged."""
 
     def paths_in_git(self) -> list[str]:
         """Return the files whose history in git contains the target."""
@@ -103,29 +106,53 @@ def find(target: Target, versions: Sequence[Version]) -> Locations:
     from stages.core.mlflow import tracking
 
     search = Search(target)
-    searched = [in_version(version, search) for version in versions]
-    workspace = searched[0]
-    objects = in_cache(workspace.version.cache, search, names_of_objects(searched))
+    searched = []
+    for number, version in enumerate(versions):
+        progress(f"searching version {number + 1} of {len(versions)}: {version.name}")
+        searched.append(in_version(version, search))
+    progress("searching DVC's cache, MLflow's runs and git's files")
+    here = searched[0]
+    objects = in_cache(here.version.cache, search, names_of_objects(searched))
     models, note = in_registry(searched)
-    return Locations(
+    found = Locations(
         in_raw_data(target),
         searched,
         objects,
         models,
         in_runs(search, tracking.root()),
-        in_git(search, workspace),
+        in_git(search, here),
         kept_by_git(searched),
         note,
+        damaged_in(searched),
     )
+    progress("")
+    return found
+
+
+def damaged_in(versions: Sequence[VersionLocations]) -> list[str]:
+    """Return a line that names the files of versions that are damaged, or nothing."""
+    damaged = []
+    for each in versions:
+        for path, result in each.files.items():
+            if result.kind == "damaged":
+                damaged.append(f"{path} of {each.version.name}")
+    if not damaged:
+        return []
+    listed = ", ".join(damaged)
+    return [
+        f"damaged, so not searched: {listed}; rm their objects, and dvc fetch --all-commits "
+        "brings them from a remote"
+    ]
 
 
 def in_raw_data(target: Target) -> list[RawLocation]:
     """Return every place in a raw file that states one of the target's records, in their order."""
     places = []
+    hashed = raw_location.names_with_hash(workspace())
     for name, row in sorted(target.records.items(), key=locator_of):
         locator = row["locator"]
-        file = raw_location.file_of(locator)
-        places.append(RawLocation(file, raw_location.described(locator), name))
+        file = raw_location.file_of(locator, hashed)
+        places.append(RawLocation(file, raw_location.described(locator, hashed), name))
     return places
 
 
@@ -234,10 +261,9 @@ def in_runs(search: Search, root: Path) -> dict[Path, ScanResult]:
 def in_git(search: Search, workspace: VersionLocations) -> dict[str, ScanResult]:
     """Search the files of git here that no stage makes: raw data, tests, documents."""
     files = {}
-    listed = (git.output("ls-files", "-z") or b"").decode().split("\0")
-    for name in listed:
+    for name in git.names(git.read("ls-files", "-z")):
         path = Path(name)
-        if not name or name in workspace.files:
+        if name in workspace.files:
             continue
         if path.is_symlink() or not path.is_file():
             continue
@@ -252,12 +278,8 @@ def kept_by_git(versions: Sequence[VersionLocations]) -> list[str]:
     paths: set[str] = set()
     for each in versions:
         paths |= each.matches.keys()
-    tracked = []
-    for path in sorted(paths):
-        # With --error-unmatch, git fails for a path that it does not keep.
-        if git.output("ls-files", "--error-unmatch", "--", path) is not None:
-            tracked.append(path)
-    return tracked
+    in_git = set(git.names(git.read("ls-files", "-z")))
+    return [path for path in sorted(paths) if path in in_git]
 
 
 def in_registry(versions: Sequence[VersionLocations]) -> tuple[list[ModelVersion], str]:

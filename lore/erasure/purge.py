@@ -1,12 +1,15 @@
 """What remains to be done by hand after an exclusion, as exact commands.
 
-They are printed and never run, because they destroy versions for good.
+They are printed and never run, because they destroy versions for good. File names, tags and models
+are quoted for a shell, and each command or remark stays on one line, whatever a name holds.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lore.erasure.locations import Locations, ModelVersion
+from lore.rendering.terminal import quoted, shown
 from stages.core.project import artifacts
 
 LIMITS = (
@@ -22,8 +25,8 @@ LIMITS = (
 def commands(locations: Locations) -> Iterator[str]:
     """Yield lines to read and to run, in this order."""
     for each in locations.raw:
-        path = f"{artifacts.RAW}/{each.file}"
-        yield f"# {path}: delete {each.location} at its origin and here, then: dvc repro"
+        path = shown(f"{artifacts.RAW}/{each.file}")
+        yield f"# {path}: delete {shown(each.location)} at its origin and here, then: dvc repro"
     if locations.raw:
         yield (
             "lore memo --prune 0   "
@@ -32,14 +35,15 @@ def commands(locations: Locations) -> Iterator[str]:
     for model in locations.models:
         if model.trained_on_it is not False:
             yield delete_model_version(model)
-    for run in run_ids(locations.runs):
+    for name in run_ids(locations.runs):
+        run = quoted(name)
         yield (
             f"mlflow runs delete --run-id {run} && "
             f"mlflow gc --backend-store-uri sqlite:///mlflow.db --run-ids {run}"
         )
     tags = release_tags(locations)
     if tags:
-        listed = " ".join(tags)
+        listed = " ".join(quoted(tag) for tag in tags)
         yield f"git tag --delete {listed} && git push origin --delete {listed}"
     if locations.objects:
         yield (
@@ -48,10 +52,10 @@ def commands(locations: Locations) -> Iterator[str]:
         )
         yield "# or these objects alone, here and below the remote's files/md5:"
         for cached in locations.objects:
-            yield f"rm {cached.path}"
+            yield f"rm {quoted(str(cached.path))}"
     in_git = locations.paths_in_git()
     if in_git:
-        paths = " ".join(f"--path {path}" for path in in_git)
+        paths = " ".join(path_option(path) for path in in_git)
         yield (
             "git filter-repo --replace-text ../words.txt   "
             "# a line per text to replace; every commit gets a new name"
@@ -65,14 +69,21 @@ def commands(locations: Locations) -> Iterator[str]:
 
 def delete_model_version(model: ModelVersion) -> str:
     """Return the command that deletes a model version."""
-    code = (
-        "from mlflow import MlflowClient; "
-        f"MlflowClient().delete_model_version({model.model!r}, {model.number!r})"
-    )
-    command = f'python -c "{code}"'
+    # A text of JSON is one of Python too, and its double quotes go well into those of a shell.
+    name = json.dumps(model.model, ensure_ascii=False)
+    number = json.dumps(model.number)
+    code = f"from mlflow import MlflowClient; MlflowClient().delete_model_version({name}, {number})"
+    command = f"python -c {quoted(code)}"
     if model.trained_on_it is None:
         command += "  # of none of the versions searched: see whether it was trained on it"
     return command
+
+
+def path_option(path: str) -> str:
+    """Return a path as git filter-repo takes it. One that begins with a dash is no option."""
+    if path.startswith("-"):
+        return f"--path={quoted(path)}"
+    return f"--path {quoted(path)}"
 
 
 def run_ids(paths: Iterable[Path]) -> list[str]:

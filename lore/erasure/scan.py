@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lore.erasure.target import Target
+from lore.versions.dvc_cache import md5
 from stages.clean.exclusions import REASON
 
 Row = dict[str, Any]
@@ -33,7 +34,7 @@ class ScanResult:
     """`table` and `text` were searched.
 
     The others were not: `vocabulary` (the words of a tokenizer, which state no facts), `binary`
-    (such as weights) and `damaged` (a table that cannot be read).
+    (such as weights) and `damaged` (a table that cannot be read, or an object with another hash).
     """
     searched: int = 0
     """Rows or lines."""
@@ -65,7 +66,10 @@ class Search:
             head = stream.read(HEAD)
         result = ScanResult("binary")
         if not is_binary(head):
-            result = self.scan(path.read_bytes())
+            content = path.read_bytes()
+            is_damaged = bool(digest) and md5(content) != digest
+            # A flipped bit may hide a match, so what is damaged proves nothing.
+            result = ScanResult("damaged") if is_damaged else self.scan(content)
         if digest:
             self.known[digest] = result
         return result
@@ -80,7 +84,7 @@ class Search:
             if content.startswith(PARQUET):
                 return self.scan_passages("table", table_passages(content))
             return self.scan_passages("text", text_passages(content))
-        except (pa.ArrowInvalid, OSError):
+        except (pa.ArrowException, OSError, ValueError):
             return ScanResult("damaged")
 
     def scan_passages(self, kind: str, passages: Iterator[tuple[str, Row]]) -> ScanResult:

@@ -9,6 +9,7 @@ Otherwise the model would still learn the value from the next source.
 """
 
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,15 +47,20 @@ class VersionRecords:
     """Records that augment made of them."""
 
     @classmethod
-    def read(cls, version: Version) -> "VersionRecords":
-        """Read them. Raises InputError if a table of a stage that ran is not kept here."""
-        rows = read_tables(version, SOURCE_TABLES)
+    def read(cls, version: Version, known: dict[str, list[Row]]) -> "VersionRecords":
+        """Read them. Raises InputError if a table of a stage that ran is not kept here.
+
+        `known` holds the rows of tables that were read before, by the hash of the table.
+        """
+        rows = read_tables(version, SOURCE_TABLES, known)
         # Excluded records are kept without their content, so they state nothing.
         source = [row for row in rows if row["text"] != f"[{exclusions.REASON}]"]
-        return cls(version, source, read_tables(version, TRAINING_TABLES))
+        return cls(version, source, read_tables(version, TRAINING_TABLES, known))
 
 
-def read_tables(version: Version, tables: Mapping[str, Sequence[str]]) -> list[Row]:
+def read_tables(
+    version: Version, tables: Mapping[str, Sequence[str]], known: dict[str, list[Row]]
+) -> list[Row]:
     """Return the rows of the tables in those output folders that the version has."""
     rows: list[Row] = []
     for folder, paths in tables.items():
@@ -62,7 +68,10 @@ def read_tables(version: Version, tables: Mapping[str, Sequence[str]]) -> list[R
             continue
         version.demand(paths)
         for path in paths:
-            rows += version.table(path, SCHEMA.names).to_pylist()
+            digest = version.digest_of_output(path)
+            if digest not in known:
+                known[digest] = version.table(path, SCHEMA.names).to_pylist()
+            rows += known[digest]
     return rows
 
 
@@ -100,7 +109,7 @@ class Target:
         if len(names) != 1:
             return ""
         if kinds == ["sources"]:
-            return f"--source {names[0]}"
+            return f"--source {shlex.quote(names[0])}"
         return names[0]
 
     def stated_in(self, text: str) -> bool:
@@ -133,11 +142,8 @@ def entries_of(what: str, versions: Sequence[VersionRecords]) -> Entries | None:
     `versions` are searched, the newest first. Returns None if nothing matches. Raises InputError if
     several ids begin so.
     """
-    source: list[Row] = []
-    training: list[Row] = []
-    for records in versions:
-        source += records.source
-        training += records.training
+    source = each_once(row for records in versions for row in records.source)
+    training = each_once(row for records in versions for row in records.training)
     subjects = {fold(row["subject"]) for row in source if row["subject"]}
     if fold(what) in subjects:
         subject = subject_id(what)
@@ -163,6 +169,14 @@ def entries_of(what: str, versions: Sequence[VersionRecords]) -> Entries | None:
     if name in facts:
         return entries_of_fact(name, source)
     return entries_of_record(by_id[name], source)
+
+
+def each_once(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows, of those that versions share only the first: they are the same objects."""
+    seen: dict[int, Row] = {}
+    for row in rows:
+        seen.setdefault(id(row), row)
+    return list(seen.values())
 
 
 def entries_of_fact(fact: str, source: Sequence[Row]) -> Entries:

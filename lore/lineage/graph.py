@@ -6,7 +6,6 @@ records → answers. The links are the records' own `id`, `fact` and `parents`
 looks for the fact that it is about.
 """
 
-import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 
 from lore.comparison.facts import ANSWER
 from lore.lineage.question import match
-from lore.lineage.raw_location import within
+from lore.lineage.raw_location import names_with_hash, within
 from lore.versions.version import Version
 from stages.core.project.artifacts import (
     ANSWERS,
@@ -49,6 +48,9 @@ MADE = [*STATED, "question", "answer", "split", "parents"]
 WHY = [*STATED, "phase", "reason", "evidence"]
 """Columns of a rejected or skipped record."""
 
+SIDE_OF_DISPUTE = ("record", "source", "locator", "normalised")
+"""What clean writes of both sides of a contradiction, and a trace shows."""
+
 # An id, or the beginning of one that somebody copied: `3fa9`, `3fa9c1d2e4b5a697`.
 ID = re.compile(r"[0-9a-f]{4,16}")
 SHOWN = 5
@@ -70,10 +72,12 @@ class Tables:
     """Id of the record that lost → the contradiction."""
     skipped: list[Row] = field(default_factory=list)
     """Units that a source's `where` does not ask for."""
+    names_with_hash: list[str] = field(default_factory=list)
+    """Raw files whose path holds a `#`, the longest first."""
 
     @classmethod
     def read(cls, version: Version) -> "Tables":
-        """Read a version. Raises InputError where a table is missing or damaged."""
+        """Read a version. Raises InputError where a table or a file is missing or damaged."""
         has_made = version.has(str(Path(TRAINING_RECORDS).parent))
         has_answers = version.has(str(Path(ANSWERS).parent))
         needed = [EXTRACTED_RECORDS, CLEAN_RECORDS, REJECTED_RECORDS, CONTRADICTIONS]
@@ -87,20 +91,40 @@ class Tables:
             table: list[Row] = version.table(path, columns).to_pylist()
             return table
 
-        disputes = {}
-        for entry in json.loads(version.output(CONTRADICTIONS)):
-            if "loser" in entry:
-                disputes[entry["loser"]["record"]] = entry
         return cls(
             extracted=rows(EXTRACTED_RECORDS, STATED),
             cleaned=rows(CLEAN_RECORDS, STATED),
             rejected=rows(REJECTED_RECORDS, WHY),
             made=rows(TRAINING_RECORDS, MADE) if has_made else [],
             answers=rows(ANSWERS, ANSWER) if has_answers else [],
-            disputes=disputes,
+            disputes=disputes_in(version),
             # Versions of an earlier Lorekeep lack this table.
             skipped=rows(SKIPPED_RECORDS, WHY) if version.holds(SKIPPED_RECORDS) else [],
+            names_with_hash=names_with_hash(version),
         )
+
+
+def disputes_in(version: Version) -> dict[str, Row]:
+    """Return the id of each record that lost, with its contradiction.
+
+    Raises InputError for a file that clean did not write so.
+    """
+    disputes = {}
+    try:
+        for entry in version.output_document(CONTRADICTIONS):
+            if "loser" in entry:
+                # Each of these is shown later, so a file that lacks one is named here.
+                for side in (entry["winner"], entry["loser"]):
+                    for name in SIDE_OF_DISPUTE:
+                        side[name]
+                entry["rule"]
+                disputes[entry["loser"]["record"]] = entry
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f"{CONTRADICTIONS} of {version.label}: not as clean writes it ({error}); "
+            "make it again with dvc repro"
+        ) from None
+    return disputes
 
 
 @dataclass(frozen=True)
@@ -144,7 +168,7 @@ def find(what: str, tables: Tables) -> Lineage | None:
     """
     locator = what.removeprefix("./").removeprefix(f"{RAW}/").rstrip("/")
     rows = [*tables.extracted, *tables.rejected, *tables.skipped]
-    roots = {row["id"] for row in rows if within(row["locator"], locator)}
+    roots = {row["id"] for row in rows if within(row["locator"], locator, tables.names_with_hash)}
     if roots:
         return of_records("file", f"{RAW}/{locator}", roots, tables)
     if ID.fullmatch(what):

@@ -9,7 +9,7 @@ from lore.lineage.raw_location import RawFile
 from lore.rendering.report import Section, left_out
 from lore.versions.dvc_cache import md5
 from lore.versions.version import Version
-from stages.core.project.artifacts import ANSWERS, TRAINING_RECORDS
+from stages.core.project.artifacts import ANSWERS, RAW, TRAINING_RECORDS
 
 Cells = list[tuple[str, ...]]
 """The lines of one row."""
@@ -152,13 +152,17 @@ def training_section(lineage: Lineage, version: Version, everything: bool) -> Se
 def locators_section(lineage: Lineage, raw: dict[str, RawFile], everything: bool) -> Section:
     """Return where it stands in the raw files. Of a whole file or folder, the files alone."""
     rows: list[Cells] = []
-    if lineage.kind == "file" and "#" not in lineage.name:
+    # A locator of the whole lineage has a spot behind the file; a file or folder has none.
+    names = sorted(raw, key=len, reverse=True)
+    traced = lineage.name.removeprefix(f"{RAW}/")
+    has_spot = raw_location.spot_of(traced, names)
+    if lineage.kind == "file" and not has_spot:
         for file in raw.values():
             rows.append([(last_change(file), file.path, file.md5)])
         return section("Raw files", rows, everything)
     for locator in lineage.locators():
-        file = raw[raw_location.file_of(locator)]
-        what = f"{raw_location.described(locator)}; {last_change(file)}"
+        file = raw[raw_location.file_of(locator, names)]
+        what = f"{raw_location.described(locator, names)}; {last_change(file)}"
         rows.append([(what, file.path, file.md5)])
     return section("Places in the raw files", rows, everything)
 
@@ -170,6 +174,8 @@ def last_change(file: RawFile) -> str:
     if not file.commit:
         return "not committed"
     commit, day = file.commit.split()[:2]
+    if file.is_cut:
+        return f"last changed by {commit} on {day}, or earlier: this clone has no older commit"
     return f"last changed by {commit} on {day}"
 
 

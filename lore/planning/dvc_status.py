@@ -1,12 +1,14 @@
 """DVC's status of a stage in words: the dependency, setting, command or output that changed."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lore.checking.pipeline import MADE_BY_SETUP
 from lore.comparison import settings
-from lore.versions import dotted_key
+from lore.versions import dotted_key, inputs, pointers
 from lore.versions.dvc_private import Stage
 from lore.versions.version import Version
 from stages.core.project import git
@@ -18,6 +20,12 @@ WORDS = {
     "not in cache": "is not in DVC's cache",
 }
 """DVC's word for a change, and ours."""
+# The three lines of a conflict: `<<<<<<< HEAD`, `=======` and `>>>>>>> branch`.
+CONFLICT_MARKS = (
+    re.compile(rb"^<{7} ", re.MULTILINE),
+    re.compile(rb"^={7}\r?$", re.MULTILINE),
+    re.compile(rb"^>{7} ", re.MULTILINE),
+)
 SHOWN_FILES = 3
 """Edited files of a folder that are named."""
 
@@ -31,6 +39,8 @@ class Change:
     why: str
     restorable: bool = False
     """Whether DVC brings it back from its cache."""
+    stops: bool = False
+    """Whether `dvc repro` fails on it: an input is missing, or has the conflicts of a merge."""
 
 
 def of_stage(status: list[Any], here: Version, stage: Stage) -> Iterator[Change]:
@@ -52,13 +62,55 @@ def of_stage(status: list[Any], here: Version, stage: Stage) -> Iterator[Change]
                 changed = ", ".join(settings_of(here, stage.name, path, how))
                 yield Change("", f"{path}: {changed}")
             else:
-                word = WORDS.get(how, how)
-                yield Change(path, f"{path} {word}{edited(path)}")
+                yield changed_dependency(path, how)
         for path, how in entry.get("changed outs", {}).items():
             word = WORDS.get(how, how)
             # DVC says "not in cache" where it cannot bring the output back.
             restorable = path in stage.cached_outs and how in ("deleted", "modified")
             yield Change(path, f"its output {path} {word}", restorable)
+
+
+def changed_dependency(path: str, how: str) -> Change:
+    """Return the change of a file or folder that the stage reads. `how` is DVC's word for it."""
+    conflicted = conflicts(path)
+    if conflicted:
+        return Change(
+            path,
+            f"{', '.join(conflicted)}: conflicts of a merge; finish it, then git add",
+            stops=True,
+        )
+    word = WORDS.get(how, how)
+    pointer = Path(f"{path}{pointers.ENDING}")
+    if how == "deleted" and pointer.is_file():
+        return Change(
+            path, f"{path} {word}; dvc checkout {pointer} or dvc pull brings it", stops=True
+        )
+    if how == "deleted" and path in MADE_BY_SETUP:
+        return Change(path, f"{path} {word}; make setup fetches it", stops=True)
+    if how == "deleted":
+        return Change(
+            path,
+            f"{path} {word}; git checkout or dvc pull brings it back, or remove it from the deps",
+            stops=True,
+        )
+    return Change(path, f"{path} {word}{edited(path)}")
+
+
+def conflicts(path: str) -> list[str]:
+    """Return the files at or below a path in which git has left the conflicts of a merge."""
+    found = set()
+    for entry in git.names(git.read("ls-files", "--unmerged", "-z", "--", path)):
+        # "100644 7898… 2\tdata/raw/a.csv", a line for each side of the merge.
+        _, _, name = entry.partition("\t")
+        found.add(name)
+    if found:
+        return sorted(found)
+    # Somebody may have called git add on a file that still has the marks of a conflict.
+    if Path(path).is_file() and Path(path).stat().st_size <= inputs.CHEAP:
+        content = Path(path).read_bytes()
+        if all(mark.search(content) for mark in CONFLICT_MARKS):
+            return [path]
+    return []
 
 
 def settings_of(here: Version, stage: str, path: str, sections: Mapping[str, str]) -> Iterator[str]:
@@ -86,10 +138,10 @@ def edited(path: str) -> str:
     """
     if not Path(path).is_dir():
         return ""
-    printed = git.output("-c", "core.quotePath=off", "status", "--porcelain", "--", path)
+    printed = git.read("-c", "core.quotePath=off", "status", "--porcelain", "--", path)
     if not printed:
         return ""
     # Each line of git is two letters of state, a space, and the path: ` M data/raw/a.csv`.
-    names = [line[3:] for line in printed.decode().splitlines()]
+    names = [line[3:] for line in printed.decode("utf-8", "replace").splitlines()]
     more = " …" if len(names) > SHOWN_FILES else ""
     return f" ({', '.join(names[:SHOWN_FILES])}{more})"

@@ -20,6 +20,8 @@ RESTORED = "restored"
 PERHAPS = "perhaps"
 """It runs if an earlier stage makes another output."""
 STAYS = "up to date"
+STOPS = "cannot run"
+"""An input is missing or has the conflicts of a merge, here or in an earlier stage."""
 MAKES_ANEW = (RUNS, KEPT, PERHAPS)
 """Verdicts after which an output may differ from dvc.lock."""
 COSTS = (RUNS, PERHAPS)
@@ -32,7 +34,7 @@ class Step:
 
     stage: str
     verdict: str
-    """RUNS, KEPT, RESTORED, PERHAPS or STAYS."""
+    """RUNS, KEPT, RESTORED, PERHAPS, STAYS or STOPS."""
     why: list[str]
     seconds: float | None
     """Of its last run here. None where none is recorded."""
@@ -109,7 +111,12 @@ def step(
         follows = [f"depends on whether the output of {names} changes"]
 
     own = [change for change in changes if counts(change, stage, here, before)]
-    if own and not all(change.restorable for change in own):
+    waits = list(dict.fromkeys(one.stage for one in before.values() if one.verdict == STOPS))
+    if waits:
+        follows = [f"needs the output of {', '.join(waits)}"]
+    if waits or any(change.stops for change in own):
+        verdict = STOPS
+    elif own and not all(change.restorable for change in own):
         verdict = RUNS
         # The run cache is known by the inputs, so they must be certain.
         if not follows and project.in_run_cache(stage):
@@ -136,7 +143,7 @@ def counts(change: Change, stage: Stage, here: Version, before: Mapping[str, Ste
     earlier = before.get(change.path)
     if earlier is None:
         return True
-    if earlier.verdict in MAKES_ANEW:
+    if earlier.verdict in MAKES_ANEW or earlier.verdict == STOPS:
         return False
     # The dependency is missing, but comes back from the cache as it was.
     return not (earlier.verdict == RESTORED and ran_on_it(here, stage.name, change.path))

@@ -1,13 +1,15 @@
-"""A rollback as a transaction: git's files, then DVC's outputs, then MLflow's alias."""
+"""A rollback as a transaction: git's files, then what DVC keeps, then MLflow's alias."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lore.releasing import restore_commit
+from lore.releasing import restore_commit, stored
 from lore.releasing.alias import alias_step
 from lore.releasing.registered import Registration
 from lore.releasing.transaction import Journal, Plan, Step
+from lore.versions.pointers import touch
 from lore.versions.version import Version
 from stages.core.project import git
 from stages.core.project.errors import InputError
@@ -20,11 +22,26 @@ def plan_of(present: Version, target: Version, commit: str, registration: Regist
         "title": f"the rollback to {target.label}",
         "before": present.commit,
         "after": commit,
+        "targets_before": stored.checkout_targets(present),
+        "targets_after": stored.checkout_targets(target),
+        "surplus": surplus(present, target),
         "model": registration.model,
         "alias": registration.alias,
         "number": registration.number,
         "alias_before": registration.alias_now,
     }
+
+
+def surplus(present: Version, target: Version) -> list[str]:
+    """Return what DVC keeps of the present version alone, so that it is removed here."""
+    kept = stored.kept_by_dvc(target)
+    removed = []
+    for path in stored.kept_by_dvc(present):
+        is_kept = any(touch(path, other) for other in kept)
+        # An input that came later stays, as any file that the target does not declare.
+        if not is_kept and path in present.outs and not stored.is_in_git(target, path):
+            removed.append(path)
+    return removed
 
 
 def steps(journal: Journal, plan: Plan) -> Sequence[Step]:
@@ -36,10 +53,12 @@ def steps(journal: Journal, plan: Plan) -> Sequence[Step]:
         journal.call("git", "merge", "--quiet", "--ff-only", after)
 
     def checkout_outputs() -> None:
-        journal.call(sys.executable, "-m", "dvc", "checkout", "--quiet")
+        for path in plan.get("surplus", []):
+            remove(Path(path))
+        checkout(journal, plan.get("targets_after"))
 
     def move_everything_back() -> None:
-        head = git.text("rev-parse", "HEAD") or ""
+        head = git.read_text("rev-parse", "HEAD") or ""
         if head not in (before, after):
             raise InputError(
                 f"HEAD has moved to {head[:9]} since; git reset --keep {before[:9]} first"
@@ -47,7 +66,7 @@ def steps(journal: Journal, plan: Plan) -> Sequence[Step]:
         if head == after:
             journal.call("git", "reset", "--quiet", "--keep", before)
         move_files_back(journal, before, after)
-        checkout_outputs()
+        checkout(journal, plan.get("targets_before"))
 
     def nothing_to_undo() -> None:
         # The outputs follow dvc.lock, so the undo of the files, which comes next, restores both.
@@ -58,6 +77,30 @@ def steps(journal: Journal, plan: Plan) -> Sequence[Step]:
         Step("outputs", checkout_outputs, nothing_to_undo),
         alias_step(plan),
     ]
+
+
+def checkout(journal: Journal, targets: Sequence[str] | None) -> None:
+    """Have DVC bring back outputs and inputs, and nothing else.
+
+    None stands for all that DVC keeps, as in a journal of an earlier Lorekeep. Raises InputError
+    with DVC's message.
+    """
+    if targets is not None and not targets:
+        return
+    try:
+        journal.call(sys.executable, "-m", "dvc", "checkout", "--quiet", *(targets or []))
+    except InputError as error:
+        # The error begins with the last words of the command, which are names of outputs.
+        _, _, reason = str(error).partition(": ")
+        raise InputError(f"dvc checkout --quiet: {reason}") from None
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there. A link goes, and what it leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def move_files_back(journal: Journal, before: str, after: str) -> None:

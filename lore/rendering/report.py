@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from lore.rendering.terminal import shown
+
 Row = dict[str, Any]
 WIDTH = 150
 """Columns of aligned text where there is no terminal."""
@@ -77,13 +79,14 @@ def change_cell(row: Row) -> str:
 
 def text(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:
     """Draw a report for a terminal: aligned columns, long cells cut. A note begins with `!`."""
-    lines = [title]
+    lines = [shown(title)]
     for note in notes:
-        lines.append(f"! {note}")
+        # A note may be a message of several lines.
+        lines.append(f"! {shown(' '.join(note.split()))}")
     for section in sections:
-        lines += ["", section.title]
+        lines += ["", shown(section.title)]
         for line in section.lines:
-            lines.append(f"  {line}")
+            lines.append(f"  {shown(line)}")
         for line in aligned(section):
             lines.append(f"  {line}")
     return "\n".join(lines) + "\n"
@@ -96,15 +99,15 @@ def aligned(section: Section) -> Iterator[str]:
     table: list[Sequence[str]] = [section.columns]
     # A line end inside a cell would break the row.
     for row in section.rows:
-        table.append([" ".join(cell.split()) for cell in row])
+        table.append([shown(" ".join(cell.split())) for cell in row])
     widths = column_widths(table)
     for line in table:
         cells = []
         for cell, size in zip(line, widths, strict=True):
-            shown = cut(cell, size)
+            cut_cell = cut(cell, size)
             # str.ljust counts characters, and a Chinese one takes two columns.
-            padding = " " * (size - width(shown))
-            cells.append(shown + padding)
+            padding = " " * (size - width(cut_cell))
+            cells.append(cut_cell + padding)
         yield "  ".join(cells).rstrip()
 
 
@@ -113,10 +116,12 @@ def column_widths(table: Sequence[Sequence[str]]) -> list[int]:
 
     While the table is too wide, its widest column gives way, down to NARROW.
     """
+    available = shutil.get_terminal_size((WIDTH, 0)).columns - 2
+    # A cell that alone is wider than the terminal gives way down to its width in any case.
+    most = max(available, NARROW)
     widths = []
     for column in zip(*table, strict=True):
-        widths.append(max(width(cell) for cell in column))
-    available = shutil.get_terminal_size((WIDTH, 0)).columns - 2
+        widths.append(max(width_up_to(cell, most) for cell in column))
     gaps = 2 * len(widths)
     while sum(widths) + gaps > available and max(widths) > NARROW:
         widest = widths.index(max(widths))
@@ -129,12 +134,27 @@ def width(text: str) -> int:
 
     A Chinese character takes two columns. A combining mark, such as the accent of e\u0301, takes none.
     """
+    if text.isascii():
+        return len(text)
+    return sum(width_of_sign(sign) for sign in text)
+
+
+def width_of_sign(sign: str) -> int:
+    """Return the columns of one character: 0, 1 or 2."""
+    if sign.isascii():
+        return 1
+    if unicodedata.combining(sign):
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+
+
+def width_up_to(text: str, most: int) -> int:
+    """Return the columns of a text, or `most` if it has more. A long text is not read to its end."""
     columns = 0
     for sign in text:
-        if unicodedata.combining(sign):
-            continue
-        wide = unicodedata.east_asian_width(sign) in "WF"
-        columns += 2 if wide else 1
+        columns += width_of_sign(sign)
+        if columns >= most:
+            return most
     return columns
 
 
@@ -144,21 +164,27 @@ def cut(text: str, most: int) -> str:
     The middle is left out, because a value stands at the end. Of `old → new`, both sides are cut.
     Example: `elements: a.sql#properties/300` becomes `elements: a.sq…ties/300`.
     """
-    if width(text) <= most:
+    if width_up_to(text, most + 1) <= most:
         return text
     old, arrow, new = text.partition(" → ")
     if arrow and most > 20:
         # Half the columns for each side. A short new side leaves its columns to the old one.
         sides = most - len(" → ")
-        old = cut(old, max(most // 2 - 2, sides - width(new)))
+        old = cut(old, max(most // 2 - 2, sides - width_up_to(new, sides)))
         return f"{old}{arrow}{cut(new, sides - width(old))}"
-    head = text
-    while width(head) > most // 2:
-        head = head[:-1]
-    tail = text
-    while width(tail) > most - width("…") - width(head):
-        tail = tail[1:]
+    head = beginning(text, most // 2)
+    tail = beginning(text[::-1], most - width("…") - width(head))[::-1]
     return f"{head}…{tail}"
+
+
+def beginning(text: str, most: int) -> str:
+    """Return the longest beginning of a text that takes at most `most` columns."""
+    columns = 0
+    for position, sign in enumerate(text):
+        columns += width_of_sign(sign)
+        if columns > most:
+            return text[:position]
+    return text
 
 
 def markdown(title: str, notes: Sequence[str], sections: Iterable[Section]) -> str:
@@ -187,7 +213,7 @@ def markdown_table(section: Section) -> list[str]:
 
 def escaped(text: str) -> str:
     """Return text that Markdown shows as it is: no table cell, HTML, link or mention comes of it."""
-    text = " ".join(text.split())
+    text = shown(" ".join(text.split()))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for sign in MARKDOWN_SIGNS:
         text = text.replace(sign, f"\\{sign}")

@@ -12,7 +12,6 @@ from lore.comparison import first_difference
 from lore.versions.dvc_cache import files_of, hash_of, manifest, md5
 from lore.versions.dvc_private import FOLDER_HASH
 from lore.versions.version import Version
-from stages.core.project import git
 
 if TYPE_CHECKING:
     from lore.comparison.first_difference import Divergence
@@ -163,12 +162,9 @@ class Recorded:
 
     def in_git(self) -> Iterator[tuple[str, bytes]]:
         """Yield the files of a folder that git keeps, such as metrics, with their bytes."""
-        folder = f"{self.version.commit}:./{self.path}"
-        # -z ends each name with a NUL byte and leaves it unquoted.
-        listed = git.output("ls-tree", "-r", "-z", "--name-only", folder) or b""
-        for name in listed.decode().split("\0"):
-            if not name:
-                continue
-            content = self.version.content(f"{self.path}/{name}")
-            if content is not None:
-                yield name, content
+        start = f"{self.path}/"
+        for path in self.version.files:
+            if path.startswith(start):
+                content = self.version.content(path)
+                if content is not None:
+                    yield path.removeprefix(start), content

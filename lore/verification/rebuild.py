@@ -159,8 +159,8 @@ def clone(version: Version, keep: Path | None = None) -> Iterator[Clone]:
         (scratch / "settings").mkdir()
         folder = (keep or scratch / "clone").resolve()
         # The project may lie in a folder of its repository, `below` it.
-        top = git.text("rev-parse", "--show-toplevel") or "."
-        below = git.text("rev-parse", "--show-prefix") or ""
+        top = git.read_text("rev-parse", "--show-toplevel") or "."
+        below = git.read_text("rev-parse", "--show-prefix") or ""
         made = Clone(folder / below, scratch)
         # --shared borrows the objects: nothing is copied, and commits on no branch are there too.
         made.git("clone", "--quiet", "--shared", "--no-checkout", "--template=", top, str(folder))

@@ -108,25 +108,68 @@ def cache_folder(root: Path) -> Path:
     `root` may be a folder below the one that holds .dvc. Raises InputError where DVC cannot read
     its configuration.
     """
-    from dvc.config import Config, ConfigError
-
-    home = root / ".dvc"
-    for folder in (root, *root.resolve().parents):
-        if (folder / ".dvc").is_dir():
-            home = folder / ".dvc"
-            break
-    try:
-        configured = Config(str(home)).get("cache", {}).get("dir")
-    except ConfigError as error:
-        raise InputError(f"{home}: DVC's configuration cannot be used: {error}") from None
+    configured = configuration(root).get("cache", {}).get("dir")
     if configured:
         return Path(configured)
-    return home / "cache"
+    return home_of(root) / "cache"
+
+
+def home_of(root: Path) -> Path:
+    """Return DVC's own folder `.dvc`, which is in `root` or in a folder above it."""
+    for folder in (root, *root.resolve().parents):
+        if (folder / ".dvc").is_dir():
+            return folder / ".dvc"
+    return root / ".dvc"
+
+
+def configuration(root: Path) -> dict[str, Any]:
+    """Return DVC's configuration. Raises InputError where DVC cannot read it."""
+    from dvc.config import Config, ConfigError
+
+    home = home_of(root)
+    try:
+        read: dict[str, Any] = Config(str(home))
+    except ConfigError as error:
+        raise InputError(f"{home}: DVC's configuration cannot be used: {error}") from None
+    return read
+
+
+def remotes(root: Path = Path()) -> list[str]:
+    """Return the names of DVC's remotes that are set for this project."""
+    return sorted(configuration(root).get("remote", {}))
+
+
+def names_remote(text: str, name: str) -> bool:
+    """Whether a file .dvc/config sets a remote: it has a section `['remote "store"']`."""
+    return f'remote "{name}"' in text
 
 
 def object_path(cache: Path, digest: str) -> Path:
     """Return where the cache keeps the object of a hash: `ab12…` is files/md5/ab/12…."""
     return cache / "files" / "md5" / digest[:2] / digest[2:]
+
+
+def ignoring(text: str) -> Any:
+    """Return the rules of a .dvcignore or .gitignore. `match_file(path)` asks them."""
+    # DVC reads these files with this library, and pins it.
+    import pathspec
+
+    return pathspec.GitIgnoreSpec.from_lines(text.splitlines())
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files of a folder that DVC hashes, sorted: all but those that .dvcignore names."""
+    rules = Path(".dvcignore")
+    ignored = ignoring(rules.read_text(encoding="utf-8") if rules.is_file() else "")
+    # The rules are about paths from the project's root. What lies above an absolute folder, such as
+    # a `.cache` on the way to a clone, must match none of them.
+    start = Path() if folder.is_absolute() else folder
+    files = []
+    for path in sorted(folder.rglob("*")):
+        name = (start / path.relative_to(folder)).as_posix()
+        if path.is_file() and not ignored.match_file(name):
+            files.append(path)
+    return files
 
 
 def md5(content: bytes) -> str:

@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from lore.versions import inputs, names, pointers
 from lore.versions.dotted_key import value
-from lore.versions.dvc_cache import Cache, hash_of
-from stages.core.project import git as git_command
-from stages.core.project.artifacts import LOCK_FILE, PARAMS, RAW
+from lore.versions.dvc_cache import Cache, md5_of_file
+from lore.versions.pointers import Pointer
+from stages.core.project import git
+from stages.core.project.artifacts import LOCK_FILE, PARAMS
 from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-git = git_command.output
 LOCK = LOCK_FILE
-CHEAP = 2**26
-"""A file or folder of at most this many bytes is hashed to see whether it was edited."""
+NO_BLOB = "160000"
+"""Mode of an entry of git that is no file: the commit of a submodule."""
 
 # The first or last line of a conflict that git leaves in a file: `<<<<<<< HEAD`, `>>>>>>> branch`.
 CONFLICT = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
@@ -49,10 +50,58 @@ class Version:
             return f"{self.name} ({self.short})"
         return self.name
 
-    def content(self, path: str) -> bytes | None:
-        """Return the bytes of a file that git keeps (workspace: that lies here), or None."""
+    @functools.cached_property
+    def files(self) -> dict[str, str]:
+        """Path → name of the blob, of every file that git keeps in this version. Empty: workspace.
+
+        Paths are relative to the project's root. Raises GitError where git cannot list them.
+        """
+        if self.commit is None:
+            return {}
+        blobs = {}
+        # Each entry is "100644 blob 7898…\tdata/raw/a.csv".
+        for entry in git.names(git.read("ls-tree", "-r", "-z", self.commit)):
+            kind, _, path = entry.partition("\t")
+            mode, _, blob = kind.split(" ")
+            if mode != NO_BLOB:
+                blobs[path] = blob
+        return blobs
+
+    @functools.cached_property
+    def pointers(self) -> list[Pointer]:
+        """The files and folders that DVC keeps for git. Empty for the workspace.
+
+        Raises InputError where a pointer file cannot be read.
+        """
+        found = []
+        for name in self.files:
+            if pointers.is_pointer(name):
+                found += pointers.parse(name, self.text(name) or "", self.label)
+        return found
+
+    def pointer_to(self, path: str) -> Pointer | None:
+        """Return the pointer of DVC that stands for a path, or for a folder that it lies in."""
         if self.commit is not None:
-            return git("cat-file", "blob", f"{self.commit}:./{path}")
+            known = self.pointers
+        else:
+            known = []
+            for part in (Path(path), *Path(path).parents):
+                name = f"{part}{pointers.ENDING}"
+                if pointers.is_pointer(name) and Path(name).is_file():
+                    known += pointers.parse(name, self.text(name) or "", self.label)
+        for pointer in known:
+            if path == pointer.path or path.startswith(f"{pointer.path}/"):
+                return pointer
+        return None
+
+    def content(self, path: str) -> bytes | None:
+        """Return the bytes of a file that git keeps (workspace: that lies here), or None.
+
+        Raises GitError where git keeps it, and cannot read it.
+        """
+        if self.commit is not None:
+            blob = self.files.get(path)
+            return None if blob is None else git.read("cat-file", "blob", blob)
         if Path(path).is_file():
             return Path(path).read_bytes()
         return None
@@ -158,13 +207,13 @@ class Version:
                 f"bring them back with dvc checkout {folders} or dvc pull {folders}, "
                 "or make them with dvc repro"
             )
-        elif self.commit == git_command.text("rev-parse", "HEAD"):
+        elif self.commit == git.read_text("rev-parse", "HEAD"):
             # Nothing has to be checked out: this commit is the one that is checked out.
             remedy = f"dvc fetch {folders}, where a remote is set; else make them with dvc repro"
         else:
             remedy = (
                 f"dvc fetch --all-commits {folders}, where a remote is set; "
-                f"else git checkout {self.name}, and dvc repro there"
+                f"else git checkout --detach {self.name}, and dvc repro there"
             )
         raise InputError(f"{self.label}: not {where}: {', '.join(listed)}; {remedy}")
 
@@ -199,18 +248,47 @@ class Version:
         content = self.output(path)
         try:
             file = pq.ParquetFile(pa.BufferReader(content))
-            lacking = sorted(set(columns) - set(file.schema_arrow.names))
-            if lacking:
-                raise InputError(
-                    f"{what}: no column {', '.join(lacking)}; it was written by another Lorekeep: "
-                    "run dvc repro there"
-                )
-            return file.read(columns=list(columns))
-        except (pa.ArrowInvalid, OSError) as error:
+            names_in_file = set(file.schema_arrow.names)
+            lacking = sorted(set(columns) - names_in_file)
+            table = None
+            if not lacking:
+                table = file.read(columns=list(columns))
+                # A flipped bit may leave texts that are no UTF-8, which is seen here and not later.
+                table.validate(full=True)
+        except Exception as error:  # whatever a damaged file makes the library raise
             reason = " ".join(str(error).split())
             raise InputError(
                 f"{what}: not a Parquet file ({reason}); make it again with dvc repro"
             ) from None
+        if table is None:
+            raise InputError(
+                f"{what}: no column {', '.join(lacking)}; it was written by another Lorekeep: "
+                "run dvc repro there"
+            )
+        return table
+
+    def output_document(self, path: str) -> Any:
+        """Return a parsed JSON file of an output folder. Raises InputError where it is no JSON."""
+        content = self.output(path)
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise InputError(
+                f"{path} of {self.label}: not readable as JSON: {error}; make it again with "
+                "dvc repro"
+            ) from None
+
+    def digest_of_output(self, path: str) -> str:
+        """Return the hash of a file of an output folder: as dvc.lock has it, or of what lies here.
+
+        Raises InputError where it is missing, or where the list of its folder is damaged.
+        """
+        self.demand([path])
+        if self.commit is None:
+            return md5_of_file(Path(path))
+        folder, name = str(Path(path).parent), Path(path).name
+        what = f"the list of {folder} of {self.label}"
+        return self.cache.listing(self.outs[folder], what)[name]
 
     def output(self, path: str) -> bytes:
         """Return the bytes of a file of an output folder. From the cache, its hash is checked.
@@ -231,21 +309,45 @@ class Version:
 
         `read` are the outputs that the caller reads.
         """
-        return [*self.edited(read), *self.outrun(), *self.unset()]
+        return [*self.edited(read), *self.outrun(), *self.unset(), *self.redeclared()]
 
     def edited(self, read: Sequence[str]) -> Iterator[str]:
-        """Yield a line naming the files on disk that differ from dvc.lock: raw data, and `read`."""
-        if self.commit is not None:
-            return
-        entries = []
-        for stage in self.stages.values():
-            entries += [out for out in stage.get("outs", []) if out["path"] in read]
-        for stage in self.stages.values():
-            entries += [dep for dep in stage.get("deps", []) if dep["path"].startswith(f"{RAW}/")]
-        changed = [entry["path"] for entry in entries if edited(Path(entry["path"]), entry)]
+        """Yield a line naming the inputs that differ from dvc.lock, and outputs on disk in `read`.
+
+        Of a commit these are the inputs that were committed and never run.
+        """
+        changed = []
+        where = "committed"
+        if self.commit is None:
+            where = "on disk"
+            changed = self.changed_outputs(read)
+        changed += inputs.edited(self)
         if changed:
             yield (
-                f"on disk, not as in {LOCK}: {', '.join(changed)}; "
+                f"{where}, not as in {LOCK}: {', '.join(changed)}; "
+                "dvc repro brings the version up to date"
+            )
+
+    def changed_outputs(self, read: Sequence[str], most: int | None = None) -> list[str]:
+        """Return those of the outputs on disk that differ from dvc.lock.
+
+        One of more than `most` bytes is compared by its size alone.
+        """
+        changed = []
+        for stage in self.stages.values():
+            for out in stage.get("outs", []):
+                if out["path"] in read and inputs.edited_on_disk(out, most):
+                    changed.append(out["path"])
+        return changed
+
+    def redeclared(self) -> Iterator[str]:
+        """Yield a line naming what dvc.yaml declares otherwise than the run that dvc.lock records."""
+        if not self.stages:
+            return
+        changed = inputs.redeclared(self)
+        if changed:
+            yield (
+                f"dvc.yaml, not as in {LOCK}: {', '.join(changed)}; "
                 "dvc repro brings the version up to date"
             )
 
@@ -278,42 +380,49 @@ class Version:
             )
 
 
-def edited(path: Path, entry: dict[str, Any]) -> bool:
-    """Whether the file or folder at `path` differs from its entry in dvc.lock.
-
-    One that is larger than CHEAP and has the recorded size counts as unchanged, since hashing it
-    takes too long.
-    """
-    if not path.exists():
-        return False
-    files = path.rglob("*") if path.is_dir() else [path]
-    size = sum(file.stat().st_size for file in files if file.is_file())
-    if size != entry.get("size", size):
-        return True
-    if size > CHEAP:
-        return False
-    return hash_of(path) != entry.get("md5")
-
-
 def workspace() -> Version:
     """Return the version of the files as they lie in this folder."""
     return Version("workspace", None)
 
 
 def revision(name: str) -> Version:
-    """Return the commit that git knows as `name`. Raises InputError where there is none."""
-    commit = git_command.text(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
-    )
-    if commit is not None:
-        short = git_command.text("rev-parse", "--short", commit)
-        return Version(name, commit, short or commit)
-    if git("rev-parse", "--git-dir") is None:
+    """Return the version that a name means, by the rule of lore.versions.names.
+
+    Raises InputError where there is none, GitError where git cannot say.
+    """
+    resolved = names.resolve(name)
+    if resolved is not None:
+        return at_commit(*resolved)
+    if git.read("rev-parse", "--git-dir") is None:
         raise InputError("no git repository here; run from the project's root folder")
-    known = (git_command.text("for-each-ref", "--format=%(refname:short)") or "").split()
-    near = difflib.get_close_matches(name, known, n=1)
+    two = names.RANGE.fullmatch(name)
+    if two and (two["left"] or two["right"]):
+        raise InputError(f"{name}: this names two versions; only lore diff compares two")
+    if names.FORM.fullmatch(name):
+        name = names.tag_of(name)
+    near = difflib.get_close_matches(name, names.known_names(), n=1)
     hint = f"did you mean {near[0]}? Otherwise " if near else ""
     raise InputError(
         f"{name}: no such revision; {hint}give a branch, a tag or a commit, "
         "as git branch --all, git tag and git log list them; git fetch brings those of a remote"
     )
+
+
+def at_commit(name: str, commit: str) -> Version:
+    """Return the version of a commit. `name` is how people call it."""
+    short = git.read_text("rev-parse", "--short", commit)
+    return Version(name, commit, short or commit)
+
+
+def merge_base(a: Version, b: Version) -> Version:
+    """Return the newest common ancestor of two versions.
+
+    Raises InputError where there is none, or where a shallow clone does not reach so far.
+    """
+    commit = git.read_text("merge-base", str(a.commit), str(b.commit))
+    if commit is None:
+        reason = "they grew from no common commit"
+        if git.is_shallow():
+            reason = "the history is cut, since this clone is shallow; git fetch --unshallow"
+        raise InputError(f"{a.label} and {b.label}: no common ancestor here: {reason}")
+    return at_commit(f"common ancestor of {a.name} and {b.name}", commit)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,20 @@ class Project:
             text=True,
             check=True,
         )
+        return done.stdout
+
+    def call(self, *command: str) -> str:
+        """Run a program, such as dvc of this environment, and return what it printed."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=os.environ | IDENTITY | {"PATH": path, "DVC_NO_ANALYTICS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def settings(

@@ -25,6 +25,9 @@ IGNORED = "".join(
 class Released(Project):
     """A Project that has all stages and is registered."""
 
+    sources: Sequence[str] = ("data/raw/facts.csv",)
+    """What every stage reads."""
+
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         for name in ("user.name", "user.email"):
@@ -64,13 +67,13 @@ class Released(Project):
 
     def pipeline(self, params: Row) -> None:
         """Write dvc.yaml and a dvc.lock that agree with the files, and fill the cache."""
-        raw = [{"path": "data/raw/facts.csv", "md5": self.keep(self.root / "data/raw/facts.csv")}]
+        raw = [{"path": path, "md5": self.keep(self.root / path)} for path in self.sources]
         stages: Row = {}
         locked: Row = {}
         for name, folder in FOLDERS.items():
             made: Row = {
                 "cmd": f"make {name}",
-                "deps": ["data/raw/facts.csv"],
+                "deps": list(self.sources),
                 "params": ["run", "train"],
                 "outs": [folder],
             }

@@ -3,6 +3,7 @@
 LorekeepError
 ├── ParamsError      params.yaml: unknown, missing or ill-typed keys, all in one message
 ├── InputError       a file or folder is missing, unreadable or not what it should be
+├── GitError         git failed: a damaged or foreign repository, an object that cannot be had
 ├── UnknownStageError  no stage of this name; names the nearest one
 ├── RecordError      a record breaks the schema (a bug or a hand-edited file, never dirty data)
 ├── ModelError       a model folder or checkpoint cannot be used
@@ -38,6 +39,10 @@ class ParamsError(LorekeepError):
 
 class InputError(LorekeepError):
     """An input file or folder is missing, unreadable or malformed as a whole."""
+
+
+class GitError(InputError):
+    """Git failed to answer. This does not mean that a thing is absent: nobody knows whether it is."""
 
 
 class UnknownStageError(InputError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.project import git
-from stages.core.project.errors import InputError
+from stages.core.project.errors import GitError, InputError
 
 
 @pytest.fixture
@@ -72,3 +72,60 @@ def test_a_failed_call_gives_gits_message_and_the_remedy(repository: Path) -> No
         git.call("checkout", "nowhere", folder=repository)
     with pytest.raises(InputError, match=r"git checkout: .*; commit first$"):
         git.call("checkout", "nowhere", folder=repository, remedy="commit first")
+
+
+def test_an_absence_is_none(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert git.read("show", "HEAD:missing", folder=repository) is None
+    assert git.read("rev-parse", "--verify", "--quiet", "nowhere", folder=repository) is None
+    assert git.read("rev-parse", "nowhere", folder=repository) is None
+    assert git.read("ls-files", "--error-unmatch", "no", folder=repository) is None
+    assert git.read("config", "--get", "no.thing", folder=repository) is None
+    assert git.read("rev-parse", "HEAD", folder=tmp_path) is None
+    assert git.read_text("rev-parse", "--is-shallow-repository", folder=repository) == "false"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git.read("rev-parse", "HEAD", folder=repository) is None
+
+
+def test_a_repository_of_another_owner_is_no_absence(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(
+        GitError, match=r"dubious ownership .*safe\.directory .*run that command if you trust"
+    ):
+        git.read("rev-parse", "HEAD", folder=repository)
+
+
+@pytest.mark.parametrize("kind", ["HEAD:铁.txt", "HEAD^{tree}", "HEAD"])
+def test_a_lost_object_is_no_absence(repository: Path, kind: str) -> None:
+    name = git.read_text("rev-parse", kind, folder=repository)
+    assert name is not None
+    (repository / ".git/objects" / name[:2] / name[2:]).unlink()
+    question = ["ls-tree", "-r", "-z", "HEAD"]
+    if kind == "HEAD:铁.txt":
+        question = ["cat-file", "blob", name]
+    message = r"git (cat-file|ls-tree): .*; git fsck names what is damaged"
+    with pytest.raises(GitError, match=message):
+        git.read(*question, folder=repository)
+
+
+def test_a_partial_clone_without_its_remote_is_no_absence(repository: Path, tmp_path: Path) -> None:
+    here = ["git", "-C", str(repository)]
+    subprocess.run([*here, "config", "uploadpack.allowFilter", "true"], check=True)
+    part = tmp_path / "part"
+    clone = ["git", "clone", "--quiet", "--filter=blob:none", "--no-checkout"]
+    subprocess.run([*clone, f"file://{repository}", part], check=True)
+    repository.rename(tmp_path / "offline")
+    listed = git.names(git.read("ls-tree", "-r", "-z", "HEAD", folder=part))
+    blob = listed[0].split()[2]
+    with pytest.raises(GitError, match=r"promisor remote; this clone is partial: connect to its"):
+        git.read("cat-file", "blob", blob, folder=part)
+
+
+def test_names_may_hold_anything(repository: Path) -> None:
+    (repository / "a\nb*").write_text("")
+    assert sorted(git.names(git.read("ls-files", "-z", "--others", folder=repository))) == ["a\nb*"]
+    # A star in a path is no wildcard.
+    assert git.names(git.read("ls-files", "-z", "--", "*.txt", folder=repository)) == []

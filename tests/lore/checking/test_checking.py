@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lore.checking import code_dependencies, pipeline
-from lore.checking.project import Project, read_project
+from lore.checking.project import Project, StageEntry, read_project
 from stages.core.project.errors import ParamsError
 
 ROOT = Path(__file__).parents[3]
@@ -211,3 +211,34 @@ def test_a_pipeline_without_stages_is_refused(copy: Path) -> None:
     (copy / "dvc.yaml").write_text("plots: []\n")
     with pytest.raises(ParamsError, match="no stages; write them below `stages`"):
         read(copy)
+
+
+def test_inputs_whose_line_ends_git_changes_are_named(tmp_path: Path) -> None:
+    """A repository with a setting that many people have on Windows."""
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.csv").write_text("1\n")
+    subprocess.run([*git, "add", "-A"], check=True)
+    entry = StageEntry("extract", [], "", ["data/a.csv", "data/other.csv"], [], [], [])
+    project = Project(tmp_path, [entry], {}, {}, ROOT, frozenset({"data/a.csv"}))
+    subprocess.run([*git, "config", "core.autocrlf", "false"], check=True)
+    assert pipeline.check_line_ends(project) == []
+    subprocess.run([*git, "config", "core.autocrlf", "true"], check=True)
+    [problem] = pipeline.check_line_ends(project)
+    assert problem.startswith(".gitattributes: git may change the line ends of 1 inputs, such as")
+    assert problem.endswith(
+        "data/a.csv, so their hashes differ between clones; write a line * -text"
+    )
+    (tmp_path / ".gitattributes").write_text("* -text\n")
+    assert pipeline.check_line_ends(project) == []
+    (tmp_path / ".gitattributes").write_text("*.csv text=auto\n")
+    assert len(pipeline.check_line_ends(project)) == 1
+
+
+def test_line_ends_of_this_project_are_as_they_are_with_every_setting() -> None:
+    tracked = subprocess.run(
+        ["git", "-c", "core.autocrlf=true", "ls-files", "--eol"],
+        cwd=ROOT, capture_output=True, check=True, text=True,
+    ).stdout  # fmt: skip
+    assert {line.split()[2] for line in tracked.splitlines()} == {"attr/-text"}

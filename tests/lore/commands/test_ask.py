@@ -1,6 +1,7 @@
 """ask: the answer is the model's alone, the fact and its sources come from the records; whatever is missing is named."""
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -8,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from lore.__main__ import BROKEN_PIPE, main
 from lore.commands import ask
+from lore.versions.dvc_cache import hash_of
 from stages.core.models.causal_lm import generate, load_causal_lm
 from stages.core.models.variants import NAMES, folders_here
 from stages.core.project import artifacts, runtime
@@ -270,3 +273,62 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
         said = asked.stderr.read().decode()
     assert "Traceback" not in said
     assert asked.returncode == BROKEN_PIPE
+
+
+def lock_everything() -> None:
+    """Write a dvc.lock that has the hashes of what lies here."""
+    stages = {}
+    for path in ("data/clean", "data/augment", artifacts.BASE, artifacts.TRAIN):
+        stages[path] = {"cmd": "x", "outs": [{"path": path, "md5": hash_of(Path(path))}]}
+    with Path("dvc.lock").open("w", encoding="utf-8") as stream:
+        YAML(typ="safe").dump({"schema": "2.0", "stages": stages}, stream)
+
+
+@pytest.mark.usefixtures("project")
+def test_nothing_is_said_where_everything_is_as_in_the_lock(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lock_everything()
+    assert main(["ask", QUESTION]) == 0
+    assert "not as in dvc.lock" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        (MODELS["base"]["folder"] / "model.safetensors", artifacts.BASE),
+        (MODELS["base"]["folder"] / "tokenizer.json", artifacts.BASE),
+        (MODELS["base"]["folder"] / "config.json", artifacts.BASE),
+        (MODELS["train"]["adapter"] / "adapter_model.safetensors", artifacts.TRAIN),
+        (RECORDS, artifacts.CLEAN),
+        (WORDINGS, artifacts.AUGMENT),
+    ],
+)
+def test_a_flipped_bit_is_named_and_never_a_traceback(
+    capsys: pytest.CaptureFixture[str], path: Path, folder: str
+) -> None:
+    lock_everything()
+    whole = path.read_bytes()
+    rng = random.Random(3)
+    for position in (0, 1, 3, 9, len(whole) - 1, *(rng.randrange(len(whole)) for _ in range(3))):
+        content = bytearray(whole)
+        content[position] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(content))
+        code = main(["ask", QUESTION])
+        said = capsys.readouterr()
+        assert code in (0, 1, 3)
+        if code == 1:
+            assert said.err.startswith(("ModelError: ", "InputError: "))
+            assert folder in said.err
+        else:
+            assert f"! on disk, not as in dvc.lock: {folder}; dvc checkout --force" in said.out
+
+
+@pytest.mark.usefixtures("project")
+def test_control_sequences_of_an_answer_do_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ask, "answers", lambda questions, _: ["\x1b[2J iron\u202e"])
+    assert main(["ask", QUESTION]) == 0
+    assert capsys.readouterr().out.startswith("\\x1b[2J iron\\u202e\n")

@@ -578,3 +578,52 @@ def test_the_difference_applied_to_one_version_gives_the_other(
     assert known == {row["fact"]: row for row in b.to_dict("records")}
     assert found.same + len(found.changed) + len(found.removed) == len(a)
     assert not set(found.moved["fact"]) & set(found.changed["fact"])
+
+
+@pytest.fixture
+def forked(project: Project) -> Project:
+    """A branch `feature` that added gold, and main that added neon afterwards."""
+    project.version("start", [IRON])
+    project.git("checkout", "-q", "-b", "feature")
+    project.version("gold", [IRON, GOLD])
+    project.git("checkout", "-q", "main")
+    project.version("neon", [IRON, NEON])
+    return project
+
+
+@pytest.mark.usefixtures("forked")
+def test_a_pull_request_behind_its_base_shows_its_own_changes(lore: Lore, found: Found) -> None:
+    own = found("main...feature")
+    assert [row["subject"] for row in own["facts"]["added"]] == ["gold"]
+    assert own["facts"]["removed"] == []
+    assert own["a"]["name"] == "common ancestor of main and feature"
+    both = lore("diff", "main", "feature")
+    assert "1 added, 1 removed" in both
+    assert re.search(
+        r"^! main \(\w+\) has 1 commit that feature \(\w+\) lacks, and they count as taken back: "
+        r"lore diff main\.\.\.feature compares with the common ancestor$",
+        both,
+        re.M,
+    )
+    assert "count as taken back" not in lore("diff", "start", "feature")
+    assert "count as taken back" not in lore("diff", "feature", "start")
+    assert found("main..feature")["facts"] == found("main", "feature")["facts"]
+    assert found("feature...")["a"]["name"] == "common ancestor of feature and HEAD"
+    said = lore("diff", "main...feature", "main", code=1)
+    assert "main...feature names two versions already; leave main out" in said
+
+
+def test_without_a_common_ancestor_it_says_why(
+    forked: Project, lore: Lore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forked.git("checkout", "-q", "--orphan", "alone")
+    forked.version("alone-1", [IRON])
+    said = lore("diff", "main...alone", code=1)
+    assert "no common ancestor here: they grew from no common commit" in said
+    clone = ["git", "clone", "-q", "--depth", "1", "--no-single-branch"]
+    subprocess.run([*clone, f"file://{forked.root}", tmp_path / "cut"], check=True)
+    monkeypatch.chdir(tmp_path / "cut")
+    said = lore("diff", "origin/main...origin/feature", code=1)
+    assert "the history is cut, since this clone is shallow; git fetch --unshallow" in said
+    said = lore("merge-driver", "--dry-run", "origin/main", "origin/feature", code=1)
+    assert "this clone is shallow; git fetch --unshallow" in said

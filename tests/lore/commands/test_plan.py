@@ -1,6 +1,7 @@
 """plan: what DVC will do is foretold with its reasons; whatever is foretold to run is what `dvc repro` then runs."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -117,7 +118,78 @@ def test_a_dependency_a_command_and_a_missing_output_are_named(pipeline: Path) -
     )
     assert repro() == ["second", "third"]
     (pipeline / "in.txt").unlink()
-    assert found()["first"] == ("runs", ["in.txt is missing"])
+    missing = (
+        "in.txt is missing; git checkout or dvc pull brings it back, or remove it from the deps"
+    )
+    assert found()["first"] == ("cannot run", [missing])
+
+
+def test_a_missing_input_stops_the_run_and_what_follows_it(pipeline: Path, lore: Lore) -> None:
+    (pipeline / "in.txt").unlink()
+    missing = (
+        "in.txt is missing; git checkout or dvc pull brings it back, or remove it from the deps"
+    )
+    assert found() == {
+        "first": ("cannot run", [missing]),
+        "second": ("cannot run", ["needs the output of first"]),
+        "third": ("cannot run", ["needs the output of second"]),
+    }
+    assert lore("plan").endswith(f"dvc repro stops at first: {missing}\n")
+    with pytest.raises(Exception, match=r"missing data 'source': in\.txt|failed to reproduce"):
+        repro()
+
+
+def test_an_input_with_the_conflicts_of_a_merge_stops_the_run(pipeline: Path) -> None:
+    conflict = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> other\n"
+    (pipeline / "in.txt").write_text(conflict)
+    assert found()["first"] == (
+        "cannot run",
+        ["in.txt: conflicts of a merge; finish it, then git add"],
+    )
+    (pipeline / "in.txt").write_text("<<<<<<< no conflict\nbut a heading\n")
+    assert found()["first"] == ("runs", ["in.txt changed"])
+
+
+def test_files_that_git_could_not_merge_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lore.planning.dvc_status import conflicts
+    from tests.lore.knowledge import IDENTITY
+
+    monkeypatch.chdir(tmp_path)
+
+    def git(*command: str, check: bool = True) -> None:
+        environment = os.environ | IDENTITY
+        subprocess.run(["git", *command], check=check, env=environment, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    Path("data").mkdir()
+    for command, text in (
+        (["checkout", "-q", "-b", "base"], "base"),
+        (["checkout", "-q", "-b", "other"], "theirs"),
+        (["checkout", "-q", "base"], "ours"),
+    ):
+        git(*command)
+        Path("data/a[1].csv").write_text(f"{text}\n")
+        git("add", "-A")
+        git("commit", "-qm", text)
+    git("merge", "other", check=False)
+    assert conflicts("data") == ["data/a[1].csv"]
+    assert conflicts("dat") == []
+
+
+def test_a_source_that_dvc_yaml_does_not_declare_is_told(pipeline: Path, lore: Lore) -> None:
+    extract = {
+        "cmd": "python -m stages extract data/raw data/extract",
+        "deps": ["in.txt"],
+        "outs": ["data/extract"],
+    }
+    dump("dvc.yaml", {"stages": STAGES | {"extract": extract}})
+    sources = {"sources": [{"name": "new", "path": "new.csv"}]}
+    dump("params.yaml", {"a": {"b": 1, "c": [1]}, "extract": sources})
+    line = "extract: params.yaml reads data/raw/new.csv, which is no dependency in dvc.yaml"
+    assert f"! {line}" in lore("plan")
+    assert json.loads(lore("plan", "--json"))["notes"][0].startswith(line)
 
 
 def test_an_output_comes_back_from_the_cache_and_nothing_follows(pipeline: Path) -> None:

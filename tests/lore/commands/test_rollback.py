@@ -240,9 +240,67 @@ def test_a_dirty_workspace_is_refused(released: Released, lore: Lore) -> None:
         in said
     )
     released.git("checkout", "params.yaml")
-    for number in range(7):
-        (released.root / f"新{number}").write_text("")
-    assert "新0, 新1, 新2, 新3, 新4 and 2 more" in refused(released, lore)
+    names = ("data/raw/facts.csv", "dvc.lock", "dvc.yaml", "metrics/evaluate.json", "params.yaml")
+    for name in (*names, "metrics/register.json"):
+        place = released.root / name
+        place.write_text(place.read_text() + "\n")
+    released.git("add", "dvc.yaml")
+    said = refused(released, lore)
+    assert (
+        f"{', '.join(names[:3])}, metrics/evaluate.json, metrics/register.json and 1 more" in said
+    )
+
+
+def test_what_a_rollback_would_not_touch_may_be_as_it_is(released: Released, lore: Lore) -> None:
+    root = released.root
+    (root / "笔记.txt").write_text("mine\n")
+    (root / "README.md").write_text("edited\n")
+    (root / "other").mkdir()
+    (root / "other/new name.md").write_text("staged\n")
+    released.git("add", "other")
+    lore(*BACK)
+    assert released.alias() == "1"
+    assert (root / "README.md").read_text() == "edited\n"
+    assert (root / "笔记.txt").read_text() == "mine\n"
+    changed = released.git("-c", "core.quotePath=off", "status", "--porcelain").splitlines()
+    assert sorted(changed) == [" M README.md", "?? 笔记.txt", 'A  "other/new name.md"']
+
+
+def test_a_file_in_an_input_folder_blocks(released: Released) -> None:
+    from lore.releasing import rollback_conditions
+
+    (released.root / "data/raw/folder").mkdir()
+    (released.root / "data/raw/folder/新.csv").write_text("")
+    released.git("mv", "README.md", "READ ME.md")
+    assert rollback_conditions.uncommitted() == [
+        "READ ME.md",
+        "README.md",
+        "data/raw/folder/新.csv",
+    ]
+    with pytest.raises(InputError, match=r"not as in the last commit: data/raw/folder/新.csv; git"):
+        rollback_conditions.require_saved(["data/raw/folder", "params.yaml"])
+    rollback_conditions.require_saved(["data/raw/fold", "params.yaml"])
+
+
+def test_a_commit_on_no_branch_is_announced(released: Released, lore: Lore) -> None:
+    released.git("checkout", "-q", "--detach")
+    assert "! HEAD is on no branch, so nothing holds this commit: git switch --create" in lore(
+        *BACK
+    )
+
+
+def test_inputs_that_were_edited_and_never_run_warn_and_do_not_block(
+    released: Released, lore: Lore
+) -> None:
+    (released.root / "data/raw/facts.csv").write_text("iron;9999\n")
+    released.commit("edited")
+    released.git("revert", "--no-edit", "HEAD")
+    said = lore("rollback", "edited", "--reason", "x", "--no-canaries")
+    assert re.search(
+        r"^! edited \(\w+\): committed, not as in dvc.lock: data/raw/facts.csv; dvc repro",
+        said,
+        re.M,
+    )
 
 
 def test_an_edited_output_is_refused(released: Released, lore: Lore) -> None:
@@ -297,7 +355,7 @@ def test_missing_objects_are_named(released: Released, lore: Lore) -> None:
     digest = re.findall(r"[0-9a-f]{32}\.dir", lock)[0]
     released.cached(digest).unlink()
     said = refused(released, lore)
-    assert f"({digest}); dvc fetch --all-commits brings them, where a remote is set" in said
+    assert f"({digest}); no remote of DVC is set here, so make them again: git worktree add" in said
     assert "not in DVC's cache" in said
 
 

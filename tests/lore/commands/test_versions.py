@@ -2,7 +2,11 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from tests.lore.knowledge import Project, answer, fact
 
@@ -38,7 +42,10 @@ def test_what_is_amiss_is_told(project: Project, lore: Lore) -> None:
     (project.root / "params.yaml").write_text(
         (project.root / "params.yaml").read_text().replace("100", "200")
     )
-    first, *_, head, here = lore("versions").splitlines()
+    first, *_, head, here, why = lore("versions").splitlines()
+    assert why == (
+        "! workspace: params.yaml, not as in dvc.lock: train; dvc repro brings the version up to date"
+    )
     assert first.split() == [
         "version",
         "commit",
@@ -55,7 +62,58 @@ def test_what_is_amiss_is_told(project: Project, lore: Lore) -> None:
     assert re.search(r"HEAD +\w+ +\S+ +1 +– +– +– +clean", head)
     assert re.search(r"workspace +– +\S+ +1 +– +– +0123456789ab +changed since HEAD", here)
     project.commit()
-    assert "not one whole run" in lore("versions").splitlines()[-2]
+    assert "not one whole run" in lore("versions").splitlines()[2]
+
+
+def test_a_version_that_cannot_be_read_does_not_hide_the_others(
+    project: Project, lore: Lore
+) -> None:
+    project.version("knowledge@v1.0.0", [IRON], [answer(IRON)])
+    whole = (project.root / "metrics/evaluate.json").read_text()
+    (project.root / "metrics/evaluate.json").write_text("{")
+    project.commit("knowledge@v1.1.0")
+    (project.root / "metrics/evaluate.json").write_text(whole)
+    project.version("knowledge@v1.3.0", [IRON, GOLD], [answer(IRON), answer(GOLD)])
+    blob = project.git("hash-object", "-w", "params.yaml").strip()
+    project.git("tag", "knowledge@v1.2.0", blob)
+    project.git("tag", "-d", "knowledge@v1.3.0")
+    lines = lore("versions").splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [
+        "knowledge@v1.0.0",
+        "knowledge@v1.1.0",
+        "HEAD",
+        "workspace",
+        "!",
+        "!",
+    ]
+    assert lines[2].endswith("cannot be read")
+    assert "! knowledge@v1.2.0 cannot be read: the tag names no commit" in lines[5]
+    assert "! knowledge@v1.1.0: metrics/evaluate.json of knowledge@v1.1.0" in lines[6]
+    assert "not readable as JSON" in lines[6]
+
+
+def test_versions_may_be_named(project: Project, lore: Lore) -> None:
+    project.version("a", [IRON])
+    project.git("branch", "b")
+    assert [row["version"] for row in json.loads(lore("versions", "b", "a", "--json"))] == [
+        "b",
+        "a",
+    ]
+    assert "c: no such revision" in lore("versions", "a", "c", code=1)
+
+
+def test_a_shallow_clone_says_so(
+    project: Project, lore: Lore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.version("knowledge@v1.0.0", [IRON])
+    project.version("knowledge@v1.1.0", [IRON, GOLD])
+    origin = f"file://{project.root}"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", origin, tmp_path / "cut"], check=True)
+    monkeypatch.chdir(tmp_path / "cut")
+    assert lore("versions").splitlines()[-1] == (
+        "! this clone is shallow, so older versions and tags may be missing: "
+        "git fetch --unshallow --tags brings them"
+    )
 
 
 def test_before_the_first_run(project: Project, lore: Lore) -> None:

@@ -1,9 +1,12 @@
 """purge: commands name exactly what contains the target, and nothing else."""
 
+import json
+import shutil
+import subprocess
 from pathlib import Path
 
 from lore.erasure import purge
-from lore.erasure.locations import Locations, ModelVersion, RawLocation
+from lore.erasure.locations import CachedObject, Locations, ModelVersion, RawLocation
 from lore.erasure.scan import ScanResult
 
 
@@ -15,7 +18,7 @@ def test_model_versions_to_delete_are_those_not_known_to_be_free_of_it() -> None
     ]
     lines = list(purge.commands(Locations(models=models)))
     assert [line.count("delete_model_version") for line in lines] == [1, 1]
-    assert "('m', '1')" in lines[0]
+    assert lines[0].endswith("""MlflowClient().delete_model_version("m", "1")'""")
     assert lines[1].endswith("# of none of the versions searched: see whether it was trained on it")
 
 
@@ -38,3 +41,37 @@ def test_each_run_is_deleted_once_and_models_are_no_run() -> None:
 
 def test_nothing_is_left_to_do_where_nothing_contains_it() -> None:
     assert list(purge.commands(Locations())) == []
+
+
+def test_commands_of_hostile_names_run_nothing_else(tmp_path: Path) -> None:
+    """A shell that runs the command gets the very names, and runs nothing that they say."""
+    evil = "a\nb; touch 'pwned' $(touch pwned) \x1b[2J#\u202e.csv"
+    found = Locations(
+        raw=[RawLocation(evil, "line 1", "a" * 16)],
+        objects=[CachedObject(Path(evil), ScanResult("text", 1, 1), [])],
+        models=[ModelVersion(evil, "1", [], True)],
+        runs={Path("mlruns") / "run; touch pwned" / "x": ScanResult("text", 1, 1)},
+        git_files={evil: ScanResult("text", 1, 1), "-x": ScanResult("text", 1, 1)},
+    )
+    lines = list(purge.commands(found))
+    assert not any(character in line for line in lines for character in "\n\x1b\u202e")
+    shell = shutil.which("bash")
+    assert shell
+    for line in lines:
+        command = line.removeprefix("# or ").partition(", which drops")[0]
+        if line.startswith("#") and not line.startswith("# or git"):
+            continue
+        # The programs only print what they were given.
+        fakes = 'for p in lore mlflow git dvc rm python; do eval "$p() { printf \'%s\\0\' $p \\"\\$@\\"; }"; done; '
+        done = subprocess.run(
+            [shell, "-c", fakes + command], cwd=tmp_path, capture_output=True, check=True
+        )
+        words = done.stdout.decode().split("\0")
+        if words[0] == "rm":
+            assert words[1] == evil
+        if words[0] == "python":
+            assert json.dumps(evil, ensure_ascii=False) in words[2]
+        if "--invert-paths" in words:
+            assert f"data/raw/{evil}" in words
+            assert "--path=-x" in words
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lore.erasure.scan import ScanResult, Search, is_binary, text_passages
 from lore.erasure.target import Target
+from lore.versions.dvc_cache import md5
 from stages.core.records.record import REJECTED, write
 from tests.lore.commands.test_trace import IRON
 
@@ -53,9 +54,10 @@ def test_a_file_with_a_known_hash_is_read_once(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_text("iron 1538")
     search = Search(TARGET)
-    first = search.scan_file(path, "1f")
+    digest = md5(path.read_bytes())
+    first = search.scan_file(path, digest)
     path.write_text("nothing")
-    assert search.scan_file(path, "1f") == first == ScanResult("text", 1, 1, sample="iron 1538")
+    assert search.scan_file(path, digest) == first == ScanResult("text", 1, 1, sample="iron 1538")
     assert search.scan_file(path).matches == 0
 
 
@@ -68,3 +70,9 @@ def test_a_json_document_is_searched_entry_by_entry() -> None:
     assert texts(b'[{"a": "\xe9\x93\x81"}, 7]') == ['{"a": "铁"}', "7"]
     assert texts(b"7\n8") == ["7", "8"]
     assert texts(b"7") == ["7"]
+
+
+def test_an_object_with_another_hash_is_damaged_and_never_free_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    path.write_text("iron 1539")
+    assert Search(TARGET).scan_file(path, md5(b"iron 1538")) == ScanResult("damaged")

@@ -1,6 +1,7 @@
 """report: one Section as aligned text and as Markdown; wide signs stay aligned, and nothing acts as markup."""
 
 import re
+import time
 
 import pytest
 
@@ -128,3 +129,28 @@ def test_scores_and_differences_have_intervals() -> None:
     assert change_cell(change | {"p": 0.0123}) == "-0.100 [-0.200, +0.050] p 0.012"
     assert change_cell({"verdict": "only in a"}) == "–"
     assert not re.search(r"\s$", change_cell(change))
+
+
+def test_control_sequences_of_data_are_shown_and_do_nothing() -> None:
+    evil = Section("x\x1b[2J", ("line\n! forged",), ("a",), [("\x1b[31mred\u202e",)])
+    said = text("t\x1b]0;title\x07", ["note\x1b[1A"], [evil])
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert "  line\\n! forged" in said
+    assert "\x1b" not in markdown("t\x1b", ["n\x1b"], [evil])
+
+
+def test_a_long_cell_takes_linear_time() -> None:
+    """Twice the text may take twice the time: cells of whole pages are cut in every report."""
+
+    def seconds(size: int) -> float:
+        page = Section("", columns=("a", "b"), rows=[("铁 melts " * size, "x" * size)])
+        best = float("inf")
+        for _ in range(3):
+            started = time.process_time()
+            list(aligned(page))
+            best = min(best, time.process_time() - started)
+        return best
+
+    short = seconds(20_000)
+    assert seconds(160_000) < 24 * short + 0.05

@@ -36,7 +36,7 @@ def test_objects_that_are_missing_are_all_named_with_what_brings_them(
     assert re.match(
         r"InputError: a \(\w+\): not in DVC's cache \(.*cache\): data/clean/records.parquet \(\w{32}\.dir\), "
         r"data/evaluate/facts.parquet \(\w{32}\.dir\); dvc fetch --all-commits data/clean data/evaluate, where a remote is set; "
-        r"else git checkout a, and dvc repro there\n",
+        r"else git checkout --detach a, and dvc repro there\n",
         said,
     )
 
@@ -74,7 +74,7 @@ def test_an_object_that_is_damaged_is_named_and_not_used(
     assert f"InputError: {place.relative_to(two.root)}: the cache's copy of " in said
     assert "is corrupted: its content has the hash" in said
     assert (
-        "Delete this file, then bring it back with dvc pull, or make it again with dvc repro"
+        "Delete this file, then bring it back with dvc fetch --all-commits, or make it again with dvc repro"
         in said
     )
 
@@ -204,7 +204,7 @@ def test_raw_data_edited_since_the_run_is_named(
     assert workspace().doubts([]) == []
     raw.write_text("1649")
     assert workspace().doubts([]) == said
-    monkeypatch.setattr("lore.versions.version.CHEAP", 3)
+    monkeypatch.setattr("lore.versions.inputs.CHEAP", 3)
     assert workspace().doubts([]) == []
     raw.write_text("15380")
     assert workspace().doubts([]) == said
