@@ -139,6 +139,10 @@ class Released(Project):
             YAML(typ="safe").dump({"flavors": {"python_function": {"artifacts": written}}}, stream)
         return folder.as_uri()
 
+    def dvc_config(self, text: str) -> None:
+        """Write DVC's configuration of this clone alone."""
+        (self.root / ".dvc/config.local").write_text(text)
+
     def alias(self) -> str:
         """The version that the alias means."""
         return str(tracking.client().get_model_version_by_alias(MODEL, "champion").version)

@@ -175,6 +175,11 @@ MEANINGS = (
         "sqlite:///path/to/mlflow.db, or unset it to use mlflow.db in this folder",
     ),
     (
+        r"filesystem tracking backend",
+        "MLFLOW_TRACKING_URI names a folder, and this MLflow keeps no store in folders any more; write "
+        "http://host:port or sqlite:///path/to/mlflow.db (mlflow migrate-filestore moves a folder)",
+    ),
+    (
         r"no module named '?(?:psycopg|pymysql|mysqldb|pymssql|oracledb)",
         "the driver for the store {place} is not installed; install it with pip",
     ),
