@@ -5,6 +5,8 @@ model's lock meanwhile, reads again afterwards, and leaves a note of who moved t
 the alias back only if nobody else has moved it since.
 """
 
+import hashlib
+import json
 import uuid
 from typing import Any
 
@@ -33,7 +35,7 @@ def alias_step(plan: Plan) -> Step:
     Keys of the plan: `model`, `alias`, `number` (the version that the alias shall mean),
     `alias_before` (the version that it means now, None for no version), `token` (the name of this act),
     `mover_before` (the name of the act that moved the alias last). Of a release also `release`, its
-    number, and `commit`. A plan of an older Lorekeep has no token.
+    number, and `commit`. A plan without a token is named after what it says.
     """
     from stages.core.mlflow import registry
 
@@ -41,7 +43,7 @@ def alias_step(plan: Plan) -> Step:
     alias = plan["alias"]
     number = plan["number"]
     before = plan["alias_before"]
-    token = plan.get("token", "unnamed")
+    token = plan.get("token") or named_after(plan)
     release = plan.get("release")
     release_note = f"{plan.get('commit')} {token}"
 
@@ -73,8 +75,8 @@ def alias_step(plan: Plan) -> Step:
         with registry.locked(model, token):
             now = registry.alias_of(model, alias)
             mover = registry.mover_of(model, alias)
-            # Between the note and the move, or before both, the note is that of the act before.
-            is_ours = now == number and mover in (token, plan.get("mover_before"))
+            # The note goes before the move. An older Lorekeep left no note.
+            is_ours = now == number and (mover == token or is_unnoted(plan, mover))
             if is_ours and now != before:
                 registry.move_alias(model, alias, before)
             elif now not in (number, before):
@@ -83,7 +85,7 @@ def alias_step(plan: Plan) -> Step:
                 print(f"{model}@{alias} stays at version {now}: somebody else set it too")
             if mover == token:
                 registry.note_mover(model, alias, plan.get("mover_before"))
-            if is_noted():
+            if release and is_noted():
                 registry.note_release(model, number, release, None)
 
     def is_touched() -> bool:
@@ -99,6 +101,17 @@ def alias_step(plan: Plan) -> Step:
         return registry.releases_of(model, release).get(number) == release_note
 
     return Step("alias", move, move_back)
+
+
+def named_after(plan: Plan) -> str:
+    """Return a token for a plan that has none: a hash of all that it says."""
+    written = json.dumps(plan, sort_keys=True, default=str)
+    return hashlib.sha256(written.encode()).hexdigest()[:32]
+
+
+def is_unnoted(plan: Plan, mover: str | None) -> bool:
+    """Tell whether the act may be one of an older Lorekeep, after which no other has come."""
+    return "token" not in plan and mover is None
 
 
 def require_unreleased(model: str, release: str) -> None:

@@ -25,14 +25,17 @@ def plan_of(
 
     With a `remote`, outputs, branch and tag are pushed too.
     """
+    moved = alias_plan(registration)
     plan: dict[str, Any] = {
         "command": "release",
         "title": f"the release of {tag}",
         "tag": tag,
         "commit": head.commit,
-        "message": message,
+        # Two clones could make equal tags in one second. Git would take the second push for the
+        # first, and its undo would delete the tag of the other.
+        "message": f"{message}\nact: {moved['token']}",
         "release": tag.removeprefix(PREFIX),
-        **alias_plan(registration),
+        **moved,
     }
     if remote is not None:
         plan["remote"] = remote.name

@@ -121,13 +121,16 @@ class Released(Project):
         if not store.search_registered_models(f"name = '{MODEL}'"):
             store.create_registered_model(MODEL)
         tags = {"knowledge_version": name}
-        source = self.model_of(name, tags)
-        number = store.create_model_version(MODEL, source, tags=tags).version
+        source, run = self.model_of(name, tags)
+        number = store.create_model_version(MODEL, source, run_id=run, tags=tags).version
         store.set_registered_model_alias(MODEL, "champion", number)
         return str(number)
 
-    def model_of(self, identity: str, tags: dict[str, str]) -> str:
-        """Write a model as MLflow keeps it, add the tags with its hashes, and return its address."""
+    def model_of(self, identity: str, tags: dict[str, str]) -> tuple[str, str | None]:
+        """Write a model as MLflow keeps it, and add the tags with its hashes.
+
+        Returns its address, and the id of the run that logged it, if one did.
+        """
         folder = self.root / "mlruns/models" / f"m-{identity[:12]}" / "artifacts"
         written: Row = {}
         for part, tag in registry.HASHES.items():
@@ -137,7 +140,7 @@ class Released(Project):
             written[part] = {"path": f"artifacts/{part}"}
         with (folder / "MLmodel").open("w", encoding="utf-8") as stream:
             YAML(typ="safe").dump({"flavors": {"python_function": {"artifacts": written}}}, stream)
-        return folder.as_uri()
+        return folder.as_uri(), None
 
     def dvc_config(self, text: str) -> None:
         """Write DVC's configuration of this clone alone."""
