@@ -40,7 +40,8 @@ from mlflow.exceptions import MlflowException
 
 from stages.core.mlflow import registry, tracking
 from stages.core.project.errors import InputError
-from tests.lore.released import GOLD, HOTTER, IRON, MODEL, NEON, Released, Row
+from tests.lore.knowledge import Row
+from tests.lore.released import GOLD, HOTTER, IRON, MODEL, NEON, Released
 
 ROOT = Path(__file__).parents[2]
 RELEASE = ["release", "1.1.0", "--push"]

@@ -7,7 +7,9 @@ the alias back only if nobody else has moved it since.
 
 import hashlib
 import json
+import socket
 import uuid
+from pathlib import Path
 from typing import Any
 
 from lore.releasing.registered import Registration
@@ -104,8 +106,12 @@ def alias_step(plan: Plan) -> Step:
 
 
 def named_after(plan: Plan) -> str:
-    """Return a token for a plan that has none: a hash of all that it says."""
-    written = json.dumps(plan, sort_keys=True, default=str)
+    """Return a token for a plan that has none: a hash of all that it says, and of this clone.
+
+    Two clones may have equal plans. The undo runs in the clone that made the plan.
+    """
+    place = [socket.gethostname(), str(Path.cwd().resolve())]
+    written = json.dumps([plan, place], sort_keys=True, default=str)
     return hashlib.sha256(written.encode()).hexdigest()[:32]
 
 

@@ -151,7 +151,7 @@ def test_two_who_register_one_identity_at_once_keep_the_lower_number(
 ) -> None:
     answer = answer_of(tiny_model, tiny_adapter)
     create = registry.create
-    inside = []
+    inside: list[str] = []
 
     def slow(*arguments: Any) -> str:
         # The other one begins and ends while this one is about to make its version.

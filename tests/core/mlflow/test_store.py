@@ -28,7 +28,8 @@ def mlflow_error(text: str, code: str = "INTERNAL_ERROR") -> Exception:
     from mlflow.exceptions import MlflowException
     from mlflow.protos import databricks_pb2
 
-    return MlflowException(text, getattr(databricks_pb2, code))
+    error: Exception = MlflowException(text, getattr(databricks_pb2, code))
+    return error
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,8 @@ def test_a_locked_store_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = sqlite3.connect
 
     def impatient(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        return connect(*arguments, **(options | {"timeout": 0.1}))
+        opened: sqlite3.Connection = connect(*arguments, **(options | {"timeout": 0.1}))
+        return opened
 
     monkeypatch.setattr(sqlite3, "connect", impatient)
     set_locations("/elsewhere/mlruns")
