@@ -340,8 +340,8 @@ def main() -> None:
     try:
         run_all(folder, result, kills)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 if __name__ == "__main__":
