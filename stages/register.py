@@ -156,6 +156,7 @@ def run(
         tags,
         numbers(report),
         known_answer(evaluate),
+        sha256_of_folder,
     )
     with replacing(out) as folder:
         write_json(folder / "manifest.json", manifest)

@@ -72,6 +72,7 @@ def registration_of(version: Version) -> Registration:
     """
     from stages.core.mlflow import registry
     from stages.core.mlflow.store import REGISTER_AGAIN
+    from stages.core.models.model_folder import sha256_of_folder
 
     identity = identity_of(version)
     settings = version.document(artifacts.PARAMS) or {}
@@ -83,7 +84,7 @@ def registration_of(version: Version) -> Registration:
                 "write it there, commit, then dvc repro"
             )
     model = section["model"]
-    number = registry.registered_version(model, identity)
+    number = registry.registered_version(model, identity, sha256_of_folder)
     if number is None:
         checked_out = version.name == "HEAD"
         there = "" if checked_out else f"git checkout {version.name}, dvc checkout, "

@@ -8,7 +8,7 @@ at 3". Acts that compare an alias before they set it hold the model's lock meanw
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -19,12 +19,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.core.mlflow.store import REGISTER_AGAIN, client, experiment_of, failure, uri
-from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import InputError, ModelError
 
 SERVED = Path(__file__).with_name("served.py")
 REQUIREMENTS = ("mlflow", "peft", "safetensors", "torch", "transformers")
 """Libraries that a version needs to be loaded and asked."""
+HashOf = Callable[[Path], str]
+"""What hashes a folder: `sha256_of_folder` of core.models, on which nothing here may depend."""
 IDENTITY = "knowledge_version"
 """Tag of a model version: the identity of the knowledge version."""
 HASHES = {"base": "sha256.base", "adapter": "sha256.train"}
@@ -41,12 +42,13 @@ def register(
     tags: dict[str, str],
     metrics: dict[str, float],
     known: tuple[str, str],
+    hash_of: HashOf,
 ) -> int:
     """Register a model as a version of `name`, move `alias` to it and return its number.
 
     `folders` are those of `base` and `adapter`. A version with the same `knowledge_version` tag is not
-    made again, unless its model is lost. `known` is a question with its recorded answer. The version is
-    loaded as anyone would load it, and asked. Without an `alias`, none moves. Raises ModelError where
+    made again, unless its model is lost: `hash_of` checks the folders against the tags of HASHES.
+    `known` is a question with its recorded answer. The version is loaded as anyone would load it, and asked. Without an `alias`, none moves. Raises ModelError where
     the version gives another answer; a new version is then removed. Raises InputError where the store
     cannot be used.
     """
@@ -57,12 +59,12 @@ def register(
     try:
         with addressed():
             made = None
-            version = whole_version(store, name, identity)
+            version = whole_version(store, name, identity, hash_of)
             if version is None:
                 made = create(store, name, folders, max_new_tokens, tags, metrics)
                 # Another clone may have registered the same identity at the same moment. Both find
                 # the same versions now, and both keep the one with the lower number.
-                version = whole_version(store, name, identity) or made
+                version = whole_version(store, name, identity, hash_of) or made
                 if version != made:
                     store.delete_model_version(name, made)
                     made = None
@@ -104,15 +106,15 @@ def numbers_of(store: Any, name: str, identity: str) -> list[str]:
     return [str(number) for number in sorted(found)]
 
 
-def whole_version(store: Any, name: str, identity: str) -> str | None:
+def whole_version(store: Any, name: str, identity: str, hash_of: HashOf) -> str | None:
     """Return the lowest number of a version with that identity whose model is whole, or None."""
     for number in numbers_of(store, name, identity):
-        if damage(store, name, number) is None:
+        if damage(store, name, number, hash_of) is None:
             return number
     return None
 
 
-def damage(store: Any, name: str, number: str) -> str | None:
+def damage(store: Any, name: str, number: str, hash_of: HashOf) -> str | None:
     """Return what is wrong with the model of a version, or None where it is the registered one.
 
     The model's folders are hashed and compared with the hashes that `register` recorded. A model that
@@ -146,7 +148,7 @@ def damage(store: Any, name: str, number: str) -> str | None:
                 return f"it has no tag {tag}, so its model cannot be checked"
             if part not in parts or not parts[part].is_dir():
                 return f"its {part} is not there any more"
-            if sha256_of_folder(parts[part]) != recorded[tag]:
+            if hash_of(parts[part]) != recorded[tag]:
                 return f"its {part} is damaged: the hash is not that of its tag {tag}"
     return None
 
@@ -238,10 +240,10 @@ def disagreement(name: str, version: str, known: tuple[str, str], advice: str) -
     )
 
 
-def registered_version(name: str, identity: str) -> str | None:
+def registered_version(name: str, identity: str, hash_of: HashOf) -> str | None:
     """Return the number of the version of `name` with that identity, or None.
 
-    Its model was hashed, and is the one that was registered. Raises InputError where every such version
+    Its model was hashed with `hash_of`, and is the one that was registered. Raises InputError where every such version
     has lost its model, or where the store cannot be used.
     """
     store = client()
@@ -250,7 +252,7 @@ def registered_version(name: str, identity: str) -> str | None:
     problems = []
     try:
         for number in numbers_of(store, name, identity):
-            problem = damage(store, name, number)
+            problem = damage(store, name, number, hash_of)
             if problem is None:
                 return number
             problems.append(f"{name} version {number} in MLflow: {problem}")

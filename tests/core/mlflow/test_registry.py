@@ -36,7 +36,7 @@ def register(
     }
     return registry.register(
         "elements", alias, {"base": base, "adapter": adapter}, TOKENS,
-        tags, {"train.probes.exact_match": 0.5}, (QUESTION, answer),
+        tags, {"train.probes.exact_match": 0.5}, (QUESTION, answer), sha256_of_folder,
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def test_a_version_whose_model_is_lost_or_damaged_is_registered_again(
 ) -> None:
     answer = answer_of(tiny_model, tiny_adapter)
     register(tiny_model, tiny_adapter, "one", answer)
-    assert registry.registered_version("elements", "one") == "1"
+    assert registry.registered_version("elements", "one", sha256_of_folder) == "1"
     weights = next(folder_of("1").rglob("adapter_model.safetensors"))
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
@@ -133,16 +133,16 @@ def test_a_version_whose_model_is_lost_or_damaged_is_registered_again(
         r"tag sha256.train. dvc repro --force --single-item register makes a new version .* "
         r"\(a plain dvc repro does not look into MLflow\)",
     ):
-        registry.registered_version("elements", "one")
+        registry.registered_version("elements", "one", sha256_of_folder)
     assert register(tiny_model, tiny_adapter, "one", answer) == 2
-    assert registry.registered_version("elements", "one") == "2"
+    assert registry.registered_version("elements", "one", sha256_of_folder) == "2"
     shutil.rmtree(folder_of("2"))
     with pytest.raises(InputError, match="version 2 in MLflow: its model is not there any more"):
-        registry.registered_version("elements", "one")
+        registry.registered_version("elements", "one", sha256_of_folder)
     assert register(tiny_model, tiny_adapter, "one", answer) == 3
     shutil.rmtree(registry.parts_of(folder_of("3"))["base"])
     with pytest.raises(InputError, match="version 3 in MLflow: its base is not there any more"):
-        registry.registered_version("elements", "one")
+        registry.registered_version("elements", "one", sha256_of_folder)
 
 
 @pytest.mark.usefixtures("store")
@@ -170,7 +170,7 @@ def test_two_who_register_one_identity_at_once_keep_the_lower_number(
 @pytest.mark.usefixtures("store")
 def test_an_alias_moves_and_goes() -> None:
     store = tracking.client()
-    assert registry.registered_version("elements", "one") is None
+    assert registry.registered_version("elements", "one", sha256_of_folder) is None
     assert registry.alias_of("elements", "champion") is None
     assert registry.mover_of("elements", "champion") is None
     store.create_registered_model("elements")
@@ -270,7 +270,10 @@ def test_without_the_permission_to_make_a_model_there_is_no_lock(
 @pytest.mark.parametrize(
     ("method", "ask"),
     [
-        ("search_model_versions", lambda: registry.registered_version("elements", "one")),
+        (
+            "search_model_versions",
+            lambda: registry.registered_version("elements", "one", sha256_of_folder),
+        ),
         ("search_model_versions", lambda: registry.releases_of("elements", "1.0.0")),
         ("get_registered_model", lambda: registry.alias_of("elements", "champion")),
         ("get_registered_model", lambda: registry.mover_of("elements", "champion")),

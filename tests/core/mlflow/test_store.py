@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from stages.core.mlflow import registry, store, tracking
+from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import InputError
 from tests.core.mlflow.test_registry import answer_of, register
 from tests.core.mlflow.test_tracking import SETTINGS
@@ -247,7 +248,7 @@ def test_a_moved_project_leaves_its_former_folder_alone(
     if how == "moved":
         assert not former.exists()
     # The registered model came along, and nothing names the former folder any more.
-    assert registry.registered_version("elements", "one") == "1"
+    assert registry.registered_version("elements", "one", sha256_of_folder) == "1"
     assert (
         registry.ask("models:/elements@champion", "At what temperature does iron melt?") == answer
     )
@@ -270,7 +271,7 @@ def test_what_lies_in_the_former_folder_only_stays_readable(
     shutil.copyfile("mlflow.db", here / "mlflow.db")
     monkeypatch.chdir(here)
     capsys.readouterr()
-    assert registry.registered_version("elements", "one") == "1"
+    assert registry.registered_version("elements", "one", sha256_of_folder) == "1"
     assert f"lie in {former / 'mlruns'} only, copy them from there" in capsys.readouterr().err
     experiment = store.client().get_experiment_by_name("lorekeep")
     assert experiment.artifact_location == (here / "mlruns").as_uri()
