@@ -2,7 +2,8 @@
 
 In: the models, the scores of evaluate, dvc.lock. Out: `manifest.json` (gates with limit and number, hashes
 of every model, the version's identity), and `register.json` in metrics; in MLflow a version of the
-registered model, with an alias.
+registered model. The alias `candidate` moves to it. The alias that production follows, `alias`, is moved
+by `lore release` and `lore rollback` alone, so a run on a branch or an experiment changes nothing there.
 
 The identity of a knowledge version is the digest of the outputs of the stages before this one, by the
 hashes in dvc.lock. A run comes before its commit, so the identity cannot be a commit: git's parent and
@@ -16,12 +17,16 @@ MLflow, gives another answer than evaluate recorded.
 
 import hashlib
 import json
+import posixpath
+import re
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from stages.core.mlflow import registry
 from stages.core.models.model_folder import sha256_of_folder
@@ -31,6 +36,44 @@ from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run, read_yaml
 
 Row = dict[str, Any]
+LONGEST_NAME = 255
+"""Characters of a name that every store of MLflow takes."""
+
+
+def forbidden(why: str) -> PydanticCustomError:
+    """Return the error for a name that MLflow does not take."""
+    return PydanticCustomError("forbidden_name", "{why}", {"why": why})
+
+
+def model_name(name: str) -> str:
+    """Return a name that MLflow takes for a registered model. Raises an error of pydantic for another."""
+    if not name.strip():
+        raise forbidden("empty; write a name, such as elements")
+    if "/" in name or ":" in name or "'" in name:
+        raise forbidden("the name of a model has no / : or ' (MLflow forbids them)")
+    if posixpath.normpath(name) != name or name.startswith(".."):
+        raise forbidden("a path to MLflow; write a plain name, such as elements")
+    if len(name) > LONGEST_NAME:
+        raise forbidden(f"longer than {LONGEST_NAME} characters")
+    return name
+
+
+def alias_name(name: str) -> str:
+    """Return a name that MLflow takes for an alias. Raises an error of pydantic for another."""
+    if not re.fullmatch(r"[\w-]+", name):
+        raise forbidden("an alias has letters, digits, _ and - only, such as champion")
+    if name.lower() == "latest":
+        raise forbidden("kept by MLflow for itself; choose another")
+    # `v2` would be read as version 2.
+    if re.fullmatch(r"[vV]\d+", name):
+        raise forbidden("a version's number to MLflow; choose another")
+    if len(name) > LONGEST_NAME:
+        raise forbidden(f"longer than {LONGEST_NAME} characters")
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(model_name)]
+Alias = Annotated[str, AfterValidator(alias_name)]
 UPSTREAM = ("base", "extract", "clean", "augment", "train", "distill", "quantize", "evaluate")
 
 
@@ -53,10 +96,14 @@ class Gate:
 class Params:
     """What must hold, and the name to register under."""
 
-    model: str = "lorekeep"
-    """Name of the registered model in MLflow."""
-    alias: str = "champion"
-    """Alias that moves to the newest version that passed."""
+    model: ModelName = "lorekeep"
+    """Name of the registered model in MLflow. `/`, `:` and `'` are forbidden."""
+    alias: Alias = "champion"
+    """Alias that production follows. Only `lore release` and `lore rollback` move it. Letters, digits,
+    `_` and `-`."""
+    candidate: Alias | None = "candidate"
+    """Alias that each run moves to the version that passed its gates last, on whatever branch. null: none.
+    With the name of `alias`, each run that passes is in production at once."""
     gates: list[Gate] = field(default_factory=list)
     """Conditions that must all hold, or nothing is registered. An empty list registers every model."""
 
@@ -103,19 +150,20 @@ def run(
     answers_made_by = json.loads((evaluate / "manifest.json").read_text(encoding="utf-8"))
     version = registry.register(
         params.model,
-        params.alias,
+        params.candidate,
         {"base": folders["base"], "adapter": folders["train"]},
         answers_made_by["max_new_tokens"],
         tags,
         numbers(report),
         known_answer(evaluate),
+        sha256_of_folder,
     )
     with replacing(out) as folder:
         write_json(folder / "manifest.json", manifest)
     write_json(metrics, {"identity": manifest["identity"], "gates_passed": len(gates)})
+    alias = f"alias {params.candidate}, " if params.candidate else ""
     print(
-        f"register: {params.model} version {version}, alias {params.alias}, "
-        f"identity {manifest['identity'][:12]}…"
+        f"register: {params.model} version {version}, {alias}identity {manifest['identity'][:12]}…"
     )
 
 

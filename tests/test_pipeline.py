@@ -56,7 +56,7 @@ def test_a_first_run_runs_every_stage_and_a_second_none(
     assert clone("git", "status", "--porcelain") == ""
     assert "up to date" in clone("dvc", "repro")
     versions = clone(sys.executable, "-c", LIST_VERSIONS)
-    assert versions.split() == ["1", "champion"]
+    assert versions.split() == ["1", "candidate"]
     report = clone.json("metrics/clean.json")
     assert report["read"] == report["kept"] + report["rejected"] > 100
     facts = clone.facts()

@@ -56,7 +56,7 @@ def save(clone: Clone, message: str) -> None:
 
 
 def test_the_first_version_is_released(clone: Clone) -> None:
-    assert "alias  elements@champion: version 1, as it is" in lore(clone, "release", "0.1.0")
+    assert "alias  elements@champion: version none → 1" in lore(clone, "release", "0.1.0")
     assert clone("git", "tag").split() == ["knowledge@v0.1.0"]
 
 

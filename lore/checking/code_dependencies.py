@@ -15,6 +15,7 @@ from lore.checking.project import Project, StageEntry
 NEUTRAL = {
     "stages/core/mlflow/tracking.py",
     "stages/core/mlflow/registry.py",
+    "stages/core/mlflow/store.py",
     "stages/core/project/errors.py",
     "stages/core/project/stage_modules.py",
 }

@@ -3,9 +3,11 @@
 from lore.releasing import registered, restore_commit
 from lore.releasing.listing import first_names
 from lore.versions import version as versions
+from lore.versions.dvc_cache import md5
 from lore.versions.version import Version
-from stages.core.project import git
+from stages.core.project import artifacts, git
 from stages.core.project.errors import InputError
+from stages.core.project.params import parse
 
 LISTED = 5
 """Files that a message names."""
@@ -31,7 +33,7 @@ def require_new_tag(tag: str) -> None:
     if git.output("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is None:
         return
     raise InputError(
-        f"{tag}: there is such a release already ({versions.revision(tag).short}), "
+        f"{tag}: there is such a release already ({versions.revision(f'refs/tags/{tag}').short}), "
         "and releases do not move; take the next number (lore versions lists them)"
     )
 
@@ -46,6 +48,70 @@ def require_registered(version: Version) -> registered.Registration:
     for problem in version.doubts([]):
         raise InputError(f"{version.label}: {problem} there, and commit")
     return registration
+
+
+def require_free_in_mlflow(registration: registered.Registration, tag: str) -> None:
+    """Raise InputError if MLflow knows a release of that number, perhaps of another clone."""
+    from lore.releasing.alias import require_unreleased
+
+    require_unreleased(registration.model, tag.removeprefix("knowledge@v"))
+
+
+def require_gates(version: Version) -> None:
+    """Raise InputError if the version's scores are not those that were judged, or fail a gate.
+
+    `dvc repro evaluate` and experiments make scores without a judgement, so the gates of params.yaml
+    are judged here once more, on the scores that the version has.
+    """
+    from stages.core.project.errors import GateError
+    from stages.register import Params, judge, require_all
+
+    require_judged_scores(version)
+    scores = version.document(artifacts.EVALUATE_METRICS)
+    if scores is None:
+        raise InputError(
+            f"{version.label}: no {artifacts.EVALUATE_METRICS}; dvc repro there, and commit"
+        )
+    problems: list[str] = []
+    section = (version.document(artifacts.PARAMS) or {}).get("register") or {}
+    params = parse(section, Params, "register", problems)
+    if params is None:
+        lines = "\n  ".join(problems)
+        raise InputError(f"{artifacts.PARAMS} of {version.label}:\n  {lines}")
+    judged = []
+    for number, gate in enumerate(params.gates):
+        judged.append(judge(gate, scores, number))
+    try:
+        require_all(judged)
+    except GateError as error:
+        # Its first line is about a registration, and its last line advises experiments.
+        failed = str(error).splitlines()[1:-1]
+        lines = "\n".join(failed)
+        raise InputError(
+            f"{version.label}: {len(failed)} of {len(judged)} gates fail, so nothing was released:\n"
+            f"{lines}\nImprove the model, or change register.gates of {artifacts.PARAMS}; then "
+            "dvc repro, and commit"
+        ) from None
+
+
+def require_judged_scores(version: Version) -> None:
+    """Raise InputError if `register` judged other scores or outputs than the version has."""
+    entry = version.stages.get("register") or {}
+    other = []
+    for dep in entry.get("deps", []):
+        path = dep["path"]
+        made = version.outs.get(path)
+        if made is not None and made != str(dep.get("md5")):
+            other.append(path)
+    scores = version.content(artifacts.EVALUATE_METRICS)
+    recorded = version.outs.get(artifacts.EVALUATE_METRICS)
+    if scores is not None and recorded is not None and md5(scores) != recorded:
+        other.append(f"{artifacts.EVALUATE_METRICS} (not as in {artifacts.LOCK_FILE})")
+    if other:
+        raise InputError(
+            f"{version.label}: the gates were judged on another {first_names(other, LISTED)}; "
+            "dvc repro judges them again, then commit"
+        )
 
 
 def require_outputs(version: Version, remedy: str) -> None:

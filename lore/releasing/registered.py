@@ -20,7 +20,7 @@ class Registration:
     number: str
     """The model version's number."""
     alias: str
-    """The alias of params.yaml, such as champion."""
+    """The alias of params.yaml that production follows, such as champion."""
     alias_now: str | None
     """Number of the version that the alias means now, None if there is no such alias."""
 
@@ -71,6 +71,8 @@ def registration_of(version: Version) -> Registration:
     Raises InputError if MLflow does not have it, or if the version's settings lack the names.
     """
     from stages.core.mlflow import registry
+    from stages.core.mlflow.store import REGISTER_AGAIN
+    from stages.core.models.model_folder import sha256_of_folder
 
     identity = identity_of(version)
     settings = version.document(artifacts.PARAMS) or {}
@@ -82,14 +84,14 @@ def registration_of(version: Version) -> Registration:
                 "write it there, commit, then dvc repro"
             )
     model = section["model"]
-    number = registry.version_with(model, identity)
+    number = registry.registered_version(model, identity, sha256_of_folder)
     if number is None:
         checked_out = version.name == "HEAD"
-        there = "" if checked_out else f"git checkout {version.name}, "
+        there = "" if checked_out else f"git checkout {version.name}, dvc checkout, "
         raise InputError(
             f"{version.label}: MLflow has no version of {model} with the identity {identity[:12]}; "
             f"name its store with MLFLOW_TRACKING_URI, or {there}"
-            "dvc checkout, dvc repro --force --single-item register"
+            f"{REGISTER_AGAIN} (a plain dvc repro does not look into MLflow)"
         )
     alias = section["alias"]
     return Registration(identity, model, number, alias, registry.alias_of(model, alias))

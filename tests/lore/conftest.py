@@ -1,5 +1,7 @@
 """A project with two knowledge versions, `a` and `b`, to be compared."""
 
+import contextlib
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from lore.__main__ import main
+from stages.core.mlflow import store as mlflow_store
 from stages.core.project import runtime
 from stages.core.project.params import Run
 from tests.lore.knowledge import Project
@@ -56,6 +59,8 @@ def released(
     made = Released.__new__(Released)
     made.root = tmp_path / "project"
     monkeypatch.chdir(made.root)
+    with contextlib.redirect_stderr(io.StringIO()):
+        mlflow_store.follow_moved_project()  # MLflow's store names the folder that was copied
     return made
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from stages.core.mlflow import tracking
+from stages.core.mlflow import registry, tracking
+from stages.core.models.model_folder import sha256_of_folder
 from stages.register import UPSTREAM, identity
 from tests.lore.knowledge import RUN, Project, Row, answer, fact
 
@@ -122,11 +123,31 @@ class Released(Project):
         store = tracking.client()
         if not store.search_registered_models(f"name = '{MODEL}'"):
             store.create_registered_model(MODEL)
-        number = store.create_model_version(
-            MODEL, "nowhere", tags={"knowledge_version": name}
-        ).version
+        tags = {"knowledge_version": name}
+        source, run = self.model_of(name, tags)
+        number = store.create_model_version(MODEL, source, run_id=run, tags=tags).version
         store.set_registered_model_alias(MODEL, "champion", number)
         return str(number)
+
+    def model_of(self, identity: str, tags: dict[str, str]) -> tuple[str, str | None]:
+        """Write a model as MLflow keeps it, and add the tags with its hashes.
+
+        Returns its address, and the id of the run that logged it, if one did.
+        """
+        folder = self.root / "mlruns/models" / f"m-{identity[:12]}" / "artifacts"
+        written: Row = {}
+        for part, tag in registry.HASHES.items():
+            (folder / "artifacts" / part).mkdir(parents=True)
+            (folder / "artifacts" / part / "weights.txt").write_text(f"{part} {identity}\n")
+            tags[tag] = sha256_of_folder(folder / "artifacts" / part)
+            written[part] = {"path": f"artifacts/{part}"}
+        with (folder / "MLmodel").open("w", encoding="utf-8") as stream:
+            YAML(typ="safe").dump({"flavors": {"python_function": {"artifacts": written}}}, stream)
+        return folder.as_uri(), None
+
+    def dvc_config(self, text: str) -> None:
+        """Write DVC's configuration of this clone alone."""
+        (self.root / ".dvc/config.local").write_text(text)
 
     def alias(self) -> str:
         """The version that the alias means."""

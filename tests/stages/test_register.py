@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from stages import STAGES, register
-from stages.core.mlflow import tracking
+from stages.core.mlflow import registry, tracking
 from stages.core.models.causal_lm import generate, load_causal_lm
 from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import GateError, InputError, ModelError, ParamsError
-from stages.core.project.params import Run, load
+from stages.core.project.params import Run, load, parse
 from stages.core.records.prompt import question_prompt
 from stages.register import Gate, Params
 
@@ -295,10 +295,49 @@ def pipeline(store: None, tiny_base: Path, tiny_adapter: Path, tmp_path: Path) -
 
 def run(paths: dict[str, Path], run_params: Run, gates: list[Gate] | None = None) -> None:
     register.run(
-        Params("elements", "champion", GATES if gates is None else gates),
+        Params("elements", "champion", "candidate", GATES if gates is None else gates),
         run_params,
         *paths.values(),
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ({"model": "a/b"}, "register.model: the name of a model has no / : or '"),
+        ({"model": "boron: pure"}, "register.model: the name of a model has no / : or '"),
+        ({"model": "  "}, "register.model: empty; write a name, such as elements"),
+        ({"model": ".."}, "register.model: a path to MLflow; write a plain name"),
+        ({"model": "x" * 256}, "register.model: longer than 255 characters"),
+        ({"alias": "Latest"}, "register.alias: kept by MLflow for itself; choose another"),
+        ({"alias": "V12"}, "register.alias: a version's number to MLflow; choose another"),
+        ({"alias": "in production"}, "register.alias: an alias has letters, digits, _ and - only"),
+        ({"alias": ""}, "register.alias: an alias has letters, digits, _ and - only"),
+        ({"candidate": "last.passed"}, "register.candidate: an alias has letters, digits"),
+        ({"candidate": "a" * 300}, "register.candidate: longer than 255 characters"),
+    ],
+)
+def test_names_that_mlflow_forbids_are_refused_with_the_settings(
+    setting: dict[str, str], problem: str
+) -> None:
+    problems: list[str] = []
+    assert parse(setting, Params, "register", problems) is None
+    assert len(problems) == 1
+    assert problems[0].startswith(problem)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("name", ["elements", "Élements 2", "元素", "a.b-c_d"])
+def test_names_that_are_taken_are_those_of_mlflow(name: str) -> None:
+    problems: list[str] = []
+    alias = name.replace(" ", "-").replace(".", "-")
+    assert parse({"model": name, "alias": alias, "candidate": None}, Params, "register", problems)
+    store = tracking.client()
+    store.create_registered_model(name)
+    number = store.create_model_version(name, "nowhere", tags={"knowledge_version": "one"}).version
+    registry.move_alias(name, alias, str(number))
+    registry.note_mover(name, alias, "token")
+    assert registry.alias_of(name, alias) == registry.numbers_of(store, name, "one")[0] == "1"
 
 
 def versions() -> list[int]:
@@ -344,13 +383,14 @@ def test_a_version_is_registered_once(
     run(pipeline, run_params)
     assert (folder_bytes(pipeline["out"]), pipeline["metrics"].read_bytes()) == first
     assert versions() == [1]
-    version = tracking.client().get_model_version_by_alias("elements", "champion")
+    version = tracking.client().get_model_version_by_alias("elements", "candidate")
     assert int(version.version) == 1
+    assert set(registry.aliases("elements")) == {"candidate"}  # production's alias is for a release
     assert version.tags["knowledge_version"] == manifest["identity"]
     assert version.tags["sha256.train"] == sha256_of_folder(pipeline["train"] / "adapter")
     assert {"git_parent", "dirty"} <= version.tags.keys()
     assert tracking.client().get_run(version.run_id).data.metrics == register.numbers(REPORT)
-    assert "elements version 1, alias champion" in capsys.readouterr().out
+    assert "elements version 1, alias candidate, identity" in capsys.readouterr().out
 
 
 def test_a_failing_gate_registers_nothing_and_leaves_the_earlier_manifest(

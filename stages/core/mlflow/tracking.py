@@ -1,10 +1,9 @@
-"""MLflow, behind one small interface: where the store is, and runs with their curves.
+"""MLflow, behind one small interface: runs with their curves.
 
-Only this module, `registry` and `served` import mlflow. Nothing here can change an output's bytes: run
-ids, clocks and addresses stay in the store. The store is what MLFLOW_TRACKING_URI names, or else
-`sqlite:///mlflow.db` in the project's root, with artifacts in `mlruns`. Experiments that DVC runs in a
-temporary folder use the same one. A store that cannot be used costs a run its log, never its result:
-one warning, then silence.
+Only the modules of this folder import mlflow. Nothing here can change an output's bytes: run ids,
+clocks and addresses stay in the store, which `store` finds. Experiments that DVC runs in a temporary
+folder use the project's store. A store that cannot be used costs a run its log, never its result: one
+warning, then silence.
 """
 
 import dataclasses
@@ -17,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.core.project.errors import InputError
+from stages.core.mlflow.store import EXPERIMENT, client, experiment_of, failure, root, uri
 
-EXPERIMENT = "lorekeep"
+__all__ = ["EXPERIMENT", "Log", "client", "root", "run", "uri"]
 
 
 class Log:
@@ -97,68 +96,17 @@ def run(stage: str, params: Any) -> Iterator[Log]:
     log.end("FINISHED")
 
 
-def client() -> Any:
-    """Return an MlflowClient of the store, which is made where it is missing.
-
-    Raises InputError where it cannot be reached.
-    """
-    address = uri()
-    try:
-        from mlflow import MlflowClient
-
-        store = MlflowClient(tracking_uri=address)
-        if store.get_experiment_by_name(EXPERIMENT) is None:
-            artifacts = None
-            if address == local_store():
-                artifacts = (root() / "mlruns").as_uri()
-            store.create_experiment(EXPERIMENT, artifact_location=artifacts)
-    except Exception as error:  # whatever a store may raise
-        raise unreachable(error) from None
-    return store
-
-
-def unreachable(error: Exception) -> InputError:
-    """Return the error for a store that fails.
-
-    An address may contain a password, so the store's own message is not repeated.
-    """
-    reason = getattr(error, "error_code", None) or type(error).__name__
-    return InputError(
-        f"MLflow: the store cannot be used ({reason}); start the server that MLFLOW_TRACKING_URI names, "
-        "or unset it to use mlflow.db in this folder"
-    )
-
-
-def uri() -> str:
-    """Return the address of the store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_store()
-
-
-def local_store() -> str:
-    """Return the address of the store in the project's root."""
-    return f"sqlite:///{root() / 'mlflow.db'}"
-
-
-def root() -> Path:
-    """Return the project's root.
-
-    For an experiment that runs in a temporary folder, DVC_ROOT names the root of its project.
-    """
-    return Path(os.environ.get("DVC_ROOT", "")).absolute()
-
-
 def _start(stage: str) -> Log:
     try:
         store = client()
-        experiment = store.get_experiment_by_name(EXPERIMENT)
+        experiment = experiment_of(store)
         tags = {"stage": stage}
         dvc_experiment = os.environ.get("DVC_EXP_NAME")
         if dvc_experiment:
             tags["dvc_experiment"] = dvc_experiment
-        started = store.create_run(experiment.experiment_id, run_name=stage, tags=tags)
+        started = store.create_run(experiment, run_name=stage, tags=tags)
     except Exception as error:  # see Log._try
-        failure = error if isinstance(error, InputError) else unreachable(error)
-        print(f"{failure}; this run is not logged", file=sys.stderr)
+        print(f"{failure(error)}; this run is not logged", file=sys.stderr)
         return Log()
     return Log(store, started.info.run_id)
 
