@@ -152,6 +152,9 @@ def text_of(root: Any, depth: int = 0) -> str:
             close(element, root, layout, text)
         elif open_element(element, layout, text):
             walk.skip_subtree()
+    # A blank at the end parts raised text from what follows it: <sup><i>2 </i></sup>=.
+    if text.gap and text.parts:
+        text.parts.append(" ")
     return "".join(text.parts)
 
 

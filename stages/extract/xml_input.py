@@ -11,7 +11,7 @@ declared encoding is read as its wider form, as browsers do: GB 2312 as GB 18030
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -60,15 +60,10 @@ BLANKS = b" \t\r\n\0"
 DECLARED = re.compile(rb"[^<]*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"']")
 # The XML declaration, behind blanks, comments and byte order marks. Group 1 is the declaration.
 DECLARATION = re.compile(r"(?:[\s\ufeff]|<!--(?>.*?-->))*+(<\?xml\s[^>]*\?>)", re.DOTALL)
-# Places where the scan has to look: regions in which signs stand for themselves, references, a `<` that
-# begins no markup ("x < 5"), and characters that XML forbids. A lone surrogate marks wrong bytes.
-PLACE = re.compile(
-    r"<!--|<!\[CDATA\[|<\?"
-    r"|<!DOCTYPE"
-    r"|&"
-    r"|<(?![^\W\d]|[_:/!?])"
-    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff\U0001fffe\U0001ffff]"
-)
+# Where signs stand for themselves, where a document type begins, and a `<` that begins no markup, as in
+# "x < 5". The search is fast because every match begins with `<`.
+MARKUP = re.compile(r"<(?:!--|!\[CDATA\[|\?|!DOCTYPE|(?![^\W\d]|[_:/!?]))")
+# Characters that XML forbids. A lone surrogate marks wrong bytes.
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff\U0001fffe\U0001ffff]")
 # A reference. Examples: &amp; &#233; &#xE9;
 REFERENCE = re.compile(r"&(?:#([0-9]{1,20})|#x([0-9a-fA-F]{1,20})|([^\W\d][\w.:-]{0,60}));")
@@ -84,9 +79,10 @@ MARK = re.compile(rf"{OPEN}(\w)(\d+):([^{CLOSE}]*){CLOSE}")
 class XmlInput:
     """A file object for the parser. It gives UTF-8 without an XML declaration."""
 
-    def __init__(self, path: Path) -> None:
-        """Open a file. Raises InputError for an unknown encoding."""
+    def __init__(self, path: Path, takes_doctype: bool = False) -> None:
+        """Open a file. `takes_doctype`: its document type has been looked at, or will be."""
         self.path = path
+        self.takes_doctype = takes_doctype
         self.file = path.open("rb")
         self.chunks = self._encoded()
         self.size = 0
@@ -106,7 +102,11 @@ class XmlInput:
         self.file.close()
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, or none at the end. Raises InputError where no unit ends for too long."""
+        """Return the next bytes, or none at the end.
+
+        Raises InputError for an unknown encoding, and where no unit ends for too long. Raises
+        DoctypeFoundError.
+        """
         chunk = next(self.chunks, b"")
         self.size += len(chunk)
         if self.size > LARGEST:
@@ -124,7 +124,7 @@ class XmlInput:
         start = self.file.read(CHUNK)
         encoding = encoding_of(start, self.path)
         decoder = codecs.getincrementaldecoder(encoding)(errors=WRONG_BYTES)
-        scan = Scan(encoding)
+        scan = Scan(encoding, self.takes_doctype)
         blocks = iter(lambda: self.file.read(CHUNK), b"")
         for number, block in enumerate(chain([start], blocks)):
             text = decoder.decode(block)
@@ -199,12 +199,41 @@ WRONG_BYTES = "lorekeep.wrong_bytes"
 codecs.register_error(WRONG_BYTES, mark_wrong_bytes)
 
 
+def next_match(pattern: re.Pattern[str]) -> Callable[[str, int], int]:
+    """Return a function that finds the next match of a pattern, or returns the end of the text."""
+
+    def search(text: str, position: int) -> int:
+        match = pattern.search(text, position)
+        return len(text) if match is None else match.start()
+
+    return search
+
+
+def next_ampersand(text: str, position: int) -> int:
+    """Return the position of the next `&`, or the end of the text."""
+    found = text.find("&", position)
+    return len(text) if found < 0 else found
+
+
+SEARCHES = {
+    "markup": next_match(MARKUP),
+    "reference": next_ampersand,
+    "character": next_match(FORBIDDEN),
+}
+"""Kind of a place → finds the next one."""
+
+
+class DoctypeFoundError(Exception):
+    """A document names its document type, which has not been looked at. The message is its line."""
+
+
 class Scan:
     """A walk through the text of a document, which replaces faults by marks."""
 
-    def __init__(self, encoding: str) -> None:
-        """`encoding`: its name, for messages."""
+    def __init__(self, encoding: str, takes_doctype: bool) -> None:
+        """`encoding`: its name, for messages. `takes_doctype`: a document type may come."""
         self.encoding = encoding
+        self.takes_doctype = takes_doctype
         self.line = 1
         self.rest = ""
         """Text at the end of the last chunk that may hold the begin of a place."""
@@ -214,24 +243,28 @@ class Scan:
         """Whether a document type was named. It may declare entities elsewhere."""
 
     def feed(self, text: str, final: bool = False) -> str:
-        """Return the next piece of the text with its marks."""
+        """Return the next piece of the text with its marks. Raises DoctypeFoundError."""
         text = self.rest + text
-        # A place that begins here is known in full.
-        limit = len(text) if final else len(text) - LONGEST_PLACE
+        # A place that begins before the limit is known in full.
+        limit = len(text) if final else max(0, len(text) - LONGEST_PLACE)
         parts: list[str] = []
         position = 0
+        # The next place of each kind, from the position on.
+        places: dict[str, int] = {}
         while position < limit:
             if self.region_end:
-                position = self._end_region(text, position, limit, final, parts)
+                position = self._end_region(text, position, limit, parts)
                 continue
-            place = PLACE.search(text, position)
-            if place is None or place.start() >= limit:
+            for kind, search in SEARCHES.items():
+                if places.get(kind, -1) < position:
+                    places[kind] = search(text, position)
+            start = min(places.values())
+            if start >= limit:
                 self._take(text[position:limit], parts)
                 position = limit
                 break
-            self._take(text[position : place.start()], parts)
-            position = self._take_place(text, place, parts)
-        position = max(position, 0)
+            self._take(text[position:start], parts)
+            position = self._take_place(text, start, parts)
         self.rest = text[position:]
         return "".join(parts)
 
@@ -241,9 +274,7 @@ class Scan:
             parts.append(text)
             self.line += text.count("\n")
 
-    def _end_region(
-        self, text: str, position: int, limit: int, final: bool, parts: list[str]
-    ) -> int:
+    def _end_region(self, text: str, position: int, limit: int, parts: list[str]) -> int:
         """Pass on a region, such as a comment, up to its end. Return the next position."""
         found = text.find(self.region_end, position)
         if found >= 0:
@@ -259,27 +290,31 @@ class Scan:
         self._take(text[start:end], parts)
         return end
 
-    def _take_place(self, text: str, place: re.Match[str], parts: list[str]) -> int:
+    def _take_place(self, text: str, start: int, parts: list[str]) -> int:
         """Pass on a place, or its mark. Return the next position."""
-        sign = place[0]
-        if sign in ENDS:
-            self.region_end = ENDS[sign]
-            parts.append(sign)
-        elif sign == "<!DOCTYPE":
-            self.has_doctype = True
-            parts.append(sign)
-        elif sign == "<":
-            parts.append(self._mark("l", ""))
-        elif sign == "&":
-            reference = REFERENCE.match(text, place.start())
+        char = text[start]
+        if char == "&":
+            reference = REFERENCE.match(text, start)
             if reference is None:
                 parts.append(self._mark("a", ""))
-                return place.end()
+                return start + 1
             parts.append(self._of_reference(reference))
             return reference.end()
+        if char != "<":
+            parts.append(self._mark_of_character(char))
+            return start + 1
+        markup = MARKUP.match(text, start)
+        sign = "<" if markup is None else markup[0]
+        if sign == "<":
+            parts.append(self._mark("l", ""))
         else:
-            parts.append(self._mark_of_character(sign))
-        return place.end()
+            parts.append(sign)
+            self.region_end = ENDS.get(sign, "")
+        if sign == "<!DOCTYPE":
+            if not self.takes_doctype:
+                raise DoctypeFoundError(self.line)
+            self.has_doctype = True
+        return start + len(sign)
 
     def _of_reference(self, reference: re.Match[str]) -> str:
         """Return a reference, or its mark where it stands for no character."""

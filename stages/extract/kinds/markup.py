@@ -25,7 +25,7 @@ from stages.extract.lines import decoded_lines
 from stages.extract.path import Gap, join_names, join_texts, nodes_at, split
 from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings, wanted_paths
 from stages.extract.unit import Unit
-from stages.extract.xml_input import XmlInput, as_written, fault_in
+from stages.extract.xml_input import DoctypeFoundError, XmlInput, as_written, fault_in
 
 SAFE: dict[str, Any] = {
     "resolve_entities": False,
@@ -388,11 +388,25 @@ class Xml(SourceSettings):
         The rest after any other syntax error is one rejected unit. Raises InputError where the
         document declares entities.
         """
-        options = self._options(path)
+        count = 0
+        try:
+            for unit in self._units(path, SAFE | {"huge_tree": True}, takes_doctype=False):
+                count += 1
+                yield unit
+            return
+        except DoctypeFoundError as error:
+            if count:
+                evidence = f"line {error}: a document type stands inside the document"
+                yield Unit(f"L{error}", "", None, "malformed", evidence)
+                return
+        yield from self._units(path, self._options(path), takes_doctype=True)
+
+    def _units(self, path: Path, options: dict[str, Any], takes_doctype: bool) -> Iterator[Unit]:
+        """Yield elements. Raises DoctypeFoundError."""
         count = 0
         paths = wanted_paths(self)
         reader = Released(self.element, numbers_around(paths))
-        with XmlInput(path) as file:
+        with XmlInput(path, takes_doctype) as file:
             elements = etree.iterparse(file, events=("end",), tag=f"{{*}}{self.element}", **options)
             try:
                 for _, element in elements:
@@ -432,14 +446,14 @@ class Xml(SourceSettings):
         yield Unit(f"L{fault.line}", "", None, "malformed", evidence)
 
     def _options(self, path: Path) -> dict[str, Any]:
-        """Return the options of the parser. Raises InputError where the document declares entities.
+        """Return the parser's options for a document that names its document type.
 
-        A document type may be named, and it is never fetched. The declarations inside the document
-        are complete when the root element begins. Without entities, a deep document or a long text
-        is harmless, so that libxml2's narrow limits are lifted.
+        The type may be named, and it is never fetched. Raises InputError where the document declares
+        entities. The declarations are complete when the root element begins. Without entities, a
+        deep document or a long text is harmless, so that libxml2's narrow limits are lifted.
         """
         # `units` reports syntax errors.
-        with XmlInput(path) as file, suppress(etree.XMLSyntaxError):
+        with XmlInput(path, takes_doctype=True) as file, suppress(etree.XMLSyntaxError):
             for _, root in etree.iterparse(file, events=("start",), **SAFE):
                 declared = root.getroottree().docinfo.internalDTD
                 if declared is not None and any(True for _ in declared.iterentities()):
