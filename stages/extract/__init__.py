@@ -22,7 +22,8 @@ To add a kind of source, see `stages/extract/kinds/__init__.py`.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import field
+from dataclasses import field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,7 +45,7 @@ from stages.extract.kinds.pdf import Pdf
 from stages.extract.kinds.table import Sql
 from stages.extract.places import Unseen
 from stages.extract.source import SourceKind
-from stages.extract.unit import CellError, Unit, whole
+from stages.extract.unit import CellError, Unit, empty_parts, whole
 
 Row = dict[str, Any]
 SKIPPED = "where"
@@ -266,7 +267,7 @@ def matching_files(path: str, root: Path) -> list[Path]:
 
 def path_problem(path: str) -> str:
     """Return what is wrong with the path of a source, or an empty text."""
-    if not path or path != path.strip() or "\0" in path:
+    if not Path(path).parts or path != path.strip() or "\0" in path:
         return "is no path of a file; name a file or pattern below data/raw"
     if Path(path).is_absolute():
         return (
@@ -311,15 +312,32 @@ def units_of(source: SourceKind, files: list[Path], root: Path) -> Iterator[tupl
         try:
             for unit in source.units(file):
                 is_empty = False
-                yield unit, path
-        except InputError as error:
+                yield with_decimal_sign(unit, source), path
+        except (InputError, OSError) as error:
+            if isinstance(error, OSError):
+                message = f"extract: {source.name}: {file} cannot be read: {error.strerror}"
+                error = InputError(f"{message}; mend or remove it")
             if not several:
-                raise
+                raise error from None
             yield Unit("", "", None, "unreadable", str(error)), path
             continue
         if several and is_empty:
             evidence = "nothing in this file is a unit of the source"
             yield Unit("", "", None, "empty", evidence), path
+
+
+def with_decimal_sign(unit: Unit, source: SourceKind) -> Unit:
+    """Return a unit whose numbers have the decimal sign that the source declares for its texts.
+
+    A database holds numbers as numbers. With a point, 1.234 would be read as thousands.
+    """
+    if source.decimal != "," or unit.cells is None:
+        return unit
+    cells = {}
+    for name, value in unit.cells.items():
+        is_number = isinstance(value, (float, Decimal))
+        cells[name] = str(value).replace(".", ",") if is_number else value
+    return replace(unit, cells=cells)
 
 
 def records_of(unit: Unit, source: SourceKind, path: str) -> list[Row]:
@@ -353,6 +371,7 @@ def mapped_records(unit: Unit, source: SourceKind, locator: str) -> Iterator[Row
     mapping = source.map
     subjects = unit.parts(mapping.subject)
     subject = whole(subjects)
+    empty_in_subject = empty_parts(mapping.subject, subjects)
     meta = {}
     for name, place in mapping.meta.items():
         value = unit.get(place)
@@ -361,11 +380,12 @@ def mapped_records(unit: Unit, source: SourceKind, locator: str) -> Iterator[Row
     common = {"source": source.name, "subject": subject, "meta": record.to_meta(meta)}
     is_empty = True
 
-    for suffix, attribute, value, measure, incomplete in mapping.facts_in(unit):
+    for suffix, attribute, value, measure, empty_in_fact in mapping.facts_in(unit):
         is_empty = False
         fact_locator = locator + suffix
-        if incomplete or not (subject and attribute and value):
-            evidence = missing_fields(subject, attribute, value, incomplete)
+        empty = empty_in_subject + empty_in_fact
+        if empty or not (subject and attribute and value):
+            evidence = missing_fields(subject, attribute, value, empty)
             yield rejection(source, fact_locator, unit.raw, "missing_field", evidence)
             continue
         text = record.fact_text(subject, attribute, value, measure)
@@ -392,17 +412,16 @@ def mapped_records(unit: Unit, source: SourceKind, locator: str) -> Iterator[Row
 
 
 def missing_fields(
-    subject: str | None, attribute: str | None, value: str | None, incomplete: str
+    subject: str | None, attribute: str | None, value: str | None, empty: tuple[str, ...]
 ) -> str:
     """Name the missing fields of a fact, such as "no subject and no value".
 
-    `incomplete`: a further field of which only a part is there.
+    `empty`: places of a field of several places that are empty, such as `nothing at model`.
     """
     fields = {"subject": subject, "attribute": attribute, "value": value}
-    missing = [name for name, text in fields.items() if not text]
-    if incomplete:
-        missing.append(f"whole {incomplete}")
-    return f"no {' and no '.join(missing)}"
+    missing = [f"no {name}" for name, text in fields.items() if not text]
+    missing += [f"nothing at {place}" for place in empty]
+    return " and ".join(missing)
 
 
 def locator_of(path: str, unit: Unit) -> str:

@@ -176,11 +176,14 @@ def name_of_type(value: Any) -> str:
     return "number" if isinstance(value, WrittenNumber) else type(value).__name__
 
 
-def text_in_item(path: str, item: Any, enclosing: dict[str, Any]) -> str | None:
+def text_in_item(
+    path: str, item: Any, enclosing: dict[str, Any], decimal: str | None = None
+) -> str | None:
     """Return the text at a path of an item. A key that looks like a path counts as a key first.
 
     `enclosing`: the nodes around the item by name, and the names of entries by their path `(key)`.
-    Raises RepeatedKeyError where the path leads through a key that stands more than once.
+    `decimal`: the decimal sign that the source declares, which its numbers then have too. Raises
+    RepeatedKeyError where the path leads through a key that stands more than once.
     """
     if isinstance(item, dict) and path in item:
         nodes = nodes_at(value_at_key(item, path), [], value_at_key)
@@ -190,7 +193,7 @@ def text_in_item(path: str, item: Any, enclosing: dict[str, Any]) -> str | None:
         outer_name, names = split(path)
         start = item if outer_name is None else enclosing.get(outer_name)
         nodes = nodes_at(start, names, value_at_key)
-    return join_texts(map(text_of_value, nodes))
+    return join_texts(text_of_value(node, decimal) for node in nodes)
 
 
 def value_at_key(node: Any, name: str) -> Any:
@@ -200,11 +203,15 @@ def value_at_key(node: Any, name: str) -> Any:
     return node.get(name) if isinstance(node, dict) else None
 
 
-def text_of_value(value: Any) -> str | None:
+def text_of_value(value: Any, decimal: str | None = None) -> str | None:
     """Return the text of a JSON string, number or truth value. None: it is something else."""
     if value is None or isinstance(value, (dict, list)):
         return None
-    return str(value)
+    text = str(value)
+    if decimal == "," and isinstance(value, (float, WrittenNumber)):
+        # Texts of this source write 1,5. With a point, this number would be read as thousands.
+        return text.replace(".", ",")
+    return text
 
 
 def gap_in_item(path: str, item: Any, enclosing: dict[str, Any]) -> Gap | None:
@@ -237,6 +244,8 @@ def gap_in_item(path: str, item: Any, enclosing: dict[str, Any]) -> Gap | None:
             beside = {}
             for key in {key for node in objects for key in node}:
                 beside[key] = prefix + join_names([*names[:number], key, *names[number + 1 :]])
+            if number == 0 and outer_name is None and KEY in enclosing:
+                beside[KEY] = KEY
             return Gap(name, beside)
     return None
 

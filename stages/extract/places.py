@@ -19,12 +19,15 @@ All units are read before the decision, and nothing has replaced the former outp
 from typing import NamedTuple
 
 from stages.core.project.errors import InputError
+from stages.extract.json_values import KEY
 from stages.extract.path import Gap
 from stages.extract.source import SourceKind
 from stages.extract.unit import Unit, nearest, paths_in
 
 LIKE = 0.8
 """Least likeness of two names, in [0, 1], by which an optional path counts as a typing error."""
+MOST_SHOWN = 8
+"""Most names that a message shows."""
 MOST_NAMES = 1000
 """Most names that are collected beside a path."""
 
@@ -82,8 +85,14 @@ class Unseen:
             near = typed or nearest(gap.name, gap.beside)
             message = f"no {'column' if self.columns else 'path'} {place.path}"
             if near is not None:
-                message += f"; did you mean {gap.beside[near]}?"
-            message += f" ({place.key})"
+                message += f"; did you mean {gap.beside[near]}? ({place.key})"
+            elif KEY in gap.beside:
+                message += f" ({place.key}); the name of an entry in its object is {KEY}"
+            elif gap.beside and not self.columns:
+                shown = sorted(gap.beside)[:MOST_SHOWN]
+                message += f" ({place.key}); there are {', '.join(shown)}"
+            else:
+                message += f" ({place.key})"
             if not may_be_absent or typed is not None:
                 problems.append(message)
             elif not place.key.startswith("where."):
@@ -94,7 +103,7 @@ class Unseen:
                 f"extract: {self.source.name}: {', '.join(problems)}{listed}; mend params.yaml"
             )
         for message in warnings:
-            print(f"extract: {self.source.name}: warning: {message}: no unit has it")
+            print(f"extract: {self.source.name}: warning: no unit has this: {message}")
 
     def _look(self, unit: Unit, places: dict[Place, Gap | None]) -> None:
         """Remove the places that a unit has. Collect the names beside the others."""

@@ -75,7 +75,8 @@ DecimalSign = Annotated[
     Literal[".", ","] | None,
     Field(
         description="Decimal sign of the numbers in this source. With `','`, `0,005` is five thousandths. "
-        "null: not declared. A number that can be read in two ways is then set aside."
+        "null: not declared. A number that can be read in two ways is then set aside. Numbers that JSON or a "
+        "database holds as numbers keep their value."
     ),
 ]
 ThousandsSign = Annotated[

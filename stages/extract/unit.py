@@ -102,8 +102,8 @@ class FactCells(NamedTuple):
     value: str | None
     unit: str | None
     """Unit of measurement."""
-    incomplete: str = ""
-    """Name of a field of several places of which some are empty."""
+    empty_parts: tuple[str, ...] = ()
+    """Places that are empty, although others of the same field hold a text."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -216,11 +216,16 @@ def fact_of(
 ) -> FactCells:
     """Return a fact of a unit, with the unit of measurement from a place or by its name."""
     values, measures = unit.parts(value_place), unit.parts(unit_place)
-    incomplete = ""
-    if any(measures) and not all(measures):
-        incomplete = "unit"
-    measure = whole(measures) or unit_name
-    return FactCells(suffix, attribute, whole(values), measure, incomplete)
+    empty = empty_parts(value_place, values) + empty_parts(unit_place, measures)
+    return FactCells(suffix, attribute, whole(values), whole(measures) or unit_name, empty)
+
+
+def empty_parts(place: Place | None, parts: list[str | None]) -> tuple[str, ...]:
+    """Return the columns or paths that are empty, where others of the same field hold a text."""
+    if not any(parts):
+        return ()
+    named = zip(paths_in(place), parts, strict=True)
+    return tuple(path for path, part in named if not part)
 
 
 def whole(parts: list[str | None]) -> str | None:

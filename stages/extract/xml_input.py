@@ -21,8 +21,9 @@ from stages.core.project.errors import InputError
 
 LARGEST = 2**29
 """Most characters between the ends of two units, so that memory is bounded (512 Mi)."""
-CHUNK = 2**15
-"""Bytes that are read at once."""
+CHUNK = 2**13
+"""Bytes that are read at once. The parser is ahead of the unit by as much, which every path around the unit
+looks through."""
 OPEN, CLOSE = "\U0001fffe", "\U0001ffff"
 """Begin and end of a mark. What is between them: a letter for the fault, the line, a colon, details."""
 WIDER = {
@@ -60,9 +61,13 @@ BLANKS = b" \t\r\n\0"
 DECLARED = re.compile(rb"[^<]*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"']")
 # The XML declaration, behind blanks, comments and byte order marks. Group 1 is the declaration.
 DECLARATION = re.compile(r"(?:[\s\ufeff]|<!--(?>.*?-->))*+(<\?xml\s[^>]*\?>)", re.DOTALL)
-# Where signs stand for themselves, where a document type begins, and a `<` that begins no markup, as in
-# "x < 5". The search is fast because every match begins with `<`.
-MARKUP = re.compile(r"<(?:!--|!\[CDATA\[|\?|!DOCTYPE|(?![^\W\d]|[_:/!?]))")
+# Where signs stand for themselves, where a document type begins, and a `<` that begins no markup. The
+# search is fast because every match begins with `<`.
+MARKUP = re.compile(
+    r"<(?:!--|!\[CDATA\[|\?|!DOCTYPE"
+    r"|(?![^\W\d]|[_:/!?])"  # no name follows: x < 5
+    r"|(?=[^\W\d][^<>]{0,60}<))"  # the next `<` comes before a `>`: x<y</name>
+)
 # Characters that XML forbids. A lone surrogate marks wrong bytes.
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff\U0001fffe\U0001ffff]")
 # A reference. Examples: &amp; &#233; &#xE9;
@@ -158,7 +163,7 @@ def encoding_of(start: bytes, path: Path) -> str:
     name = declared[1].decode("ascii")
     try:
         codec = codecs.lookup(name)
-        b"".decode(name)  # raises LookupError for a codec that is none of text, such as `hex`
+        b"a".decode(name, "replace")  # raises LookupError for `hex`, which is no codec of text
     except (LookupError, UnicodeError):
         codec = None
     if codec is None or codec.name in NOT_OF_FILES:

@@ -80,7 +80,7 @@ class Json(SourceSettings):
         """Yield items. Raises InputError where the document cannot be read or has no such list."""
         reader = json_values.Reader()
         document = self._document(path, reader)
-        mapped = Mapped(reader, wanted_paths(self))
+        mapped = Mapped(reader, wanted_paths(self), self.decimal)
         if self.items == ".":
             yield mapped.unit("", document, {"": document})
             return
@@ -103,10 +103,12 @@ class Json(SourceSettings):
                 yield Unit(
                     json_values.without_surrogates(found.pointer), "", None, reason, evidence
                 )
+            elif found.problem:
+                raise InputError(f"extract: {self.name}: {path}: {found.problem}")
             else:
-                problem = found.problem or f"has no list at {self.items!r}"
                 raise InputError(
-                    f"extract: {self.name}: {path} {problem}; mend `items` in params.yaml"
+                    f"extract: {self.name}: {path} has no list at {self.items!r}; "
+                    "mend `items` in params.yaml"
                 )
 
     def details(self, files: list[Path]) -> dict[str, Any]:
@@ -188,7 +190,7 @@ def lists_at(
         try:
             below = json_values.value_at_key(node, names[0])
         except json_values.RepeatedKeyError as error:
-            yield Entries(f"{pointer}/{names[0]}", None, enclosing, f"cannot be used: {error}")
+            yield Entries(f"{pointer}/{names[0]}", None, enclosing, str(error))
             return
         named = enclosing | {names[0]: below}
         yield from lists_at(below, names[1:], f"{pointer}/{names[0]}", named)
@@ -255,7 +257,7 @@ class JsonLines(SourceSettings):
             if columns == "header":
                 columns = header_of(item, f"extract: {self.name}: {path}: line {number}")
                 continue
-            unit = Mapped(reader, paths).row(position, item, {}, columns)
+            unit = Mapped(reader, paths, self.decimal).row(position, item, {}, columns)
             yield replace(unit, raw=raw)
 
     def details(self, files: list[Path]) -> dict[str, Any]:
@@ -303,10 +305,11 @@ def leads_into_list(path: str) -> bool:
 class Mapped:
     """Makes units of JSON values, with the texts at the paths of a mapping."""
 
-    def __init__(self, reader: json_values.Reader, paths: set[str]) -> None:
-        """`reader`: the one that read the values."""
+    def __init__(self, reader: json_values.Reader, paths: set[str], decimal: str | None) -> None:
+        """`reader`: the one that read the values. `decimal`: the declared decimal sign."""
         self.reader = reader
         self.paths = paths
+        self.decimal = decimal
         # A path that begins with a number or `*` leads into a list, and the path `.` to any value.
         self.takes_lists = any(leads_into_list(path) for path in paths)
         self.takes_values = "." in paths
@@ -333,7 +336,9 @@ class Mapped:
             evidence = f"an object is needed, found {json_values.name_of_type(item)}"
             return Unit(position, raw, None, "malformed", evidence)
         try:
-            cells = {path: text_in_item(path, item, enclosing) for path in self.paths}
+            cells = {}
+            for path in self.paths:
+                cells[path] = text_in_item(path, item, enclosing, self.decimal)
         except json_values.RepeatedKeyError as error:
             return Unit(position, raw, None, "duplicate_key", str(error))
         for text in cells.values():
@@ -488,11 +493,14 @@ def text_in_element(path: str, element: Any) -> str | None:
 
 
 def enclosing_element(element: Any, name: str) -> Any:
-    """Return the innermost element of a name around an element, or None. No name: the root."""
+    """Return the innermost element of a name around an element, or None.
+
+    No name: the root. `*`: the innermost element of any name.
+    """
     if not name:
         return element.getroottree().getroot()
     for ancestor in element.iterancestors():
-        if local_name(ancestor.tag) == name:
+        if name in ("*", local_name(ancestor.tag)):
             return ancestor
     return None
 
@@ -504,11 +512,20 @@ def child(node: Any, name: str) -> Any:
     if name == KEY:
         return local_name(node.tag)
     if not name.startswith("@"):
-        return [below for below in node if local_name(below.tag) == name]
+        return children(node, name)
     for attribute, value in node.attrib.items():
         if local_name(attribute) == name[1:]:
             return value
     return None
+
+
+def children(node: Any, name: str) -> list[Any]:
+    """Return an element's children of a name, in any namespace."""
+    found = [] if "{" in name or "}" in name else list(node.iterchildren(f"{{*}}{name}"))
+    if found:
+        return found
+    # A prefix without a namespace is part of the name: `x:title`.
+    return [below for below in node if local_name(below.tag) == name]
 
 
 def text_of_node(node: Any) -> str | None:
