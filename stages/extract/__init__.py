@@ -23,7 +23,8 @@ To add a kind of source, see `stages/extract/kinds/__init__.py`.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import field
+from dataclasses import field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,8 +44,9 @@ from stages.extract.kinds.markup import Json, JsonLines, Xml
 from stages.extract.kinds.pages import Pages
 from stages.extract.kinds.pdf import Pdf
 from stages.extract.kinds.table import Sql
+from stages.extract.places import Unseen
 from stages.extract.source import SourceKind
-from stages.extract.unit import Unit
+from stages.extract.unit import CellError, Unit, empty_parts, whole
 
 Row = dict[str, Any]
 SKIPPED = "where"
@@ -151,16 +153,24 @@ def extract_source(
     rejections: dict[tuple[str, str], Unit] = {}
     languages: Counter[str] = Counter()
     mismatch = ""
+    unseen = Unseen(source)
+    # The first row of a single table tells its columns, so a wrong one is refused at once.
+    has_columns_to_check = not is_pattern(source.path)
     for unit, path in units_of(source, files, root):
         units += 1
         if unit.reason != "empty":
             nonempty_units += 1
+        if has_columns_to_check and unit.cells is not None:
+            unseen.refuse_columns(unit)
+            has_columns_to_check = False
         if skipped is not None:
-            mismatch = source.mismatch(unit)
+            unseen.look_for_conditions(unit)
+            mismatch = mismatch_of(source, unit)
             if mismatch:
                 skipped_units += 1
                 skipped.add(rejection(source, locator_of(path, unit), "", SKIPPED, mismatch))
                 continue
+        unseen.look_for_places(unit)
         for row in records_of(unit, source, path, names):
             if "reason" in row:
                 rejected.add(row)
@@ -175,6 +185,7 @@ def extract_source(
             f"extract: {source.name}: {root / source.path} holds nothing; "
             "check the source and its mapping"
         )
+    unseen.refuse_or_warn()
     if skipped_units == units:
         raise InputError(
             f"extract: {source.name}: `where` fits not one of {units:,} units "
@@ -182,9 +193,9 @@ def extract_source(
         )
     written = records.rows - records_before
     if written == 0 and len(rejections) == 1:
-        (reason, evidence), unit = rejections.popitem()
+        (reason, evidence), _ = rejections.popitem()
         if reason == "missing_field":
-            raise mapping_error(source, units, evidence, unit)
+            raise mapping_error(source, units, evidence)
 
     entry: Row = {"name": source.name, "path": source.path, "kind": source.kind}
     entry |= {"priority": priority, "files": len(files), "units": units}
@@ -210,15 +221,10 @@ def declared_forms(source: SourceKind) -> Row:
     return forms
 
 
-def mapping_error(source: SourceKind, units: int, evidence: str, unit: Unit) -> InputError:
-    """Make the error for a mapping where every unit lacks the same field.
-
-    The usual causes are a renamed column and a typing error.
-    """
-    columns = source.column_names(unit)
-    listed = f"; its columns are {', '.join(columns)}" if columns else ""
+def mapping_error(source: SourceKind, units: int, evidence: str) -> InputError:
+    """Make the error for a mapping where every unit lacks the same field, although its places exist."""
     return InputError(
-        f"extract: {source.name}: not one of {units:,} units gives a record ({evidence}){listed}; "
+        f"extract: {source.name}: not one of {units:,} units gives a record ({evidence}); "
         "mend `map` in params.yaml"
     )
 
@@ -236,11 +242,12 @@ def files_of(params: Params, root: Path) -> dict[str, list[Path]]:
             problems.append(f"extract.sources: the name {name!r} is used {count} times")
     files: dict[str, list[Path]] = {}
     for number, source in enumerate(params.sources):
-        if is_pattern(source.path):
-            matching = sorted(root.glob(source.path))
-        else:
-            matching = [root / source.path]
-        files[source.name] = [path for path in matching if path.is_file()]
+        problem = path_problem(source.path)
+        if problem:
+            problems.append(f"extract.sources.{number}.path: {source.path!r} {problem}")
+            continue
+        matching = matching_files(source.path, root)
+        files[source.name] = [path for path in matching if is_there(path)]
         if not all(is_below(path, root) for path in (root / source.path, *matching)):
             problems.append(
                 f"extract.sources.{number}.path: {source.path!r} leaves {root}; "
@@ -274,9 +281,45 @@ def is_pattern(path: str) -> bool:
     return any(sign in path for sign in "*?[")
 
 
+def matching_files(path: str, root: Path) -> list[Path]:
+    """Return the files that a source names, sorted by path."""
+    if not is_pattern(path):
+        return [root / path]
+    return sorted(root.glob(path))
+
+
+def path_problem(path: str) -> str:
+    """Return what is wrong with the path of a source, or an empty text."""
+    if not Path(path).parts or path != path.strip() or "\0" in path:
+        return "is no path of a file; name a file or pattern below data/raw"
+    if Path(path).is_absolute():
+        return (
+            "begins at the root of the machine; sources stand below data/raw, so name it from there"
+        )
+    for part in Path(path).parts:
+        if "**" in part and part != "**":
+            return (
+                "has `**` beside other signs; it stands alone between two /, such as notes/**/*.xml"
+            )
+    if Path(path).parts[-1] == "**":
+        return "ends with `**`, which names folders; add the names of files, such as **/*.xml"
+    return ""
+
+
 def is_below(path: Path, root: Path) -> bool:
     """Whether a path stays below the root after all links and `..` are followed."""
-    return path.resolve().is_relative_to(root.resolve())
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return True  # links that lead to each other lead to no file, so nothing is read
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path is a file. Links that lead to each other are none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def units_of(source: SourceKind, files: list[Path], root: Path) -> Iterator[tuple[Unit, str]]:
@@ -292,10 +335,13 @@ def units_of(source: SourceKind, files: list[Path], root: Path) -> Iterator[tupl
         try:
             for unit in source.units(file):
                 is_empty = False
-                yield unit, path
-        except InputError as error:
+                yield with_decimal_sign(unit, source), path
+        except (InputError, OSError) as error:
+            if isinstance(error, OSError):
+                message = f"extract: {source.name}: {file} cannot be read: {error.strerror}"
+                error = InputError(f"{message}; mend or remove it")
             if not several:
-                raise
+                raise error from None
             yield Unit("", "", None, "unreadable", str(error)), path
             continue
         if several and is_empty:
@@ -303,32 +349,70 @@ def units_of(source: SourceKind, files: list[Path], root: Path) -> Iterator[tupl
             yield Unit("", "", None, "empty", evidence), path
 
 
+def with_decimal_sign(unit: Unit, source: SourceKind) -> Unit:
+    """Return a unit whose numbers have the decimal sign that the source declares for its texts.
+
+    A database holds numbers as numbers. With a point, 1.234 would be read as thousands.
+    """
+    if source.decimal != "," or unit.cells is None:
+        return unit
+    cells = {}
+    for name, value in unit.cells.items():
+        is_number = isinstance(value, (float, Decimal))
+        cells[name] = str(value).replace(".", ",") if is_number else value
+    return replace(unit, cells=cells)
+
+
 def records_of(
     unit: Unit, source: SourceKind, path: str, names: record.Names = "fold"
-) -> Iterator[Row]:
-    """Yield the records of one unit of the file `path`. `names` says how names are compared.
+) -> list[Row]:
+    """Return the records of one unit of the file `path`. `names` says how names are compared.
 
-    Where the unit gives none, yield one rejected record. Only rejected records have a `reason`.
+    Where the unit gives none, return one rejected record. Only rejected records have a `reason`.
     """
     locator = locator_of(path, unit)
     if unit.cells is None:
-        yield rejection(source, locator, unit.raw, unit.reason, unit.evidence)
-        return
+        return [rejection(source, locator, unit.raw, unit.reason, unit.evidence)]
+    try:
+        return list(mapped_records(unit, source, locator, names))
+    except CellError as error:
+        return [rejection(source, locator, unit.raw, "malformed", str(error))]
+
+
+def mismatch_of(source: SourceKind, unit: Unit) -> str:
+    """Return the first condition of `where` that a unit does not meet, or an empty text.
+
+    Empty too where a cell cannot be read: then the unit is rejected.
+    """
+    try:
+        return source.mismatch(unit)
+    except CellError:
+        return ""
+
+
+def mapped_records(
+    unit: Unit, source: SourceKind, locator: str, names: record.Names
+) -> Iterator[Row]:
+    """Yield the records of a unit that has cells, or one rejected record. Raises CellError."""
+    source.mismatch(unit)  # raises where a condition cannot be read
     mapping = source.map
-    subject = unit.get(mapping.subject)
+    subjects = unit.parts(mapping.subject)
+    subject = whole(subjects)
+    empty_in_subject = empty_parts(mapping.subject, subjects)
     meta = {}
-    for name, column in mapping.meta.items():
-        value = unit.get(column)
+    for name, place in mapping.meta.items():
+        value = unit.get(place)
         if value:
             meta[name] = value
     common = {"source": source.name, "subject": subject, "meta": record.to_meta(meta)}
     is_empty = True
 
-    for suffix, attribute, value, measure in mapping.facts_in(unit):
+    for suffix, attribute, value, measure, empty_in_fact in mapping.facts_in(unit):
         is_empty = False
         fact_locator = locator + suffix
-        if not (subject and attribute and value):
-            evidence = missing_fields(subject, attribute, value)
+        empty = empty_in_subject + empty_in_fact
+        if empty or not (subject and attribute and value):
+            evidence = missing_fields(subject, attribute, value, empty)
             yield rejection(source, fact_locator, unit.raw, "missing_field", evidence)
             continue
         text = record.fact_text(subject, attribute, value, measure)
@@ -354,11 +438,17 @@ def records_of(
         yield rejection(source, locator, unit.raw, "missing_field", evidence)
 
 
-def missing_fields(subject: str | None, attribute: str | None, value: str | None) -> str:
-    """Name the missing fields of a fact, such as "no subject and no value"."""
+def missing_fields(
+    subject: str | None, attribute: str | None, value: str | None, empty: tuple[str, ...]
+) -> str:
+    """Name the missing fields of a fact, such as "no subject and no value".
+
+    `empty`: places of a field of several places that are empty, such as `nothing at model`.
+    """
     fields = {"subject": subject, "attribute": attribute, "value": value}
-    missing = [name for name, text in fields.items() if not text]
-    return f"no {' and no '.join(missing)}"
+    missing = [f"no {name}" for name, text in fields.items() if not text]
+    missing += [f"nothing at {place}" for place in empty]
+    return " and ".join(missing)
 
 
 def locator_of(path: str, unit: Unit) -> str:

@@ -4,16 +4,40 @@ name            the key or child of that name (in any namespace)
 a.b             b in a
 a@unit          XML: an attribute of a. @unit: an attribute of the unit itself
 a.*             all of several values, one below the other. Without it the first counts
-a.2             the third of several values (0 is the first)
-.               XML: the unit itself
+a.2             the third of several values (0 is the first). 2: the third value of a unit that is a list
+.               the unit itself
 archive/title   title in the archive that encloses the unit. /title: title in the document
+(key)           the name of the unit in its object. a/(key): the name of the entry of a around the unit
+a.(json).b      b in the JSON text that stands at a. Columns of tables may hold such a text too
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 Step = Callable[[Any, str], Any]
 """Follows one name from a node. It returns a node, a list of several nodes, or None."""
+JSON_TEXT = ".(json)"
+"""Follows the place of a JSON text in a path."""
+
+
+class Gap(NamedTuple):
+    """The point where a path leaves what a unit holds."""
+
+    name: str
+    """The first name that leads to nothing."""
+    beside: dict[str, str]
+    """Names that are there instead → the path with that name."""
+
+
+def split_json(path: str) -> tuple[str, str | None]:
+    """Split a path into the place of a JSON text and the path inside that text.
+
+    Examples: `a.(json).b` → ("a", "b"). `a.(json)` → ("a", "."). `a.b` → ("a.b", None).
+    """
+    outside, found, inside = path.partition(JSON_TEXT)
+    if not found or (inside and not inside.startswith(".")):
+        return path, None
+    return outside, inside.removeprefix(".") or "."
 
 
 def split(path: str) -> tuple[str | None, list[str]]:
@@ -25,6 +49,11 @@ def split(path: str) -> tuple[str | None, list[str]]:
     enclosing, slash, inside = path.rpartition("/")
     names = [name for name in inside.replace("@", ".@").split(".") if name]
     return (enclosing if slash else None), names
+
+
+def join_names(names: list[str]) -> str:
+    """Return the path of names below a node: the reverse of `split`."""
+    return ".".join(names).replace(".@", "@")
 
 
 def nodes_at(node: Any, names: list[str], step: Step) -> Iterator[Any]:

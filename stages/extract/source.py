@@ -4,8 +4,10 @@
 `SourceSettings` is the base class of all kinds. It implements every method but `units`.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import field
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -13,9 +15,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.project.params import STRICT
+from stages.extract.path import split_json
 from stages.extract.unit import Mapping, Unit
 
 Scalar = str | int | float | bool | None
+LONGEST_NUMBER = 400
+"""Most characters of a number that is compared as a number."""
 
 # Settings of every kind. The description stands in the type, because pydantic does not inherit the
 # docstring of a field.
@@ -66,21 +71,22 @@ Map = Annotated[
     ),
 ]
 
-Decimal = Annotated[
+DecimalSign = Annotated[
     Literal[".", ","] | None,
     Field(
         description="Decimal sign of the numbers in this source. With `','`, `0,005` is five thousandths. "
-        "null: not declared. A number that can be read in two ways is then set aside."
+        "null: not declared. A number that can be read in two ways is then set aside. Numbers that JSON or a "
+        "database holds as numbers keep their value."
     ),
 ]
-Thousands = Annotated[
+ThousandsSign = Annotated[
     Literal[",", ".", " ", "'"] | None,
     Field(
         description="Sign between groups of three digits in this source. With `'.'`, `1.234` is one thousand "
         "two hundred and thirty-four. null: not declared."
     ),
 ]
-Lines = Annotated[
+LineBreaks = Annotated[
     Literal["keep"] | None,
     Field(
         description="`keep`: the texts of this source keep their line breaks, such as rows of a table, "
@@ -149,7 +155,10 @@ class SourceKind(Protocol):
         """Return the columns of a unit for an error message. Empty: the kind has no columns."""
 
     def mismatch(self, unit: Unit) -> str:
-        """Return the first condition of `where` that a unit does not meet, or an empty text."""
+        """Return the first condition of `where` that a unit does not meet, or an empty text.
+
+        Raises CellError.
+        """
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -158,9 +167,9 @@ class SourceSettings:
 
     langs: Langs = None
     where: Where = field(default_factory=dict)
-    decimal: Decimal = None
-    thousands: Thousands = None
-    lines: Lines = None
+    decimal: DecimalSign = None
+    thousands: ThousandsSign = None
+    lines: LineBreaks = None
 
     def problems(self) -> list[str]:
         """List the problems of settings that do not fit together: none by default."""
@@ -171,33 +180,46 @@ class SourceSettings:
         return {}
 
     def column_names(self, unit: Unit) -> list[str]:
-        """Return the columns of a unit: none by default."""
-        return []
+        """Return the columns of a unit. A kind with paths has none."""
+        return list(unit.cells or {}) if unit.find_gap is None else []
 
     def mismatch(self, unit: Unit) -> str:
         """Return the first condition of `where` that a unit does not meet, with the actual value.
 
-        Empty: the unit meets all conditions, or it could not be read.
+        Empty: the unit meets all conditions, or it could not be read. Raises CellError.
         """
         if unit.cells is None:
             return ""
         for path, wanted in self.where.items():
-            accepted: set[str | None] = set()
-            for value in wanted if isinstance(wanted, list) else [wanted]:
-                accepted |= accepted_texts(value)
             actual = unit.get(path)
-            if actual not in accepted:
+            values = wanted if isinstance(wanted, list) else [wanted]
+            if not any(is_written(value, actual) for value in values):
                 return f"{path}: {actual or 'nothing'}"
         return ""
 
 
-def accepted_texts(value: Scalar) -> set[str | None]:
-    """Return the texts that count as a value of `where`.
+def wanted_paths(source: SourceKind) -> set[str]:
+    """Return all columns or paths that a source's mapping and `where` name."""
+    conditions = {split_json(path)[0] for path in source.where}
+    return source.map.paths() | conditions
 
-    The JSON value true is read as the text `True`, and a table may hold `true`: both count.
+
+# A number as JSON writes it. Examples: 7, -0.5, 1.50, 2e-3. 007 is none: it is a code.
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
+
+
+def is_written(value: Scalar, actual: str | None) -> bool:
+    """Whether a text is a way to write a value of `where`. null stands for no text.
+
+    The JSON value true is read as the text `True`, and a table may hold `true`: both count. A number
+    is the same number in another form: 1.5 is 1.50.
     """
-    if value is None:
-        return {None}
+    if value is None or actual is None:
+        return value is None and actual is None
     if isinstance(value, bool):
-        return {str(value), str(value).lower()}
-    return {str(value)}
+        return actual in (str(value), str(value).lower())
+    if isinstance(value, str):
+        return actual == value
+    if NUMBER.fullmatch(actual) is None or len(actual) > LONGEST_NUMBER:
+        return actual == str(value)
+    return Decimal(actual) == Decimal(str(value))

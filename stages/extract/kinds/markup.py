@@ -1,21 +1,31 @@
 """Nested text: JSON, JSON Lines and XML."""
 
 import json
+import math
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import takewhile
+from dataclasses import replace
+from itertools import chain, takewhile
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from lxml import etree
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
+from stages.extract import json_values
+from stages.extract.element_text import local_name, text_of
+from stages.extract.encoding import resolved
+from stages.extract.json_values import KEY, RepeatedKeys, gap_in_item, text_in_item
 from stages.extract.lines import decoded_lines
-from stages.extract.path import join_texts, nodes_at, split
-from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings
+from stages.extract.path import Gap, join_names, join_texts, nodes_at, split
+from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings, wanted_paths
 from stages.extract.unit import Unit
+from stages.extract.xml_input import DoctypeFoundError, XmlInput, as_written, fault_in
 
 SAFE: dict[str, Any] = {
     "resolve_entities": False,
@@ -24,8 +34,30 @@ SAFE: dict[str, Any] = {
     "huge_tree": False,
     "remove_comments": True,
     "remove_pis": True,
+    # `XmlInput` decodes the file.
+    "encoding": "utf-8",
 }
 """Options with which every XML document is parsed."""
+DEEPEST = 2048
+"""Most elements inside one another, a limit of libxml2."""
+# A name without a namespace or prefix. Examples: section, sec-1, 化合物.
+ELEMENT_NAME = re.compile(r"[^\W\d][\w.-]*")
+
+
+Columns = Annotated[
+    list[str] | Literal["header"] | None,
+    Field(
+        description='For units that are lists, such as `["iron", 4]`: the names of their values, such as '
+        "`[name, hardness]`. `header`: the first list holds the names. null: a place is a number, from 0 on."
+    ),
+]
+Encoding = Annotated[
+    str,
+    Field(
+        description="Python's name of the encoding, such as `gb18030`, or `auto`. Unicode is found by itself: "
+        "with `utf-8`, a file in UTF-16 or UTF-32 is read too."
+    ),
+]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -41,48 +73,98 @@ class Json(SourceSettings):
     """Dotted path to the list (or object) whose entries are the units, such as `archive.entries`. `a.*.b`:
     the lists b of all entries of a. `''`: the document is the list. `.`: the document is one unit."""
     map: Map
+    columns: Columns = None
+    encoding: Encoding = "utf-8"
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield items. Raises InputError where the document cannot be read or has no such list."""
-        document = self._document(path)
+        reader = json_values.Reader()
+        document = self._document(path, reader)
+        mapped = Mapped(reader, wanted_paths(self), self.decimal)
         if self.items == ".":
-            yield self._unit("", document, {"": document})
+            yield mapped.unit("", document, {"": document})
             return
         names = [name for name in self.items.split(".") if name]
         # Above the first `*` there is one list only, so that its absence is an error of the mapping.
         # Below it, one entry among others may lack its list. Example: `a.*.b` → `/a`.
         single = takewhile(lambda name: name != "*", names)
         single_pointer = "".join(f"/{name}" for name in single)
-        for pointer, entries, enclosing in lists_at(document, names, "", {"": document}):
-            if isinstance(entries, dict):
-                for name, item in entries.items():
-                    yield self._unit(f"{pointer}/{name}", item, enclosing)
-            elif isinstance(entries, list):
-                for number, item in enumerate(entries):
-                    yield self._unit(f"{pointer}/{number}", item, enclosing)
-            elif pointer.startswith(f"{single_pointer}/"):
-                evidence = f"no list here; `items` names {self.items!r}"
-                yield Unit(pointer, "", None, "malformed", evidence)
+        for found in lists_at(document, names, "", {"": document}):
+            is_one_of_many = found.pointer.startswith(f"{single_pointer}/")
+            if isinstance(found.node, dict):
+                yield from self._entries_of_object(
+                    found.pointer, found.node, found.enclosing, mapped
+                )
+            elif isinstance(found.node, list):
+                yield from self._entries_of_list(found.pointer, found.node, found.enclosing, mapped)
+            elif is_one_of_many:
+                evidence = found.problem or f"no list here; `items` names {self.items!r}"
+                reason = "duplicate_key" if found.problem else "malformed"
+                yield Unit(
+                    json_values.without_surrogates(found.pointer), "", None, reason, evidence
+                )
+            elif found.problem:
+                raise InputError(f"extract: {self.name}: {path}: {found.problem}")
             else:
                 raise InputError(
                     f"extract: {self.name}: {path} has no list at {self.items!r}; "
                     "mend `items` in params.yaml"
                 )
 
-    def _document(self, path: Path) -> Any:
+    def details(self, files: list[Path]) -> dict[str, Any]:
+        """Count the detected encodings, where the encoding is `auto`."""
+        return detected_encodings(self.encoding, files, self.lang)
+
+    def _entries_of_object(
+        self, pointer: str, entries: dict[str, Any], enclosing: dict[str, Any], mapped: "Mapped"
+    ) -> Iterator[Unit]:
+        """Yield the entries of an object. Those of a key that stands more than once are set aside."""
+        pairs = entries.pairs if isinstance(entries, RepeatedKeys) else entries.items()
+        times: Counter[str] = Counter()
+        for name, item in pairs:
+            times[name] += 1
+            # An id comes from the position, so that two entries of one key need two positions.
+            suffix = f" ({times[name]})" if times[name] > 1 else ""
+            position = f"{pointer}/{name}{suffix}"
+            if isinstance(entries, RepeatedKeys) and name in entries.repeated:
+                yield mapped.rejected(position, item, json_values.repeated_keys([name]))
+            else:
+                yield mapped.unit(position, item, enclosing | {KEY: name})
+
+    def _entries_of_list(
+        self, pointer: str, entries: list[Any], enclosing: dict[str, Any], mapped: "Mapped"
+    ) -> Iterator[Unit]:
+        """Yield the entries of a list. Raises InputError where its header is no list of names."""
+        columns = self.columns
+        for number, item in enumerate(entries):
+            position = f"{pointer}/{number}"
+            if columns == "header":
+                columns = header_of(item, f"extract: {self.name}: {position}")
+            else:
+                yield mapped.row(position, item, enclosing, columns)
+
+    def _document(self, path: Path, reader: json_values.Reader) -> Any:
         """Parse the document. Raises InputError."""
+        content = path.read_bytes()
+        encoding = json_encoding(self.encoding, content[:4], path, self.lang)
         try:
-            content = path.read_bytes()
-            text = content.decode(json.detect_encoding(content))
-            return json.loads(text, parse_constant=refuse_constant)
-        except (json.JSONDecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+            text = content.decode(encoding).removeprefix("\ufeff")
+        except LookupError as error:
+            raise InputError(
+                f"extract: {self.name}: {path}: {error}; "
+                "set the source's `encoding` to what the file is written in"
+            ) from None
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"extract: {self.name}: {path} is not JSON: {error}; mend the file, "
+                "or set the source's `encoding` to what it is written in"
+            ) from None
+        try:
+            return reader.read(text)
+        except ValueError as error:
             raise InputError(
                 f"extract: {self.name}: {path} is not JSON: {error}; mend the file"
             ) from None
-
-    def _unit(self, pointer: str, item: Any, enclosing: dict[str, Any]) -> Unit:
-        raw = json.dumps(item, ensure_ascii=False)
-        return unit_of_item(pointer, raw, item, self.map.paths() | self.where.keys(), enclosing)
 
 
 class Entries(NamedTuple):
@@ -92,7 +174,10 @@ class Entries(NamedTuple):
     """JSON pointer of the node."""
     node: Any
     enclosing: dict[str, Any]
-    """The nodes around it, by name. The empty name is the document."""
+    """The nodes around it, by name. The empty name is the document, `*` the innermost entry. By
+    `name/(key)`, the name of an entry in its object."""
+    problem: str = ""
+    """Why there is no node, where a key stands more than once."""
 
 
 def lists_at(
@@ -102,18 +187,38 @@ def lists_at(
     if not names:
         yield Entries(pointer, node, enclosing)
     elif names[0] != "*":
-        below = node.get(names[0]) if isinstance(node, dict) else None
+        try:
+            below = json_values.value_at_key(node, names[0])
+        except json_values.RepeatedKeyError as error:
+            yield Entries(f"{pointer}/{names[0]}", None, enclosing, str(error))
+            return
         named = enclosing | {names[0]: below}
         yield from lists_at(below, names[1:], f"{pointer}/{names[0]}", named)
-    elif isinstance(node, list):
+    elif isinstance(node, (list, dict)):
         # Paths of the mapping refer to an entry by the name of its list: archive/title is the title
         # of that entry of `archive` in which the unit lies.
         list_name = pointer.rpartition("/")[2]
-        for number, entry in enumerate(node):
-            named = enclosing | {list_name: entry} if list_name else enclosing
-            yield from lists_at(entry, names[1:], f"{pointer}/{number}", named)
+        for key, entry in numbered_or_named(node):
+            entry_pointer = f"{pointer}/{key}"
+            if isinstance(node, RepeatedKeys) and key in node.repeated:
+                problem = json_values.repeated_keys([key])
+                yield Entries(entry_pointer, None, enclosing, problem)
+                continue
+            named = enclosing | {"*": entry, f"*/{KEY}": key}
+            if list_name:
+                named |= {list_name: entry, f"{list_name}/{KEY}": key}
+            yield from lists_at(entry, names[1:], entry_pointer, named)
     else:
         yield Entries(pointer, None, enclosing)
+
+
+def numbered_or_named(node: list[Any] | dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a list with their numbers, and those of an object with their keys."""
+    if isinstance(node, dict):
+        yield from node.items()
+    else:
+        for number, entry in enumerate(node):
+            yield str(number), entry
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -126,69 +231,134 @@ class JsonLines(SourceSettings):
     path: FilePath
     lang: Lang
     map: Map
+    columns: Columns = None
+    encoding: Encoding = "utf-8"
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield the lines that are not empty. A line that is no JSON object is rejected alone."""
-        paths = self.map.paths() | self.where.keys()
-        for number, line, decoded in decoded_lines(path, "utf-8"):
+        paths = wanted_paths(self)
+        columns = self.columns
+        with path.open("rb") as file:
+            encoding = json_encoding(self.encoding, file.read(4), path, self.lang)
+        for number, line, decoded in decoded_lines(path, encoding):
             position = f"L{number}"
             raw = line.rstrip("\r\n")
             if decoded is None:
-                yield Unit(position, raw, None, "encoding", "not utf-8")
+                yield Unit(position, raw, None, "encoding", f"not {encoding}")
                 continue
             if not raw.strip():
                 continue
+            reader = json_values.Reader()
             try:
-                item = json.loads(raw, parse_constant=refuse_constant)
-            except (ValueError, RecursionError) as error:
+                item = reader.read(raw)
+            except ValueError as error:
                 yield Unit(position, raw, None, "malformed", str(error))
                 continue
-            yield unit_of_item(position, raw, item, paths, {})
+            if columns == "header":
+                columns = header_of(item, f"extract: {self.name}: {path}: line {number}")
+                continue
+            unit = Mapped(reader, paths, self.decimal).row(position, item, {}, columns)
+            yield replace(unit, raw=raw)
+
+    def details(self, files: list[Path]) -> dict[str, Any]:
+        """Count the detected encodings, where the encoding is `auto`."""
+        return detected_encodings(self.encoding, files, self.lang)
 
 
-def unit_of_item(
-    position: str, raw: str, item: Any, paths: set[str], enclosing: dict[str, Any]
-) -> Unit:
-    """Return the unit of one JSON value. Only objects can be mapped."""
-    try:
-        json.dumps(item, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        # JSON may escape half of a surrogate pair, such as "\ud83d". It is no text.
-        evidence = "a string holds half of a surrogate pair"
-        return Unit(position, json.dumps(item), None, "malformed", evidence)
-    if not isinstance(item, dict):
-        evidence = f"an object is needed, found {type(item).__name__}"
-        return Unit(position, raw, None, "malformed", evidence)
-    cells = {path: text_in_item(path, item, enclosing) for path in paths}
-    return Unit(position, raw, cells)
+def json_encoding(setting: str, start: bytes, path: Path, lang: str) -> str:
+    """Return the encoding of a JSON file, from the setting and its first four bytes.
+
+    JSON begins with two ASCII characters, so that zero bytes tell UTF-16 and UTF-32 (RFC 4627).
+    """
+    if setting != "utf-8":
+        return resolved(setting, path, lang)
+    return json.detect_encoding(start).replace("utf-8-sig", "utf-8")
 
 
-def text_in_item(path: str, item: dict[str, Any], enclosing: dict[str, Any]) -> str | None:
-    """Return the text at a path of an item. A key that looks like a path counts as a key first."""
-    if path in item:
-        nodes = nodes_at(item[path], [], value_at_key)
-    else:
-        outer_name, names = split(path)
-        start = item if outer_name is None else enclosing.get(outer_name)
-        nodes = nodes_at(start, names, value_at_key)
-    return join_texts(map(text_of_value, nodes))
+def detected_encodings(setting: str, files: list[Path], lang: str) -> dict[str, Any]:
+    """Return the entry of sources.json with the number of files in each encoding, for `auto`."""
+    if setting != "auto":
+        return {}
+    encodings = Counter(resolved(setting, path, lang) for path in files)
+    return {"encodings": dict(sorted(encodings.items()))}
 
 
-def value_at_key(node: Any, name: str) -> Any:
-    """Return the value of a key in a JSON object, or None."""
-    return node.get(name) if isinstance(node, dict) else None
+def header_of(item: Any, where: str) -> list[str]:
+    """Return the names of columns in the first of several lists. Raises InputError."""
+    is_header = isinstance(item, list) and all(isinstance(name, str) for name in item)
+    if not is_header:
+        raise InputError(
+            f"{where} is no list of names, which `columns: header` needs; "
+            "name the columns in params.yaml"
+        )
+    return [name.strip() for name in item]
 
 
-def text_of_value(value: Any) -> str | None:
-    """Return the text of a JSON string, number or truth value. None: it is something else."""
-    if value is None or isinstance(value, (dict, list)):
-        return None
-    return str(value)
+def leads_into_list(path: str) -> bool:
+    """Whether a path can lead into a unit that is a list. Examples: `0`, `1.name`, `*`, `.`."""
+    outer_name, names = split(path)
+    if outer_name is not None:
+        return False
+    return not names or names[0] == "*" or names[0].isdecimal()
 
 
-def refuse_constant(name: str) -> float:
-    """Raise ValueError for NaN and Infinity, which are not JSON (RFC 8259)."""
-    raise ValueError(f"{name} is not JSON")
+class Mapped:
+    """Makes units of JSON values, with the texts at the paths of a mapping."""
+
+    def __init__(self, reader: json_values.Reader, paths: set[str], decimal: str | None) -> None:
+        """`reader`: the one that read the values. `decimal`: the declared decimal sign."""
+        self.reader = reader
+        self.paths = paths
+        self.decimal = decimal
+        # A path that begins with a number or `*` leads into a list, and the path `.` to any value.
+        self.takes_lists = any(leads_into_list(path) for path in paths)
+        self.takes_values = "." in paths
+
+    def row(
+        self, position: str, item: Any, enclosing: dict[str, Any], columns: list[str] | None
+    ) -> Unit:
+        """Return the unit of a value. Where columns are named, a list is read as an object."""
+        if columns is None or not isinstance(item, list):
+            return self.unit(position, item, enclosing)
+        if len(item) != len(columns):
+            evidence = f"{len(item)} values, `columns` names {len(columns)}"
+            return self.rejected(position, item, evidence, "malformed")
+        return self.unit(position, dict(zip(columns, item, strict=True)), enclosing)
+
+    def unit(self, position: str, item: Any, enclosing: dict[str, Any]) -> Unit:
+        """Return the unit of a value."""
+        raw, problem = self.reader.text_of(item)
+        position = json_values.without_surrogates(position)
+        if problem is not None:
+            reason, evidence = problem
+            return Unit(position, raw, None, reason, evidence)
+        if not self._takes(item):
+            evidence = f"an object is needed, found {json_values.name_of_type(item)}"
+            return Unit(position, raw, None, "malformed", evidence)
+        try:
+            cells = {}
+            for path in self.paths:
+                cells[path] = text_in_item(path, item, enclosing, self.decimal)
+        except json_values.RepeatedKeyError as error:
+            return Unit(position, raw, None, "duplicate_key", str(error))
+        for text in cells.values():
+            if text is not None and text != json_values.without_surrogates(text):
+                evidence = "a string holds half of a surrogate pair"
+                return Unit(position, raw, None, "malformed", evidence)
+        return Unit(position, raw, cells, find_gap=lambda path: gap_in_item(path, item, enclosing))
+
+    def rejected(
+        self, position: str, item: Any, evidence: str, reason: str = "duplicate_key"
+    ) -> Unit:
+        """Return the rejected unit of a value."""
+        raw, _ = self.reader.text_of(item)
+        return Unit(json_values.without_surrogates(position), raw, None, reason, evidence)
+
+    def _takes(self, item: Any) -> bool:
+        """Whether the paths of the mapping can lead into a value."""
+        if isinstance(item, dict):
+            return True
+        return self.takes_lists if isinstance(item, list) else self.takes_values
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -208,23 +378,48 @@ class Xml(SourceSettings):
     enclosing element (`archive/title`) sees only elements before the unit."""
     map: Map
 
-    def units(self, path: Path) -> Iterator[Unit]:
-        """Yield elements. The rest after a syntax error is one rejected unit.
+    def problems(self) -> list[str]:
+        """Check the name of the element."""
+        if self.element == "*" or ELEMENT_NAME.fullmatch(self.element):
+            return []
+        return [
+            f"element: {self.element!r} is no name of an element; "
+            "write it without its namespace, such as `section`"
+        ]
 
-        Raises InputError where the document declares entities.
+    def units(self, path: Path) -> Iterator[Unit]:
+        """Yield elements. An element with a fault is rejected alone, such as one with a bare `&`.
+
+        The rest after any other syntax error is one rejected unit. Raises InputError where the
+        document declares entities.
         """
-        self._refuse_entities(path)
         count = 0
-        paths = self.map.paths() | self.where.keys()
-        kept = names_around(paths)
-        with path.open("rb") as file:
-            elements = etree.iterparse(file, events=("end",), tag=f"{{*}}{self.element}", **SAFE)
+        try:
+            for unit in self._units(path, SAFE | {"huge_tree": True}, takes_doctype=False):
+                count += 1
+                yield unit
+            return
+        except DoctypeFoundError as error:
+            if count:
+                evidence = f"line {error}: a document type stands inside the document"
+                yield Unit(f"L{error}", "", None, "malformed", evidence)
+                return
+        yield from self._units(path, self._options(path), takes_doctype=True)
+
+    def _units(self, path: Path, options: dict[str, Any], takes_doctype: bool) -> Iterator[Unit]:
+        """Yield elements. Raises DoctypeFoundError."""
+        count = 0
+        paths = wanted_paths(self)
+        reader = Released(self.element, numbers_around(paths))
+        with XmlInput(path, takes_doctype) as file:
+            elements = etree.iterparse(file, events=("end",), tag=f"{{*}}{self.element}", **options)
             try:
                 for _, element in elements:
                     count += 1
                     raw = etree.tostring(element, encoding="unicode", with_tail=False)
                     yield unit_of_element(f"{self.element}[{count}]", raw, element, paths)
-                    release(element, self.element, kept)
+                    file.end_unit()
+                    reader.release(element)
             except etree.XMLSyntaxError:
                 yield from self._broken(elements.error_log, path)
 
@@ -240,24 +435,30 @@ class Xml(SourceSettings):
         if not faults:
             return
         fault = faults[0]
-        if "entit" in fault.message.lower():
+        message = as_written(fault.message)
+        if "entit" in message.lower():
             raise InputError(
-                f"extract: {self.name}: {path} uses entities, which are refused: {fault.message}"
+                f"extract: {self.name}: {path} uses entities, which are refused: {message}"
             ) from None
+        if "depth" in message.lower():
+            message = f"elements are nested more than {DEEPEST:,} deep"
+        # libxml2's advice on its own options is cut off: "…, use XML_PARSE_HUGE option".
+        message = message.partition(", use XML_")[0].partition(", try XML_")[0].strip()
         evidence = (
-            f"the document cannot be read from here on: {fault.message}, "
+            f"the document cannot be read from here on: {message}, "
             f"line {fault.line}, column {fault.column}"
         )
         yield Unit(f"L{fault.line}", "", None, "malformed", evidence)
 
-    def _refuse_entities(self, path: Path) -> None:
-        """Raise InputError where the document declares entities.
+    def _options(self, path: Path) -> dict[str, Any]:
+        """Return the parser's options for a document that names its document type.
 
-        A document type may be named, and it is never fetched. The declarations inside the document
-        are complete when the root element begins.
+        The type may be named, and it is never fetched. Raises InputError where the document declares
+        entities. The declarations are complete when the root element begins. Without entities, a
+        deep document or a long text is harmless, so that libxml2's narrow limits are lifted.
         """
         # `units` reports syntax errors.
-        with path.open("rb") as file, suppress(etree.XMLSyntaxError):
+        with XmlInput(path, takes_doctype=True) as file, suppress(etree.XMLSyntaxError):
             for _, root in etree.iterparse(file, events=("start",), **SAFE):
                 declared = root.getroottree().docinfo.internalDTD
                 if declared is not None and any(True for _ in declared.iterentities()):
@@ -265,7 +466,8 @@ class Xml(SourceSettings):
                         f"extract: {self.name}: {path} declares entities, which are refused; "
                         "write out what they stand for and remove them from <!DOCTYPE …>"
                     )
-                return  # the root is enough
+                return SAFE | {"huge_tree": True}  # the root is enough
+        return SAFE
 
 
 def unit_of_element(position: str, raw: str, element: Any, paths: set[str]) -> Unit:
@@ -274,7 +476,13 @@ def unit_of_element(position: str, raw: str, element: Any, paths: set[str]) -> U
     if entity is not None:
         evidence = f"{entity.text} stands for something that the document does not hold"
         return Unit(position, raw, None, "undeclared_entity", evidence)
-    return Unit(position, raw, {path: text_in_element(path, element) for path in paths})
+    cells = {path: text_in_element(path, element) for path in paths}
+    # A fault stands in the unit, or in text around it that a path asks for.
+    for text in (raw, *cells.values()):
+        fault = fault_in(text or "")
+        if fault is not None:
+            return Unit(position, as_written(raw), None, fault.reason, fault.evidence)
+    return Unit(position, raw, cells, find_gap=lambda path: gap_in_element(path, element))
 
 
 def text_in_element(path: str, element: Any) -> str | None:
@@ -285,71 +493,161 @@ def text_in_element(path: str, element: Any) -> str | None:
 
 
 def enclosing_element(element: Any, name: str) -> Any:
-    """Return the innermost element of a name around an element, or None. No name: the root."""
+    """Return the innermost element of a name around an element, or None.
+
+    No name: the root. `*`: the innermost element of any name.
+    """
     if not name:
         return element.getroottree().getroot()
     for ancestor in element.iterancestors():
-        if local_name(ancestor.tag) == name:
+        if name in ("*", local_name(ancestor.tag)):
             return ancestor
     return None
 
 
 def child(node: Any, name: str) -> Any:
-    """Return an element's children of a name, or its attribute."""
+    """Return an element's children of a name, its attribute, or its own name for `(key)`."""
     if node is None or isinstance(node, str):
         return None
+    if name == KEY:
+        return local_name(node.tag)
     if not name.startswith("@"):
-        return [below for below in node if local_name(below.tag) == name]
+        return children(node, name)
     for attribute, value in node.attrib.items():
         if local_name(attribute) == name[1:]:
             return value
     return None
 
 
+def children(node: Any, name: str) -> list[Any]:
+    """Return an element's children of a name, in any namespace."""
+    found = [] if "{" in name or "}" in name else list(node.iterchildren(f"{{*}}{name}"))
+    if found:
+        return found
+    # A prefix without a namespace is part of the name: `x:title`.
+    return [below for below in node if local_name(below.tag) == name]
+
+
 def text_of_node(node: Any) -> str | None:
     """Return the text of an element with all that is inside, or an attribute's value."""
     if node is None or isinstance(node, str):
         return node
-    return "".join(node.itertext())
+    return text_of(node)
 
 
-def local_name(tag: Any) -> str:
-    """Return a name without its namespace or prefix. A reference to an entity has an empty name.
+def gap_in_element(path: str, element: Any) -> Gap | None:
+    """Return where a path leaves what an element holds, or None where it leads to something."""
+    outer_name, names = split(path)
+    start = element if outer_name is None else enclosing_element(element, outer_name)
+    if start is None:
+        around = {local_name(ancestor.tag) for ancestor in element.iterancestors()}
+        inside = join_names(names)
+        return Gap(str(outer_name), {name: f"{name}/{inside}" for name in around})
+    prefix = "" if outer_name is None else f"{outer_name}/"
+    nodes = [start]
+    for number, name in enumerate(names):
+        if name in ("*", KEY) or (number > 0 and name.isdecimal()):
+            continue
+        below = list(chain.from_iterable(nodes_named(node, name) for node in nodes))
+        if not below:
+            beside = {}
+            for other in {other for node in nodes for other in names_in(node)}:
+                beside[other] = prefix + join_names([*names[:number], other, *names[number + 1 :]])
+            return Gap(name, beside)
+        nodes = below
+    return None
 
-    Example: `{http://www.w3.org/1999/xhtml}p` and `x:p` → `p`.
+
+def nodes_named(node: Any, name: str) -> list[Any]:
+    """Return the children or attributes of a name."""
+    found = child(node, name)
+    if found is None:
+        return []
+    return found if isinstance(found, list) else [found]
+
+
+def names_in(node: Any) -> list[str]:
+    """Return the names of an element's children, and of its attributes with `@`."""
+    if isinstance(node, str):
+        return []
+    children = [local_name(below.tag) for below in node]
+    attributes = [f"@{local_name(name)}" for name in node.attrib]
+    return [name for name in children if name] + attributes
+
+
+def numbers_around(paths: set[str]) -> dict[str, float]:
+    """Return how many elements of each name, outside a unit, its paths may need of one parent.
+
+    `*` stands for all elements, where a path takes the whole text of an enclosing element. Only the
+    first of several elements counts, unless a path asks for all of them or for a number. Examples:
+    `a/b` → {b: 1}, `a/b.2` → {b: 3}, `a/b.*` → {b: inf}, `a/.` → {*: inf}.
     """
-    if not isinstance(tag, str):
-        return ""
-    return tag.rpartition("}")[2].rpartition(":")[2]
-
-
-def names_around(paths: set[str]) -> set[str]:
-    """Return the names of elements outside a unit that its paths may need.
-
-    `*` stands for all elements, where a path takes the whole text of an enclosing element.
-    """
-    needed: set[str] = set()
+    needed: dict[str, float] = {}
     for path in paths:
-        if "/" in path:
-            _, names = split(path)
-            needed.update(names or ["*"])
+        outer_name, names = split(path)
+        if outer_name is None:
+            continue
+        elements = [name for name in names if name != KEY and not name.startswith("@")]
+        if not names:
+            needed["*"] = math.inf
+        for number, name in enumerate(elements):
+            if name == "*" or name.isdecimal():
+                continue
+            following = elements[number + 1] if number + 1 < len(elements) else ""
+            count: float = 1
+            if following == "*":
+                count = math.inf
+            elif following.isdecimal():
+                count = int(following) + 1
+            needed[name] = max(needed.get(name, 0), count)
     return needed
 
 
-def release(element: Any, unit: str, kept: set[str]) -> None:
-    """Free an element that has been read, and all elements before it, so that memory stays constant.
+class Released:
+    """Frees elements that have been read, so that memory stays constant."""
 
-    Elements of the names `kept` stay. Inside another unit, which is still to be read as a whole, only
-    the content of the element is freed.
-    """
-    # The tail is the text behind the element, which belongs to its parent.
-    element.clear(keep_tail=True)
-    ancestors = list(element.iterancestors())
-    for ancestor in ancestors:
-        if unit in ("*", local_name(ancestor.tag)):
-            return
-    for node in (element, *ancestors):
-        for earlier in list(node.itersiblings(preceding=True)):
-            name = local_name(earlier.tag)
-            if name == unit or not {"*", name} & kept:
-                earlier.getparent().remove(earlier)
+    def __init__(self, unit: str, needed: dict[str, float]) -> None:
+        """`unit`: name of the units. `needed`: how many elements of which names stay (numbers_around)."""
+        self.unit = unit
+        self.needed = needed
+        self.seen: dict[Any, tuple[Any, Counter[str]]] = {}
+        """Open element → the last of its children that was looked at, and how many of each name stay."""
+
+    def release(self, element: Any) -> None:
+        """Free an element, and all elements before it that no path needs.
+
+        Inside another unit, which is still to be read as a whole, only the content of the element is
+        freed.
+        """
+        # The tail is the text behind the element, which belongs to its parent.
+        element.clear(keep_tail=True)
+        ancestors = list(element.iterancestors())
+        for ancestor in ancestors:
+            if self.unit in ("*", local_name(ancestor.tag)):
+                return
+        seen = {}
+        for node, parent in zip([element, *ancestors], ancestors, strict=False):
+            seen[parent] = self._release_before(node, parent)
+        self.seen = seen
+
+    def _release_before(self, node: Any, parent: Any) -> tuple[Any, Counter[str]]:
+        """Free the children of an element before one of them. Return what `seen` holds of it.
+
+        Children that were looked at before are not looked at again, so that the time stays linear.
+        """
+        last, kept = self.seen.get(parent, (None, Counter()))
+        earlier = []
+        for sibling in node.itersiblings(preceding=True):
+            if sibling is last:
+                break
+            earlier.append(sibling)
+        stays = last
+        for sibling in reversed(earlier):
+            name = local_name(sibling.tag)
+            allowed = max(self.needed.get(name, 0), self.needed.get("*", 0))
+            if name != self.unit and kept[name] < allowed:
+                kept[name] += 1
+                stays = sibling
+            else:
+                parent.remove(sibling)
+        return stays, kept

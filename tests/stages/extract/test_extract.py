@@ -286,13 +286,13 @@ def test_sources_that_are_not_there(
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("name,property,amount,unit\niron,symbol,Fe,\nneon,symbol,Ne,\n")
-    message = r"toy: not one of 2 units gives a record \(no value\); its columns are name, property, amount, unit; mend `map`"
+    message = r"toy: no column value \(map\.value\); its columns are name, property, amount, unit; mend params\.yaml"
     with pytest.raises(InputError, match=message):
         run(tmp_path, source("csv", "a.csv"))
     (tmp_path / "a.jsonl").write_text('{"name": "iron", "attribute": "symbol"}\n')
     with pytest.raises(
         InputError,
-        match=r"not one of 1 units gives a record \(no attribute and no value\); mend `map` in params",
+        match=r"toy: no path property \(map\.attribute\), no path value \(map\.value\); mend params",
     ):
         run(tmp_path, source("jsonl", "a.jsonl"))
 

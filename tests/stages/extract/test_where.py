@@ -140,7 +140,11 @@ def test_where_that_fits_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("kind,text\nnote,One\nbill,Two\n")
     with pytest.raises(
         InputError,
-        match=r"toy: `where` fits not one of 2 units \(the last: kin: nothing\); mend it",
+        match=r"toy: `where` fits not one of 2 units \(the last: kind: bill\); mend it",
+    ):
+        run(tmp_path, source("csv", "a.csv", map=TEXT, where={"kind": "letter"}))
+    with pytest.raises(
+        InputError, match=r"toy: no column kin; did you mean kind\? \(where\.kin\); its columns are"
     ):
         run(tmp_path, source("csv", "a.csv", map=TEXT, where={"kin": "note"}))
 
