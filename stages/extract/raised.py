@@ -41,11 +41,14 @@ def raised(text: str) -> str:
     """Return raised text as it can follow any character: 6 → ⁶, 6.5 → ^(6.5), th → th, * → *.
 
     Superscripts of Unicode are used where every character has one. Other marks begin with `^`.
-    Several words stand between blanks.
+    Several words stand between blanks. A blank at the end stays: <sup>2 </sup>= is ² =.
     """
     mark = plain(text)
-    if not mark:
-        return ""
+    return raised_mark(mark) + blank_behind(text) if mark else ""
+
+
+def raised_mark(mark: str) -> str:
+    """Return a raised mark without blanks around it."""
     if mark in ORDINAL:
         return ORDINAL[mark]
     if mark.casefold() in WRITTEN_ON_THE_LINE:
@@ -67,8 +70,11 @@ def lowered(text: str, before: str = "", after: str = "") -> str:
     10₂, never log105 and 102.
     """
     mark = plain(text)
-    if not mark:
-        return ""
+    return lowered_mark(mark, before, after) + blank_behind(text) if mark else ""
+
+
+def lowered_mark(mark: str, before: str, after: str) -> str:
+    """Return a lowered mark without blanks around it, between two texts."""
     if len(mark) > LONGEST or " " in mark:
         return f" {mark} "
     # A letter behind a digit would look like a unit (5 with a lowered m), and a minus like a range.
@@ -84,6 +90,11 @@ def lowered(text: str, before: str = "", after: str = "") -> str:
 def plain(text: str) -> str:
     """Return text with single blanks, and its full-width and superscript digits as plain ones."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def blank_behind(text: str) -> str:
+    """Return a blank where a text ends with white space."""
+    return " " if text[-1:].isspace() else ""
 
 
 def is_bracketed(mark: str) -> bool:

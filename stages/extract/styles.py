@@ -8,6 +8,7 @@ simple rule hides, because then the page is not certain. Style sheets in other f
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 PROPERTIES = {
@@ -68,16 +69,21 @@ class Styles:
         """Last part of a selector → its rules, with their numbers in the order of the page."""
         self.known: dict[tuple[str, str, str], Style] = {}
         """Name, classes and id of an element → its style, without that of its attribute."""
+        # The same selector, with the same certainty, counts once: its last declarations.
+        unique: dict[tuple[frozenset[str], bool], tuple[int, Rule]] = {}
         number = 0
         for element in root.iter("style"):
             if element.get("media", "all").strip().lower() not in ("", "all", "screen"):
                 continue
-            for rule in rules_of(element.text or ""):
-                key = sorted(rule.parts)[0]
-                self.rules.setdefault(key, []).append((number, rule))
+            for rule in islice(rules_of(element.text or ""), MOST_RULES - number):
+                identity = (rule.parts, rule.is_certain)
+                _, earlier = unique.pop(identity, (number, rule))
+                unique[identity] = (number, with_earlier(rule, earlier))
                 number += 1
-                if number >= MOST_RULES:
-                    return
+        for number, rule in unique.values():
+            # The rarest part finds a rule with the fewest others.
+            key = min(rule.parts, key=lambda part: (len(self.rules.get(part, ())), part))
+            self.rules.setdefault(key, []).append((number, rule))
 
     def of(self, element: Any) -> Style:
         """Return the style of an element, without what it inherits."""
@@ -115,6 +121,13 @@ class Styles:
         for declarations in uncertain:
             style = with_uncertain(style, declarations)
         return style
+
+
+def with_earlier(rule: Rule, earlier: Rule) -> Rule:
+    """Return a rule together with an earlier one of the same selector."""
+    declarations = earlier.declarations | rule.declarations
+    important = earlier.important | rule.important
+    return rule._replace(declarations=declarations, important=important)
 
 
 def weight(rule: Rule, number: int) -> tuple[int, int, int]:

@@ -202,7 +202,7 @@ def fault_of(row: Row, names: list[str]) -> tuple[str, str]:
             return "merged_cells", f"one cell stands in the columns {', '.join(spanned)}"
     written = {cell.first: cell.text for cell in row.cells}
     if all(written.get(number, "") == name for number, name in enumerate(names)):
-        return "header_again", "the row repeats the header"
+        return "repeated_header", "the row repeats the header"
     return "", ""
 
 

@@ -87,7 +87,7 @@ class Document(SourceSettings):
     table is set aside."""
     max_characters: Annotated[int, Field(ge=1)] = 2000
     """Longest section that stays whole, in characters. A longer one is cut between paragraphs."""
-    lines: Literal["join", "keep"] = "join"
+    lines: Literal["keep"] | None = None
     """`keep`: line breaks stay line breaks."""
 
     def units(self, path: Path) -> Iterator[Unit]:
@@ -146,6 +146,10 @@ class Document(SourceSettings):
         if self.unit in TABLE_UNITS and self.format == "text":
             return [f"unit: plain text has no tables; set another `format` than {self.format!r}"]
         return []
+
+    def column_names(self, unit: Unit) -> list[str]:
+        """Return the columns of a unit. Each table has its own."""
+        return [] if self.unit in TABLE_UNITS else super().column_names(unit)
 
     def details(self, files: list[Path]) -> dict[str, Any]:
         """Count the encodings, where the encoding is `auto`."""

@@ -26,12 +26,14 @@ from pydantic.dataclasses import dataclass
 from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.core.repeatable import memo
+from stages.extract import pdf_tables
 from stages.extract.engines.line import CHINESE, Box, Line, enclosing_box
 from stages.extract.engines.ocr import PictureError, engine_version, lines_in
 from stages.extract.engines.pdf_fields import fields_of
-from stages.extract.engines.pdf_layer import MOST_CHARACTERS, TooLongError, layer
+from stages.extract.engines.pdf_layer import MOST_CHARACTERS, WIDEST_GAP, TooLongError, layer
 from stages.extract.line_units import form_of, uncertain_unit, unit_of_line
 from stages.extract.source import FilePath, Lang, Name, SourceSettings
+from stages.extract.tables import CELL, HEADER, ROW, units_of
 from stages.extract.unit import Mapping, Unit
 
 DOTS = 300
@@ -85,6 +87,12 @@ class Pdf(SourceSettings):
     map: Mapping
     """Meaning of the cells, which are `text`, `page`, `title` (of the document, else the file's name) and
     `file`. With the setting `line`, the cell `line` and its named groups stand in place of `text`."""
+    unit: Literal["paragraph", "row", "cell"] = "paragraph"
+    """`row`: a row of a table, with the names in its first row as columns. `cell`: a cell of a table with a
+    value, as for `document`. The columns of a PDF are found by where words stand. So `map.subject` must
+    name a column, by which a table is known. Other text is not read then."""
+    header_rows: Annotated[int, Field(ge=1)] = 1
+    """For `row` and `cell`: number of rows at the top of a table that name the columns."""
     line: str | None = None
     """Form of a line that states something, as for `pages`. null: the units are paragraphs."""
     engine: Literal["rapidocr", "tesseract", "none"] = "rapidocr"
@@ -92,7 +100,7 @@ class Pdf(SourceSettings):
     letters. `none`: they are set aside."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Least confidence of a line that OCR read, in [0, 1]. A line with less is set aside."""
-    lines: Literal["join", "keep"] = "join"
+    lines: Literal["keep"] | None = None
     """`keep`: line breaks stay line breaks."""
 
     def units(self, path: Path) -> Iterator[Unit]:
@@ -104,7 +112,7 @@ class Pdf(SourceSettings):
         # The text of the pages is remembered as it is, so that another `line` or `min_confidence`,
         # or a new name of the file, needs no new reading.
         items = memo.remembered(
-            read_pages, path, self.engine, self.lang, engine=self.engine_version()
+            read_pages, path, self.engine, self.lang, self._gap(), engine=self.engine_version()
         )
         title = next(items) or path.stem
         pages = []
@@ -122,6 +130,24 @@ class Pdf(SourceSettings):
                 if unit.cells is not None:
                     cells = {"page": number, "title": title, "file": path.name} | unit.cells
                 yield Unit(position, unit.raw, cells, unit.reason, unit.evidence)
+
+    def problems(self) -> list[str]:
+        """List the problems of settings that do not fit together."""
+        if self.unit == "paragraph":
+            return []
+        if self.line is not None:
+            return ["line: a row of a table has no form; remove it, or remove `unit`"]
+        if self.map.subject in (None, ROW, HEADER, CELL):
+            return ["map.subject: name the column by which a table of a PDF is known"]
+        return []
+
+    def _gap(self) -> float:
+        """Return the widest gap inside a line, or inside a cell, in heights of a letter."""
+        return WIDEST_GAP if self.unit == "paragraph" else pdf_tables.WIDEST_GAP
+
+    def column_names(self, unit: Unit) -> list[str]:
+        """Return the columns of a unit. Each table has its own."""
+        return super().column_names(unit) if self.unit == "paragraph" else []
 
     def details(self, files: list[Path]) -> dict[str, Any]:
         """Return the engines."""
@@ -148,6 +174,11 @@ class Pdf(SourceSettings):
             reason, evidence = problem
             yield Unit("", "", None, reason, evidence)
         numbered = list(enumerate(lines, start=1))
+        if self.unit != "paragraph":
+            tables = pdf_tables.tables_on(numbered, self.header_rows, self.min_confidence, self.map)
+            for table in tables:
+                yield from units_of(table, self.header_rows, self.map, self.unit == "cell")
+            return
         if form is not None:
             for number, line in numbered:
                 plain = replace(line, text=HYPHEN_MARK.sub("-", line.text))
@@ -170,7 +201,7 @@ def position_of(number: int, line: Line) -> str:
     return f"/L{number}@{edges}"
 
 
-def read_pages(path: Path, engine: str, lang: str) -> Iterator[Any]:
+def read_pages(path: Path, engine: str, lang: str, gap: float) -> Iterator[Any]:
     """Yield the title or "", then for each page its lines and its problem.
 
     This is what is remembered. Raises InputError where the file cannot be read, or the engine is not
@@ -180,7 +211,7 @@ def read_pages(path: Path, engine: str, lang: str) -> Iterator[Any]:
         yield title_of(document)
         pages = len(document)
         for index in range(min(pages, MOST_PAGES)):
-            lines, problem = read_page(document, index, engine, lang)
+            lines, problem = read_page(document, index, engine, lang, gap)
             yield [plain_line(line) for line in lines], problem
         if pages > MOST_PAGES:
             evidence = f"{pages:,} pages, at most {MOST_PAGES:,} are read; split the file"
@@ -202,7 +233,7 @@ def plain_line(line: Line) -> PlainLine:
 
 
 def read_page(
-    document: Any, index: int, engine: str, lang: str
+    document: Any, index: int, engine: str, lang: str, gap: float
 ) -> tuple[list[Line], Problem | None]:
     """Return the lines of a page, and the problem if it is not read, or not as a whole."""
     from pypdfium2 import PdfiumError
@@ -211,7 +242,7 @@ def read_page(
         with closing(document[index]) as page:
             if min(page.get_size()) < 1:
                 return [], ("unreadable", "the page has no size")
-            lines = layer(page)
+            lines = layer(page, gap)
             fields = fields_of(document, page)
             problem = None
             if not has_letters(lines) or has_unread_picture(page, lines):
