@@ -1,6 +1,7 @@
 """OCR engines: RapidOCR, which comes with the libraries, and Tesseract 5, a program of the system.
 
-Both give parts of lines. `lines_in` joins those that stand on one line.
+Both give parts of lines. `lines_in` joins those that stand on one line. A picture that is too small, too
+large or too thin for text is refused.
 """
 
 import re
@@ -12,6 +13,14 @@ from stages.extract.engines.line import CHINESE, Box, Line, enclosing_box
 
 TESSERACT_LANGUAGES = {"en": "eng", "zh": "chi_sim", "de": "deu", "fr": "fra"}
 """ISO 639-1 code → Tesseract's name. Other names are passed on as they are."""
+MOST_PIXELS = 80_000_000
+"""Most pixels of a picture. A page of A3 at 600 dots per inch has 70 million. OCR needs about eight bytes for
+each."""
+LEAST_SIDE = 8
+"""Fewest pixels of a picture's shorter side: the height of the smallest letters that OCR reads."""
+THINNEST = 50
+"""Most times that a picture's longer side may be as long as the shorter one. OCR shrinks the longer side to
+2,000 pixels, so the shorter one would have fewer than 40."""
 # A space between two Chinese characters. Example: the one in "熔 点".
 SPACE_IN_CHINESE = re.compile(rf"(?<=[{CHINESE}]) (?=[{CHINESE}])")
 
@@ -28,11 +37,34 @@ def engine_version(engine: str) -> str:
     return f"rapidocr {version('rapidocr')}, onnxruntime {version('onnxruntime')}"
 
 
+class PictureError(Exception):
+    """A picture that no engine reads, with the reason."""
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise PictureError for a picture that is too large, too small or too thin for text."""
+    size = f"{width:,} × {height:,} pixels"
+    if width * height > MOST_PIXELS:
+        raise PictureError(
+            f"{size}, at most {MOST_PIXELS // 1_000_000} million are read; "
+            "save it with a lower resolution, or in parts"
+        )
+    shorter, longer = sorted((width, height))
+    if shorter < LEAST_SIDE:
+        raise PictureError(f"{size}; text needs at least {LEAST_SIDE} on each side")
+    if longer > THINNEST * shorter:
+        raise PictureError(
+            f"{size}, one side is more than {THINNEST} times the other; cut it into parts"
+        )
+
+
 def lines_in(image: Any, engine: str, lang: str) -> list[Line]:
     """Read the lines of a picture, from top to bottom.
 
-    Raises InputError where the engine is not installed.
+    Raises InputError where the engine is not installed, PictureError where it cannot read the
+    picture.
     """
+    check_size(*image.size)
     if engine == "rapidocr":
         rows = rows_of(parts_by_rapidocr(image))
     else:
@@ -41,12 +73,19 @@ def lines_in(image: Any, engine: str, lang: str) -> list[Line]:
 
 
 def parts_by_rapidocr(image: Any) -> list[Line]:
-    """Read parts of lines with RapidOCR (github.com/RapidAI/RapidOCR). Confidences have two digits."""
+    """Read parts of lines with RapidOCR (github.com/RapidAI/RapidOCR). Confidences have two digits.
+
+    Raises PictureError where it fails.
+    """
+    import cv2
     import numpy
 
     # The last axis holds red, green and blue. RapidOCR expects them in reverse order.
     pixels = numpy.asarray(image)[:, :, ::-1]
-    result = rapidocr()(pixels)
+    try:
+        result = rapidocr()(pixels)
+    except (cv2.error, ArithmeticError, IndexError, ValueError) as error:
+        raise PictureError(f"OCR failed: {' '.join(str(error).split())}") from None
     if result.txts is None:
         return []
     parts = []
@@ -73,11 +112,15 @@ def rapidocr() -> Any:
 def rows_by_tesseract(image: Any, lang: str) -> list[list[Line]]:
     """Read lines of words with Tesseract (github.com/tesseract-ocr/tesseract).
 
-    Confidences have two digits.
+    Confidences have two digits. Raises PictureError where it fails.
     """
+    program = tesseract()
     language = TESSERACT_LANGUAGES.get(lang, lang)
     # A table: column name → one value per word, or per block, paragraph and line, without text.
-    table = tesseract().image_to_data(image, lang=language, output_type="dict")
+    try:
+        table = program.image_to_data(image, lang=language, output_type="dict")
+    except program.TesseractError as error:
+        raise PictureError(f"OCR failed: {' '.join(str(error).split())}") from None
     rows: dict[tuple[int, ...], list[Line]] = {}
     for index, text in enumerate(table["text"]):
         if not text.strip():

@@ -39,6 +39,15 @@ BLOCK = 10
 """Seconds of sound that are resampled together."""
 OVERLAP = 1
 """Seconds around a block that the resampling filter sees too."""
+LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+"""Fewest and most samples per second of a file that is read. Telephones have 8,000, studios 192,000."""
+LARGEST_RATIO = 50_000
+"""Largest term of the ratio of a file's rate to 16,000, in lowest terms: 44,100 has 441 to 160. The filter of
+the resampling has twenty times as many samples."""
+MOST_CHANNELS = 16
+"""Most channels of a file that is read."""
+MOST_SECONDS = 6 * 3600
+"""Most seconds of a file that are read. They take 700 MB of memory."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -134,8 +143,9 @@ def samples_of(path: Path) -> Any:
 
     try:
         with soundfile.SoundFile(path) as file:
+            check(file)
             blocks = list(blocks_of(file))
-    except (soundfile.SoundFileError, OSError, ValueError) as error:
+    except (soundfile.SoundFileError, OSError, MemoryError, TypeError, ValueError) as error:
         reason = str(error).replace(f"{path}", path.name)
         raise InputError(
             f"extract: {path} cannot be read as sound: {reason}; mend or remove it"
@@ -143,11 +153,27 @@ def samples_of(path: Path) -> Any:
     return numpy.concatenate([numpy.zeros(0, "int16"), *blocks])
 
 
+def check(file: Any) -> None:
+    """Raise ValueError for sound that no recording has, which would take much memory or time."""
+    if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+        raise ValueError(
+            f"it claims {file.samplerate:,} samples per second, "
+            f"{LOWEST_RATE:,} to {HIGHEST_RATE:,} are read"
+        )
+    if file.samplerate // gcd(file.samplerate, RATE) > LARGEST_RATIO:
+        raise ValueError(
+            f"{file.samplerate:,} samples per second is an unusual rate; save it with 48,000"
+        )
+    if file.channels > MOST_CHANNELS:
+        raise ValueError(f"it claims {file.channels:,} channels, at most {MOST_CHANNELS} are read")
+
+
 def blocks_of(file: Any) -> Iterator[Any]:
     """Yield the sound of a file in blocks of 16,000 samples per second.
 
     Each block is resampled together with the sound around it. So the blocks together equal the whole
-    file, resampled at once.
+    file, resampled at once. The file may claim more samples than it holds. Raises ValueError where it is
+    too long.
     """
     import numpy
     from scipy.signal import resample_poly
@@ -155,10 +181,14 @@ def blocks_of(file: Any) -> Iterator[Any]:
     rate = file.samplerate
     divisor = gcd(rate, RATE)
     for start in range(0, file.frames, BLOCK * rate):
+        if start > MOST_SECONDS * rate:
+            raise ValueError(f"longer than {MOST_SECONDS / 3600:g} hours; split it")
         before = min(start, OVERLAP * rate)
         file.seek(start - before)
         length = before + (BLOCK + OVERLAP) * rate
         channels = file.read(length, dtype="float32", always_2d=True)  # (samples, channels)
+        if len(channels) <= before:
+            return
         sound = numpy.nan_to_num(channels.mean(axis=1))
         if rate != RATE:
             sound = resample_poly(sound, RATE // divisor, rate // divisor)

@@ -1,13 +1,14 @@
 """Documents: Markdown, HTML and plain text.
 
 A unit is a section: a heading with the text below it, up to the next heading. A section that is longer
-than the source allows is cut between paragraphs, never within one. Or a unit is a paragraph. Its
-position is the line where it begins. A second unit that begins on the same line is `L7.2`. A unit with
-characters that could not be decoded is set aside.
+than the source allows is cut between paragraphs, never within one. Or a unit is a paragraph, or a row or
+a cell of a table. Its position is the line where it begins. A second unit that begins on the same line is
+`L7.2`. A unit with characters that could not be decoded is set aside.
 
 Cells: text (without the headings), section (text below the headings), heading (the innermost one),
 headings (all, outermost first), title (of the document: front matter, <title>, the first heading of
-level 1, or else the file's name), file (its name).
+level 1, or else the file's name), file (its name), and front.author for an entry `author` of the front
+matter. Cells of a row: see `stages/extract/tables.py`.
 """
 
 import codecs
@@ -22,9 +23,11 @@ from pydantic.dataclasses import dataclass
 
 from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
+from stages.extract import front_matter, html_tables
 from stages.extract.blocks import Block, of_html, of_markdown, of_text
 from stages.extract.encoding import resolved
 from stages.extract.source import FilePath, Lang, Name, SourceSettings
+from stages.extract.tables import Table, units_of
 from stages.extract.unit import Mapping, Unit
 
 FORMATS: dict[str, Literal["markdown", "html"]] = {
@@ -47,6 +50,10 @@ WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso8859-1": "cp1252", "ascii": 
 """Declared encoding → the wider one that browsers read instead (encoding.spec.whatwg.org)."""
 BETWEEN = " > "
 """Separator of headings."""
+TABLE_UNITS = ("row", "cell")
+"""Units that are read from tables only."""
+LARGEST = 64 * 2**20
+"""Most bytes of a Markdown or HTML file. Its tree needs about twenty times as much memory."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -60,41 +67,89 @@ class Document(SourceSettings):
     lang: Lang
     map: Mapping
     """Meaning of the cells: `text`, `section` (the text below its headings), `heading` (the innermost),
-    `headings` (all, such as `Iron > Uses`), `title` (of the document) and `file`."""
+    `headings` (all, such as `Iron > Uses`), `title` (of the document), `file`, and `front.author` for an
+    entry `author` of the front matter. For `unit: row` and `unit: cell`: the names of the columns, and
+    `row` (the first cell of the row), `caption` and `group` (the cell across the table above the row). For
+    `unit: cell` also `header` (of the column), `header_name` and `header_unit` (`Height (cm)` has Height
+    and cm) and `cell`."""
     format: Literal["auto", "markdown", "html", "text"] = "auto"
     """Format of the files. `auto`: by the suffix of the file's name (.md, .html …), else text."""
     encoding: str = "auto"
     """Python's name of the encoding, such as `utf-8`. `auto`: the one that an HTML page declares, else the
     detected one. `sources.json` reports it."""
-    unit: Literal["section", "paragraph"] = "section"
-    """`section`: a heading and the text below it. `paragraph`: a text between empty lines."""
+    unit: Literal["section", "paragraph", "row", "cell"] = "section"
+    """`section`: a heading and the text below it. `paragraph`: a text between empty lines. `row`: a row of a
+    table, with the header's names as columns. `cell`: a cell of a table with a value, for tables in which
+    every column states an attribute, such as `{subject: row, attribute: header, value: cell}`."""
+    header_rows: Annotated[int, Field(ge=0)] | None = None
+    """For `row` and `cell`: number of rows at the top of a table that name the columns. 0: columns are
+    `column 1`, `column 2` and so on. null: the rows that the file marks as headers. Without such rows, a
+    table is set aside."""
     max_characters: Annotated[int, Field(ge=1)] = 2000
     """Longest section that stays whole, in characters. A longer one is cut between paragraphs."""
+    lines: Literal["keep"] | None = None
+    """`keep`: line breaks stay line breaks."""
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield sections or paragraphs.
 
         Raises InputError for an unknown encoding, and for HTML that the parser cannot read.
         """
+        text = self._text(path)
+        format_name = self.format_of(path)
         try:
-            title, blocks = blocks_of(self._text(path), self.format_of(path))
+            title, blocks = blocks_of(text, format_name, self.lines == "keep")
+            tables = tables_of(text, format_name) if self.unit in TABLE_UNITS else []
         except ValueError as error:
             raise InputError(
                 f"extract: {path} cannot be read: {error}; mend or remove it"
             ) from None
         title = title or first_heading(blocks) or path.stem
+        context = {"title": title, "file": path.name}
+        if format_name == "markdown":
+            for name, value in front_matter.of(text).fields.items():
+                context[f"front.{name}"] = value
+        if self.unit in TABLE_UNITS:
+            yield from self._units_of_tables(tables, context)
+        else:
+            yield from self._units_of_blocks(blocks, context)
+
+    def _units_of_blocks(self, blocks: list[Block], context: dict[str, str]) -> Iterator[Unit]:
+        """Yield the sections or paragraphs of a document."""
         # No section is shorter than 0 characters, so each paragraph becomes a piece of its own.
         longest = 0 if self.unit == "paragraph" else self.max_characters
-        units_on_line: Counter[int] = Counter()
+        positions = Positions()
         for headings, parts in sections(blocks):
             for piece in pieces(parts, longest):
-                line = piece[0].line
-                units_on_line[line] += 1
-                position = f"L{line}"
-                if units_on_line[line] > 1:
-                    position += f".{units_on_line[line]}"
+                position = positions.next(f"L{piece[0].line}")
                 piece_text = "\n\n".join(part.text for part in piece)
-                yield unit_of(position, piece_text, headings, title, path.name)
+                yield unit_of(position, piece_text, headings, context)
+
+    def _units_of_tables(
+        self, tables: list[tuple[list[str], Table]], context: dict[str, str]
+    ) -> Iterator[Unit]:
+        """Yield the rows or cells of a document's tables."""
+        positions = Positions()
+        for headings, table in tables:
+            path = headings or [context["title"]]
+            table.context = context | {"heading": path[-1], "headings": BETWEEN.join(path)}
+            for row in table.rows:
+                row.position = positions.next(row.position)
+            table.position = positions.next(f"table {table.position}")
+            for unit in units_of(table, self.header_rows, self.map, self.unit == "cell"):
+                yield decodable(unit)
+
+    def problems(self) -> list[str]:
+        """List the problems of settings that do not fit together."""
+        if self.header_rows is not None and self.unit not in TABLE_UNITS:
+            return ["header_rows: only tables have a header; set unit: row, or remove it"]
+        if self.unit in TABLE_UNITS and self.format == "text":
+            return [f"unit: plain text has no tables; set another `format` than {self.format!r}"]
+        return []
+
+    def column_names(self, unit: Unit) -> list[str]:
+        """Return the columns of a unit. Each table has its own."""
+        return [] if self.unit in TABLE_UNITS else super().column_names(unit)
 
     def details(self, files: list[Path]) -> dict[str, Any]:
         """Count the encodings, where the encoding is `auto`."""
@@ -129,6 +184,12 @@ class Document(SourceSettings):
 
     def _text(self, path: Path) -> str:
         """Return the decoded text of a file, with uniform line ends. Raises InputError."""
+        size = path.stat().st_size
+        if size > LARGEST and self.format_of(path) != "text":
+            raise InputError(
+                f"extract: {path} has {size / 2**20:,.0f} MiB, at most {LARGEST // 2**20} are read; "
+                "split it, or set `format: text`"
+            )
         try:
             text = path.read_bytes().decode(self.encoding_of(path), errors="replace")
         except LookupError as error:
@@ -139,13 +200,35 @@ class Document(SourceSettings):
         return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def blocks_of(text: str, format_name: str) -> tuple[str, list[Block]]:
+class Positions:
+    """Positions that are used once each: the second `L7` is `L7.2`."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def next(self, position: str) -> str:
+        """Return a position, with a number where it was used before."""
+        self.counts[position] += 1
+        count = self.counts[position]
+        return position if count == 1 else f"{position}.{count}"
+
+
+def blocks_of(text: str, format_name: str, keep_lines: bool) -> tuple[str, list[Block]]:
     """Return the title, or an empty text, and the blocks of a document. Raises ValueError."""
     if format_name == "markdown":
-        return of_markdown(text)
+        return of_markdown(text, keep_lines)
     if format_name == "html":
-        return of_html(text)
+        return of_html(text, keep_lines)
     return of_text(text)
+
+
+def tables_of(text: str, format_name: str) -> list[tuple[list[str], Table]]:
+    """Return (enclosing headings, table) of each table of a document. Raises ValueError."""
+    if format_name == "markdown":
+        return list(html_tables.of_markdown(text))
+    if format_name == "html":
+        return list(html_tables.of_html(text))
+    return []
 
 
 def first_heading(blocks: list[Block]) -> str:
@@ -186,20 +269,23 @@ def pieces(parts: list[Block], longest: int) -> Iterator[list[Block]]:
         yield piece
 
 
-def unit_of(position: str, text: str, headings: list[str], title: str, file: str) -> Unit:
-    """Return the unit of a piece of text."""
-    # U+FFFD replaces bytes that could not be decoded.
-    if "\ufffd" in text:
-        evidence = "characters that could not be decoded; set the source's `encoding`"
-        return Unit(position, text, None, "encoding", evidence)
-    path = headings or [title]
+def unit_of(position: str, text: str, headings: list[str], context: dict[str, str]) -> Unit:
+    """Return the unit of a piece of text. `context`: title, file and front matter of the document."""
+    path = headings or [context["title"]]
     joined_path = BETWEEN.join(path)
-    cells = {
+    cells = context | {
         "text": text,
         "section": f"{joined_path}\n{text}",
         "heading": path[-1],
         "headings": joined_path,
-        "title": title,
-        "file": file,
     }
-    return Unit(position, text, cells)
+    return decodable(Unit(position, text, dict(cells)))
+
+
+def decodable(unit: Unit) -> Unit:
+    """Return a unit, or its rejection where it holds characters that could not be decoded."""
+    # U+FFFD replaces bytes that could not be decoded.
+    if "\ufffd" not in unit.raw:
+        return unit
+    evidence = "characters that could not be decoded; set the source's `encoding`"
+    return Unit(unit.position, unit.raw, None, "encoding", evidence)
