@@ -45,6 +45,7 @@ from stages.clean.passes.writing import Tally, as_written, write
 from stages.clean.personal import Params as Personal
 from stages.clean.personal import Treatment
 from stages.clean.values.normalise import Params as Normalise
+from stages.clean.values.source_forms import source_forms
 from stages.clean.verifying import answers, contradictions, rules
 from stages.clean.verifying.contradictions import Params as Verify
 from stages.core.executors.choice import executor_of
@@ -116,7 +117,14 @@ def run(
             excluded = excluded_in(source, before, listed, executor)
             before = [exclusions.redacted(row, excluded) for row in before]
             corpus = filtered(
-                source, params.normalise, params.filter, executor, between, treatment, excluded
+                source,
+                params.normalise,
+                params.filter,
+                executor,
+                between,
+                treatment,
+                excluded,
+                source_forms(sources),
             )
             verified = verify(corpus, checks, params, treatment)
             if not corpus.ledger.alive.any():
