@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from stages.clean.tables import read_mapping
 from stages.clean.values import currencies, ucum
-from stages.clean.values.measures import FACTORS, measure
+from stages.clean.values.measures import FACTORS, LATIN, canonical, measure
 from stages.clean.values.numbers import SUPERSCRIPTS, widths_folded
 from stages.clean.values.units import UNITS, unit_of
 
@@ -69,7 +69,11 @@ def wanted_unit(written: str, own: Own = ()) -> FieldUnit:
     by_pint = _pint_unit(written, written)
     if by_pint is not None:
         return FieldUnit(by_pint)
-    for readings in (_readings(written, written), _further_readings(written, written)):
+    for readings in (
+        _readings(written, written),
+        _pint_readings(written, written),
+        _further_readings(written, written),
+    ):
         first = next(readings, None)
         if first is not None:
             return first
@@ -98,7 +102,11 @@ def field_unit(written: str, wanted: str, own: Own = ()) -> FieldUnit:
     is_difference = DIFFERENCE.fullmatch(written)
     if is_difference:
         written = is_difference["unit"]
-    for readings in (_readings(written, wanted), _further_readings(written, wanted)):
+    for readings in (
+        _readings(written, wanted),
+        _pint_readings(written, wanted),
+        _further_readings(written, wanted),
+    ):
         some = list(readings)
         if is_difference or _is_difference(target.unit):
             some = [reading._replace(unit=as_difference(reading.unit)) for reading in some]
@@ -178,14 +186,26 @@ def _own(written: str, own: Own) -> FieldUnit | None:
 
 
 def _readings(written: str, wanted: str) -> Iterator[FieldUnit]:
-    """What the spelling means in running text, in fields, to pint, and as a currency."""
+    """What the spelling means in running text and in fields."""
     text = tidied(written)
     for form in dict.fromkeys((text, STOP.sub("", text))):
         found = measure(f"1 {form}", 0, 1)
         if found and found.end == len(form) + 2 and found.word not in FACTORS:
-            yield FieldUnit(UNITS.parse_units(found.unit))
+            yield FieldUnit(unit_of(found.unit, wanted))
+        elif form in LATIN and form not in FACTORS:  # beats, of which no text has a number alone
+            yield FieldUnit(unit_of(canonical(LATIN[form]), wanted))
         if form in SPELLINGS:
-            yield FieldUnit(UNITS.parse_units(SPELLINGS[form]))
+            yield FieldUnit(unit_of(SPELLINGS[form], wanted))
+
+
+def _pint_readings(written: str, wanted: str) -> Iterator[FieldUnit]:
+    """What the spelling means to pint, and as a currency.
+
+    Pint puts a prefix before every unit (kmph is a thousand miles per hour), so that it is asked
+    only about what no table has.
+    """
+    text = tidied(written)
+    for form in dict.fromkeys((text, STOP.sub("", text))):
         by_pint = _pint_unit(currencies.replaced(form), wanted)
         if by_pint is not None:
             yield FieldUnit(by_pint)
@@ -211,13 +231,17 @@ def _further_readings(written: str, wanted: str) -> Iterator[FieldUnit]:
         digits = times_ten["plain"] or times_ten["raised"].translate(SUPERSCRIPTS)
         rest = text[times_ten.end() :]
         rest = f"1{rest}" if rest.startswith("/") else rest
-        for reading in (*_readings(rest, wanted), *_ucum_readings(rest)):
+        of_rest = (*_readings(rest, wanted), *_pint_readings(rest, wanted), *_ucum_readings(rest))
+        for reading in of_rest:
             yield reading._replace(factor=Decimal(1).scaleb(int(digits)))
     if HYPHEN.search(text):
-        yield from _readings(HYPHEN.sub("*", text), wanted)
+        product = HYPHEN.sub("*", text)
+        yield from _readings(product, wanted)
+        yield from _pint_readings(product, wanted)
     folded = text.lower()
     if folded != text and text[0] not in "MmPp":  # MG may be mg or a megagauss
         yield from _readings(folded, wanted)
+        yield from _pint_readings(folded, wanted)
 
 
 def _ucum_readings(text: str) -> Iterator[FieldUnit]:

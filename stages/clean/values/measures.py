@@ -41,9 +41,9 @@ def _read_spellings() -> tuple[dict[str, str], set[str]]:
     return spellings, plurals
 
 
-_LATIN_SPELLINGS, PLURALS = _read_spellings()
-"""PLURALS stand below no line: nobody writes mg/hours."""
-SPELLINGS = _LATIN_SPELLINGS | chinese.TEXT_UNITS | chinese.GE_UNITS
+LATIN, PLURALS = _read_spellings()
+"""LATIN: the spellings of data/units.csv. PLURALS stand below no line: nobody writes mg/hours."""
+SPELLINGS = LATIN | chinese.TEXT_UNITS | chinese.GE_UNITS
 """Every spelling that is a unit without further evidence, and the unit as pint reads it."""
 PHRASES = read_mapping(DATA / "unit_phrases.csv", "pattern", "unit")
 """Patterns of units of more than one word."""

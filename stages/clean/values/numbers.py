@@ -41,6 +41,9 @@ WIDTHS = str.maketrans(
 One character becomes one character, so that offsets stay what they are.
 """
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺–", "0123456789-+-")
+GROUPING_COMMAS = str.maketrans("", "", ", '’")
+GROUPING_POINTS = str.maketrans("", "", ". '’")
+"""They remove what groups the digits of a number: 12,345 and 12 345."""
 FRACTIONS = {
     sign: Decimal(above) / Decimal(below)
     for sign, above, below in (
@@ -374,13 +377,9 @@ def _value_of_digits(written: str, form: NumberForm) -> Decimal:
     """The value of what `digits_pattern` matched."""
     if written in FRACTIONS:
         return FRACTIONS[written]
-    digits = []
-    for character in written:
-        if character.isdigit():
-            digits.append(character)
-        elif character == form.point:
-            digits.append(".")
-    return Decimal("".join(digits))
+    if form.point == ",":
+        return Decimal(written.translate(GROUPING_POINTS).replace(",", "."))
+    return Decimal(written.translate(GROUPING_COMMAS))
 
 
 def _scaled(text: str, number: Number) -> Number:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import pint
 
@@ -51,20 +51,8 @@ DIFFERENCE = re.compile(
     re.IGNORECASE,
 )
 """In the name of an attribute: its values are differences."""
-class Scale(NamedTuple):
-    """A scale of temperatures: (number + zero) × above / below is the temperature in kelvin."""
-
-    zero: Decimal
-    above: int = 1
-    below: int = 1
-
-
-SCALES = {
-    "kelvin": Scale(Decimal(0)),
-    "degree_Celsius": Scale(Decimal("273.15")),
-    "degree_Fahrenheit": Scale(Decimal("459.67"), 5, 9),
-}
-"""They are converted in decimals: in floats 32 °F would be 0.00000000000005684 °C."""
+SMALLEST_MOVED = 1e-10
+"""A temperature on another scale that is nearer to zero than this is zero."""
 UNSPACED = ("%", "‰", "°")
 """Units that stand directly behind their number: 5%."""
 
@@ -293,11 +281,9 @@ def _converted(number: Decimal, source: Any, target: Any) -> Decimal:
     factor = _factor(source, target)
     if factor is not None:
         return Decimal(repr(float(number) * factor))
-    scales = SCALES.get(str(source)), SCALES.get(str(target))
-    if scales[0] and scales[1]:
-        kelvin = (number + scales[0].zero) * scales[0].above / scales[0].below
-        return kelvin * scales[1].below / scales[1].above - scales[1].zero
-    return Decimal(repr(UNITS.Quantity(float(number), source).m_as(target)))
+    moved: float = UNITS.Quantity(float(number), source).m_as(target)
+    # In floats 32 °F is 0.00000000000005684 °C: the rest of two large numbers that are nearly equal.
+    return Decimal(repr(moved)) if abs(moved) > SMALLEST_MOVED else Decimal(0)
 
 
 @lru_cache(maxsize=1024)

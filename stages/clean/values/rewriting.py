@@ -34,7 +34,7 @@ and 36 months.
 """
 PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?![0-9,.'’])")
 """A number that needs no other form."""
-TEMPERATURES = frozenset(["degC", "degF", "degR", "K"])
+TEMPERATURES = (" degC", " degF", " K")
 _CHANGES = (
     "rise|rises|rose|risen|rising|drop|drops|dropped|dropping|fall|falls|fell|fallen|falling"
     "|increase|increases|increased|increasing|decrease|decreases|decreased|decreasing"
@@ -76,7 +76,7 @@ STOPPED = re.compile(
     r"\b(?:in|ft|yd|mi|lbs?|oz|gal|pt|qt|tsp|tbsp|hrs?|mins?|secs?|yrs?|mos?|wks?|sq|cu|approx)$"
 )
 """The end of an abbreviation that may have a full stop."""
-STOP = re.compile(r"\.(?= [a-z(]|[,;:)])")
+STOP = re.compile(r"\.(?= [a-z]|[,;:)])")
 """A full stop that ends no sentence: the one of 3 in. long."""
 HYPHENED = re.compile(r"[0-9A-Za-z]-[A-Za-z]+$")
 """The 2-week of a 2-week trial, which stays hyphened."""
@@ -201,11 +201,11 @@ def _rewritten(
         new = convert_to_one(found.normal, units, digits)
         if not new or SHARED.search(text, max(0, found.start - 12), found.start):
             continue
-        if _is_difference(folded, found, new):
+        if found.normal.endswith(TEMPERATURES) and _is_difference(folded, found, new):
             continue
         new = _with_its_digits(folded, found, new)
         end = found.end
-        if STOPPED.search(folded, found.start, end) and STOP.match(folded, end):
+        if STOP.match(folded, end) and STOPPED.search(folded, found.start, end):
             end += 1
         if HYPHENED.search(text, found.start, found.end):
             new = LETTERS.sub(r"-\1", new)
@@ -223,9 +223,9 @@ def _is_difference(folded: str, found: Span, new: str) -> bool:
     """Whether a temperature that changes its scale is a difference, as far as the words around it
     say. It is left alone, because a difference has no zero point.
     """
-    unit = found.normal.rpartition(" ")[2]
-    if unit not in TEMPERATURES or new.startswith(found.normal.rpartition(" ")[0] + " "):
-        return False
+    number = found.normal.rpartition(" ")[0]
+    if new.startswith(f"{number} "):
+        return False  # the scale stays
     before = folded[max(0, found.start - DIFFERENCE_NEAR) : found.start]
     if DIFFERENCE_BEFORE.search(before):
         return True
