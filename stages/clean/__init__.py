@@ -46,6 +46,7 @@ from stages.clean.passes.writing import Tally, as_written, write
 from stages.clean.personal import Params as Personal
 from stages.clean.personal import Treatment
 from stages.clean.values.normalise import Params as Normalise
+from stages.clean.values.source_forms import source_forms
 from stages.clean.verifying import answers, contradictions, rules
 from stages.clean.verifying.contradictions import Params as Verify
 from stages.core.executors.choice import executor_of
@@ -157,6 +158,7 @@ def clean_records(
                 treatment,
                 excluded,
                 exact,
+                source_forms(sources),
             )
             verified = verify(corpus, checks, params, treatment)
             if not corpus.ledger.alive.any():

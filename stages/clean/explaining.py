@@ -23,7 +23,8 @@ from stages.clean.filters import lines
 from stages.clean.passes.ledger import PHASES
 from stages.clean.personal import Treatment
 from stages.clean.values.columns import COLUMNS
-from stages.clean.values.normalise import clean_text, normalise_row
+from stages.clean.values.normalise import TEXTS, clean_lines, clean_text, normalise_row
+from stages.clean.values.source_forms import NO_FORMS, PLAIN, Forms, source_forms
 from stages.clean.values.unusable import Unusable
 from stages.clean.verifying import rules
 from stages.clean.verifying.expectations import quiet_context
@@ -263,17 +264,28 @@ def _normalised(row: Row, params: clean.Params, files: Files) -> tuple[list[Step
         whole = row
         row = _without_lines(whole, params.filter.lines.words, files)
         steps += _step("recurring lines", "clean.filter.lines", whole, row)
+    forms = _forms(files)
+    keeps_lines = forms.get(row["source"], PLAIN).lines
     tidy = dict(row)
     for name in CLEANED:
         if row[name] is not None:
-            tidy[name] = clean_text(row[name])
+            form_of = clean_lines if keeps_lines and name in TEXTS else clean_text
+            tidy[name] = form_of(row[name])
     steps += _step("characters and spaces", None, row, tidy)
     try:
-        formed = normalise_row(row, params.normalise)
+        formed = normalise_row(row, params.normalise, forms)
     except Unusable:
         return steps, None
     steps += _step("one form for values", "clean.normalise", tidy, formed)
     return steps, formed
+
+
+def _forms(files: Files) -> Forms:
+    """How the sources write numbers and lines, as extract says."""
+    path = files.extracted / "sources.json"
+    if not path.is_file():
+        return NO_FORMS
+    return source_forms(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _without_lines(row: Row, words: int, files: Files) -> Row:
@@ -309,7 +321,7 @@ def _setting_of(final: Row, row: Row | None, params: clean.Params, files: Files)
         where = ".where" if reason == "where" else ""
         return f"extract.sources.{final['source']}{where}"
     if phase == "normalise" and row is not None:
-        return _normalising_setting(row, params)
+        return _normalising_setting(row, params, _forms(files))
     if phase == "personal":
         return "clean.personal"
     if phase == "filter":
@@ -334,12 +346,12 @@ def _filter_setting(final: Row) -> str | None:
     }.get(final["reason"])
 
 
-def _normalising_setting(row: Row, params: clean.Params) -> str:
+def _normalising_setting(row: Row, params: clean.Params, forms: Forms) -> str:
     """The setting under which a record cannot be normalised: of a further field, or of its value."""
     for name, value in json.loads(row["meta"]).items():
         field_alone = row | {"fact": None, "meta": record.to_meta({name: value})}
         try:
-            normalise_row(field_alone, params.normalise)
+            normalise_row(field_alone, params.normalise, forms)
         except Unusable:
             if name in params.normalise.dates:
                 return "clean.normalise.dates"

@@ -28,6 +28,7 @@ from stages.clean.filters import information, lines, questions, repeats
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
 from stages.clean.values import columns, normalise
+from stages.clean.values.source_forms import NO_FORMS, Forms
 from stages.core.records.record import opened
 
 BATCH_BYTES, BATCH_ROWS = 12 << 20, 1 << 15
@@ -167,13 +168,14 @@ def prepare(
     excluded: Excluded,
     recurring: lines.Recurring | None = None,
     exact: bool = False,
+    forms: Forms = NO_FORMS,
 ) -> Prepared:
     """Normalise a batch of a corpus of so many `records`, and count what is in it.
 
     `counted`: the frequencies of words are needed. `apart`: texts that say other numbers are no
     near duplicates. `recurring`: lines that are taken out first. `exact`: names that differ by case
-    are different (`extract.names`). If a worker dies, another one calls this again and writes the
-    same files.
+    are different (`extract.names`). `forms`: how the sources write numbers and lines. If a worker
+    dies, another one calls this again and writes the same files.
     """
     start = piece.start
     frame = piece.extracted(excluded)
@@ -188,7 +190,7 @@ def prepare(
     cut = lines.Cut()
     if recurring is not None:
         frame, emptied, cut = lines.without(frame, recurring, gone, treatment)
-    normal = columns.normalise(frame, params, gone)
+    normal = columns.normalise(frame, params, gone, forms)
     personal: dict[int, tuple[str, str]] = {}
     personal_counts: Counter[str] = Counter()
     if treatment:

@@ -24,6 +24,7 @@ from stages.clean.passes.ledger import Ledger, Reason
 from stages.clean.personal import Treatment
 from stages.clean.terms import Array, phrases
 from stages.clean.values import columns, normalise
+from stages.clean.values.source_forms import NO_FORMS, Forms
 from stages.core.executors.executor import Executor
 
 NOTHING: Excluded = {}
@@ -100,12 +101,14 @@ def filtered(
     treatment: Treatment | None = None,
     excluded: Excluded = NOTHING,
     exact: bool = False,
+    forms: Forms = NO_FORMS,
 ) -> Filtered:
     """Normalise and filter the records of the file `source`.
 
     `folder` is empty and takes the files between the passes. All workers of the executor must see
     it. `excluded` are set aside before all else. `treatment` is applied to personal data, between
-    normalising and filtering. `exact`: names that differ by case are different.
+    normalising and filtering. `exact`: names that differ by case are different. `forms` is how the
+    sources write numbers and lines.
 
     Raises InputError or RecordError where the file cannot be read, ParamsError where `reading`
     names an unknown unit.
@@ -129,6 +132,7 @@ def filtered(
         excluded=excluded,
         recurring=recurring,
         exact=exact,
+        forms=forms,
     )
     many = len(batches) > PROCESSES_FROM
     statistics = Statistics(records)

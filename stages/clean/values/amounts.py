@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from stages.clean.tables import read_words
 from stages.clean.values import chinese
-from stages.clean.values.measures import Measure, canonical, measure
-from stages.clean.values.numbers import Number, numbers
+from stages.clean.values.measures import AFTER_INCHES, Measure, canonical, measure
+from stages.clean.values.numbers import UNDECLARED, Number, NumberForm, numbers
 from stages.clean.values.units import UNITS, unit_of
 
 # Between two amounts.
@@ -23,11 +23,12 @@ TOLERANCE = re.compile(r" ?\(?(?:±|\+ ?/ ?-|\+-) ?")
 """120 ± 15, 51+/-9, 5 (+- 1)."""
 RANGE = re.compile(r" ?(?:-|–|—|~|至|到) ?| to ")
 """5-10, 5 to 10, 5至10."""
-TAIL = re.compile(r"(?<=feet|foot|unds|.lbs), | (?:and )?|零|又|")
-"""Between the two units of a sum: a blank, and, or nothing.
-
-A comma only behind feet, pounds and lbs: 5 feet, 2 inches.
-"""
+TAIL = re.compile(
+    r"(?<=feet|foot|unds|.lbs), "  # 5 feet, 2 inches
+    r"|(?<=ft|lb|hr|yr)\.,? ?|(?<=lbs|hrs|yrs|min)\.,? ?"  # 5 ft. 3 in.
+    "| (?:and )?|零|又|"
+)
+"""Between the two units of a sum: a blank, and, or nothing."""
 
 # Before an amount.
 CHANGE = re.compile(r"(?<!ranging )(?<!ranged )(?<!range )(?<!ranges )\bfrom $|从$", re.IGNORECASE)
@@ -61,6 +62,15 @@ HALVED = frozenset(
 """Units behind which 半 adds half a one, unless it begins a word (`WORDS_OF_HALF`): 两岁半."""
 WORDS_OF_HALF = frozenset("天年个夜路数径身岛球决价途成分")
 """Characters that make a word with 半: 半天, 半径."""
+LIANG = re.compile(
+    "(?:零)?(?P<liang>[一二两三四五六七八九]|[0-9](?:\\.[0-9]+)?)两"  # 三两
+    "(?:(?P<half>半)|(?P<qian>[一二两三四五六七八九]|[0-9])钱)?"  # 三两半, 三两二钱
+)
+"""Behind a weight in 斤: ten 两 are one, and ten 钱 are one 两. 两斤三两 is 2.3 斤."""
+JIN = frozenset(["斤", "市斤"])
+CUT_SHORT = frozenset(["米", "公尺", "斤", "市斤", "公斤", "尺", "寸", "丈", "里", "公里", "亩"])
+"""Units behind which a numeral may stand for the next smaller unit: 一米八 is 1.8 m, 两斤三 2.3 斤."""
+NUMERALS = re.compile("[0-9.]+|[一二两三四五六七八九十半]+")
 DATED = re.compile("[（(][0-9]{3,4}年")
 """Behind a year of an era: 延兴2年（472年）."""
 LASTING = re.compile("的?历史|间|之久|来|多|左右|[之以]?[前后内]")
@@ -94,28 +104,45 @@ class Amount(NamedTuple):
     """What stands between the two numbers: –, or ± where the second is a tolerance."""
     power: int = 0
     """The power of ten that a word behind the number says."""
+    times_ten: bool = False
+    """Whether × 10³ stands behind the number."""
 
 
-def amounts(text: str, lang: str, start: int, end: int) -> Iterator[Amount]:
+def amounts(
+    text: str, lang: str, start: int, end: int, form: NumberForm = UNDECLARED
+) -> Iterator[Amount]:
     """The amounts of a text that have units, in their order: first sums, then pairs of these.
 
     Only amounts whose numbers begin from `start` to `end`. The words around them may stand outside.
-    The widths of the text (`numbers.WIDTHS`) must be folded.
+    The widths of the text (`numbers.WIDTHS`) must be folded. `form` is how its source writes
+    numbers.
     """
-    single = _single(text, lang, start, end)
+    single = _single(text, lang, start, end, form)
     with_sums = _joined(text, single, _sum)
     with_pairs = _joined(text, with_sums, _pair)
     for amount in with_pairs:
         if not amount.measure:
             continue
+        if _is_cut_short(text, amount):
+            continue
         if not CHAIN.search(text, max(0, amount.start - 3), amount.start):
             yield amount
 
 
-def _single(text: str, lang: str, start: int, end: int) -> Iterator[Amount]:
+def _is_cut_short(text: str, amount: Amount) -> bool:
+    """Whether a numeral that belongs to the amount follows it: the 八 of 一米八."""
+    if not amount.measure or amount.measure.word not in CUT_SHORT:
+        return False
+    numerals = NUMERALS.match(text, amount.end)
+    if not numerals:
+        return False
+    return measure(text, amount.end, numerals.end()) is None  # not the 30 of 5公里30分钟
+
+
+def _single(text: str, lang: str, start: int, end: int, form: NumberForm) -> Iterator[Amount]:
     """Every number with its sign, and its unit where one follows."""
     done = 0
-    for number in numbers(text, lang, start, end):
+    for number in numbers(text, lang, start, end, form):
         if number.start < done:  # the 半 behind the amount before
             continue
         amount = _amount(text, number)
@@ -143,14 +170,33 @@ def _amount(text: str, number: Number) -> Amount:
         number = number._replace(value=-number.value)
     unit = measure(text, number.start, end)
     if not unit or MONEY.search(text, near, start) or _doubtful(text, number, unit):
-        return Amount(start, end, number.value, number.high, None)
+        return Amount(
+            start, end, number.value, number.high, None, "–", number.power, number.times_ten
+        )
     low = number.value * unit.factor
     high = number.high and number.high * unit.factor
+    if unit.word in JIN and not high and (liang := LIANG.match(text, unit.end)):
+        return Amount(start, liang.end(), low + _in_jin(liang), None, unit)
     if unit.word in HALVED and text.startswith("半", unit.end) and not high:
         after_half = text[unit.end + 1 : unit.end + 2]
         if after_half not in WORDS_OF_HALF:
             return Amount(start, unit.end + 1, low + HALF_ONE, None, unit)
-    return Amount(start, unit.end, low, high, unit, power=number.power)
+    return Amount(start, unit.end, low, high, unit, "–", number.power, number.times_ten)
+
+
+def _in_jin(match: re.Match[str]) -> Decimal:
+    """The weight of a match of `LIANG` in 斤."""
+    liang = _digit(match["liang"])
+    if match["half"]:
+        liang += HALF_ONE
+    if match["qian"]:
+        liang += _digit(match["qian"]) / 10
+    return liang / 10
+
+
+def _digit(written: str) -> Decimal:
+    """The value of 三, 两 or 3."""
+    return Decimal("2") if written == "两" else Decimal(chinese.DIGITS.get(written, written))
 
 
 def _share(text: str, number: Number) -> Amount | None:
@@ -235,6 +281,8 @@ def _pair(text: str, one: Amount, two: Amount) -> Amount | None:
     if not unit or one.high is not None or two.high is not None:
         return None
     if TOLERANCE.fullmatch(gap) and _same_unit(one, two):
+        if two.times_ten and not one.times_ten:
+            return one._replace(end=two.end, measure=None)  # 5 ± 1 × 10³: of one, or of both?
         return Amount(one.start, two.end, one.low, two.low, unit, "±")
     if not two.measure:
         return None
@@ -248,6 +296,8 @@ def _pair(text: str, one: Amount, two: Amount) -> Amount | None:
     low = one.low
     if two.power and not one.power and not one.measure:
         low = low.scaleb(two.power)  # 15至20万吨 begins with 150 000
+    if two.times_ten and not one.times_ten:
+        return one._replace(end=two.end, measure=None)  # 1–2 × 10³
     if not _same_unit(one, two) or low >= two.low:
         return None
     return Amount(one.start, two.end, low, two.low, unit)
@@ -267,7 +317,10 @@ def _sum(text: str, one: Amount, two: Amount) -> Amount | None:
     """
     if not one.measure or not two.measure:
         return None
-    if not TAIL.fullmatch(text, one.end, two.start):
+    tail = TAIL.fullmatch(text, one.end, two.start)
+    if not tail:
+        return None
+    if "." in tail.group() and not AFTER_INCHES.match(text, two.end):
         return None
     if one.high is not None or two.high is not None:
         return None

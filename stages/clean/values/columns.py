@@ -15,9 +15,18 @@ from stages.clean.exclusions import CONTENT, REASON, Excluded
 from stages.clean.personal import Treatment
 from stages.clean.terms import HAN, changed
 from stages.clean.values.date_fields import is_date
-from stages.clean.values.normalise import FOLDABLE, PUNCTUATION, Params, folded, normalise_row
+from stages.clean.values.normalise import (
+    FOLDABLE,
+    PUNCTUATION,
+    Params,
+    clean_lines,
+    folded,
+    normalise_row,
+)
+from stages.clean.values.numbers import NumberForm
 from stages.clean.values.rewriting import Params as Text
 from stages.clean.values.rewriting import rewritten_texts
+from stages.clean.values.source_forms import NO_FORMS, PLAIN, Forms
 from stages.clean.values.unusable import Unusable
 from stages.core.records.record import SCHEMA, compared_name
 
@@ -82,11 +91,13 @@ def redacted(frame: pl.DataFrame, excluded: Excluded) -> pl.DataFrame:
     return frame.with_columns(*changes)
 
 
-def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) -> Batch:
+def normalise(
+    frame: pl.DataFrame, params: Params, left: Container[int] = (), forms: Forms = NO_FORMS
+) -> Batch:
     """Records in one form, except those whose row numbers are in `left`, which are left alone.
 
     Facts and records with further fields are normalised one by one, the others column by column.
-    Both ways give the same, and tests compare them.
+    Both ways give the same, and tests compare them. `forms` is how the sources write.
     """
     is_fact = pl.col("fact").is_not_null()
     has_fields = pl.col("meta") != "{}"
@@ -101,7 +112,7 @@ def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) ->
         row = frame.row(number, named=True)
         if number not in left:
             try:
-                row = normalise_row(row, without_text)
+                row = normalise_row(row, without_text, forms)
                 meta[number] = distinguishing_fields(row, params.dates)
                 unreadable.update(unreadable_dates(row, params))
             except Unusable as problem:
@@ -110,12 +121,21 @@ def normalise(frame: pl.DataFrame, params: Params, left: Container[int] = ()) ->
     special = pl.DataFrame(done, schema={"number": pl.UInt32, **COLUMNS})
 
     by_column = frame.with_row_index("number").filter(~one_by_one)
-    by_column = by_column.with_columns(cleaned(by_column[name]).alias(name) for name in TEXTS)
+    keeping = [name for name, form in forms.items() if form.lines]
+    with_lines = by_column["source"].is_in(keeping) if keeping else None
+    new_columns = []
+    for name in TEXTS:
+        texts = cleaned(by_column[name])
+        if with_lines is not None and with_lines.any() and name in PROSE_COLUMNS:
+            kept = _cleaned_lines(by_column[name].filter(with_lines))
+            texts = texts.clone().scatter(with_lines.arg_true(), kept)  # scatter works in place
+        new_columns.append(texts.alias(name))
+    by_column = by_column.with_columns(new_columns)
     whole = pl.concat([by_column, special.select(by_column.columns)]).sort("number")
 
     usable = [number not in left and number not in unusable for number in range(len(frame))]
     is_prose = whole["fact"].is_null() & pl.Series(usable, dtype=pl.Boolean)
-    whole = rewritten(whole.drop("number"), is_prose, params)
+    whole = rewritten(whole.drop("number"), is_prose, params, forms)
     return Batch(whole, unusable, pl.Series(meta, dtype=pl.String), unreadable)
 
 
@@ -154,27 +174,48 @@ def _cleaned(texts: pl.Series) -> pl.Series:
     return visible.str.replace_all(SPACE, " ").str.strip_chars(" ")
 
 
+def _cleaned_lines(texts: pl.Series) -> pl.Series:
+    """Texts as `normalise.clean_lines` makes each of them."""
+    kept = []
+    for text in texts:
+        kept.append(None if text is None else clean_lines(text))
+    return pl.Series(kept, dtype=pl.String)
+
+
 def _replaced(texts: pl.Series, forms: dict[str, str]) -> pl.Series:
     return texts.str.replace_many(list(forms), list(forms.values()))
 
 
-def rewritten(frame: pl.DataFrame, where: pl.Series, params: Params) -> pl.DataFrame:
+def rewritten(
+    frame: pl.DataFrame, where: pl.Series, params: Params, forms: Forms = NO_FORMS
+) -> pl.DataFrame:
     """The records with the dates and quantities of their free texts in one form, in the rows where
     `where` is true.
     """
     if not (params.text.dates or params.text.units):
         return frame
+    # Sources that write numbers alike are rewritten together. Most write them as nothing says.
+    sources_of: dict[NumberForm, list[str]] = {}
+    for source in frame["source"].unique().sort():
+        numbers = forms.get(source, PLAIN).numbers
+        sources_of.setdefault(numbers, []).append(source)
     for lang in frame["lang"].unique().sort():
-        rewrite = partial(
-            rewritten_texts,
-            lang=lang,
-            params=params.text,
-            digits=params.significant_digits,
-            day_first=params.day_first,
-        )
-        in_lang = where & (frame["lang"] == lang)
-        new_columns = [changed(frame[name], in_lang, rewrite).alias(name) for name in PROSE_COLUMNS]
-        frame = frame.with_columns(new_columns)
+        for numbers, sources in sources_of.items():
+            rewrite = partial(
+                rewritten_texts,
+                lang=lang,
+                params=params.text,
+                digits=params.significant_digits,
+                day_first=params.day_first,
+                form=numbers,
+            )
+            chosen = where & (frame["lang"] == lang)
+            if len(sources_of) > 1:
+                chosen &= frame["source"].is_in(sources)
+            new_columns = []
+            for name in PROSE_COLUMNS:
+                new_columns.append(changed(frame[name], chosen, rewrite).alias(name))
+            frame = frame.with_columns(new_columns)
     return frame
 
 

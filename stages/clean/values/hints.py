@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from stages.clean.values import chinese, months
 from stages.clean.values.measures import CUES, MEANT, PHRASES, SPELLINGS, canonical
-from stages.clean.values.numbers import SCALES, WORDS
+from stages.clean.values.numbers import FRACTION_SIGNS, SCALES, WORDS
 from stages.clean.values.quantities import DIGITS_KEPT, convert
 
 INSIDE = frozenset("0123456789.,'’" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -50,14 +50,14 @@ DATES = {
 
 PARTS = re.compile("[/·⋅*²³⁴⁻^ ]|[A-Za-z][1-4]")
 """In a unit that is made of several: mg/L, m², m3."""
-_DIGIT = "[0-9½¼¾⁰-⁹¹²³)]"
+_DIGIT = f"[0-9{FRACTION_SIGNS}⁰-⁹¹²³)}}]"
 """The last character of a number in digits."""
 _NUMERAL = "[一二两三四五六七八九十百千万亿半]"
 _INCH = (
     "in(?:"
-    r"\. [a-z(]"  # in. wide
+    r"\."  # in. wide
     "|[²³^]"
-    "| ?(?:long|wide|tall|thick|by [0-9]|x ?[0-9])"
+    "| ?(?:long|wide|tall|thick|by [0-9]+|x ?[0-9]+)"
     "| in (?:diameter|length|width|height|size))"
 )
 _NEXT_PART = (
@@ -101,7 +101,7 @@ def quantities(lang: str, units: tuple[str, ...]) -> str:
     if has_parts:
         forms.append(f"{number}(?:{_AREA}|[A-Za-zµÅΩ%°]+{_NEXT_PART})")
     if "foot" in names:
-        forms.append("(?:ft|feet|foot) [0-9]+ in")
+        forms.append(r"(?:ft\.?|feet|foot),? ?[0-9]+ ?in")
     if lang == "zh":
         if has_parts:
             chinese_names |= set(chinese.UNITS)

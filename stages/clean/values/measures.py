@@ -41,9 +41,9 @@ def _read_spellings() -> tuple[dict[str, str], set[str]]:
     return spellings, plurals
 
 
-_LATIN_SPELLINGS, PLURALS = _read_spellings()
-"""PLURALS stand below no line: nobody writes mg/hours."""
-SPELLINGS = _LATIN_SPELLINGS | chinese.TEXT_UNITS | chinese.GE_UNITS
+LATIN, PLURALS = _read_spellings()
+"""LATIN: the spellings of data/units.csv. PLURALS stand below no line: nobody writes mg/hours."""
+SPELLINGS = LATIN | chinese.TEXT_UNITS | chinese.GE_UNITS
 """Every spelling that is a unit without further evidence, and the unit as pint reads it."""
 PHRASES = read_mapping(DATA / "unit_phrases.csv", "pattern", "unit")
 """Patterns of units of more than one word."""
@@ -92,8 +92,33 @@ INCH = re.compile(
     r"| in (?:diameter|length|width|height|size)\b)"  # 2 in in diameter
 )
 """Where `in` behind a number is an inch. Not: 2 in high school."""
-FEET_BEFORE = re.compile(r"(?:ft|feet|foot) $")
-"""Before a number of inches: 5 ft 2 in."""
+FEET_BEFORE = re.compile(r"(?:ft\.?|feet|foot),? ?$")
+"""Before a number of inches: 5 ft 2 in, 5 ft. 2 in."""
+AFTER_INCHES = re.compile(
+    r"[.,;:)\]]|$| (?:long|wide|tall|high|deep|thick|in (?:length|height|width)|of)\b"
+)
+"""Behind a sum whose first unit has a full stop, which might have ended a sentence."""
+GENERATION = re.compile(
+    r"[- ](?:[A-Za-z]+ )?"  # 5g mobile network
+    "(?:networks?|phones?|smartphones?|mobiles?|wireless|cellular|signals?|spectrum|internet"
+    "|technolog(?:y|ies)|coverage|modems?|routers?|towers?|antennas?|devices?|connections?"
+    "|connectivity|services?|standards?|rollouts?|era|broadband|LTE|bands?|speeds?)"
+    r"\b|/[2-6][gG]\b"  # 4g/5g
+    "| ?(?:网络|手机|信号|时代|通信|技术|基站|流量|套餐)",
+    re.IGNORECASE,
+)
+"""Behind 2g to 6g that is a generation of mobile networks."""
+GENERATION_BEFORE = re.compile(
+    r"(?:\b(?:wireless|mobile|cellular|network) |\b[2-6]g(?:/|,? (?:and|or) ))$", re.IGNORECASE
+)
+"""Before such a generation: mobile 5g, 4g/5g."""
+COUNTED_BY_M = re.compile(
+    " (?:users?|people|views?|followers?|subscribers?|downloads?|dollars?|euros?|pounds|customers?"
+    "|members?|players?|copies|tokens?|rows?|records?|parameters?|viewers?|visitors?|voters?|jobs?)\\b"
+)
+"""Behind 2m that is two million."""
+DIMENSIONS = re.compile("[1-4]D")
+"""3D, which is no dioptre."""
 NO_UNIT = re.compile(
     "年[级代度底初末版款份龄轻薪]"  # 三年级
     "|天[王台堂使空]"  # 四天王
@@ -148,6 +173,8 @@ AGAIN = re.compile(
     "[A-Za-z0-9_]"
 )
 """What may not follow a unit: mgx is no mg."""
+HYPHENED = re.compile("-([A-Za-zµ]{1,4})(?![A-Za-z])")
+"""Behind a unit that goes on: the -m of 5 kgf-m."""
 LETTER = re.compile("[A-Za-z]")
 ONE_LETTER = re.compile(r"[A-Za-z0-9_]|[-'’.&+][A-Za-z0-9]")
 """What may not follow a unit of one letter: 5 L-arginine."""
@@ -189,6 +216,8 @@ def measure(text: str, number: int, end: int) -> Measure | None:
     if not parts:
         return None
     word, power = parts[0]
+    if len(word) == 1 and _is_no_unit(text, number, end, start, word):
+        return None
     # The longest unit counts: of "mg per day of", mg per day. Then shorter ones are tried.
     for count in range(len(parts), 0, -1):
         if AGAIN.match(text, ends[count - 1]):
@@ -199,10 +228,31 @@ def measure(text: str, number: int, end: int) -> Measure | None:
         slashed = "/" in text[ends[0] : ends[0] + 2]
         unit = resolved(tuple(parts[:count]), slashed)
         if unit and not NO_UNIT.match(text, start):
+            goes_on = HYPHENED.match(text, ends[count - 1])
+            if goes_on and (goes_on[1] in SPELLINGS or goes_on[1] in COMPOUND):
+                return None
             return Measure(ends[count - 1], unit, word, FACTORS.get(word, 1))
     if power == 1 and (unit := _with_evidence(word, text, number, start, ends[0])):
         return Measure(ends[0], unit, word)
     return None
+
+
+def _is_no_unit(text: str, number: int, end: int, start: int, word: str) -> bool:
+    """Whether a letter behind a number says something else: 5g network, 2m users, 3D.
+
+    The number stands from `number` to `end`, and the letter at `start`.
+    """
+    written = text[number:end]
+    behind = start + 1
+    if word in "gG" and len(written) == 1 and "2" <= written <= "6":
+        if GENERATION.match(text, behind):
+            return True
+        return GENERATION_BEFORE.search(text, max(0, number - 16), number) is not None
+    if start > end:
+        return False
+    if word == "m":
+        return COUNTED_BY_M.match(text, behind) is not None
+    return word == "D" and DIMENSIONS.fullmatch(text, number, behind) is not None
 
 
 def _part(factor: re.Match[str], sign: int) -> Part:
@@ -254,7 +304,9 @@ def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
 def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> str | None:
     """The canonical form of a doubtful unit, if the text around it says that it is one."""
     if word == "in":
-        after_feet = FEET_BEFORE.search(text[:number][-5:])
+        after_feet = FEET_BEFORE.search(text[max(0, number - 7) : number])
+        if after_feet and "." in after_feet.group() and not AFTER_INCHES.match(text, end):
+            return None  # 5 ft. 3 in the group
         if INCH.match(text, start) or after_feet:
             return "inch"
     if word == "second" and text[start - 1] == "-":

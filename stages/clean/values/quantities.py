@@ -1,4 +1,4 @@
-"""Quantities: one number with its unit, in a field or found in running text, in one form and
+"""Quantities: numbers with their unit, in a field or found in running text, in one form and
 converted.
 
 In a field nothing is guessed: a number that two conventions read differently and a unit of another
@@ -6,7 +6,6 @@ dimension are refused. In running text what is doubtful is left alone.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
 from functools import lru_cache
@@ -15,27 +14,21 @@ from typing import Any
 import pint
 
 from stages.clean.span import Span
-from stages.clean.values import chinese
+from stages.clean.values import fields
 from stages.clean.values.amounts import Amount, amounts
-from stages.clean.values.numbers import NO_GAPS, widths_folded
+from stages.clean.values.field_units import (
+    AmbiguousUnitError,
+    FieldUnit,
+    Own,
+    as_difference,
+    field_unit,
+    wanted_unit,
+)
+from stages.clean.values.fields import Reading
+from stages.clean.values.numbers import LARGEST_EXPONENT, UNDECLARED, NumberForm, widths_folded
 from stages.clean.values.units import UNITS, unit_of
 from stages.clean.values.unusable import Unusable
 
-NUMBER = re.compile(
-    "[+-]?"
-    r"(?:\d{1,3}(?:,\d{3})+"  # 12,345
-    r"|\d{1,3}(?: \d{3})+"  # 12 345
-    r"|\d+)"
-    r"(?:\.\d+)?"
-    r"(?:[eE][+-]?\d+)?"
-)
-EXPONENT = re.compile(r"\s*[x×·]\s*10\^?\s*([+-]?\d+)")
-"""× 10^3 and x 103 behind a number."""
-BELOW_ZERO = re.compile(r"^(零下|负)\s*(?=\d)")
-"""零下5 and 负5 are -5."""
-GOES_ON = re.compile(r"[\d.,]|\s\d")
-"""Behind a number: 12,3,4 and 1 53 are two numbers, or one in an unknown convention."""
-MINUS_AND_NARROW_BLANKS = str.maketrans({"−": "-", "\u2009": " ", "\u202f": " "})
 DIGITS_KEPT = 15
 """Significant digits of a number in text: as many as a double holds."""
 PLUS_MINUS = " ± "
@@ -45,45 +38,163 @@ NORMAL = re.compile(
     r" (\S.*)"
 )
 """A quantity as `find_quantities` writes it: 5 mg, 5–10 mg, 120 ± 15 mmHg."""
+INTERVAL = re.compile(
+    "(?P<bound>[<≤>≥~±]?)"
+    "(?P<low>-?[0-9.]+)"
+    "(?:(?P<joint>–| ± )(?P<high>-?[0-9.]+))?"  # 5–10, 120 ± 15
+)
+"""The number of a field as `quantity` writes it."""
+DIFFERENCE = re.compile(
+    r"\b(?:rise|drop|increase|decrease|difference|deviation|tolerance|gradient|delta|uncertainty"
+    r"|hysteresis|error)s?\b|\bchange (?:in|of)\b|\btemperature change\b|[ΔδΔ∆]"
+    "|温差|温升|升温|降温|温降|误差|偏差|公差|变化量",
+    re.IGNORECASE,
+)
+"""In the name of an attribute: its values are differences."""
+SMALLEST_MOVED = 1e-10
+"""A temperature on another scale that is nearer to zero than this is zero."""
 UNSPACED = ("%", "‰", "°")
 """Units that stand directly behind their number: 5%."""
 
 
-def quantity(value: str, unit: str | None, wanted: str, digits: int) -> str:
+def quantity(
+    value: str,
+    unit: str | None,
+    wanted: str,
+    digits: int,
+    form: NumberForm = UNDECLARED,
+    lang: str = "en",
+    own: Own = (),
+    attribute: str = "",
+) -> str:
     """The number of `value` (which may carry its unit) in the unit `wanted`, as plain decimal text.
+
+    A range is `5–10`, a tolerance `5 ± 0.5`, a bound `<5`, `≥5` or `~5`. `form` is how the source
+    writes numbers, `own` are the user's spellings of units. An `attribute` that is called a rise or
+    a difference takes no temperature of another scale, unless `wanted` is a difference.
 
     Raises Unusable: `bad_quantity` where there is no unambiguous number, `unknown_unit` where the
     unit is missing, unknown, or of another dimension.
     """
-    number, written = split_quantity(value)
-    written = written or (unit or "").strip()
+    try:
+        reading = fields.read(value, lang, form)
+        source = _source_unit(value, reading, unit, wanted, own)
+    except Unusable:
+        as_text = fields.read_as_text(value, lang, form)
+        if as_text is None:
+            raise
+        reading = as_text
+        source = _source_unit(value, reading, unit, wanted, own)
+    target = wanted_unit(wanted, own)
+    if moves_zero(source.unit, target.unit) and DIFFERENCE.search(attribute):
+        raise Unusable(
+            "unknown_unit",
+            f"{value!r}: {attribute} is a difference of temperatures by its name; write "
+            f"`delta {wanted}` in clean.normalise.units",
+        )
+    low = _in_field(value, reading.low, source, target, reading.bound == "±")
+    if reading.high is None:
+        return reading.bound + plain(low, digits)
+    is_tolerance = reading.joint == PLUS_MINUS
+    high = _in_field(value, reading.high, source, target, is_tolerance)
+    written_low, written_high = plain(low, digits), plain(high, digits)
+    if written_low == written_high and not is_tolerance:  # 10.001–10.002 in four digits
+        written_low, written_high = plain(low, DIGITS_KEPT), plain(high, DIGITS_KEPT)
+    return written_low + reading.joint + written_high
+
+
+def moves_zero(source: Any, target: Any) -> bool:
+    """Whether the zero point moves from one unit to the other: °F to °C, but not °F to °F."""
+    return source != target and _factor(source, target) is None
+
+
+def bounds(value: str) -> tuple[Decimal | None, Decimal | None] | None:
+    """The least and the largest number that a value may be, as `quantity` writes it.
+
+    None at an end that is open. None for what is no number, and for ~5, which has no known ends.
+    """
+    match = INTERVAL.fullmatch(value)
+    if not match or match["bound"] == "~":
+        return None
+    low = Decimal(match["low"])
+    if match["bound"] in ("<", "≤"):
+        return None, low
+    if match["bound"] in (">", "≥"):
+        return low, None
+    if match["bound"] == "±":
+        return -low, low
+    if not match["high"]:
+        return low, low
+    high = Decimal(match["high"])
+    if match["joint"] == PLUS_MINUS:
+        return low - high, low + high
+    return low, high
+
+
+def _source_unit(
+    value: str, reading: Reading, column: str | None, wanted: str, own: Own
+) -> FieldUnit:
+    """The unit of a field: the one behind its number, or that of its column.
+
+    Raises Unusable (`unknown_unit`), also where the two are not the same.
+    """
+    of_column = (column or "").strip()
+    written = reading.unit or of_column
     if not written:
         raise Unusable("unknown_unit", f"{value!r} has no unit; {wanted} is wanted")
+    source = _known(value, written, wanted, own)
+    if reading.unit and of_column and reading.unit != of_column:
+        try:
+            other = field_unit(of_column, wanted, own)
+        except Exception:  # the column holds no unit
+            return source
+        if other != source:
+            raise Unusable(
+                "unknown_unit", f"{value!r} has the unit {reading.unit}, its column {of_column}"
+            )
+    return source
+
+
+def _known(value: str, written: str, wanted: str, own: Own) -> FieldUnit:
+    """The unit that is written. Raises Unusable (`unknown_unit`)."""
     try:
-        converted = _converted(number, unit_of(written, wanted), unit_of(wanted, wanted))
+        return field_unit(written, wanted, own)
+    except AmbiguousUnitError as problem:
+        evidence = f"{value!r}: {problem}; say which in clean.normalise.unit_spellings"
     except Exception:  # pint's parser meets dirty text with errors of every kind
+        evidence = f"{value!r}: {written!r} is not a unit that converts to {wanted}"
+    raise Unusable("unknown_unit", evidence)
+
+
+def _in_field(
+    value: str, number: Decimal, source: FieldUnit, target: FieldUnit, difference: bool
+) -> Decimal:
+    """A number of a field in the wanted unit.
+
+    `difference`: it is a tolerance, so that the zero point of a temperature does not count. Raises
+    Unusable (`bad_quantity`) for a number that is too large or too small.
+    """
+    one, other = source.unit, target.unit
+    if difference:
+        one, other = as_difference(one), as_difference(other)
+    try:
+        converted = _converted(number * source.factor, one, other) / target.factor
+    except (ArithmeticError, ValueError):
+        converted = Decimal("NaN")
+    if not is_sane(converted):
         raise Unusable(
-            "unknown_unit", f"{value!r}: {written!r} is not a unit that converts to {wanted}"
-        ) from None
-    return plain(converted, digits)
+            "bad_quantity",
+            f"{value!r} is out of range: numbers from 1e-{LARGEST_EXPONENT} to "
+            f"1e{LARGEST_EXPONENT} are read",
+        )
+    return converted
 
 
-def split_quantity(value: str) -> tuple[Decimal, str]:
-    """The number of a field and the text behind it. Raises Unusable (`bad_quantity`)."""
-    text = unicodedata.normalize("NFC", value).translate(MINUS_AND_NARROW_BLANKS).strip()
-    text = BELOW_ZERO.sub("-", text).replace("，", ",")
-    match = NUMBER.match(text)
-    if not match:
-        raise Unusable("bad_quantity", f"{value!r} is not one unambiguous number")
-    rest = text[match.end() :]
-    if GOES_ON.match(rest):
-        raise Unusable("bad_quantity", f"{value!r} is not one unambiguous number")
-    number = Decimal(match.group().translate(NO_GAPS))
-    if power := EXPONENT.match(rest):
-        number = number.scaleb(int(power[1]))
-        rest = rest[power.end() :]
-    power_of_ten, rest = chinese.myriads(rest)
-    return number.scaleb(power_of_ten), rest.strip()
+def is_sane(number: Decimal) -> bool:
+    """Whether a number is finite, and neither too large nor too small to be a quantity."""
+    if not number.is_finite():
+        return False
+    return number == 0 or abs(number.adjusted()) <= LARGEST_EXPONENT
 
 
 def plain(number: Decimal, digits: int) -> str:
@@ -142,9 +253,12 @@ def convert(normal: str, wanted: str, digits: int) -> str | None:
         converted = [_converted(number, source, target) for number in numbers]
     except pint.DimensionalityError:  # a difference of temperatures, as in °C per metre
         return None
+    if not all(is_sane(number) for number in converted):
+        return None
     if sign == PLUS_MINUS:
         converted[1] -= converted[0]
-    written = (sign or "").join(plain(number, digits) for number in converted)
+    kept = DIGITS_KEPT if source == target else digits  # nothing is rounded without a conversion
+    written = (sign or "").join(plain(number, kept) for number in converted)
     blank = "" if wanted in UNSPACED else " "
     return written + blank + wanted
 
@@ -167,7 +281,9 @@ def _converted(number: Decimal, source: Any, target: Any) -> Decimal:
     factor = _factor(source, target)
     if factor is not None:
         return Decimal(repr(float(number) * factor))
-    return Decimal(repr(UNITS.Quantity(float(number), source).m_as(target)))
+    moved: float = UNITS.Quantity(float(number), source).m_as(target)
+    # In floats 32 °F is 0.00000000000005684 °C: the rest of two large numbers that are nearly equal.
+    return Decimal(repr(moved)) if abs(moved) > SMALLEST_MOVED else Decimal(0)
 
 
 @lru_cache(maxsize=1024)
@@ -183,25 +299,28 @@ def _factor(source: Any, target: Any) -> float | None:
     return factor
 
 
-def find_quantities(text: str, lang: str) -> list[Span]:
+def find_quantities(text: str, lang: str, form: NumberForm = UNDECLARED) -> list[Span]:
     """Quantities of a text in their order: numbers with units, ranges (5–10 mg) and tolerances (120
     ± 15 mmHg).
 
     `lang` is an ISO 639-1 code; number words are read in English, and for `zh` in Chinese. `normal`
-    is the number as a plain decimal, a blank and the unit as `measures.canonical` writes it.
+    is the number as a plain decimal, a blank and the unit as `measures.canonical` writes it. `form`
+    is how the source of the text writes numbers.
     """
     folded = widths_folded(text)
-    return list(quantities_in(folded, lang, [(0, len(folded))]))
+    return list(quantities_in(folded, lang, [(0, len(folded))], form))
 
 
-def quantities_in(folded: str, lang: str, parts: Iterable[tuple[int, int]]) -> Iterator[Span]:
+def quantities_in(
+    folded: str, lang: str, parts: Iterable[tuple[int, int]], form: NumberForm = UNDECLARED
+) -> Iterator[Span]:
     """The quantities of some parts (start, end) of a text. The words that say what they are may
     stand outside the parts.
 
     The widths of the text must be folded.
     """
     for start, end in parts:
-        for amount in amounts(folded, lang, start, end):
+        for amount in amounts(folded, lang, start, end, form):
             yield Span(amount.start, amount.end, "quantity", _normal(amount))
 
 

@@ -8,6 +8,7 @@ does not say, as nobody writes --03-05.
 import re
 from collections import Counter
 from dataclasses import field
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 import polars as pl
@@ -18,18 +19,65 @@ from stages.clean.terms import changed
 from stages.clean.values import hints
 from stages.clean.values.dates import dates_in
 from stages.clean.values.hints import around
-from stages.clean.values.numbers import WIDTHS, widths_folded
+from stages.clean.values.numbers import UNDECLARED, WIDTHS, NumberForm, widths_folded
 from stages.clean.values.quantities import convert_to_one, quantities_in
 from stages.core.project.params import STRICT
 
 SHARED = re.compile(
     "[0-9]-?,? ?"
-    r"(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，)?"
+    r"(?:and|or|vs\.?|versus|to|,|/|[x×*]|和|与|或|及|、|，"
+    "|und|oder|bis|et|ou|à|y|o|e|a|en|of|tot|och|eller|til|do|i|lub|и|или|до)?"
     " ?$"
 )
 """Before a quantity: a number without a unit, which shares that of the quantity: the 24 and of 24
 and 36 months.
 """
+PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?![0-9,.'’])")
+"""A number that needs no other form."""
+TEMPERATURES = (" degC", " degF", " K")
+_CHANGES = (
+    "rise|rises|rose|risen|rising|drop|drops|dropped|dropping|fall|falls|fell|fallen|falling"
+    "|increase|increases|increased|increasing|decrease|decreases|decreased|decreasing"
+    "|climb|climbs|climbed|warmed|warms|cooled|cools|lowered|lowers|raised|raises|raise|lower"
+    "|reduce|reduces|reduced|reduction|differ|differs|differed|difference|differences|differential"
+    "|deviate|deviates|deviated|deviation|deviations|vary|varies|varied|variation|variations"
+    "|fluctuate|fluctuates|fluctuated|fluctuation|fluctuations|change|changes|changed|changing"
+    "|swing|swings|tolerance|tolerances|accurate|accuracy|precision|error|errors|uncertainty"
+    "|margin|gradient|gradients|gain|gained|loss|lost|spread|offset|hysteresis|step|steps"
+    "|increment|increments|superheat|subcooling|within|plus or minus|give or take|up|down|off"
+    "|another|extra|additional|jump|jumps|jumped|surge|surged|shift|shifts|shifted|delta|ΔT|∆T|dT"
+)
+DIFFERENCE_BEFORE = re.compile(
+    rf"(?:\b(?:{_CHANGES})(?: (?:in|of) (?:the )?(?:[a-z]+ )?temperatures?)?"
+    r"(?:,? (?:is|was|were|are|be|been|equals|to within|by|of|about|approximately|around|nearly"
+    r"|roughly|almost|some|only|just|at least|at most|up to|as much as|as little as|no more than"
+    r"|more than|less than|over|a|an|another|further|additional|temperature))* ?[=:<>≤≥~≈]? ?"
+    r"|(?:±|\+ ?/ ?-|\+-) ?"  # ±3 °F
+    "|(?:上升|下降|升高|降低|提高|升温|降温|增加|减少|相差|温差|误差|偏差|变化|波动|上浮|下浮|浮动"
+    "|公差|温升|精度|高出|高了|低了)(?:了|约|大约|为|是|达|在|幅度|最多|不超过|[±:：])*"
+    "|比[^，。,.]{1,12}[高低]了?)$",
+    re.IGNORECASE,
+)
+"""Before a temperature that is a difference: a drop of, within, ±, 升高了. Not: rose to, 升高到."""
+DIFFERENCE_BEHIND = re.compile(
+    r"[- ](?:(?:temperature|temp\.?|thermal|in|of) )?"
+    "(?:rise|drop|increase|decrease|difference|differential|change|tolerance|gradient|swing"
+    "|fluctuation|deviation|spread|hysteresis|offset|error|margin|accuracy|variation|step"
+    "|increment|reduction|jump|shift|superheat|subcooling)s?\\b"
+    r"| (?:higher|lower|warmer|cooler|colder|hotter|above|below|more|less|either|apart)\b"
+    "|的?(?:温差|温升|误差|偏差|波动|变化|升幅|降幅)",
+    re.IGNORECASE,
+)
+"""Behind such a temperature: a 10 °F rise, 10 °F warmer. 10 °F below zero is none, and left alone,
+too."""
+DIFFERENCE_NEAR = 60
+"""Characters before a temperature in which words may say that it is a difference."""
+STOPPED = re.compile(
+    r"\b(?:in|ft|yd|mi|lbs?|oz|gal|pt|qt|tsp|tbsp|hrs?|mins?|secs?|yrs?|mos?|wks?|sq|cu|approx)$"
+)
+"""The end of an abbreviation that may have a full stop."""
+STOP = re.compile(r"\.(?= [a-z]|[,;:)])")
+"""A full stop that ends no sentence: the one of 3 in. long."""
 HYPHENED = re.compile(r"[0-9A-Za-z]-[A-Za-z]+$")
 """The 2-week of a 2-week trial, which stays hyphened."""
 LETTERS = re.compile(r"(?<=[0-9]) ([A-Za-z]+)$")
@@ -75,24 +123,34 @@ class Hinted(NamedTuple):
 
 
 def rewritten(
-    text: str, lang: str, params: Params, digits: int, day_first: bool | None
+    text: str,
+    lang: str,
+    params: Params,
+    digits: int,
+    day_first: bool | None,
+    form: NumberForm = UNDECLARED,
 ) -> tuple[str, list[Span]]:
     """The text in its one form, and the spans of the old text that are now written otherwise, with
     their new forms.
 
     `lang`, `day_first` and `digits` are those of `find_dates` and `convert`. Rewriting twice is
-    rewriting once.
+    rewriting once, unless `form` declares a decimal comma: numbers are written with a point.
     """
     folded = widths_folded(text)
     date_hint, quantity_hint = _hint_patterns(lang, params)
     dates = [match.group() for match in re.finditer(date_hint, folded)]
     quantities = [match.group() for match in re.finditer(quantity_hint, folded)]
     hinted = Hinted(text, folded, dates, quantities)
-    return _rewritten(hinted, lang, tuple(params.units), digits, day_first)
+    return _rewritten(hinted, lang, tuple(params.units), digits, day_first, form)
 
 
 def rewritten_texts(
-    texts: pl.Series, lang: str, params: Params, digits: int, day_first: bool | None
+    texts: pl.Series,
+    lang: str,
+    params: Params,
+    digits: int,
+    day_first: bool | None,
+    form: NumberForm = UNDECLARED,
 ) -> pl.Series:
     """Texts of one language as `rewritten` makes each of them.
 
@@ -112,7 +170,7 @@ def rewritten_texts(
     units = tuple(params.units)
     new = []
     for row in hinted.iter_rows():
-        new_text, _ = _rewritten(Hinted(*row), lang, units, digits, day_first)
+        new_text, _ = _rewritten(Hinted(*row), lang, units, digits, day_first, form)
         new.append(new_text)
     return changed(texts, where, lambda some: pl.Series(new, dtype=pl.String))
 
@@ -126,20 +184,32 @@ def _hint_patterns(lang: str, params: Params) -> tuple[str, str]:
 
 
 def _rewritten(
-    hinted: Hinted, lang: str, units: tuple[str, ...], digits: int, day_first: bool | None
+    hinted: Hinted,
+    lang: str,
+    units: tuple[str, ...],
+    digits: int,
+    day_first: bool | None,
+    form: NumberForm = UNDECLARED,
 ) -> tuple[str, list[Span]]:
     """`rewritten`, of a text whose hints are known."""
     text, folded, date_hints, quantity_hints = hinted
     spans = []
     for found in dates_in(folded, lang, day_first, around(folded, date_hints, *AROUND_DATES)):
         spans.append(found._replace(normal=_written_date(text, found)))
-    for found in quantities_in(folded, lang, around(folded, quantity_hints, *AROUND_QUANTITIES)):
+    parts = around(folded, quantity_hints, *AROUND_QUANTITIES)
+    for found in quantities_in(folded, lang, parts, form):
         new = convert_to_one(found.normal, units, digits)
         if not new or SHARED.search(text, max(0, found.start - 12), found.start):
             continue
+        if found.normal.endswith(TEMPERATURES) and _is_difference(folded, found, new):
+            continue
+        new = _with_its_digits(folded, found, new)
+        end = found.end
+        if STOP.match(folded, end) and STOPPED.search(folded, found.start, end):
+            end += 1
         if HYPHENED.search(text, found.start, found.end):
             new = LETTERS.sub(r"-\1", new)
-        spans.append(found._replace(normal=new))
+        spans.append(found._replace(end=end, normal=new))
     if not spans:
         return text, []
     changes = []
@@ -147,6 +217,38 @@ def _rewritten(
         if span.normal != text[span.start : span.end]:
             changes.append(span)
     return rewrite(text, changes), changes
+
+
+def _is_difference(folded: str, found: Span, new: str) -> bool:
+    """Whether a temperature that changes its scale is a difference, as far as the words around it
+    say. It is left alone, because a difference has no zero point.
+    """
+    number = found.normal.rpartition(" ")[0]
+    if new.startswith(f"{number} "):
+        return False  # the scale stays
+    before = folded[max(0, found.start - DIFFERENCE_NEAR) : found.start]
+    if DIFFERENCE_BEFORE.search(before):
+        return True
+    return DIFFERENCE_BEHIND.match(folded, found.end) is not None
+
+
+def _with_its_digits(folded: str, found: Span, new: str) -> str:
+    """The new form with the digits that the text has, where the number stays: 5.00 mg."""
+    number = found.normal.rpartition(" ")[0]
+    if not new.startswith(number) or new[len(number) : len(number) + 1] in tuple("0123456789."):
+        return new
+    written = PLAIN_NUMBER.match(folded, found.start)
+    if written and Decimal(written.group()) == _value_of(number):
+        return written.group() + new[len(number) :]
+    return new
+
+
+def _value_of(number: str) -> Decimal | None:
+    """The value of a plain decimal. None for a range or a tolerance."""
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        return None
 
 
 def _untouched(text: str, spans: list[Span]) -> list[Span]:

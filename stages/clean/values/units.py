@@ -12,7 +12,7 @@ from typing import Any
 import pint
 
 from stages.clean.tables import read_lines, read_mapping, read_words
-from stages.clean.values import chinese
+from stages.clean.values import chinese, currencies
 
 DATA = Path(__file__).parent / "data"
 ALIASES = read_mapping(DATA / "unit_aliases.csv", "spelling", "unit")
@@ -22,6 +22,8 @@ COUNTED = read_words(DATA / "counted.txt")
 
 UNITS: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
 for definition in (*chinese.DEFINITIONS, *read_lines(DATA / "pint_definitions.txt")):
+    UNITS.define(definition)
+for definition in currencies.DEFINITIONS:
     UNITS.define(definition)
 for thing in COUNTED:
     UNITS.define(f"{thing} = [{thing}]")  # a dimension of its own: a tablet is no capsule

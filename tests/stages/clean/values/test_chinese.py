@@ -49,18 +49,30 @@ from stages.core.project.errors import ParamsError
         ("38度", None, "°C", None),
         ("30分", None, "min", None),
         ("约5公斤", None, "kg", None),
-        ("5-6公斤", None, "kg", None),
-        ("五公斤", None, "kg", None),
+        ("5-6公斤", None, "kg", "5–6"),
+        ("五公斤", None, "kg", "5"),
+        ("两三百米", None, "m", "200–300"),
+        ("一斤半", None, "kg", "0.75"),
+        ("三斤四两", None, "kg", "1.7"),
+        ("4斤1两5钱", None, "g", "2075"),
+        ("6亩", None, "m²", "4000"),
+        ("三尺", None, "m", "1"),
+        ("2里", None, "km", "1"),
+        ("9钱", None, "g", "45"),
+        ("一米七", None, "m", None),
+        ("三斤四", None, "kg", None),
+        ("百分之五", None, "%", "5"),
+        ("一个半小时", None, "min", "90"),
         ("5千", None, "kg", None),
     ],
 )
 def test_quantities(value: str, unit: str | None, wanted: str, expected: str | None) -> None:
     text = normalise.clean_text(value)
     if expected is not None:
-        assert quantity(text, unit, wanted, 4) == expected
+        assert quantity(text, unit, wanted, 4, lang="zh") == expected
         return
     with pytest.raises(Unusable) as caught:
-        quantity(text, unit, wanted, 4)
+        quantity(text, unit, wanted, 4, lang="zh")
     assert caught.value.reason in ("bad_quantity", "unknown_unit")
 
 

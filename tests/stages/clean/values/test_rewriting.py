@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stages import clean
 from stages.clean.span import Span
 from stages.clean.values import columns, normalise
+from stages.clean.values.numbers import NumberForm
 from stages.clean.values.rewriting import Params, rewritten
 from stages.core.project.errors import ParamsError
 from stages.core.project.params import load
@@ -47,6 +48,74 @@ def new(content: str, lang: str = "en", params: Params = ALL) -> str:
 def test_rewriting(lang: str, content: str, expected: str) -> None:
     assert new(content, lang) == expected
     assert new(expected, lang) == expected
+
+
+@pytest.mark.parametrize(
+    ("lang", "content", "expected"),
+    [
+        # powers of ten
+        ("en", "It took 10^2 g of it", "It took 100000 mg of it"),
+        ("en", "It took 10**2 g, 10⁻² g or 10^{-2} g", "It took 100000 mg, 10 mg or 10 mg"),
+        ("en", "for y^4 g and 3**2 g and 2^8 g", None),
+        ("en", "about 1e4444444 g, 10^(2^3) g, 10^2^3 g", None),
+        ("en", "(2 ± 1) × 10^3 g, 2–3 × 10² g, 2 ± 1 × 10² g", None),
+        ("en", "a **2 g** dose", "a **2000 mg** dose"),
+        # signs
+        ("en", "a dose of 0,250 g or 2,5 g", None),
+        ("en", "a dose of 2,500 g", "a dose of 2500000 mg"),
+        ("de", "eine Dosis von 2,500 g oder 2.500 g", None),
+        ("de", "5 bis 10 g, 2 und 3 g", None),
+        ("en", "2'500 g", "2500000 mg"),
+        # stops of abbreviations
+        ("en", "He is 6 ft. 1 in. tall, we say.", "He is 185.4 cm tall, we say."),
+        ("en", "a 4 in. pipe; 4 in. (10 cm)", "a 10.16 cm pipe; 10.16 cm. (10 cm)"),
+        (
+            "en",
+            "It is 4 ft. The rest is 2 ft. 9 men came",
+            "It is 121.9 cm. The rest is 60.96 cm. 9 men came",
+        ),
+        ("en", "It is 4 ft. 2 in the box", "It is 121.9 cm. 2 in the box"),
+        # differences of temperatures
+        ("en", "a drop of 9 °F", None),
+        ("en", "It rose by about 9 °F", None),
+        ("en", "It rose 9 °F, and held within ±2 °F", None),
+        ("en", "a 9 °F rise, 9 °F warmer, and 9 °F below zero", None),
+        ("en", "a difference in temperature of 9 °F", None),
+        ("en", "ΔT = 9 K", None),
+        ("en", "It rose to 104 °F", "It rose to 40 °C"),
+        ("en", "It fell below 50 °F", "It fell below 10 °C"),
+        ("en", "It rose from 50 °F", "It rose from 10 °C"),
+        ("en", "kept at 50 ± 9 °F", "kept at 10 ± 5 °C"),
+        ("en", "a drop of 9 ℃", "a drop of 9 °C"),
+        ("zh", "气温下降了9℉，温差为9℉，误差±9℉", None),
+        ("zh", "体温升高到104℉", "体温升高到40 °C"),
+        # what is no unit
+        ("en", "a 4g network, the 5g phones, 3g/4g, mobile 5g", None),
+        ("en", "5g of salt, and 3 g daily", "5000 mg of salt, and 3000 mg daily"),
+        ("en", "50 ft-lb, 5 kg-m and 5 mg-h/L", None),
+        # rounding
+        (
+            "en",
+            "It weighs 123456 mg, or 5.00 mg, or 1.50 milligrams",
+            "It weighs 123456 mg, or 5.00 mg, or 1.50 mg",
+        ),
+        ("en", "It weighs 1.23456 g", "It weighs 1235 mg"),
+        # market units
+        ("zh", "鱼重三斤二两，瓜两斤半", "鱼重1600000 mg，瓜1250000 mg"),
+        ("zh", "身高一米六，长两米五，重两斤三，1米75", None),
+        # fractions
+        ("en", "⅜ inch, 1⅜ inches and 120/8 inches", "0.9525 cm, 3.492 cm and 120/8 inches"),
+    ],
+)
+def test_kinds_of_numbers_and_units(lang: str, content: str, expected: str | None) -> None:
+    assert new(content, lang) == (content if expected is None else expected)
+    assert new(expected or content, lang) == (expected or content)
+
+
+def test_the_signs_of_a_source() -> None:
+    comma = NumberForm(",", None)
+    assert rewritten("0,250 g, 1.250,5 g", "de", ALL, 8, True, comma)[0] == "250 mg, 1250500 mg"
+    assert rewritten("0.250 g", "de", ALL, 8, True, comma)[0] == "0.250 g"
 
 
 def test_the_spans_are_those_that_changed() -> None:
