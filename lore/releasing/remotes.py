@@ -113,7 +113,7 @@ def require_free_number(remote: Remote, tag: str) -> None:
 def require_unmoved_tags(remote: Remote) -> None:
     """Raise InputError if a release means one commit here and another on the remote."""
     moved = []
-    for tag in (git.text("tag", "--list", tags.PATTERN) or "").split():
+    for tag in tags.release_tags():
         here = git.text("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
         there = remote.tags.get(tag)
         if there is not None and here is not None and there != here:
@@ -203,10 +203,8 @@ def require_a_branch(head: Version) -> None:
 
 def require_released_once(head: Version) -> None:
     """Raise InputError if the commit is a release already."""
-    pointing = (
-        git.text("tag", "--points-at", str(head.commit), "--list", tags.PATTERN) or ""
-    ).split()
-    releases = [tag for tag in pointing if tags.FORM.fullmatch(tag)]
+    pointing = (git.text("tag", "--points-at", str(head.commit)) or "").split()
+    releases = [tag for tag in tags.release_tags() if tag in pointing]
     if releases:
         raise InputError(
             f"{head.short} is released already, as {first_names(releases, LISTED)}; a second number for "

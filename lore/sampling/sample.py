@@ -7,10 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stages.clean.values.source_forms import Forms, source_forms
-
 from stages import clean, extract
 from stages.clean.values.normalise import normalise_row
+from stages.clean.values.source_forms import Forms, source_forms
 from stages.clean.values.unusable import Unusable
 from stages.core.project.errors import InputError
 from stages.core.records import record

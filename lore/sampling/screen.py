@@ -9,6 +9,7 @@ from lore.rendering.report import Section
 from lore.sampling.sample import Reading, Sample, line_ends, unused_columns
 from lore.sampling.suspicions import suspicions
 from stages import clean
+from stages.extract.unit import paths_in
 
 VALUES = 10
 """Values that a screen shows."""
@@ -112,7 +113,7 @@ def mapping_of(mapping: Any) -> Iterator[str]:
 
 def shown_place(place: Any) -> str:
     """Return one place, or several that are joined: `brand + model`."""
-    return " + ".join(place) if isinstance(place, list) else str(place)
+    return " + ".join(paths_in(place))
 
 
 def chosen(readings: list[Reading], most: int) -> list[tuple[str, ...]]:

@@ -9,10 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from statistics import median
 
-from stages.clean.values.field_units import field_unit, wanted_unit
-
 from lore.sampling.sample import Reading, Sample
 from stages import clean
+from stages.clean.values.field_units import field_unit, wanted_unit
+from stages.extract.unit import paths_in
 
 Check = Callable[[Sample, clean.Params], Iterator[str]]
 
@@ -101,10 +101,10 @@ def numeric(sample: Sample, params: clean.Params) -> list[Reading]:
 def units_in_names(sample: Sample, params: clean.Params) -> Iterator[str]:
     """Columns whose name holds a unit that no setting gives to their values."""
     for fact in sample.source.map.facts:
-        places = fact.value if isinstance(fact.value, list) else [fact.value]
-        unit = unit_in(places[-1])
+        name = paths_in(fact.value)[-1]
+        unit = unit_in(name)
         if unit and not fact.unit and not fact.unit_is:
-            yield f"the name {places[-1]!r} holds a unit, and its values have none: write `unit_is: {unit}` beside `value`"
+            yield f"the name {name!r} holds a unit, and its values have none: write `unit_is: {unit}` beside `value`"
 
 
 def unit_in(name: str) -> str:

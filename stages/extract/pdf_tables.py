@@ -12,7 +12,7 @@ from statistics import median
 
 from stages.extract.engines.line import Box, Line, enclosing_box
 from stages.extract.tables import Cell, Row, Table, columns_of
-from stages.extract.unit import Mapping
+from stages.extract.unit import Mapping, paths_in
 
 WIDEST_GAP = 0.9
 """Widest gap inside a cell, in heights of a letter. Words stand a third of a height apart."""
@@ -29,8 +29,7 @@ def tables_on(
     lines: Parts, header_rows: int, least_confidence: float, mapping: Mapping
 ) -> Iterator[Table]:
     """Yield the tables of a page, with the parts of its lines, each with its number."""
-    subject = mapping.subject
-    subjects = [subject] if isinstance(subject, str) else list(subject or [])
+    subjects = paths_in(mapping.subject)
     upright = [(number, line) for number, line in lines if line.angle == 0 and not line.is_field]
     for number, rows in enumerate(groups_of(rows_of(upright)), start=1):
         if len(rows) <= header_rows:

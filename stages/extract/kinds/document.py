@@ -87,8 +87,6 @@ class Document(SourceSettings):
     table is set aside."""
     max_characters: Annotated[int, Field(ge=1)] = 2000
     """Longest section that stays whole, in characters. A longer one is cut between paragraphs."""
-    lines: Literal["keep"] | None = None
-    """`keep`: line breaks stay line breaks."""
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield sections or paragraphs.

@@ -100,8 +100,6 @@ class Pdf(SourceSettings):
     letters. `none`: they are set aside."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Least confidence of a line that OCR read, in [0, 1]. A line with less is set aside."""
-    lines: Literal["keep"] | None = None
-    """`keep`: line breaks stay line breaks."""
 
     def units(self, path: Path) -> Iterator[Unit]:
         """Yield paragraphs or lines.
