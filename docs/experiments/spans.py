@@ -29,6 +29,7 @@ import pint
 from lxml import etree
 
 from stages.clean.span import Span
+from stages.clean.tables import read_lines
 from stages.clean.values import chinese
 
 LABELS = Path(__file__).parents[2] / "tests" / "stages" / "spans"
@@ -297,6 +298,10 @@ def registry() -> Any:
     units = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
     for definition in chinese.DEFINITIONS:
         units.define(definition)
+    for definition in read_lines(chinese.DATA / "pint_definitions.txt"):
+        makes_dimension = "[" in definition
+        if not makes_dimension:  # a new dimension is a word that pint does not know: see `amount`
+            units.define(definition)
     return units
 
 

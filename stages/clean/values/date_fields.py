@@ -44,6 +44,8 @@ TIME = re.compile(
     rf"|^){_OCLOCK}{_ZONE}(?=$|[ ,，])"
 )
 """A time of day with its zone: T22:25Z, 10:30 PM, 22:25:00 +0000."""
+HOUR = re.compile(r"(?<=[0-9])[Tt](?:[01][0-9]|2[0-4])(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?$")
+"""The hour alone, as ISO 8601 allows it: 2024-03-07T22, 2024-03-07T22+08:00."""
 CHINESE_TIME = re.compile(
     r" ?(?:凌晨|清晨|早上|上午|中午|下午|傍晚|晚上|晚)? ?"
     r"(?P<hour>[0-9]{1,2})(?:[时時点點]|:)"
@@ -264,7 +266,7 @@ def _without_time(text: str) -> str:
     if not match and CHINESE_CLOCK.search(text):
         match = CHINESE_TIME.search(text)
     if not match:
-        return text
+        return HOUR.sub("", text)
     _check_time(match)
     rest = text[: match.start()] + " " + text[match.end() :]
     return " ".join(rest.split()).strip(",， ")
