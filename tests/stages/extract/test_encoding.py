@@ -76,6 +76,20 @@ def test_a_few_lines_of_another_encoding_change_nothing(tmp_path: Path) -> None:
     assert found(tmp_path, SIMPLIFIED.encode("gb18030") * 20 + b"\xff\xff\n", "zh") == "gb18030"
 
 
+def test_a_wrong_byte_in_a_file_of_ascii_costs_its_line_alone(tmp_path: Path) -> None:
+    assert found(tmp_path, b"iron,4\n" * 40 + b"t\xfen\x81\x05,5\n", "und") == "utf-8"
+    with pytest.raises(InputError, match="the encoding is not sure"):
+        found(tmp_path, b"iron,4\n" * 2 + b"t\xfen\x81\x05,5\n", "und")
+    # One line in a clear encoding is no wrong byte.
+    assert found(tmp_path, b"iron,4\n" * 40 + "Gefäß,20 °C\n".encode("cp1252"), "de") == "cp1252"
+
+
+def test_words_with_wrong_bytes_do_not_count_where_they_are_few(tmp_path: Path) -> None:
+    words = "Das Gefäß fällt täglich, öfter über Nacht, größer, süß, schön, kürzer, länger, blöd."
+    broken = (words.replace(" ", "\n") + "\n").encode("cp1252") + b"a\x05\xf7\xd7\x81\xf7z\n"
+    assert found(tmp_path, broken, "de") == "cp1252"
+
+
 def test_only_a_sample_of_a_long_file_is_guessed_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
