@@ -450,7 +450,7 @@ def penalty_of_word(word: str, letters: str) -> tuple[float, int]:
         count += 1
         before = word[position - 1] if position else " "
         after = word[position + 1] if position + 1 < len(word) else " "
-        if sign.isalpha() and sign not in "ªº":
+        if sign.isalpha() and sign not in "ªºµ":
             penalty += penalty_of_letter(sign, before, after, letters)
         else:
             penalty += penalty_of_sign(sign, before, after, is_latin=is_latin)
@@ -522,7 +522,7 @@ def penalty_of_sign(sign: str, before: str, after: str, *, is_latin: bool) -> fl
     if is_beside_sign and sign not in QUOTES and unicodedata.category(before) != "Mn":
         # Texts hardly have two such signs side by side. Wrong readings do: `†°¢`.
         return 0.7
-    if before.isalpha() and after.isalpha():
+    if before.isalpha() and after.isalpha() and sign != "µ":
         # An apostrophe or a soft hyphen within a word. Examples: l’eau, п’ять.
         if sign in "’·\u00ad\u200c\u200d":
             return 0.0

@@ -100,6 +100,9 @@ class Csv(SourceSettings):
                 readable += 1
                 # Cells behind the header's are empty in every row.
                 fields = row.fields[: len(header)]
+                if MARK in row.raw:
+                    # It stands where texts were put together, and is no part of a cell.
+                    fields = [field.lstrip(MARK) for field in fields]
                 yield Unit(position, row.raw, dict(zip(header, fields, strict=True)))
         if readable == 0 and rejections.count:
             raise InputError(f"extract: {self.name}: {path}: {rejections.message()}")
@@ -198,7 +201,12 @@ def fault_of(row: "Row", header: list[str], width: int) -> tuple[str, str]:
     if repetition:
         return REPEATED, repetition
     if len(fields) != width:
-        return "malformed", f"{len(fields)} fields, the header has {len(header)}"
+        evidence = f"{len(fields)} fields, the header has {len(header)}"
+        if MARK in row.raw:
+            evidence += (
+                "; a byte order mark (U+FEFF) stands inside, so a line end may be missing there"
+            )
+        return "malformed", evidence
     if row.other is not None and len(row.other) == width and row.other != fields:
         return "malformed", f"a row with two readings: {ESCAPE_IS_UNKNOWN}"
     return "", ""

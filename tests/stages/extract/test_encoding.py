@@ -50,6 +50,9 @@ def found(tmp_path: Path, content: bytes, lang: str = "en") -> str:
         (GERMAN, "cp1252", "de", "cp1252"),
         (GERMAN, "latin-1", "und", "cp1252"),
         ("20 °C\n", "cp1252", "en", "cp1252"),  # also two bytes of Big5
+        ("5 µm\nzinc,5,µg\n", "cp1252", "en", "cp1252"),
+        ("price,5,€\nprice,5,£\n", "cp1252", "en", "cp1252"),
+        ("caf\xe9,“x”,10\xa0±\xa01 m²,½\n", "cp1252", "en", "cp1252"),
         ("Железо плавится при 1538 градусах.\n", "cp1251", "ru", "cp1251"),
         ("鉄は摂氏1538度で溶ける。\n", "cp932", "ja", "cp932"),
     ],

@@ -572,6 +572,13 @@ def test_files_that_were_put_together(tmp_path: Path) -> None:
     ]
 
 
+def test_a_byte_order_mark_inside_a_row(tmp_path: Path) -> None:
+    found = read(tmp_path, 'name,h\n"\ufeffiron",\ufeff4\ntin,5\ufeffname,h\nzinc,2\n')
+    assert told(found) == [("L2", "iron"), ("L3", "malformed"), ("L4", "zinc")]
+    assert found[0].get("h") == "4"
+    assert found[1].evidence.endswith("(U+FEFF) stands inside, so a line end may be missing there")
+
+
 @pytest.mark.parametrize("written", ["utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("setting", ["utf-8", "cp1252", "auto", "utf-8-sig"])
 def test_a_byte_order_mark_decides(tmp_path: Path, written: str, setting: str) -> None:
