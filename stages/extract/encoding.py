@@ -17,6 +17,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,12 +36,22 @@ EAST_ASIAN_SIGNS = "、。〈〉《》「」『』【】〔〕〜・“”‘’
 """Signs of Chinese, Japanese and Korean texts."""
 KNOWN = {name for languages in LETTERS.values() for name in languages} | MULTIBYTE.keys()
 """The languages with a list of letters."""
+LATIN = {
+    name
+    for group in ("western", "central", "baltic", "turkish", "vietnamese")
+    for name in LETTERS[group]
+}
+"""The languages of Latin letters."""
 MOST_MESS = 0.2
 """Most mess, as charset-normalizer measures it, of a reading that is text."""
 SAMPLE = 2**16
 """Bytes that are examined, of lines that are not valid UTF-8."""
-WORDS = 300
-"""Different words of the sample that are compared."""
+WORDS = 2500
+"""Bytes of different words of the sample that are compared."""
+LONGEST_WORD = 400
+"""Longest word in bytes."""
+# The longest beginning of a word that ends with a byte below 0x40, such as a digit or a comma.
+CUT = re.compile(rb".{0,399}[\x00-\x3f]", re.DOTALL)
 FIT = 0.25
 """Most penalty of a character, on average, under an encoding that fits."""
 AHEAD = 0.05
@@ -108,12 +119,13 @@ def detected(path: Path, lang: str) -> str:
     encoding = encoding_of_mark(start) or wide(start)
     if encoding:
         return encoding
-    utf8_lines = other_lines = 0
+    lines = utf8_lines = other_lines = 0
     sample: list[bytes] = []
     sample_size = 0
     with path.open("rb") as file:
         # A line without an end would fill the memory, so it is examined in pieces.
         while line := file.readline(SAMPLE):
+            lines += 1
             if line.isascii():
                 continue
             if is_text(line, "utf-8"):
@@ -125,7 +137,13 @@ def detected(path: Path, lang: str) -> str:
                 sample_size += len(line)
     if utf8_lines >= other_lines:
         return "utf-8"
-    encoding = older(sample, lang, path)
+    try:
+        encoding = older(sample, lang, path)
+    except InputError:
+        if other_lines * ODD_LINES > lines:
+            raise
+        # A few lines with wrong bytes. They are set aside, each for itself.
+        return "utf-8"
     # A short line of Chinese, Japanese or Korean may be valid UTF-8 by chance.
     if utf8_lines and not any(encoding in encodings for encodings in MULTIBYTE.values()):
         raise InputError(
@@ -184,6 +202,14 @@ def is_utf16(start: bytes, encoding: str) -> bool:
     return paired * 10 >= ends if ends else zeros * 4 >= len(upper)
 
 
+BROKEN = 1.0
+"""Least penalty of a word that has wrong bytes, if no reading of it has less."""
+MOST_WHOLE = 0.9
+"""Least share of words without wrong bytes, for the others to be left out."""
+ODD_LINES = 20
+"""A file is UTF-8 or ASCII where at least so many lines are, for each one that is in no clear encoding."""
+OWN_SCRIPT = 0.15
+"""Most penalty of a character, on average, of a text whose script hardly any other language has."""
 OVERRULES = 3.0
 """Least sum of penalties by which a reading in another language must be better than one in the source's."""
 
@@ -191,13 +217,32 @@ OVERRULES = 3.0
 class Judgement(NamedTuple):
     """How well a reading of words fits a language."""
 
-    mean: float
-    """Penalty of a character beyond ASCII, on average."""
-    total: float
-    """Sum of the penalties."""
     encoding: str
-    text: str
+    words: list[str]
     """The words as they are read."""
+    penalties: list[float]
+    """Penalty of each word."""
+    signs: list[int]
+    """Number of characters beyond ASCII in each word."""
+
+    @property
+    def total(self) -> float:
+        """Sum of the penalties. A rare encoding has a handicap."""
+        return sum(self.penalties) + (CERTAIN if self.encoding in RARE else 0.0)
+
+    @property
+    def mean(self) -> float:
+        """Penalty of a character beyond ASCII, on average."""
+        return sum(self.penalties) / max(1, sum(self.signs))
+
+    def of(self, chosen: list[int]) -> "Judgement":
+        """Return the judgement of some of the words, by their numbers."""
+        return Judgement(
+            self.encoding,
+            [self.words[number] for number in chosen],
+            [self.penalties[number] for number in chosen],
+            [self.signs[number] for number in chosen],
+        )
 
 
 def older(lines: list[bytes], lang: str, path: Path) -> str:
@@ -216,13 +261,16 @@ def older(lines: list[bytes], lang: str, path: Path) -> str:
     if is_expected and guess in KNOWN and guess != code:
         # The text may be in another language than the source says. Then both must read the same.
         others = judgements(words, guess)
-        is_expected = others[0].text == expected[0].text or others[0].total > expected[0].total
-    if is_expected and expected[0].total < FOREIGN:
+        is_same = others[0].words == expected[0].words
+        is_expected = is_same or others[0].total > expected[0].total
+    # A script of its own is evidence enough. Latin letters are much alike in many languages.
+    is_own_script = is_expected and is_in_own_script(code, expected[0])
+    if is_own_script or (is_expected and expected[0].total < FOREIGN):
         return expected[0].encoding
     # Letters of another language occur, or the language is not known.
     judged = judgements(words, "")
     if is_clear(judged):
-        is_same = bool(expected) and expected[0].text == judged[0].text
+        is_same = bool(expected) and expected[0].words == judged[0].words
         if not is_declared or is_same or judged[0].total <= expected[0].total - OVERRULES:
             return judged[0].encoding
     if is_expected and judged[0].total >= expected[0].total - max(0.3, expected[0].total / 10):
@@ -235,13 +283,29 @@ def older(lines: list[bytes], lang: str, path: Path) -> str:
     if declared and is_known(declared[1].decode("ascii")):
         return codecs.lookup(declared[1].decode("ascii")).name
     readings = []
+    example_number = differing_word(judged[:3])
     for judgement in judged[:3]:
-        example = shown(judgement.text.partition("\n")[0][:40])
+        example = shown(judgement.words[example_number][:40])
         readings.append(f"{judgement.encoding} reads {example!r}")
     raise InputError(
         f"extract: {path}: the encoding is not sure: {', '.join(readings)}; "
         "set the source's `encoding` to the right one, or its `lang` to the language of the text"
     )
+
+
+def differing_word(judged: list[Judgement]) -> int:
+    """Return the number of the first word that readings show differently, as an example."""
+    for number in range(len(judged[0].words)):
+        if len({judgement.words[number] for judgement in judged}) == len(judged):
+            return number
+    return 0
+
+
+def is_in_own_script(code: str, judgement: Judgement) -> bool:
+    """Whether a reading fits a language so well that its script alone is evidence enough."""
+    if code in MULTIBYTE:
+        return True
+    return code not in LATIN and judgement.mean <= OWN_SCRIPT
 
 
 def ascii_text(lines: list[bytes]) -> str:
@@ -253,15 +317,23 @@ def ascii_text(lines: list[bytes]) -> str:
 
 
 def words_of(lines: list[bytes]) -> list[bytes]:
-    """Return different words of lines with bytes beyond ASCII, in their order."""
+    """Return different words of lines with bytes beyond ASCII, in their order, so that they fill WORDS."""
     words: dict[bytes, None] = {}
+    size = 0
     for line in lines:
         for word in line.split():
-            if not word.isascii():
-                words[word[:100]] = None
-        if len(words) >= WORDS:
-            break
-    return list(words)[:WORDS]
+            if word.isascii() or word in words:
+                continue
+            if len(word) > LONGEST_WORD:
+                # Chinese has no blanks. Bytes below 0x40 are half of no character, so a word is cut there.
+                match = CUT.match(word)
+                words[match[0] if match else word[:LONGEST_WORD]] = None
+            else:
+                words[word] = None
+            size += min(len(word), LONGEST_WORD)
+            if size >= WORDS:
+                return list(words)
+    return list(words)
 
 
 def judgements(words: list[bytes], code: str) -> list[Judgement]:
@@ -273,28 +345,41 @@ def judgements(words: list[bytes], code: str) -> list[Judgement]:
         # Bytes that are in no encoding of the language tell nothing about which it is.
         valid = [word for word in words if any(is_text(word, name) for name in MULTIBYTE[code])]
         words = valid or words
-    content = b"\n".join(words)
-    best: dict[str, Judgement] = {}
+    judged: list[Judgement] = []
     for group, languages in LETTERS.items():
         for name, letters in languages.items():
             if code not in ("", name):
                 continue
             for encoding in ENCODINGS[group]:
-                keep_better(best, judged_reading(content, encoding, letters))
+                judged.append(judged_reading(words, encoding, letters))
     for name, encodings in MULTIBYTE.items():
         if code not in ("", name):
             continue
         for encoding in encodings:
-            keep_better(best, judged_east_asian(content, encoding, name))
+            judged.append(judged_east_asian(words, encoding, name))
+    if not judged:
+        return []
+    judged = without_broken_words(judged)
+    best: dict[str, Judgement] = {}
+    for judgement in judged:
+        text = "\n".join(judgement.words)
+        if text not in best or judgement.total < best[text].total:
+            best[text] = judgement
     # `sorted` keeps the order of equal ones, so that the more common encoding comes first.
     return sorted(best.values(), key=lambda judgement: judgement.total)
 
 
-def keep_better(best: dict[str, Judgement], judgement: Judgement) -> None:
-    """Keep the better one of two judgements of the same text."""
-    former = best.get(judgement.text)
-    if former is None or judgement.total < former.total:
-        best[judgement.text] = judgement
+def without_broken_words(judged: list[Judgement]) -> list[Judgement]:
+    """Leave out words that fit under no reading, where they are few. They hold wrong bytes."""
+    chosen = []
+    count = len(judged[0].words)
+    for number in range(count):
+        least = min(judgement.penalties[number] for judgement in judged)
+        if least < BROKEN:
+            chosen.append(number)
+    if len(chosen) < count * MOST_WHOLE:
+        return judged
+    return [judgement.of(chosen) for judgement in judged]
 
 
 def is_clear(judged: list[Judgement]) -> bool:
@@ -304,30 +389,28 @@ def is_clear(judged: list[Judgement]) -> bool:
         return False
     for other in judged[1:]:
         # Readings may differ in one letter only. Then that one letter must tell them apart.
-        pairs = zip(first.text, other.text, strict=False)
+        pairs = zip("\n".join(first.words), "\n".join(other.words), strict=False)
         differing = sum(1 for sign, other_sign in pairs if sign != other_sign)
         if other.total - first.total < max(CERTAIN, AHEAD * differing):
             return False
     return True
 
 
-def judged_east_asian(content: bytes, encoding: str, name: str) -> Judgement:
+def judged_east_asian(words: list[bytes], encoding: str, name: str) -> Judgement:
     """Judge how well words fit Chinese, Japanese or Korean, if they are in an encoding."""
-    text = content.decode(encoding, errors="replace")
+    texts = [word.decode(encoding, errors="replace") for word in words]
     frequent = FREQUENT[name]
-    total = 0.0
-    count = 0
-    for word in text.split("\n"):
+    penalties, counts = [], []
+    for text in texts:
+        signs = [sign for sign in text if not sign.isascii()]
+        penalty = sum(penalty_of_east_asian(sign, frequent) for sign in signs)
         # One such character alone among Latin letters is hardly ever meant.
-        is_lone = sum(1 for sign in word if not sign.isascii()) == 1
-        for sign in word:
-            if sign.isascii():
-                continue
-            count += 1
-            total += penalty_of_east_asian(sign, frequent) + (1.0 if is_lone else 0.0)
-    return Judgement(total / max(1, count), total, encoding, text)
+        penalties.append(penalty + 1 if len(signs) == 1 else penalty)
+        counts.append(len(signs))
+    return Judgement(encoding, texts, penalties, counts)
 
 
+@lru_cache(maxsize=2**16)
 def penalty_of_east_asian(sign: str, frequent: str) -> float:
     """Return how unlikely a character is, from 0 (usual) to 2."""
     if sign in frequent:
@@ -344,27 +427,39 @@ def penalty_of_east_asian(sign: str, frequent: str) -> float:
     return 2.0 if unicodedata.category(sign) in ("Cn", "Co", "So") or sign == "\ufffd" else 1.0
 
 
-def judged_reading(content: bytes, encoding: str, letters: str) -> Judgement:
+def judged_reading(words: list[bytes], encoding: str, letters: str) -> Judgement:
     """Judge how well words fit a language with these letters, if they are in an encoding."""
-    text = unicodedata.normalize("NFC", content.decode(encoding, errors="replace"))
-    is_latin = letters[0] < "\u0250" or "\u1e00" <= letters[0] < "\u1f00"
-    total = 0.0
+    decoded = [word.decode(encoding, errors="replace") for word in words]
+    texts = [unicodedata.normalize("NFC", text) for text in decoded]
+    penalties, counts = [], []
+    for text in texts:
+        penalty, count = penalty_of_word(text, letters)
+        penalties.append(penalty)
+        counts.append(count)
+    return Judgement(encoding, texts, penalties, counts)
+
+
+def penalty_of_word(word: str, letters: str) -> tuple[float, int]:
+    """Return how unlikely a word is in a language, and its number of characters beyond ASCII."""
+    is_latin = is_latin_alphabet(letters)
+    penalty = len(word) / 2 if is_latin and is_foreign(word) else 0.0
     count = 0
-    for word in text.split("\n"):
-        if is_latin and is_foreign(word):
-            total += len(word) / 2
-        for position, sign in enumerate(word):
-            if sign.isascii():
-                continue
-            count += 1
-            before = word[position - 1] if position else " "
-            after = word[position + 1] if position + 1 < len(word) else " "
-            if sign.isalpha() and sign not in "ªº":
-                total += penalty_of_letter(sign, before, after, letters, is_latin=is_latin)
-            else:
-                total += penalty_of_sign(sign, before, after, is_latin=is_latin)
-    handicap = CERTAIN if encoding in RARE else 0.0
-    return Judgement(total / max(1, count), total + handicap, encoding, text)
+    for position, sign in enumerate(word):
+        if sign.isascii():
+            continue
+        count += 1
+        before = word[position - 1] if position else " "
+        after = word[position + 1] if position + 1 < len(word) else " "
+        if sign.isalpha() and sign not in "ªºµ":
+            penalty += penalty_of_letter(sign, before, after, letters)
+        else:
+            penalty += penalty_of_sign(sign, before, after, is_latin=is_latin)
+    return penalty, count
+
+
+def is_latin_alphabet(letters: str) -> bool:
+    """Whether letters are Latin, by the first of them. Latin letters stand in two ranges of Unicode."""
+    return letters[0] < "\u0250" or "\u1e00" <= letters[0] < "\u1f00"
 
 
 def is_foreign(word: str) -> bool:
@@ -373,8 +468,10 @@ def is_foreign(word: str) -> bool:
     return len(letters) > 3 and not any(sign.isascii() for sign in letters)
 
 
-def penalty_of_letter(sign: str, before: str, after: str, letters: str, *, is_latin: bool) -> float:
+@lru_cache(maxsize=2**16)
+def penalty_of_letter(sign: str, before: str, after: str, letters: str) -> float:
     """Return how unlikely a letter is between two characters, from 0 (usual) to about 2."""
+    is_latin = is_latin_alphabet(letters)
     lower = sign if sign in letters else sign.lower()
     place = letters.find(lower)
     if place < 0:
@@ -401,6 +498,7 @@ def penalty_of_letter(sign: str, before: str, after: str, letters: str, *, is_la
     return penalty
 
 
+@lru_cache(maxsize=2**14)
 def script_of(letter: str) -> str:
     """Return the script of a letter, as Unicode names it. Example: `LATIN`."""
     return unicodedata.name(letter, "").partition(" ")[0]
@@ -413,6 +511,7 @@ USUAL = "§°±²³¹µ·×÷¼½¾€£¥¢†‡•‰‹›«»„‚“”�
 """Signs that texts of all kinds use."""
 
 
+@lru_cache(maxsize=2**14)
 def penalty_of_sign(sign: str, before: str, after: str, *, is_latin: bool) -> float:
     """Return how unlikely a character that is no letter is between two characters."""
     if unicodedata.category(sign) == "Mn" and not is_latin:
@@ -423,7 +522,7 @@ def penalty_of_sign(sign: str, before: str, after: str, *, is_latin: bool) -> fl
     if is_beside_sign and sign not in QUOTES and unicodedata.category(before) != "Mn":
         # Texts hardly have two such signs side by side. Wrong readings do: `†°¢`.
         return 0.7
-    if before.isalpha() and after.isalpha():
+    if before.isalpha() and after.isalpha() and sign != "µ":
         # An apostrophe or a soft hyphen within a word. Examples: l’eau, п’ять.
         if sign in "’·\u00ad\u200c\u200d":
             return 0.0

@@ -9,10 +9,12 @@ A row that can be read in two ways is set aside. Example: `"5\\" wide"`, where t
 or may take the meaning from the quotation mark. The setting `escape` decides.
 """
 
+import csv
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -98,6 +100,9 @@ class Csv(SourceSettings):
                 readable += 1
                 # Cells behind the header's are empty in every row.
                 fields = row.fields[: len(header)]
+                if MARK in row.raw:
+                    # It stands where texts were put together, and is no part of a cell.
+                    fields = [field.lstrip(MARK) for field in fields]
                 yield Unit(position, row.raw, dict(zip(header, fields, strict=True)))
         if readable == 0 and rejections.count:
             raise InputError(f"extract: {self.name}: {path}: {rejections.message()}")
@@ -196,7 +201,12 @@ def fault_of(row: "Row", header: list[str], width: int) -> tuple[str, str]:
     if repetition:
         return REPEATED, repetition
     if len(fields) != width:
-        return "malformed", f"{len(fields)} fields, the header has {len(header)}"
+        evidence = f"{len(fields)} fields, the header has {len(header)}"
+        if MARK in row.raw:
+            evidence += (
+                "; a byte order mark (U+FEFF) stands inside, so a line end may be missing there"
+            )
+        return "malformed", evidence
     if row.other is not None and len(row.other) == width and row.other != fields:
         return "malformed", f"a row with two readings: {ESCAPE_IS_UNKNOWN}"
     return "", ""
@@ -209,11 +219,23 @@ ESCAPE_IS_UNKNOWN = (
 )
 
 
+@lru_cache(maxsize=8)
+def written_forms(header: tuple[str, ...]) -> frozenset[str]:
+    """Return the names of columns as other programs may write them, to compare rows quickly."""
+    names = [name for name in header if name]
+    forms = set(names)
+    for change in (str.lower, str.upper, str.title, str.capitalize):
+        forms.update(map(change, names))
+    return frozenset(forms)
+
+
 def repeated_header(fields: list[str], header: list[str]) -> str:
     """Say how a row repeats the header. Empty: it does not.
 
     Files that were put together have such rows.
     """
+    if written_forms(tuple(header)).isdisjoint(fields):
+        return ""
     cells = [folded(cell) for cell in fields]
     names = [folded(name) for name in header]
     named = len(names) - names.count("")
@@ -338,12 +360,38 @@ class Grammar:
         self.escaped = re.compile(escaped)
         self.written = re.compile(f"{escaped}|{doubled}")
 
+        self.dialect: dict[str, Any] = {
+            "delimiter": delimiter,
+            "skipinitialspace": bool(self.blank),
+        }
+        self.dialect |= {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+
     def with_backslash(self) -> "Grammar":
         """Return the same grammar with the backslash as its escape character."""
         return Grammar(self.delimiter, self.quote, BACKSLASH)
 
     def read(self, text: str, *, is_open: bool = False) -> Reading:
         """Read the cells of a text without its line end. `is_open`: it begins inside a cell."""
+        if (
+            text
+            and not is_open
+            and not self.escape
+            and not (self.uncertain and self.uncertain in text)
+        ):
+            cells = self._read_quickly(text)
+            if cells is not None:
+                return Reading(cells)
+        return self._read_step_by_step(text, is_open=is_open)
+
+    def _read_quickly(self, text: str) -> list[str] | None:
+        """Read the cells of a usual row, as the csv module does. None: it is not usual."""
+        try:
+            return next(csv.reader([text], strict=True, **self.dialect), None)
+        except csv.Error:
+            return None
+
+    def _read_step_by_step(self, text: str, *, is_open: bool) -> Reading:
+        """Read the cells of a text, and say what is wrong with it."""
         cells: list[str] = []
         position = 0
         while True:

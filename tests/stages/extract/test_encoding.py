@@ -50,6 +50,9 @@ def found(tmp_path: Path, content: bytes, lang: str = "en") -> str:
         (GERMAN, "cp1252", "de", "cp1252"),
         (GERMAN, "latin-1", "und", "cp1252"),
         ("20 °C\n", "cp1252", "en", "cp1252"),  # also two bytes of Big5
+        ("5 µm\nzinc,5,µg\n", "cp1252", "en", "cp1252"),
+        ("price,5,€\nprice,5,£\n", "cp1252", "en", "cp1252"),
+        ("caf\xe9,“x”,10\xa0±\xa01 m²,½\n", "cp1252", "en", "cp1252"),
         ("Железо плавится при 1538 градусах.\n", "cp1251", "ru", "cp1251"),
         ("鉄は摂氏1538度で溶ける。\n", "cp932", "ja", "cp932"),
     ],
@@ -74,6 +77,20 @@ def test_a_few_lines_of_another_encoding_change_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2 lines are UTF-8, and 3 are not; set `encoding`"):
         found(tmp_path, line.encode() * 2 + line.encode("cp1252") * 3)
     assert found(tmp_path, SIMPLIFIED.encode("gb18030") * 20 + b"\xff\xff\n", "zh") == "gb18030"
+
+
+def test_a_wrong_byte_in_a_file_of_ascii_costs_its_line_alone(tmp_path: Path) -> None:
+    assert found(tmp_path, b"iron,4\n" * 40 + b"t\xfen\x81\x05,5\n", "und") == "utf-8"
+    with pytest.raises(InputError, match="the encoding is not sure"):
+        found(tmp_path, b"iron,4\n" * 2 + b"t\xfen\x81\x05,5\n", "und")
+    # One line in a clear encoding is no wrong byte.
+    assert found(tmp_path, b"iron,4\n" * 40 + "Gefäß,20 °C\n".encode("cp1252"), "de") == "cp1252"
+
+
+def test_words_with_wrong_bytes_do_not_count_where_they_are_few(tmp_path: Path) -> None:
+    words = "Das Gefäß fällt täglich, öfter über Nacht, größer, süß, schön, kürzer, länger, blöd."
+    broken = (words.replace(" ", "\n") + "\n").encode("cp1252") + b"a\x05\xf7\xd7\x81\xf7z\n"
+    assert found(tmp_path, broken, "de") == "cp1252"
 
 
 def test_only_a_sample_of_a_long_file_is_guessed_from(
