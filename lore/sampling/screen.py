@@ -81,7 +81,8 @@ def about_files(sample: Sample) -> str:
     parts = [f"{len(sample.files):,} files" if len(sample.files) > 1 else "1 file"]
     encoding = getattr(source, "encoding", None)
     if encoding == "auto" and not sample.failure:
-        parts.append(f"encoding {source.encoding_of(first)} (found)")
+        found = source.details([first]).get("encodings", {})
+        parts.append(f"encoding {', '.join(found)} (found)")
     elif encoding:
         parts.append(f"encoding {encoding}")
     if encoding or source.kind in ("jsonl", "csv"):

@@ -174,21 +174,25 @@ class Csv(SourceSettings):
         """Return the number of cells of a row, where the first row and the header have unlike numbers.
 
         Some programs write a delimiter at the end of each row, and none at the end of the header, or
-        the other way round. So where every row has the same number of cells, and all cells without a
-        column and all columns without a cell are empty, the rows count. Otherwise the header counts.
+        the other way round. So the rows count where not one has as many cells as the header, more
+        than half of them have one other number, and all cells without a column and all columns
+        without a cell are empty. Otherwise the header counts.
         """
-        width = 0
+        widths: Counter[int] = Counter()
         rows = iter(self._rows(path))
         if self.columns is None:
             next(rows, None)
         for row in rows:
             if row.fields is None or is_header(row.fields, header):
                 continue
-            width = width or len(row.fields)
             surplus = row.fields[len(header) :]
-            if len(row.fields) != width or any(cell.strip() for cell in surplus):
+            if len(row.fields) == len(header) or any(cell.strip() for cell in surplus):
                 return len(header)
-        return len(header) if any(header[width:]) else width
+            widths[len(row.fields)] += 1
+        (width, count), *_ = widths.most_common(1)
+        if count <= widths.total() / 2 or any(header[width:]):
+            return len(header)
+        return width
 
 
 def fault_of(row: "Row", header: list[str], width: int) -> tuple[str, str]:
