@@ -4,6 +4,7 @@ A suspicion changes nothing. Each function looks at one thing and yields sentenc
 seen and what to write.
 """
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ TWO_WAYS = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
 """A numeral that is a thousand times larger where its sign parts thousands: 7,874 or 1.234."""
 DECIMAL = re.compile(r"[+-]?\d+([.,])(?:\d{1,2}|\d{4,})")
 """A numeral whose sign can only be the decimal one: 1,5 or 0.0025."""
+GROUPED = re.compile(r"[+-]?\d{1,3}([.,])\d{3}(?:\1\d{3})+")
+"""A numeral whose sign can only part thousands: 281,090,975."""
 NUMERAL_START = re.compile(r"[+-]?\d")
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 UNIT_IN_NAME = re.compile(
@@ -31,6 +34,8 @@ NO_UNITS = frozenset(
     "id no nr name date day year time type code value number unit at by of a".split()
 )
 """Ends of names that pint takes for units, or that are words of every table."""
+PLAIN_IN_YAML = re.compile(r"[^\W\d][\w °²³/·-]*")
+"""A word that needs no quotes: it begins with a letter and has no sign of YAML."""
 SPREAD = 1000
 """Times the median from which one value of an attribute is pointed out."""
 RARE = 20
@@ -71,13 +76,16 @@ def ambiguous_numbers(sample: Sample, params: clean.Params) -> Iterator[str]:
             continue
         sure = [text for text in written if matches_with(DECIMAL, text, sign)]
         against = [text for text in written if matches_with(DECIMAL, text, other)]
-        if sign == "." and not against:
+        grouped = [text for text in written if matches_with(GROUPED, text, sign)]
+        if sign == "." and not against and not grouped:
             continue  # 1.234 beside 1.5: a decimal point, as everywhere
         advice = f"write `decimal: '{sign}'` at the source, or `thousands: '{sign}'`"
         if sure and not against:
             advice = (
                 f"{examples(sure)} can only be decimals: write `decimal: '{sign}'` at the source"
             )
+        elif grouped and not sure:
+            advice = f"{examples(grouped)} can only be thousands: write `thousands: '{sign}'` at the source"
         elif against and not sure:
             advice = f"{examples(against)} have the decimal sign {other}: write `thousands: '{sign}'` at the source"
         yield f"{len(unclear):,} numbers such as {examples(unclear)} can be read in two ways, a thousandfold apart; {advice}"
@@ -132,7 +140,12 @@ def mixed_units(sample: Sample, params: clean.Params) -> Iterator[str]:
         likely = counts.most_common(1)[0][0]
         if len(counts) > 1 and all(converts_to(likely, unit) for unit in counts):
             listed = ", ".join(f"{unit} {count:,}" for unit, count in counts.most_common(5))
-            yield f"{attribute} is written in several units ({listed}): write `clean.normalise.units: {{{attribute}: {likely}}}`"
+            yield f"{attribute} is written in several units ({listed}): write `clean.normalise.units: {{{in_yaml(attribute)}: {in_yaml(likely)}}}`"
+
+
+def in_yaml(word: str) -> str:
+    """Return a word as YAML takes it inside of `{…}`: in quotes where a sign would mean something."""
+    return word if PLAIN_IN_YAML.fullmatch(word) else json.dumps(word, ensure_ascii=False)
 
 
 def converts_to(wanted: str, written: str) -> bool:

@@ -55,6 +55,8 @@ def test_other_numbers_tell_which_reading_is_right(tmp_path: Path) -> None:
     assert "2,5 can only be decimals: write `decimal: ','` at the source" in doubt
     (doubt,) = doubts(tmp_path, HEAD + 'a,dose,"1,250",mg\nb,dose,2.5,mg\n')
     assert "2.5 have the decimal sign .: write `thousands: ','`" in doubt
+    (doubt,) = doubts(tmp_path, HEAD + 'a,votes,"1,250",\nb,votes,"2,250,000",\n')
+    assert "2,250,000 can only be thousands: write `thousands: ','` at the source" in doubt
 
 
 def test_a_declared_sign_raises_no_doubt(tmp_path: Path) -> None:
@@ -94,6 +96,11 @@ def test_several_units_of_an_attribute(tmp_path: Path) -> None:
     assert "mass is written in several units (kg 2, g 1)" in doubt
     assert "write `clean.normalise.units: {mass: kg}`" in doubt
     assert doubts(tmp_path, text, {"units": {"mass": "kg"}}) == []
+
+
+def test_names_stand_in_quotes_where_yaml_needs_them(tmp_path: Path) -> None:
+    (doubt,) = doubts(tmp_path, HEAD + 'a,"Sodium, Serum",1,mmol/L\nb,"Sodium, Serum",2,mol/L\n')
+    assert 'write `clean.normalise.units: {"Sodium, Serum": mmol/L}`' in doubt
 
 
 def test_a_value_a_thousandfold_away(tmp_path: Path) -> None:
