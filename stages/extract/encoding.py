@@ -6,7 +6,7 @@
    encoding hardly ever is.
 4. Otherwise the file has an older encoding. Those of the source's language are compared: how well do
    the letters of each reading fit the language, the words and the signs around them? For Chinese,
-   Japanese and Korean, charset-normalizer (github.com/jawah/charset_normalizer) compares.
+   Japanese and Korean, charset-normalizer (github.com/jawah/charset_normalizer) gives a second opinion.
 
 The same file always gives the same answer. Where two readings fit equally well, or none fits, the file
 is refused with its candidates. Then name the encoding in params.yaml.
@@ -258,6 +258,9 @@ def older(lines: list[bytes], lang: str, path: Path) -> str:
     expected = judgements(words, code)
     # A rare encoding needs more evidence than the letters of the language.
     is_expected = bool(expected) and is_clear(expected) and expected[0].encoding not in RARE
+    if is_expected and code in MULTIBYTE:
+        # A second opinion, which may be that it does not know.
+        is_expected = likeliest(content, MULTIBYTE[code]) in (None, expected[0].encoding)
     if is_expected and guess in KNOWN and guess != code:
         # The text may be in another language than the source says. Then both must read the same.
         others = judgements(words, guess)
