@@ -472,10 +472,6 @@ class Xml(SourceSettings):
 
 def unit_of_element(position: str, raw: str, element: Any, paths: set[str]) -> Unit:
     """Return the unit of one element."""
-    entity = next(element.iter(etree.Entity), None)
-    if entity is not None:
-        evidence = f"{entity.text} stands for something that the document does not hold"
-        return Unit(position, raw, None, "undeclared_entity", evidence)
     cells = {path: text_in_element(path, element) for path in paths}
     # A fault stands in the unit, or in text around it that a path asks for.
     for text in (raw, *cells.values()):
@@ -542,7 +538,7 @@ def gap_in_element(path: str, element: Any) -> Gap | None:
     if start is None:
         around = {local_name(ancestor.tag) for ancestor in element.iterancestors()}
         inside = join_names(names)
-        return Gap(str(outer_name), {name: f"{name}/{inside}" for name in around})
+        return Gap(str(outer_name), {name: f"{name}/{inside}" for name in around}, -1)
     prefix = "" if outer_name is None else f"{outer_name}/"
     nodes = [start]
     for number, name in enumerate(names):
@@ -553,7 +549,7 @@ def gap_in_element(path: str, element: Any) -> Gap | None:
             beside = {}
             for other in {other for node in nodes for other in names_in(node)}:
                 beside[other] = prefix + join_names([*names[:number], other, *names[number + 1 :]])
-            return Gap(name, beside)
+            return Gap(name, beside, number)
         nodes = below
     return None
 

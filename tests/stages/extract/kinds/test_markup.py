@@ -301,7 +301,9 @@ def test_a_reference_to_what_a_dtd_elsewhere_declares_rejects_its_unit(tmp_path:
         (None, "undeclared_entity"),
         ("three < 4", ""),
     ]
-    assert units[1].evidence == "&e; stands for something that the document does not hold"
+    assert units[1].evidence == (
+        "line 1: &e; stands for something that the document does not hold; write the character itself"
+    )
 
 
 ENTITIES = [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ha"}">' for n in range(12)]
