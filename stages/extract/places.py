@@ -102,7 +102,7 @@ class Unseen:
         if problems:
             listed = f"; its columns are {', '.join(self.columns)}" if self.columns else ""
             raise InputError(
-                f"extract: {self.source.name}: {', '.join(problems)}{listed}; mend params.yaml"
+                f"extract: {self.source.name}: {'; '.join(problems)}{listed}; mend params.yaml"
             )
         for message in warnings:
             print(f"extract: {self.source.name}: warning: no unit has this: {message}")

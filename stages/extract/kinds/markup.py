@@ -119,13 +119,8 @@ class Json(SourceSettings):
         self, pointer: str, entries: dict[str, Any], enclosing: dict[str, Any], mapped: "Mapped"
     ) -> Iterator[Unit]:
         """Yield the entries of an object. Those of a key that stands more than once are set aside."""
-        pairs = entries.pairs if isinstance(entries, RepeatedKeys) else entries.items()
-        times: Counter[str] = Counter()
-        for name, item in pairs:
-            times[name] += 1
-            # An id comes from the position, so that two entries of one key need two positions.
-            suffix = f" ({times[name]})" if times[name] > 1 else ""
-            position = f"{pointer}/{name}{suffix}"
+        for step, name, item in entries_of(entries):
+            position = f"{pointer}/{step}"
             if isinstance(entries, RepeatedKeys) and name in entries.repeated:
                 yield mapped.rejected(position, item, json_values.repeated_keys([name]))
             else:
@@ -198,8 +193,8 @@ def lists_at(
         # Paths of the mapping refer to an entry by the name of its list: archive/title is the title
         # of that entry of `archive` in which the unit lies.
         list_name = pointer.rpartition("/")[2]
-        for key, entry in numbered_or_named(node):
-            entry_pointer = f"{pointer}/{key}"
+        for step, key, entry in entries_of(node):
+            entry_pointer = f"{pointer}/{step}"
             if isinstance(node, RepeatedKeys) and key in node.repeated:
                 problem = json_values.repeated_keys([key])
                 yield Entries(entry_pointer, None, enclosing, problem)
@@ -212,13 +207,19 @@ def lists_at(
         yield Entries(pointer, None, enclosing)
 
 
-def numbered_or_named(node: list[Any] | dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a list with their numbers, and those of an object with their keys."""
-    if isinstance(node, dict):
-        yield from node.items()
-    else:
+def entries_of(node: list[Any] | dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yield each entry of a list or object: its step in a pointer, its number or key, and its value."""
+    if isinstance(node, list):
         for number, entry in enumerate(node):
-            yield str(number), entry
+            yield str(number), str(number), entry
+        return
+    pairs = node.pairs if isinstance(node, RepeatedKeys) else node.items()
+    times: Counter[str] = Counter()
+    for key, entry in pairs:
+        times[key] += 1
+        # An id comes from the pointer, so that two entries of one key need two pointers.
+        suffix = f" ({times[key]})" if times[key] > 1 else ""
+        yield f"{key}{suffix}", key, entry
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -27,7 +27,7 @@ def table(tmp_path: Path, **keys: Any) -> dict[str, Any]:
         ({"attribute": "unit", "value": "Hardness"}, r"no column Hardness; did you mean hardness\? \(map\.value\)"),
         ({"facts": [{"attribute": "h", "value": "hardness", "unit": "units"}]},
          r"no column units; did you mean unit\? \(map\.facts\.0\.unit\)"),
-        ({"question": "q", "answer": "a"}, r"no column q \(map\.question\), no column a \(map\.answer\); its columns"),
+        ({"question": "q", "answer": "a"}, r"no column q \(map\.question\); no column a \(map\.answer\); its columns"),
     ],
 )  # fmt: skip
 def test_a_table_without_a_column(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
