@@ -126,6 +126,7 @@ def extract_source(
     """
     units = nonempty_units = skipped_units = 0
     records_before, rejected_before = records.rows, rejected.rows
+    reasons: Counter[str] = Counter()
     # (reason, evidence) → a unit with it. Two entries are enough to know that the units differ.
     rejections: dict[tuple[str, str], Unit] = {}
     languages: Counter[str] = Counter()
@@ -151,6 +152,7 @@ def extract_source(
         for row in records_of(unit, source, path):
             if "reason" in row:
                 rejected.add(row)
+                reasons[row["reason"]] += 1
                 if len(rejections) < 2:
                     rejections.setdefault((row["reason"], row["evidence"]), unit)
             else:
@@ -170,9 +172,11 @@ def extract_source(
         )
     written = records.rows - records_before
     if written == 0 and len(rejections) == 1:
-        (reason, evidence), _ = rejections.popitem()
+        (reason, evidence), unit = rejections.popitem()
         if reason == "missing_field":
-            raise mapping_error(source, units, evidence)
+            raise mapping_error(source, units, evidence, unit)
+    if written == 0 and rejections:
+        warn_of_no_record(source, units, reasons, next(iter(rejections)))
 
     entry: Row = {"name": source.name, "path": source.path, "kind": source.kind}
     entry |= {"priority": priority, "files": len(files), "units": units}
@@ -184,6 +188,18 @@ def extract_source(
     if source.lang == language.AUTO:
         entry["languages"] = dict(sorted(languages.items()))
     return entry
+
+
+def warn_of_no_record(
+    source: SourceKind, units: int, reasons: Counter[str], first: tuple[str, str]
+) -> None:
+    """Print that a source gives no record at all, and why. `first`: reason and evidence of a unit."""
+    counted = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    _, evidence = first
+    print(
+        f"extract: {source.name}: warning: not one of {units:,} units gives a record: {counted} "
+        f"(the first: {evidence})"
+    )
 
 
 def declared_forms(source: SourceKind) -> Row:
@@ -198,10 +214,12 @@ def declared_forms(source: SourceKind) -> Row:
     return forms
 
 
-def mapping_error(source: SourceKind, units: int, evidence: str) -> InputError:
+def mapping_error(source: SourceKind, units: int, evidence: str, unit: Unit) -> InputError:
     """Make the error for a mapping where every unit lacks the same field, although its places exist."""
+    columns = source.column_names(unit)
+    listed = f"; its columns are {', '.join(columns)}" if columns else ""
     return InputError(
-        f"extract: {source.name}: not one of {units:,} units gives a record ({evidence}); "
+        f"extract: {source.name}: not one of {units:,} units gives a record ({evidence}){listed}; "
         "mend `map` in params.yaml"
     )
 

@@ -241,10 +241,11 @@ class JsonLines(SourceSettings):
         columns = self.columns
         with path.open("rb") as file:
             encoding = json_encoding(self.encoding, file.read(4), path, self.lang)
-        for number, line, decoded in decoded_lines(path, encoding):
-            position = f"L{number}"
-            raw = line.rstrip("\r\n")
-            if decoded is None:
+        for line in decoded_lines(path, encoding):
+            position = f"L{line.number}"
+            # Where files were put together, a byte order mark may stand before a line.
+            raw = line.raw.rstrip("\r\n").lstrip("\ufeff")
+            if line.text is None:
                 yield Unit(position, raw, None, "encoding", f"not {encoding}")
                 continue
             if not raw.strip():
@@ -256,7 +257,7 @@ class JsonLines(SourceSettings):
                 yield Unit(position, raw, None, "malformed", str(error))
                 continue
             if columns == "header":
-                columns = header_of(item, f"extract: {self.name}: {path}: line {number}")
+                columns = header_of(item, f"extract: {self.name}: {path}: line {line.number}")
                 continue
             unit = Mapped(reader, paths, self.decimal).row(position, item, {}, columns)
             yield replace(unit, raw=raw)

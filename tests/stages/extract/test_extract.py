@@ -521,3 +521,16 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monkey
         InputError, match=r"toy: .*a\.json cannot be read: Permission denied; mend or"
     ):
         run(tmp_path, source("json", "a.json"))
+
+
+def test_a_source_that_gives_no_record_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_text("{\n[1]\n{]\n")
+    run(tmp_path, source("jsonl", "a.jsonl"))
+    assert (
+        "extract: toy: warning: not one of 3 units gives a record: malformed 3 (the first: Expecting"
+    ) in capsys.readouterr().out
+    (tmp_path / "a.jsonl").write_text('{\n{"name": "a", "property": "b", "value": "c"}\n')
+    run(tmp_path, source("jsonl", "a.jsonl"))
+    assert "gives a record" not in capsys.readouterr().out

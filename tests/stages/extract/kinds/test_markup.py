@@ -152,13 +152,15 @@ def test_json_in_every_encoding_of_unicode(tmp_path: Path, encoding: str) -> Non
 
 
 def test_json_lines_with_a_byte_order_mark(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes('\ufeff{"a": {"b": [1, 2]}}\r\n'.encode())
+    (tmp_path / "a.jsonl").write_bytes(
+        '\ufeff{"a": {"b": [1, 2]}}\r\n\ufeff{"a": {"b": 3}}\n'.encode()
+    )
     units = list(
         JsonLines("jsonl", "toy", "a.jsonl", "en", Mapping(text="a.b.*")).units(
             tmp_path / "a.jsonl"
         )
     )
-    assert cells(units, "a.b.*") == ["1\n2"]
+    assert cells(units, "a.b.*") == ["1\n2", "3"]
 
 
 KEYS = st.text("abc", min_size=1, max_size=3)
