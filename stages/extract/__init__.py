@@ -50,6 +50,8 @@ from stages.extract.unit import CellError, Unit, empty_parts, whole
 Row = dict[str, Any]
 SKIPPED = "where"
 """The reason of a skipped unit."""
+NO_UNIT_IN_FILE = "nothing in this file is a unit of the source"
+"""The evidence for a file without units."""
 AnySource = Annotated[
     Sql | Csv | Json | JsonLines | Xml | Document | Pages | Pdf | Audio,
     Field(discriminator="kind"),
@@ -130,7 +132,7 @@ def extract_source(
     # (reason, evidence) → a unit with it. Two entries are enough to know that the units differ.
     rejections: dict[tuple[str, str], Unit] = {}
     languages: Counter[str] = Counter()
-    mismatch = ""
+    mismatch = emptiness = ""
     unseen = Unseen(source)
     # The first row of a single table tells its columns, so a wrong one is refused at once.
     has_columns_to_check = not is_pattern(source.path)
@@ -138,6 +140,8 @@ def extract_source(
         units += 1
         if unit.reason != "empty":
             nonempty_units += 1
+        elif unit.evidence != NO_UNIT_IN_FILE:
+            emptiness = f" ({unit.evidence})"
         if has_columns_to_check and unit.cells is not None:
             unseen.refuse_columns(unit)
             has_columns_to_check = False
@@ -161,7 +165,7 @@ def extract_source(
 
     if nonempty_units == 0:
         raise InputError(
-            f"extract: {source.name}: {root / source.path} holds nothing; "
+            f"extract: {source.name}: {root / source.path} holds nothing{emptiness}; "
             "check the source and its mapping"
         )
     unseen.refuse_or_warn()
@@ -340,8 +344,7 @@ def units_of(source: SourceKind, files: list[Path], root: Path) -> Iterator[tupl
             yield Unit("", "", None, "unreadable", str(error)), path
             continue
         if several and is_empty:
-            evidence = "nothing in this file is a unit of the source"
-            yield Unit("", "", None, "empty", evidence), path
+            yield Unit("", "", None, "empty", NO_UNIT_IN_FILE), path
 
 
 def with_decimal_sign(unit: Unit, source: SourceKind) -> Unit:

@@ -24,7 +24,7 @@ from stages.extract.json_values import KEY, RepeatedKeys, gap_in_item, text_in_i
 from stages.extract.lines import decoded_lines
 from stages.extract.path import Gap, join_names, join_texts, nodes_at, split
 from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings, wanted_paths
-from stages.extract.unit import Unit
+from stages.extract.unit import Unit, nearest
 from stages.extract.xml_input import DoctypeFoundError, XmlInput, as_written, fault_in
 
 SAFE: dict[str, Any] = {
@@ -38,6 +38,8 @@ SAFE: dict[str, Any] = {
     "encoding": "utf-8",
 }
 """Options with which every XML document is parsed."""
+MOST_NAMES = 1000
+"""Most names of elements that are collected for a message."""
 DEEPEST = 2048
 """Most elements inside one another, a limit of libxml2."""
 # A name without a namespace or prefix. Examples: section, sec-1, 化合物.
@@ -106,9 +108,12 @@ class Json(SourceSettings):
             elif found.problem:
                 raise InputError(f"extract: {self.name}: {path}: {found.problem}")
             else:
+                gap = gap_in_item(".".join(single_pointer.split("/")[1:]), document, {})
+                near = nearest(gap.name, gap.beside) if gap else None
+                hint = f" (did you mean {gap.beside[near]}?)" if gap and near else ""
                 raise InputError(
                     f"extract: {self.name}: {path} has no list at {self.items!r}; "
-                    "mend `items` in params.yaml"
+                    f"mend `items` in params.yaml{hint}"
                 )
 
     def details(self, files: list[Path]) -> dict[str, Any]:
@@ -422,8 +427,23 @@ class Xml(SourceSettings):
                     yield unit_of_element(f"{self.element}[{count}]", raw, element, paths)
                     file.end_unit()
                     reader.release(element)
+                if count == 0:
+                    yield from self._without_unit(path, options)
             except etree.XMLSyntaxError:
                 yield from self._broken(elements.error_log, path)
+
+    def _without_unit(self, path: Path, options: dict[str, Any]) -> Iterator[Unit]:
+        """Yield an empty unit that tells which elements a document without units holds."""
+        names: set[str] = set()
+        with XmlInput(path, takes_doctype=True) as file:
+            for _, element in etree.iterparse(file, events=("end",), **options):
+                names.add(local_name(element.tag))
+                element.clear()
+                if len(names) == MOST_NAMES:
+                    break
+        near = nearest(self.element, names)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(names)[:8])}"
+        yield Unit("", "", None, "empty", f"no element {self.element}; {hint}")
 
     def _broken(self, log: Any, path: Path) -> Iterator[Unit]:
         """Yield the rejected unit of a syntax error.

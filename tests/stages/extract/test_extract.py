@@ -534,3 +534,18 @@ def test_a_source_that_gives_no_record_is_named(
     (tmp_path / "a.jsonl").write_text('{\n{"name": "a", "property": "b", "value": "c"}\n')
     run(tmp_path, source("jsonl", "a.jsonl"))
     assert "gives a record" not in capsys.readouterr().out
+
+
+def test_an_element_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<rows><line/></rows>")
+    message = (
+        r"a\.xml holds nothing \(no element lien; did you mean line\?\); check the source and its"
+    )
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, source("xml", "a.xml", element="lien"))
+    (tmp_path / "b.xml").write_text("<rows><lien>x</lien></rows>")
+    settings = {"element": "lien", "map": {"text": "."}}
+    _, rejected, _ = run(tmp_path, source("xml", "*.xml", **settings))
+    assert [(row["locator"], row["reason"], row["evidence"]) for row in rejected] == [
+        ("a.xml", "empty", "no element lien; did you mean line?")
+    ]

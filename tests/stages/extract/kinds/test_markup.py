@@ -564,3 +564,18 @@ def test_time_grows_with_the_document_and_no_faster(tmp_path: Path, around: str)
             assert len(units) == number
             totals.append(sum(looked_at))
     assert totals[1] < 2.5 * totals[0]
+
+
+def test_a_wrong_name_of_an_element_or_list_is_told(tmp_path: Path) -> None:
+    for name, evidence in (
+        ("sheat", "no element sheat; did you mean sheet?"),
+        ("record", "no element record; there are book, page, sheet"),
+    ):
+        (unit,) = of_xml(tmp_path, "<book><sheet/><page><sheet/></page></book>", name, text=".")
+        assert (unit.reason, unit.evidence) == ("empty", evidence)
+    assert of_xml(tmp_path, "", "u", text=".") == []
+    for items, near in (("entires", "entries"), ("entries.rowz", "entries.rows")):
+        with pytest.raises(
+            InputError, match=rf"has no list at '{items}'; mend .*\(did you mean {near}\?\)"
+        ):
+            of_json(tmp_path, {"entries": {"rows": []}}, items)
