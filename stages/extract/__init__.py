@@ -51,6 +51,8 @@ from stages.extract.unit import CellError, Unit, empty_parts, whole
 Row = dict[str, Any]
 SKIPPED = "where"
 """The reason of a skipped unit."""
+NO_UNIT_IN_FILE = "nothing in this file is a unit of the source"
+"""The evidence for a file without units."""
 AnySource = Annotated[
     Sql | Csv | Json | JsonLines | Xml | Document | Pages | Pdf | Audio,
     Field(discriminator="kind"),
@@ -149,10 +151,11 @@ def extract_source(
     """
     units = nonempty_units = skipped_units = 0
     records_before, rejected_before = records.rows, rejected.rows
+    reasons: Counter[str] = Counter()
     # (reason, evidence) → a unit with it. Two entries are enough to know that the units differ.
     rejections: dict[tuple[str, str], Unit] = {}
     languages: Counter[str] = Counter()
-    mismatch = ""
+    mismatch = emptiness = ""
     unseen = Unseen(source)
     # The first row of a single table tells its columns, so a wrong one is refused at once.
     has_columns_to_check = not is_pattern(source.path)
@@ -160,6 +163,8 @@ def extract_source(
         units += 1
         if unit.reason != "empty":
             nonempty_units += 1
+        elif unit.evidence != NO_UNIT_IN_FILE:
+            emptiness = f" ({unit.evidence})"
         if has_columns_to_check and unit.cells is not None:
             unseen.refuse_columns(unit)
             has_columns_to_check = False
@@ -174,6 +179,7 @@ def extract_source(
         for row in records_of(unit, source, path, names):
             if "reason" in row:
                 rejected.add(row)
+                reasons[row["reason"]] += 1
                 if len(rejections) < 2:
                     rejections.setdefault((row["reason"], row["evidence"]), unit)
             else:
@@ -182,7 +188,7 @@ def extract_source(
 
     if nonempty_units == 0:
         raise InputError(
-            f"extract: {source.name}: {root / source.path} holds nothing; "
+            f"extract: {source.name}: {root / source.path} holds nothing{emptiness}; "
             "check the source and its mapping"
         )
     unseen.refuse_or_warn()
@@ -193,9 +199,11 @@ def extract_source(
         )
     written = records.rows - records_before
     if written == 0 and len(rejections) == 1:
-        (reason, evidence), _ = rejections.popitem()
+        (reason, evidence), unit = rejections.popitem()
         if reason == "missing_field":
-            raise mapping_error(source, units, evidence)
+            raise mapping_error(source, units, evidence, unit)
+    if written == 0 and rejections:
+        warn_of_no_record(source, units, reasons, next(iter(rejections)))
 
     entry: Row = {"name": source.name, "path": source.path, "kind": source.kind}
     entry |= {"priority": priority, "files": len(files), "units": units}
@@ -207,6 +215,18 @@ def extract_source(
     if source.lang == language.AUTO:
         entry["languages"] = dict(sorted(languages.items()))
     return entry
+
+
+def warn_of_no_record(
+    source: SourceKind, units: int, reasons: Counter[str], first: tuple[str, str]
+) -> None:
+    """Print that a source gives no record at all, and why. `first`: reason and evidence of a unit."""
+    counted = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    _, evidence = first
+    print(
+        f"extract: {source.name}: warning: not one of {units:,} units gives a record: {counted} "
+        f"(the first: {evidence})"
+    )
 
 
 def declared_forms(source: SourceKind) -> Row:
@@ -221,10 +241,12 @@ def declared_forms(source: SourceKind) -> Row:
     return forms
 
 
-def mapping_error(source: SourceKind, units: int, evidence: str) -> InputError:
+def mapping_error(source: SourceKind, units: int, evidence: str, unit: Unit) -> InputError:
     """Make the error for a mapping where every unit lacks the same field, although its places exist."""
+    columns = source.column_names(unit)
+    listed = f"; its columns are {', '.join(columns)}" if columns else ""
     return InputError(
-        f"extract: {source.name}: not one of {units:,} units gives a record ({evidence}); "
+        f"extract: {source.name}: not one of {units:,} units gives a record ({evidence}){listed}; "
         "mend `map` in params.yaml"
     )
 
@@ -345,8 +367,7 @@ def units_of(source: SourceKind, files: list[Path], root: Path) -> Iterator[tupl
             yield Unit("", "", None, "unreadable", str(error)), path
             continue
         if several and is_empty:
-            evidence = "nothing in this file is a unit of the source"
-            yield Unit("", "", None, "empty", evidence), path
+            yield Unit("", "", None, "empty", NO_UNIT_IN_FILE), path
 
 
 def with_decimal_sign(unit: Unit, source: SourceKind) -> Unit:

@@ -119,12 +119,10 @@ CJK = r"[\u3000-\u303f\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]"
 CJK_LINE_BREAK = re.compile(rf"(?<={CJK})[^\S\n]*\n\s*(?={CJK})")
 SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 """The attribute xml:space."""
-ENTITY_MARK = "\U0001fffee0:{}\U0001ffff"
-"""What stands for a reference to an entity (see `stages/extract/xml_input.py`)."""
 
 
 def local_name(tag: Any) -> str:
-    """Return a name without its namespace or prefix. A reference to an entity has an empty name.
+    """Return a name without its namespace or prefix. What is no element has an empty name.
 
     Example: `{http://www.w3.org/1999/xhtml}p` and `x:p` → `p`.
     """
@@ -163,9 +161,6 @@ def open_element(element: Any, layout: "Layout", text: "Text") -> bool:
     name = local_name(element.tag)
     kind = layout.kinds[element]
     if kind == "dropped":
-        return True
-    if kind == "entity":
-        text.add(ENTITY_MARK.format(element.name))
         return True
     if kind == "raised":
         text.add(raised(text_of(element, text.depth + 1)))
@@ -232,8 +227,6 @@ class Layout:
                 self.holds_lines.add(parent)
 
     def _kind(self, element: Any, is_root: bool) -> str:
-        if element.tag is etree.Entity:
-            return "entity"
         if not isinstance(element.tag, str):
             return "dropped"
         if is_root:

@@ -230,7 +230,7 @@ def gap_in_item(path: str, item: Any, enclosing: dict[str, Any]) -> Gap | None:
     if outer_name is not None:
         if outer_name not in enclosing:
             inside = join_names(names)
-            return Gap(outer_name, {name: f"{name}/{inside}" for name in enclosing})
+            return Gap(outer_name, {name: f"{name}/{inside}" for name in enclosing}, -1)
         nodes = [enclosing[outer_name]]
         prefix = f"{outer_name}/"
     for number, name in enumerate(names):
@@ -246,7 +246,7 @@ def gap_in_item(path: str, item: Any, enclosing: dict[str, Any]) -> Gap | None:
                 beside[key] = prefix + join_names([*names[:number], key, *names[number + 1 :]])
             if number == 0 and outer_name is None and KEY in enclosing:
                 beside[KEY] = KEY
-            return Gap(name, beside)
+            return Gap(name, beside, number)
     return None
 
 
@@ -272,7 +272,7 @@ def gap_in_text(path: str, text: str, outside: str) -> Gap | None:
     if gap is None:
         return None
     beside = {name: f"{outside}{JSON_TEXT}.{below}" for name, below in gap.beside.items()}
-    return Gap(gap.name, beside)
+    return Gap(gap.name, beside, gap.depth + 1)
 
 
 def flattened(nodes: list[Any]) -> Any:

@@ -27,6 +27,8 @@ class Gap(NamedTuple):
     """The first name that leads to nothing."""
     beside: dict[str, str]
     """Names that are there instead → the path with that name."""
+    depth: int = 0
+    """Number of names that lead to something. -1: the node around the unit is not there."""
 
 
 def split_json(path: str) -> tuple[str, str | None]:

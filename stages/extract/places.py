@@ -55,7 +55,10 @@ class Unseen:
         """The same for the paths of `where`."""
         for path in source.where:
             self.conditions[Place(f"where.{path}", path)] = None
+        self.used = {place.path for place in (*self.places, *self.conditions)}
+        """The paths of all places."""
         self.columns: list[str] = []
+        """The columns of a table."""
 
     def look_for_places(self, unit: Unit) -> None:
         """Look for the mapping's places in a unit that is not skipped."""
@@ -75,12 +78,11 @@ class Unseen:
     def refuse_or_warn(self) -> None:
         """Raise InputError for places that are wrong. Print a warning for those that may be."""
         problems, warnings = [], []
-        used = {place.path for place in self.places} | {place.path for place in self.conditions}
         for place, gap in (self.places | self.conditions).items():
             if gap is None:
                 continue
             may_be_absent = not self.columns and is_optional(place.key)
-            free_names = {name for name, path in gap.beside.items() if path not in used}
+            free_names = {name for name, path in gap.beside.items() if path not in self.used}
             typed = nearest(gap.name, free_names, LIKE)
             near = typed or nearest(gap.name, gap.beside)
             message = f"no {'column' if self.columns else 'path'} {place.path}"
@@ -100,7 +102,7 @@ class Unseen:
         if problems:
             listed = f"; its columns are {', '.join(self.columns)}" if self.columns else ""
             raise InputError(
-                f"extract: {self.source.name}: {', '.join(problems)}{listed}; mend params.yaml"
+                f"extract: {self.source.name}: {'; '.join(problems)}{listed}; mend params.yaml"
             )
         for message in warnings:
             print(f"extract: {self.source.name}: warning: no unit has this: {message}")
@@ -118,9 +120,10 @@ class Unseen:
                 del places[place]
                 continue
             before = places[place]
-            if before is None:
-                places[place] = Gap(gap.name, dict(gap.beside))
-            elif len(before.beside) < MOST_NAMES:
+            if before is None or gap.depth > before.depth:
+                # The unit that has most of the path tells best what is wrong with it.
+                places[place] = gap._replace(beside=dict(gap.beside))
+            elif gap.depth == before.depth and len(before.beside) < MOST_NAMES:
                 before.beside.update(gap.beside)
 
 

@@ -77,7 +77,7 @@ LONGEST_PLACE = 80
 ENDS = {"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"}
 """Begin of a region in which signs stand for themselves → its end."""
 PREDEFINED = {"amp", "lt", "gt", "quot", "apos"}
-"""Entities of every XML document."""
+"""Entities of every XML document. Others are declared in a document, which is then refused, or elsewhere."""
 MARK = re.compile(rf"{OPEN}(\w)(\d+):([^{CLOSE}]*){CLOSE}")
 
 
@@ -244,8 +244,6 @@ class Scan:
         """Text at the end of the last chunk that may hold the begin of a place."""
         self.region_end = ""
         """What ends the region around the next character, such as `-->`, or nothing."""
-        self.has_doctype = False
-        """Whether a document type was named. It may declare entities elsewhere."""
 
     def feed(self, text: str, final: bool = False) -> str:
         """Return the next piece of the text with its marks. Raises DoctypeFoundError."""
@@ -315,18 +313,15 @@ class Scan:
         else:
             parts.append(sign)
             self.region_end = ENDS.get(sign, "")
-        if sign == "<!DOCTYPE":
-            if not self.takes_doctype:
-                raise DoctypeFoundError(self.line)
-            self.has_doctype = True
+        if sign == "<!DOCTYPE" and not self.takes_doctype:
+            raise DoctypeFoundError(self.line)
         return start + len(sign)
 
     def _of_reference(self, reference: re.Match[str]) -> str:
         """Return a reference, or its mark where it stands for no character."""
         decimal, hexadecimal, name = reference.groups()
         if name is not None:
-            is_known = name in PREDEFINED or self.has_doctype
-            return reference[0] if is_known else self._mark("e", name)
+            return reference[0] if name in PREDEFINED else self._mark("e", name)
         number = int(decimal) if decimal else int(hexadecimal, 16)
         if number > 0x10FFFF or FORBIDDEN.match(chr(number)):
             return self._mark("n", reference[0][1:-1])
@@ -356,10 +351,9 @@ def fault_in(text: str) -> Fault | None:
         return None
     fault, line, details = mark.groups()
     if fault == "e":
-        where = f"line {line}: " if line != "0" else ""
         return Fault(
             "undeclared_entity",
-            f"{where}&{details}; stands for something that the document does not hold; "
+            f"line {line}: &{details}; stands for something that the document does not hold; "
             "write the character itself",
         )
     if fault == "b":

@@ -24,7 +24,7 @@ from stages.extract.json_values import KEY, RepeatedKeys, gap_in_item, text_in_i
 from stages.extract.lines import decoded_lines
 from stages.extract.path import Gap, join_names, join_texts, nodes_at, split
 from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings, wanted_paths
-from stages.extract.unit import Unit
+from stages.extract.unit import Unit, nearest
 from stages.extract.xml_input import DoctypeFoundError, XmlInput, as_written, fault_in
 
 SAFE: dict[str, Any] = {
@@ -38,6 +38,8 @@ SAFE: dict[str, Any] = {
     "encoding": "utf-8",
 }
 """Options with which every XML document is parsed."""
+MOST_NAMES = 1000
+"""Most names of elements that are collected for a message."""
 DEEPEST = 2048
 """Most elements inside one another, a limit of libxml2."""
 # A name without a namespace or prefix. Examples: section, sec-1, 化合物.
@@ -106,9 +108,12 @@ class Json(SourceSettings):
             elif found.problem:
                 raise InputError(f"extract: {self.name}: {path}: {found.problem}")
             else:
+                gap = gap_in_item(".".join(single_pointer.split("/")[1:]), document, {})
+                near = nearest(gap.name, gap.beside) if gap else None
+                hint = f" (did you mean {gap.beside[near]}?)" if gap and near else ""
                 raise InputError(
                     f"extract: {self.name}: {path} has no list at {self.items!r}; "
-                    "mend `items` in params.yaml"
+                    f"mend `items` in params.yaml{hint}"
                 )
 
     def details(self, files: list[Path]) -> dict[str, Any]:
@@ -119,13 +124,8 @@ class Json(SourceSettings):
         self, pointer: str, entries: dict[str, Any], enclosing: dict[str, Any], mapped: "Mapped"
     ) -> Iterator[Unit]:
         """Yield the entries of an object. Those of a key that stands more than once are set aside."""
-        pairs = entries.pairs if isinstance(entries, RepeatedKeys) else entries.items()
-        times: Counter[str] = Counter()
-        for name, item in pairs:
-            times[name] += 1
-            # An id comes from the position, so that two entries of one key need two positions.
-            suffix = f" ({times[name]})" if times[name] > 1 else ""
-            position = f"{pointer}/{name}{suffix}"
+        for step, name, item in entries_of(entries):
+            position = f"{pointer}/{step}"
             if isinstance(entries, RepeatedKeys) and name in entries.repeated:
                 yield mapped.rejected(position, item, json_values.repeated_keys([name]))
             else:
@@ -198,8 +198,8 @@ def lists_at(
         # Paths of the mapping refer to an entry by the name of its list: archive/title is the title
         # of that entry of `archive` in which the unit lies.
         list_name = pointer.rpartition("/")[2]
-        for key, entry in numbered_or_named(node):
-            entry_pointer = f"{pointer}/{key}"
+        for step, key, entry in entries_of(node):
+            entry_pointer = f"{pointer}/{step}"
             if isinstance(node, RepeatedKeys) and key in node.repeated:
                 problem = json_values.repeated_keys([key])
                 yield Entries(entry_pointer, None, enclosing, problem)
@@ -212,13 +212,19 @@ def lists_at(
         yield Entries(pointer, None, enclosing)
 
 
-def numbered_or_named(node: list[Any] | dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a list with their numbers, and those of an object with their keys."""
-    if isinstance(node, dict):
-        yield from node.items()
-    else:
+def entries_of(node: list[Any] | dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yield each entry of a list or object: its step in a pointer, its number or key, and its value."""
+    if isinstance(node, list):
         for number, entry in enumerate(node):
-            yield str(number), entry
+            yield str(number), str(number), entry
+        return
+    pairs = node.pairs if isinstance(node, RepeatedKeys) else node.items()
+    times: Counter[str] = Counter()
+    for key, entry in pairs:
+        times[key] += 1
+        # An id comes from the pointer, so that two entries of one key need two pointers.
+        suffix = f" ({times[key]})" if times[key] > 1 else ""
+        yield f"{key}{suffix}", key, entry
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -240,10 +246,11 @@ class JsonLines(SourceSettings):
         columns = self.columns
         with path.open("rb") as file:
             encoding = json_encoding(self.encoding, file.read(4), path, self.lang)
-        for number, line, decoded in decoded_lines(path, encoding):
-            position = f"L{number}"
-            raw = line.rstrip("\r\n")
-            if decoded is None:
+        for line in decoded_lines(path, encoding):
+            position = f"L{line.number}"
+            # Where files were put together, a byte order mark may stand before a line.
+            raw = line.raw.rstrip("\r\n").lstrip("\ufeff")
+            if line.text is None:
                 yield Unit(position, raw, None, "encoding", f"not {encoding}")
                 continue
             if not raw.strip():
@@ -255,7 +262,7 @@ class JsonLines(SourceSettings):
                 yield Unit(position, raw, None, "malformed", str(error))
                 continue
             if columns == "header":
-                columns = header_of(item, f"extract: {self.name}: {path}: line {number}")
+                columns = header_of(item, f"extract: {self.name}: {path}: line {line.number}")
                 continue
             unit = Mapped(reader, paths, self.decimal).row(position, item, {}, columns)
             yield replace(unit, raw=raw)
@@ -420,8 +427,23 @@ class Xml(SourceSettings):
                     yield unit_of_element(f"{self.element}[{count}]", raw, element, paths)
                     file.end_unit()
                     reader.release(element)
+                if count == 0:
+                    yield from self._without_unit(path, options)
             except etree.XMLSyntaxError:
                 yield from self._broken(elements.error_log, path)
+
+    def _without_unit(self, path: Path, options: dict[str, Any]) -> Iterator[Unit]:
+        """Yield an empty unit that tells which elements a document without units holds."""
+        names: set[str] = set()
+        with XmlInput(path, takes_doctype=True) as file:
+            for _, element in etree.iterparse(file, events=("end",), **options):
+                names.add(local_name(element.tag))
+                element.clear()
+                if len(names) == MOST_NAMES:
+                    break
+        near = nearest(self.element, names)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(names)[:8])}"
+        yield Unit("", "", None, "empty", f"no element {self.element}; {hint}")
 
     def _broken(self, log: Any, path: Path) -> Iterator[Unit]:
         """Yield the rejected unit of a syntax error.
@@ -472,10 +494,6 @@ class Xml(SourceSettings):
 
 def unit_of_element(position: str, raw: str, element: Any, paths: set[str]) -> Unit:
     """Return the unit of one element."""
-    entity = next(element.iter(etree.Entity), None)
-    if entity is not None:
-        evidence = f"{entity.text} stands for something that the document does not hold"
-        return Unit(position, raw, None, "undeclared_entity", evidence)
     cells = {path: text_in_element(path, element) for path in paths}
     # A fault stands in the unit, or in text around it that a path asks for.
     for text in (raw, *cells.values()):
@@ -542,7 +560,7 @@ def gap_in_element(path: str, element: Any) -> Gap | None:
     if start is None:
         around = {local_name(ancestor.tag) for ancestor in element.iterancestors()}
         inside = join_names(names)
-        return Gap(str(outer_name), {name: f"{name}/{inside}" for name in around})
+        return Gap(str(outer_name), {name: f"{name}/{inside}" for name in around}, -1)
     prefix = "" if outer_name is None else f"{outer_name}/"
     nodes = [start]
     for number, name in enumerate(names):
@@ -553,7 +571,7 @@ def gap_in_element(path: str, element: Any) -> Gap | None:
             beside = {}
             for other in {other for node in nodes for other in names_in(node)}:
                 beside[other] = prefix + join_names([*names[:number], other, *names[number + 1 :]])
-            return Gap(name, beside)
+            return Gap(name, beside, number)
         nodes = below
     return None
 

@@ -292,7 +292,7 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"name": "iron", "attribute": "symbol"}\n')
     with pytest.raises(
         InputError,
-        match=r"toy: no path property \(map\.attribute\), no path value \(map\.value\); mend params",
+        match=r"toy: no path property \(map\.attribute\); there are attribute, name; no path value \(map\.value\)",
     ):
         run(tmp_path, source("jsonl", "a.jsonl"))
 
@@ -428,3 +428,127 @@ def test_real_xml_bombs_are_refused(tmp_path: Path) -> None:
             assert all(row["reason"] == "malformed" for row in rejected) or rows == []
         except InputError:
             continue
+
+
+def test_declared_forms_reach_the_next_stage(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"name": "a", "x": 1.250, "y": "1,250"}\n')
+    mapping = {
+        "subject": "name",
+        "facts": [
+            {"attribute": "x", "value": "x", "unit_is": "kg"},
+            {"attribute": "y", "value": "y"},
+        ],
+    }
+    plain = source("jsonl", "a.jsonl", map=mapping)
+    _, _, report = run(tmp_path, plain)
+    assert {"numbers", "lines"} & report[0].keys() == set()
+    declared = plain | {"decimal": ",", "thousands": ".", "lines": "keep"}
+    rows, _, report = run(tmp_path, declared)
+    assert report[0]["numbers"] == {"decimal": ",", "thousands": "."}
+    assert report[0]["lines"] == "keep"
+    # JSON's own number has the sign of the texts, so that both are read alike.
+    assert [(row["value"], row["unit"]) for row in rows] == [("1,250", "kg"), ("1,250", None)]
+    database(tmp_path / "a.db", [(1, "iron", "mass", "x", None)])
+    query = "SELECT id, name, property, 55.85 AS value, unit FROM facts"
+    rows, _, report = run(tmp_path, source("sql", "a.db", query=query, decimal=","))
+    assert (rows[0]["value"], report[0]["numbers"]) == ("55,85", {"decimal": ","})
+    with pytest.raises(
+        ParamsError, match=r"sources\.0\.thousands: the same sign as `decimal`; mend one"
+    ):
+        run(tmp_path, plain | {"decimal": ",", "thousands": ","})
+
+
+@pytest.mark.parametrize("form", [{"decimal": ";"}, {"thousands": "_"}, {"lines": True}])
+def test_what_is_no_form(form: dict[str, Any]) -> None:
+    problems: list[str] = []
+    settings = source("csv", "a.csv", **form)
+    assert parse({"sources": [settings]}, extract.Params, "extract", problems) is None
+    assert next(iter(form)) in problems[0]
+
+
+def test_a_subject_of_two_places(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("brand,model,watt\nAcme,Z1,5\nAcme,,6\n,,7\n")
+    mapping = {"subject": ["brand", "model"], "facts": [{"attribute": "power", "value": "watt"}]}
+    rows, rejected, _ = run(tmp_path, source("csv", "a.csv", map=mapping))
+    assert [row["subject"] for row in rows] == ["Acme Z1"]
+    assert [(row["reason"], row["evidence"]) for row in rejected] == [
+        ("missing_field", "no subject and nothing at model"),
+        ("missing_field", "no subject"),
+    ]
+
+
+def test_a_cell_without_json_rejects_its_unit(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('name,more\niron,"{""h"": 4.50}"\ntin,none\n')
+    mapping = {"subject": "name", "facts": [{"attribute": "h", "value": "more.(json).h"}]}
+    where = {"more.(json).h": 4.5}
+    for condition in ({}, {"where": where}):
+        rows, rejected, report = run(tmp_path, source("csv", "a.csv", map=mapping, **condition))
+        assert [row["value"] for row in rows] == ["4.50"]
+        assert [row["reason"] for row in rejected] == ["malformed"]
+        assert report[0]["units"] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "is no path of a file"), (".", "is no path of a file"), (" a.json", "is no path of a file"),
+        ("a\0.json", "is no path of a file"), ("/etc/hostname", "begins at the root of the machine"),
+        ("/etc/*.json", "begins at the root of the machine"), ("a**/x.json", r"has `\*\*` beside other signs"),
+        ("**", r"ends with `\*\*`, which names folders"), ("a/**", r"ends with `\*\*`"), ("*/../../*", "leaves"),
+    ],
+)  # fmt: skip
+def test_paths_that_name_no_files(tmp_path: Path, path: str, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        run(tmp_path, source("json", path))
+
+
+def test_links_that_lead_to_each_other(tmp_path: Path) -> None:
+    (tmp_path / "a.json").symlink_to(tmp_path / "b.json")
+    (tmp_path / "b.json").symlink_to(tmp_path / "a.json")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "x.json").write_text('[{"name": "neon", "property": "symbol", "value": "Ne"}]')
+    with pytest.raises(InputError, match=r"a\.json is not there"):
+        run(tmp_path, source("json", "a.json"))
+    rows, _, _ = run(tmp_path, source("json", "**/*.json"))
+    assert [row["locator"] for row in rows] == ["x.json#/0"]
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text("[]")
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(
+        InputError, match=r"toy: .*a\.json cannot be read: Permission denied; mend or"
+    ):
+        run(tmp_path, source("json", "a.json"))
+
+
+def test_a_source_that_gives_no_record_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_text("{\n[1]\n{]\n")
+    run(tmp_path, source("jsonl", "a.jsonl"))
+    assert (
+        "extract: toy: warning: not one of 3 units gives a record: malformed 3 (the first: Expecting"
+    ) in capsys.readouterr().out
+    (tmp_path / "a.jsonl").write_text('{\n{"name": "a", "property": "b", "value": "c"}\n')
+    run(tmp_path, source("jsonl", "a.jsonl"))
+    assert "gives a record" not in capsys.readouterr().out
+
+
+def test_an_element_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<rows><line/></rows>")
+    message = (
+        r"a\.xml holds nothing \(no element lien; did you mean line\?\); check the source and its"
+    )
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, source("xml", "a.xml", element="lien"))
+    (tmp_path / "b.xml").write_text("<rows><lien>x</lien></rows>")
+    settings = {"element": "lien", "map": {"text": "."}}
+    _, rejected, _ = run(tmp_path, source("xml", "*.xml", **settings))
+    assert [(row["locator"], row["reason"], row["evidence"]) for row in rejected] == [
+        ("a.xml", "empty", "no element lien; did you mean line?")
+    ]

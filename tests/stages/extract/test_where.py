@@ -127,7 +127,9 @@ def test_what_stands_around_a_unit_may_decide(tmp_path: Path) -> None:
     [
         (True, "True", True), (True, "true", True), (True, "1", False), (1, "1", True), (1.5, "1.5", True), ("1", "1", True),
         (None, None, True), (None, "", True), (None, "x", False), (["a", None], None, True), ([], "a", False), ("A", "a", False),
-        ("a", " a ", True),
+        ("a", " a ", True), (1.5, "1.50", True), (1.5, "15e-1", True), (2, "2.0", True), (7, "007", False),
+        (1, "1e999999", False),
+        (12345678901234567, "12345678901234568", False), (1, "1" * 500, False), (0.1, "x", False), ("1.5", "1.50", False),
     ],
 )  # fmt: skip
 def test_how_a_value_may_be_written(wanted: Any, written: str | None, fits: bool) -> None:

@@ -152,13 +152,15 @@ def test_json_in_every_encoding_of_unicode(tmp_path: Path, encoding: str) -> Non
 
 
 def test_json_lines_with_a_byte_order_mark(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes('\ufeff{"a": {"b": [1, 2]}}\r\n'.encode())
+    (tmp_path / "a.jsonl").write_bytes(
+        '\ufeff{"a": {"b": [1, 2]}}\r\n\ufeff{"a": {"b": 3}}\n'.encode()
+    )
     units = list(
         JsonLines("jsonl", "toy", "a.jsonl", "en", Mapping(text="a.b.*")).units(
             tmp_path / "a.jsonl"
         )
     )
-    assert cells(units, "a.b.*") == ["1\n2"]
+    assert cells(units, "a.b.*") == ["1\n2", "3"]
 
 
 KEYS = st.text("abc", min_size=1, max_size=3)
@@ -301,7 +303,9 @@ def test_a_reference_to_what_a_dtd_elsewhere_declares_rejects_its_unit(tmp_path:
         (None, "undeclared_entity"),
         ("three < 4", ""),
     ]
-    assert units[1].evidence == "&e; stands for something that the document does not hold"
+    assert units[1].evidence == (
+        "line 1: &e; stands for something that the document does not hold; write the character itself"
+    )
 
 
 ENTITIES = [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ha"}">' for n in range(12)]
@@ -388,3 +392,190 @@ def test_the_tree_does_not_grow_with_the_document(
     assert len(units) == 4_000
     assert max(sizes) < 4_000  # of 28,001: the parser reads 32 KiB ahead
     assert set(cells(units, "a/title")) == {None if element == "a" else "t"}
+
+
+def test_a_unit_with_equal_keys_is_set_aside(tmp_path: Path) -> None:
+    document = b'[{"a": 1, "b": 2}, {"a": 1, "a": 1.50}, {"a": 3, "deep": [{"k": 1, "k": 2}]}]'
+    units = of_json(tmp_path, document, "", a="a")
+    assert [unit.reason for unit in units] == ["", "duplicate_key", "duplicate_key"]
+    assert (
+        units[1].evidence
+        == "the key 'a' stands more than once in one object; keep one of the values"
+    )
+    assert units[1].raw == '{"a": 1, "a": 1.50}'
+    assert "the key 'k'" in units[2].evidence
+
+
+def test_equal_keys_lose_no_unit(tmp_path: Path) -> None:
+    units = of_json(tmp_path, b'{"iron": {"a": 1}, "tin": {"a": 2}, "iron": {"a": 3}}', "", a="a")
+    assert [(unit.position, unit.get("a"), unit.reason) for unit in units] == [
+        ("/iron", None, "duplicate_key"),
+        ("/tin", "2", ""),
+        ("/iron (2)", None, "duplicate_key"),
+    ]
+    with pytest.raises(
+        InputError, match=r"a\.json: the key 'rows' stands more than once in one object"
+    ):
+        of_json(tmp_path, b'{"rows": [{"a": 1}], "rows": [{"a": 2}]}', "rows", a="a")
+    units = of_json(tmp_path, b'[{"r": [{"a": 1}], "r": []}, {"r": [{"a": 2}]}]', "*.r", a="a")
+    assert [(unit.position, unit.reason) for unit in units] == [
+        ("/0/r", "duplicate_key"),
+        ("/1/r/0", ""),
+    ]
+    units = of_json(
+        tmp_path, b'{"x": {"r": [1]}, "x": {"r": [2]}, "y": {"r": [{"a": 1}]}}', "*.r", a="a"
+    )
+    assert [(unit.position, unit.reason) for unit in units] == [
+        ("/x", "duplicate_key"), ("/x (2)", "duplicate_key"), ("/y/r/0", ""),
+    ]  # fmt: skip
+
+
+def test_equal_keys_around_a_unit_matter_where_a_path_asks_for_them(tmp_path: Path) -> None:
+    document = b'{"v": 1, "v": 2, "rows": [{"a": 1}]}'
+    assert cells(of_json(tmp_path, document, "rows", a="a"), "a") == ["1"]
+    (unit,) = of_json(tmp_path, document, "rows", a="a", v="/v")
+    assert (unit.reason, unit.evidence[:11]) == ("duplicate_key", "the key 'v'")
+
+
+def test_names_of_entries(tmp_path: Path) -> None:
+    document = {"metals": {"iron": {"iso": [{"m": 54}, {"m": 56}]}, "tin": {"iso": [{"m": 112}]}}}
+    units = of_json(tmp_path, document, "metals.*.iso", m="m", name="metals/(key)", same="*/(key)")
+    assert cells(units, "metals/(key)") == cells(units, "*/(key)") == ["iron", "iron", "tin"]
+    units = of_json(tmp_path, b'{"iron": {"m": 55, "d": 7.80}}', "*", s="*/(key)", a="(key)", v=".")
+    assert [(unit.get("*/(key)"), unit.get("(key)"), unit.get(".")) for unit in units] == [
+        ("iron", "m", "55"),
+        ("iron", "d", "7.80"),
+    ]
+    units = of_xml(
+        tmp_path, "<r><iron><m>55</m></iron><tin><m>118</m></tin></r>", "m", s="*/(key)", a="(key)"
+    )
+    assert [(unit.get("*/(key)"), unit.get("(key)")) for unit in units] == [
+        ("iron", "m"),
+        ("tin", "m"),
+    ]
+
+
+ROWS = b'[["name", "mass"], ["iron", 55.850], ["tin"], {"name": "zinc", "mass": 1}, 7]'
+
+
+def test_rows_that_are_lists(tmp_path: Path) -> None:
+    units = of_json(tmp_path, ROWS, "", n="0", m="1")
+    assert [(unit.get("0"), unit.get("1"), unit.reason) for unit in units] == [
+        ("name", "mass", ""), ("iron", "55.850", ""), ("tin", None, ""), (None, None, ""), (None, None, "malformed"),
+    ]  # fmt: skip
+    path = tmp_path / "a.json"
+    mapping = Mapping(subject="name", text="mass")
+    named = Json("json", "toy", "a.json", "en", "", mapping, columns="header")
+    units = list(named.units(path))
+    assert [(unit.position, unit.get("name"), unit.reason) for unit in units] == [
+        ("/1", "iron", ""), ("/2", None, "malformed"), ("/3", "zinc", ""), ("/4", None, "malformed"),
+    ]  # fmt: skip
+    assert units[1].evidence == "1 values, `columns` names 2"
+    path.write_bytes(b'[[1, "mass"], ["iron", 2]]')
+    with pytest.raises(
+        InputError, match="toy: /0 is no list of names, which `columns: header` needs"
+    ):
+        list(named.units(path))
+    lines = JsonLines("jsonl", "toy", "a.jsonl", "en", mapping, columns=["name", "mass"])
+    path.write_bytes(b'["iron", 55.850]\n["tin", 1, 2]\n')
+    units = list(lines.units(path))
+    assert [(unit.get("name"), unit.get("mass"), unit.reason) for unit in units] == [
+        ("iron", "55.850", ""),
+        (None, None, "malformed"),
+    ]
+    assert [unit.raw for unit in units] == ['["iron", 55.850]', '["tin", 1, 2]']
+
+
+@pytest.mark.parametrize(
+    ("written", "setting"),
+    [
+        ("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-8"), ("utf-16-le", "utf-8"), ("utf-32", "utf-8"),
+        ("gbk", "gb18030"), ("gbk", "auto"),
+    ],
+)  # fmt: skip
+def test_encodings_of_json(tmp_path: Path, written: str, setting: str) -> None:
+    text = '{"a": "铁是一种金属,熔点很高"}\n'
+    (tmp_path / "a").write_bytes(text.encode(written))
+    mapping = Mapping(text="a")
+    for source in (
+        JsonLines("jsonl", "toy", "a", "zh", mapping, encoding=setting),
+        Json("json", "toy", "a", "zh", ".", mapping, encoding=setting),
+    ):
+        assert cells(list(source.units(tmp_path / "a")), "a") == ["铁是一种金属,熔点很高"]
+        assert source.details([tmp_path / "a"]) == (
+            {"encodings": {"gb18030": 1}} if setting == "auto" else {}
+        )
+
+
+def test_json_in_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes('{"a": "铁"}\n{"a": "tin"}\n'.encode("gbk"))
+    lines = list(JsonLines("jsonl", "toy", "a", "zh", Mapping(text="a")).units(tmp_path / "a"))
+    assert [unit.reason for unit in lines] == ["encoding", ""]
+    for encoding, message in (
+        ("utf-8", "set the source's `encoding` to what it is"),
+        ("klingon", "unknown encoding"),
+    ):
+        source = Json("json", "toy", "a", "zh", "", Mapping(text="a"), encoding=encoding)
+        with pytest.raises(InputError, match=message):
+            list(source.units(tmp_path / "a"))
+
+
+def test_keys_that_are_no_text(tmp_path: Path) -> None:
+    units = of_json(tmp_path, rb'{"\ud800": {"a": 1}, "ok": {"a": 2}}', "", a="a", k="(key)")
+    assert [(unit.position, unit.reason) for unit in units] == [
+        ("/\\ud800", "malformed"),
+        ("/ok", ""),
+    ]
+    units = of_json(tmp_path, rb'{"\ud800": {"a": 1}, "ok": {"a": "\udfff"}}', "", a="a")
+    assert [unit.get("a") for unit in units] == ["1", None]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x:item", "{urn:a}item", "*:item", "item/", "1st"])
+def test_what_is_no_name_of_an_element(name: str) -> None:
+    (problem,) = Xml("xml", "toy", "a.xml", "en", name, Mapping(text=".")).problems()
+    assert problem.startswith(
+        f"element: {name!r} is no name of an element; write it without its namespace"
+    )
+
+
+@pytest.mark.parametrize("name", ["*", "item", "sec-1", "x.y", "化合物", "_a"])
+def test_what_is_a_name_of_an_element(name: str) -> None:
+    assert Xml("xml", "toy", "a.xml", "en", name, Mapping(text=".")).problems() == []
+
+
+@pytest.mark.parametrize(
+    "around", ["<t>a</t><u>1</u>", "<u>1</u>", "<s>a</s><u>1</u>", "<x:t>a</x:t><u>1</u>"]
+)
+def test_time_grows_with_the_document_and_no_faster(tmp_path: Path, around: str) -> None:
+    """Counted in elements that are looked at, since seconds depend on the machine."""
+    looked_at: list[int] = []
+
+    def counting(node: Any, name: str) -> list[Any]:
+        looked_at.append(len(node))
+        return children(node, name)
+
+    children = markup.children
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markup, "children", counting)
+        totals = []
+        for number in (2_000, 4_000):
+            looked_at.clear()
+            units = of_xml(tmp_path, f"<r>{around * number}</r>", "u", t="r/t")
+            assert len(units) == number
+            totals.append(sum(looked_at))
+    assert totals[1] < 2.5 * totals[0]
+
+
+def test_a_wrong_name_of_an_element_or_list_is_told(tmp_path: Path) -> None:
+    for name, evidence in (
+        ("sheat", "no element sheat; did you mean sheet?"),
+        ("record", "no element record; there are book, page, sheet"),
+    ):
+        (unit,) = of_xml(tmp_path, "<book><sheet/><page><sheet/></page></book>", name, text=".")
+        assert (unit.reason, unit.evidence) == ("empty", evidence)
+    assert of_xml(tmp_path, "", "u", text=".") == []
+    for items, near in (("entires", "entries"), ("entries.rowz", "entries.rows")):
+        with pytest.raises(
+            InputError, match=rf"has no list at '{items}'; mend .*\(did you mean {near}\?\)"
+        ):
+            of_json(tmp_path, {"entries": {"rows": []}}, items)
