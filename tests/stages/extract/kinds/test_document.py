@@ -14,6 +14,7 @@ from stages.extract.blocks import Block
 from stages.extract.kinds import document
 from stages.extract.kinds.document import Document, pieces, sections
 from stages.extract.unit import Unit
+from tests.stages.extract.damage import damaged
 
 
 def source(path: str = "a.md", **settings: Any) -> Document:
@@ -238,3 +239,13 @@ def test_a_page_that_is_too_large_is_refused(
 def test_lines_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
     (found,) = units(tmp_path, "a.md", "Doctor: hi\nPatient: hello\n", lines="keep")
     assert found.get("text") == "Doctor: hi\nPatient: hello"
+
+
+def test_a_damaged_page_is_read_or_refused(tmp_path: Path) -> None:
+    whole = (TABLE + "<ul><li>a<sup>2</sup></ul><style>.a{display:none}</style>" * 20).encode()
+    mapping = {"subject": "row", "attribute": "header", "value": "cell"}
+    for seed in range(60):
+        content = damaged(whole, seed)
+        for settings in ({}, {"unit": "cell", "map": mapping}):
+            found = units(tmp_path, "a.html", content, **settings)
+            assert all((unit.cells is None) == bool(unit.reason) for unit in found)

@@ -21,6 +21,7 @@ from stages.extract.kinds.pdf import Pdf, join_lines, paragraphs
 from stages.extract.unit import Unit
 from tests.beside import SHARED, needs_shared
 from tests.stages.extract import drawn_pdf
+from tests.stages.extract.damage import damaged
 
 IRON = "Iron melts at 1538 °C and\nit rusts in wet air. It is\nused for rails."
 
@@ -540,3 +541,19 @@ def test_a_part_below_two_columns_is_set_aside(tmp_path: Path) -> None:
 def test_settings_of_tables_fit_together(settings: dict[str, str], problem: str) -> None:
     assert source(**settings).problems() == [problem]
     assert source().problems() == []
+
+
+@needs_shared
+def test_a_damaged_file_is_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "lines_in", lambda *_: [])
+    form = drawn_pdf.field("serial", "(ZN-12)", (120, 748, 200, 758))
+    drawn = stamped(tmp_path / "drawn.pdf", "Page 4", (form,)).read_bytes()
+    for whole in ((SHARED / "ocr_pages" / "ocr_test.pdf").read_bytes(), drawn):
+        for seed in range(30):
+            (tmp_path / "a.pdf").write_bytes(damaged(whole, seed))
+            try:
+                units = list(source().units(tmp_path / "a.pdf"))
+            except InputError as error:
+                assert "a.pdf" in str(error)  # noqa: PT017 - either is right
+            else:
+                assert all(unit.cells or unit.reason for unit in units)
