@@ -15,6 +15,7 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -87,7 +88,7 @@ class Document(SourceSettings):
     table is set aside."""
     max_characters: Annotated[int, Field(ge=1)] = 2000
     """Longest section that stays whole, in characters. A longer one is cut between paragraphs."""
-    lines: Literal["keep"] | None = None
+    lines: Literal["keep"] | None = field(default=None, kw_only=True)
     """`keep`: line breaks stay line breaks."""
 
     def units(self, path: Path) -> Iterator[Unit]:

@@ -15,7 +15,7 @@ import re
 from collections import deque
 from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -100,7 +100,7 @@ class Pdf(SourceSettings):
     letters. `none`: they are set aside."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Least confidence of a line that OCR read, in [0, 1]. A line with less is set aside."""
-    lines: Literal["keep"] | None = None
+    lines: Literal["keep"] | None = field(default=None, kw_only=True)
     """`keep`: line breaks stay line breaks."""
 
     def units(self, path: Path) -> Iterator[Unit]:
