@@ -26,8 +26,10 @@ UNSEEN = {
 ix:header and ix:hidden are those of Inline XBRL, for programs only."""
 UNREAD = {
     *("nav", "svg", "iframe", "object", "canvas", "button", "select", "textarea"),
+    *("del", "s", "strike"),
 }
-"""Elements that are shown, and left out with all their content. The texts around them stay apart."""
+"""Elements that are shown, and left out with all their content: controls, drawings, and what was struck out.
+The texts around them stay apart."""
 HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 """Element → level of a heading."""
 WHOLE = {"ul", "ol", "dl", "table", "pre"}
@@ -331,6 +333,8 @@ class Reader:
         """Numbered list → number of its last item."""
         self.after_term = False
         """Whether the last finished line is the term of a definition."""
+        self.is_behind_term = False
+        """Whether the open line is a term whose definition follows."""
 
     def blocks(self, root: Any) -> Iterator[Block]:
         """Yield the blocks below an element, in their order."""
@@ -420,6 +424,8 @@ class Reader:
             self.whole = None
         if element is self.cell:
             self.cell = None
+        if tag == "dd":
+            self.is_behind_term = False
         if self._is_separate(tag, style):
             yield from self._end_line(HEADINGS.get(tag, 0))
         self.after_term = tag == "dt" and self.whole is not None and bool(self.lines)
@@ -433,6 +439,8 @@ class Reader:
             self._append(mark)
             self.gap = " "
             return
+        if self.is_behind_term:
+            self._break_line()
         depth = sum(1 for _ in element.iterancestors("ul", "ol"))
         # An open line is empty here, or it holds the mark of an empty item.
         self.parts = ["\t" * (depth - 1), mark, " "]
@@ -464,6 +472,7 @@ class Reader:
         self.parts = [term.text if CLOSED_LINE.search(term.text) else f"{term.text}:"]
         self.starts_item = term.starts_item
         self.gap = " "
+        self.is_behind_term = True
 
     def _close_small(self, element: Any, position: str) -> None:
         """Add a raised or lowered text to the text before it."""
@@ -555,7 +564,7 @@ class Reader:
         self.gap = ""
         if self.small:
             return
-        self.has_only_mark = False
+        self.has_only_mark = self.is_behind_term = False
         if not self.has_text and not text.isspace():
             self.first_line, self.has_text = self.line, True
 
@@ -574,7 +583,7 @@ class Reader:
             self.starts_item = False
         self.parts = []
         self.gap = ""
-        self.has_only_mark = False
+        self.has_only_mark = self.is_behind_term = False
 
     def _end_line(self, level: int = 0) -> Iterator[Block]:
         """Begin a new line inside a list, table or code. Elsewhere, end the open block."""
@@ -582,7 +591,8 @@ class Reader:
             yield from self._end_block(level)
         elif self.cell is not None:
             self._leave_gap()
-        elif not self.has_only_mark:  # else the item's text follows, as in <li><p>text
+        elif not (self.has_only_mark or self.is_behind_term):
+            # Else the text of the item follows, as in <li><p>text.
             self._break_line()
 
     def _end_block(self, level: int = 0) -> Iterator[Block]:

@@ -126,6 +126,8 @@ class OpenLine:
     def __init__(self, angle: int) -> None:
         self.angle = angle
         self.glyphs: list[Glyph] = []
+        self.size = 0.0
+        """Size of its largest character, in tenths of a point."""
 
 
 def layer(page: Any, widest_gap: float = WIDEST_GAP) -> list[Line]:
@@ -163,13 +165,14 @@ def open_lines(page: Text, widest_gap: float) -> Iterator[OpenLine]:
         if last is not None and (
             angle != line.angle
             or are_apart(last.box or box, box, widest_gap)
-            or (is_broken and not is_small_step(last, glyph))
+            or (is_broken and not is_small_step(line, last, glyph))
         ):
             yield line
             line, spaces = OpenLine(angle), []
         elif last is None:
             line.angle = angle
         line.glyphs += [*spaces, glyph]
+        line.size = max(line.size, size)
         last, spaces, is_broken = glyph, [], False
     yield line
 
@@ -187,19 +190,20 @@ def are_apart(before: Box, after: Box, widest_gap: float = WIDEST_GAP) -> bool:
     return after.right <= before.left and after.top - before.top > size / 2
 
 
-def is_small_step(before: Glyph, after: Glyph) -> bool:
+def is_small_step(line: OpenLine, before: Glyph, after: Glyph) -> bool:
     """Whether a raised or lowered smaller character stands directly beside one of its line.
 
     PDFium breaks the line there.
     """
     if before.box is None or after.box is None:
         return False
-    size = max(before.size, after.size)
+    size = max(after.size, line.size)
     if min(before.size, after.size) > SMALLER * size:
         return False
     gap = after.box.left - before.box.right
     overlap = min(before.box.bottom, after.box.bottom) - max(before.box.top, after.box.top)
-    return -size / 2 < gap < size / 2 and overlap > 0
+    # A lowered and a raised character, as in SO₄²⁻, overlap the line and not each other.
+    return -size / 2 < gap < size / 2 and overlap > -size / 2
 
 
 def line_of(line: OpenLine) -> Line | None:
@@ -242,19 +246,25 @@ def places_of(glyphs: list[Glyph]) -> list[str]:
     baseline = median(glyph.baseline for glyph in drawn if round(glyph.size) == size)
     places: list[str] = []
     before: Glyph | None = None
+    step_before = ""  # where the glyph `before` stands, whether or not it counts as raised
     spaces = 0  # behind the glyph `before`
     for glyph in glyphs:
         if glyph.box is None:
             spaces += 1
             continue
-        place = place_of(glyph, size, baseline)
+        step = place_of(glyph, size, baseline)
         place_before = places[-1] if places else ""
-        if place == "raised" and place_before != place and not is_beside(before, glyph, size):
+        if step == step_before:
+            place = place_before
+        elif step == "raised" and not is_beside(before, glyph, size):
+            # A smaller word on a line of its own, such as what was typed into a form.
             place = ""
+        else:
+            place = step
         # A space between two raised words is raised too.
         places += [place if place == place_before else ""] * spaces
         places.append(place)
-        before, spaces = glyph, 0
+        before, step_before, spaces = glyph, step, 0
     return places + [""] * spaces
 
 

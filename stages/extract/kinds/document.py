@@ -15,6 +15,7 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

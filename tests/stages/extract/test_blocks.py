@@ -205,6 +205,7 @@ def test_the_project_s_own_pages_are_read() -> None:
             "1/2 of it",
         ),
         ("<p>81<button>+</button>75", "81 75"),
+        ("<p>Take <del>81</del><ins>75</ins> mg", "Take 75 mg"),
         ("<p><ruby>鉄<rp>(</rp><rt>tetsu</rt><rp>)</rp></ruby>", "鉄 (tetsu)"),
     ],
 )
@@ -291,6 +292,10 @@ def test_text_that_may_be_shown_is_kept(shown: str) -> None:
         ("<ul><li><p>one<p>more<li><li><ul><li>in</ul></ul>", "- one\nmore;\n\t- in"),
         ("<ol start=2><li>铁<li>锡</ol>", "2. 铁；\n3. 锡"),
         ("<dl><dt>zinc<dd>a metal<dt>tin:<dd>one<dd>more</dl>", "zinc: a metal;\ntin: one;\nmore"),
+        (
+            "<dl><dt>zinc<dd><p>a metal<p>and more<dt>tin<dd><ul><li>a<li>b</ul><dt>x<dd><dt>y<dd>z</dl>",
+            "zinc: a metal\nand more;\ntin:\n- a;\n- b;\nx:\ny: z",
+        ),
         ("<pre>  if x:\n\n    y\n</pre>", "  if x:\n\n    y"),
         (
             "<div style='white-space:pre-line'>Doctor: hi\nPatient: hello</div>",

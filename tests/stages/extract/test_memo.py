@@ -510,7 +510,8 @@ def test_all_that_is_loaded_to_read_a_pdf_is_in_its_key(tmp_path: Path) -> None:
             file.savefig(figure)
     wanted = {"pypdfium2", "rapidocr", "onnxruntime", "pillow"}
     version = f"pypdfium2 {pdf.engine_version('rapidocr')}"
-    title, *read = loaded(pdf.read_pages, tmp_path / "a.pdf", ["rapidocr", "en"], version, wanted)
+    settings = ["rapidocr", "en", pdf.WIDEST_GAP]
+    title, *read = loaded(pdf.read_pages, tmp_path / "a.pdf", settings, version, wanted)
     assert title == ""
     assert [lines[0][0] for lines, _ in read] == ["Tin: 232", "Iron: 1538"]
 

@@ -1,7 +1,11 @@
 """OCR engines: parts of lines are put together; nothing is lost or doubled."""
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from stages.extract.engines import ocr
 from stages.extract.engines.line import Box, Line
@@ -42,3 +46,26 @@ def test_no_part_is_lost_or_doubled(boxes: list[tuple[int, int, int, int]]) -> N
     rows = ocr.rows_of(parts)
     assert sorted(part.text for row in rows for part in row) == sorted(part.text for part in parts)
     assert rows == ocr.rows_of(parts[::-1]) or len({part.box for part in parts}) < len(parts)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((9_000, 9_000), "9,000 × 9,000 pixels, at most 80 million are read; save it with a lower"),
+        ((3, 400), "3 × 400 pixels; text needs at least 8 on each side"),
+        ((10, 2_000), "10 × 2,000 pixels, one side is more than 50 times the other; cut it"),
+    ],
+)
+def test_a_picture_of_a_size_without_text_is_refused(size: tuple[int, int], message: str) -> None:
+    with pytest.raises(ocr.PictureError, match=message):
+        ocr.check_size(*size)
+    ocr.check_size(7_000, 9_900)  # A3 at 600 dots per inch
+
+
+def test_what_an_engine_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Any) -> None:
+        raise ValueError("no\ncells")
+
+    monkeypatch.setattr(ocr, "rapidocr", lambda: fails)
+    with pytest.raises(ocr.PictureError, match="OCR failed: no cells"):
+        ocr.lines_in(Image.new("RGB", (90, 90)), "rapidocr", "en")

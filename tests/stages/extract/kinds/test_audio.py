@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from stages.extract.engines import speech
 from stages.extract.kinds import audio
 from stages.extract.kinds.audio import Audio, is_speech, samples_of, utterances
 from tests.beside import SHARED, needs_shared
+from tests.stages.extract.damage import damaged
 
 
 def shape(**settings: Any) -> dict[str, Any]:
@@ -296,3 +298,64 @@ def test_real_clips_become_records(tmp_path: Path) -> None:
     assert report["engine"].startswith("pocketsphinx 5.")
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def wav(rate: int, channels: int = 1, samples: int = 100, claimed: int | None = None) -> bytes:
+    """A WAV file by hand, whose header may claim anything."""
+    content = b"\1\0" * samples * channels
+    size = len(content) if claimed is None else claimed
+    form = struct.pack("<IHHIIHH", 16, 1, channels, rate, 2 * rate % 2**32, 2 * channels, 16)
+    return (
+        (b"RIFF" + struct.pack("<I", (36 + size) % 2**32) + b"WAVEfmt " + form + b"data")
+        + struct.pack("<I", size)
+        + content
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (wav(2**31 - 1), "it claims 2,147,483,647 samples per second, 4,000 to 384,000 are read"),
+        (wav(1, samples=10**6), "it claims 1 samples per second, 4,000 to 384,000 are read"),
+        (wav(0), "cannot be read as sound"),
+        (wav(383_983), "383,983 samples per second is an unusual rate; save it with 48,000"),
+        (wav(16_000, channels=1024), "it claims 1,024 channels, at most 16 are read"),
+    ],
+)
+def test_sound_that_no_recording_has_is_refused(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        samples_of(tmp_path / "a.wav")
+
+
+def test_a_header_may_claim_more_sound_than_there_is(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(8_000, samples=8_000, claimed=2**31))
+    assert len(samples_of(tmp_path / "a.wav")) == 16_000
+
+
+def test_a_recording_that_is_too_long_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio, "MOST_SECONDS", 9)
+    with pytest.raises(InputError, match=r"longer than 0\.0025 hours; split it; mend or remove it"):
+        samples_of(sounds(tmp_path / "a.wav", (21, False)))
+
+
+def test_a_file_without_a_header_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(b"x" * 100)
+    with pytest.raises(InputError, match=r"a\.raw cannot be read as sound: .*; mend or remove it"):
+        samples_of(tmp_path / "a.raw")
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["librivox_0880.wav", "jfk.flac"])
+def test_a_damaged_recording_is_read_or_refused(tmp_path: Path, name: str) -> None:
+    whole = (SHARED / "speech_clips" / name).read_bytes()
+    for seed in range(30):
+        (tmp_path / name).write_bytes(damaged(whole, seed))
+        try:
+            assert samples_of(tmp_path / name).dtype == numpy.int16
+        except InputError as error:
+            assert "cannot be read as sound" in str(error)  # noqa: PT017 - either is right

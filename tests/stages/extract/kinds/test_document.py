@@ -11,8 +11,10 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import Run, parse
 from stages.core.records import record
 from stages.extract.blocks import Block
+from stages.extract.kinds import document
 from stages.extract.kinds.document import Document, pieces, sections
 from stages.extract.unit import Unit
+from tests.stages.extract.damage import damaged
 
 
 def source(path: str = "a.md", **settings: Any) -> Document:
@@ -184,3 +186,66 @@ def test_sections_and_pieces_hold_every_block_once() -> None:
     blocks = [Block(i, "x" * (i % 7 + 1), i % 4) for i in range(40)]
     held = [part for _, parts in sections(blocks) for piece in pieces(parts, 9) for part in piece]
     assert held == [block for block in blocks if not block.level]
+
+
+def test_entries_of_the_front_matter_are_cells(tmp_path: Path) -> None:
+    (found,) = units(tmp_path, "a.md", "---\nauthor: [A, B]\n---\nZinc melts.\n")
+    assert found.get("front.author") == "A, B"
+
+
+TABLE = (
+    "<title>T</title><table><tr><th>Metal<th>Use<tr><td>Zinc<td>roofs<tr><td>Tin<td>cans</table>"
+)
+
+
+def test_rows_and_cells_of_tables_become_units(tmp_path: Path) -> None:
+    mapping = {"subject": "Metal", "facts": [{"attribute": "use", "value": "Use"}]}
+    found = units(tmp_path, "a.html", TABLE, unit="row", map=mapping)
+    assert [unit.position for unit in found] == ["L1.2", "L1.3"]
+    assert cells(found, "Use") == ["roofs", "cans"]
+    assert (found[0].get("headings"), found[0].get("file")) == ("T", "a.html")
+    by_cell = {"subject": "row", "attribute": "header", "value": "cell"}
+    found = units(tmp_path, "a.html", TABLE, unit="cell", map=by_cell)
+    assert cells(found, "cell") == ["roofs", "cans"]
+    assert cells(found, "header") == ["Use", "Use"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"header_rows": 1}, "header_rows: only tables have a header; set unit: row, or remove it"),
+        (
+            {"unit": "row", "format": "text"},
+            "unit: plain text has no tables; set another `format` than 'text'",
+        ),
+    ],
+)
+def test_settings_of_tables_fit_together(settings: dict[str, Any], problem: str) -> None:
+    assert source(**settings).problems() == [problem]
+    assert source().problems() == []
+
+
+def test_a_page_that_is_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "LARGEST", 2**20)
+    with pytest.raises(
+        InputError, match=r"a\.html has 2 MiB, at most 1 are read; split it, or set `format: text`"
+    ):
+        units(tmp_path, "a.html", "x" * 2**21)
+    assert len(units(tmp_path, "a.txt", "x" * 2**21)) == 1
+
+
+def test_lines_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    (found,) = units(tmp_path, "a.md", "Doctor: hi\nPatient: hello\n", lines="keep")
+    assert found.get("text") == "Doctor: hi\nPatient: hello"
+
+
+def test_a_damaged_page_is_read_or_refused(tmp_path: Path) -> None:
+    whole = (TABLE + "<ul><li>a<sup>2</sup></ul><style>.a{display:none}</style>" * 20).encode()
+    mapping = {"subject": "row", "attribute": "header", "value": "cell"}
+    for seed in range(60):
+        content = damaged(whole, seed)
+        for settings in ({}, {"unit": "cell", "map": mapping}):
+            found = units(tmp_path, "a.html", content, **settings)
+            assert all((unit.cells is None) == bool(unit.reason) for unit in found)

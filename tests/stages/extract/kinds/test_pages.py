@@ -1,7 +1,9 @@
 """pages: lines of scanned pages become units with place and confidence; what is unsure or of another form is set aside."""
 
 import csv
+import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from stages.extract.engines.line import Box, Line
 from stages.extract.kinds import pages
 from stages.extract.kinds.pages import Pages
 from tests.beside import SHARED, needs_shared
+from tests.stages.extract.damage import damaged
 
 ROOT = Path(__file__).parents[4]
 needs_tesseract = pytest.mark.skipif(
@@ -202,3 +205,74 @@ def test_real_pages(page: str, lang: str, most: float, engine: str) -> None:
     truth = next(path for path in (SHARED / "ocr_pages").glob(f"{Path(page).stem}*.txt"))
     found = "\n".join(lines_in(SHARED / "ocr_pages" / page, engine, lang))
     assert error_rate(found, truth.read_text(encoding="utf-8")) <= most
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 200 200\nshowpage\n"
+
+
+@pytest.mark.parametrize("name", ["a.eps", "a.png"])
+def test_no_interpreter_is_ever_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "Popen", fails)
+    monkeypatch.setattr(os, "system", fails)
+    (tmp_path / name).write_bytes(EPS)
+    with pytest.raises(InputError, match=r"cannot be read as a picture: .*; mend or remove it"):
+        list(source().units(tmp_path / name))
+
+
+def test_pillow_knows_every_format_that_is_read() -> None:
+    Image.init()
+    assert set(pages.FORMATS) <= set(Image.OPEN)
+    assert not {"EPS", "WMF"} & set(pages.FORMATS)
+
+
+def test_a_picture_too_large_or_too_thin_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("1", (9_000, 9_000)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="9,000 × 9,000 pixels, at most 80 million are read"):
+        list(source().units(tmp_path / "a.png"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)  # twice as many are a bomb
+    with pytest.raises(InputError, match="more than 80 million pixels; save it with a lower"):
+        list(source().units(tmp_path / "a.png"))
+    Image.new("1", (9_000, 2)).save(tmp_path / "b.png")
+    with pytest.raises(InputError, match="9,000 × 2 pixels; text needs at least 8 on each side"):
+        list(source().units(tmp_path / "b.png"))
+
+
+def test_a_page_that_cannot_be_read_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [(9_000, 2), (60, 60), (3, 60)]
+    frames = [Image.new("1", size) for size in sizes]
+    frames[0].save(tmp_path / "a.tiff", save_all=True, append_images=frames[1:])
+    monkeypatch.setattr(pages, "lines_in", lambda *_: [Line("Iron: 1538", 0.9, Box(0, 0, 9, 9))])
+    first, second, third = source().units(tmp_path / "a.tiff")
+    assert (first.position, first.reason) == ("page 1", "unreadable")
+    assert "9,000 × 2 pixels" in first.evidence
+    assert second.position.startswith("page 2/L1@")
+    assert (third.position, third.reason) == ("page 3", "unreadable")
+    monkeypatch.setattr(pages, "MOST_PAGES", 1)
+    *_, last = source(lang="de").units(tmp_path / "a.tiff")
+    assert last.evidence == "more than 1 pages; split the file"
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["multi-line_cn1.png", "phototest.tif", "helloworld.jpg"])
+def test_a_damaged_picture_is_read_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(pages, "lines_in", lambda *_: [])
+    whole = (SHARED / "ocr_pages" / name).read_bytes()
+    for seed in range(30):
+        (tmp_path / name).write_bytes(damaged(whole, seed))
+        try:
+            units = list(source().units(tmp_path / name))
+        except InputError as error:
+            assert "cannot be read as a picture" in str(error)  # noqa: PT017 - either is right
+        else:
+            assert all(unit.reason for unit in units)
