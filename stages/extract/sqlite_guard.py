@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-BASE_STEPS, STEPS_PER_BYTE = 200_000_000, 1_000
+BASE_STEPS, STEPS_PER_BYTE = 50_000_000, 2_000
 """Steps of the virtual machine that a query may take: a basis, and more for each byte of the
 database. A row of a simple query takes about ten."""
-BASE_ROWS, ROWS_PER_BYTE = 1_000_000, 1
+BASE_ROWS, ROWS_PER_BYTE = 100_000, 1
 """Rows that a query may give: a basis, and more for each byte of the database."""
 BASE_CELL, LARGEST_CELL = 16 << 20, 1_000_000_000
 """Bytes of a text or blob: the basis, to which the size of the database is added, and the most."""

@@ -55,7 +55,8 @@ def fact(
 
 
 def text(content: str, subject: str | None = None, number: int = 0) -> dict[str, Any]:
-    locator = f"t#{subject}/{content}/{number}"
+    digest = record.record_id("t", content)  # long texts often begin alike
+    locator = f"t#{subject}/{content[:20]}/{digest}/{number}"
     row = dict.fromkeys(record.SCHEMA.names) | {
         "text": content,
         "subject": subject,
