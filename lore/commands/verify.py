@@ -5,7 +5,8 @@ output with that revision's dvc.lock. Where one differs, it names the first diff
 and in it the record and column, the key path, the row or training step, or the tensor with its
 greatest absolute difference. It takes as long as the pipeline does, --stage stops earlier. Example:
 `lore verify --stage augment`, `lore verify knowledge@v1.0.0 --certificate v1.json`, and later
-`lore verify --check v1.json`, which rebuilds nothing and proves integrity only. Exit code 0
+`lore verify --check v1.json`, which rebuilds nothing and proves integrity only. `lore verify --stored
+knowledge@v1.0.0` reads every object that DVC keeps of a version, and names damaged ones. Exit code 0
 bit-exact, 3 where something differs, 1 for an error.
 """
 
@@ -68,6 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare a certificate with the repository, rebuilding nothing",
     )
 
+    parser.add_argument(
+        "--stored",
+        action="store_true",
+        help="read every object of REV in DVC's cache and compare its hash, rebuilding nothing",
+    )
+
 
 def run(options: argparse.Namespace) -> int:
     """Rebuild, compare, print.
@@ -82,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
     if options.check:
         return check(options.check)
     revision = version.revision(options.rev)
+    if options.stored:
+        return check_stored(revision)
     against = certificate.load(options.against) if options.against else None
     stages = rebuild.chosen(revision, options.stage, options.register)
     rebuild.demand_libraries(revision)
@@ -193,6 +202,23 @@ def against_section(path: Path, old: dict[str, Any], new: dict[str, Any]) -> "Se
 
     lines = certificate.differences(old, new) or ["the same environment"]
     return Section(f"Against {path}", tuple(lines))
+
+
+def check_stored(revision: "Version") -> int:
+    """Read every object that DVC keeps of a revision, and name those that are damaged or missing."""
+    from lore.releasing import stored
+    from lore.rendering import terminal
+
+    problems = list(stored.problems(revision))
+    read = len(revision.cache.sound)
+    print(f"{revision.label}: {read:,} objects of DVC's cache read, each with its hash")
+    for problem in problems:
+        place = revision.cache.path(problem.digest)
+        print(f"! {problem.kind}: {terminal.shown(problem.path)} ({terminal.shown(str(place))})")
+    if not problems:
+        return 0
+    print(f"Remove what is damaged (rm -f), then: {stored.fetching(revision)}")
+    return DIFFERENT
 
 
 def check(path: Path) -> int:

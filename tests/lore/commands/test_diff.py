@@ -99,7 +99,7 @@ def test_the_model_here_may_be_asked_about_removed_facts(
     assert found("a", "--ask")["unchanged"]["kept"] == 1
     project.commit("b")
     assert lore("diff", "a", "b", "--ask", code=1) == (
-        "InputError: --ask asks the model in this folder: git checkout b, dvc checkout, then lore diff a --ask\n"
+        "InputError: --ask asks the model in this folder: git checkout --detach b, dvc checkout, then lore diff a --ask\n"
     )
 
 

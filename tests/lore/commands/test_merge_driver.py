@@ -184,11 +184,11 @@ def test_a_merge_without_a_difference_leaves_the_file(tmp_path: Path, lore: Lore
         file.write_text("schema: '2.0'   # mine\nstages: {}\n")
     assert (
         lore("merge-driver", *map(str, files))
-        == "dvc.lock: all 0 stages hold; dvc checkout brings their outputs\n"
+        == "dvc.lock: neither side has a stage in it, so nothing is kept; dvc repro makes it\n"
     )
     assert "# mine" in files[1].read_text()
     files[0].write_text("")  # no common ancestor
-    assert lore("merge-driver", *map(str, files), "sub/dvc.lock").startswith("dvc.lock: all 0")
+    assert lore("merge-driver", *map(str, files), "sub/dvc.lock").startswith("dvc.lock: neither")
 
 
 def test_what_it_writes_is_what_dvc_writes(tmp_path: Path) -> None:

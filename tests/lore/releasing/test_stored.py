@@ -1,5 +1,6 @@
 """stored: every object of a version is read before it is brought back, and a bad one is named."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -101,3 +102,17 @@ def test_what_is_missing_and_what_is_damaged_are_told_apart(released: Released) 
     assert damaged.endswith(", then mend it")
     assert "models/train/made.txt" in lacking
     assert lacking.endswith("; fetch it")
+
+
+def test_verify_reads_every_object_without_a_rebuild(released: Released, lore: Lore) -> None:
+    said = lore("verify", "1.0.0", "--stored")
+    assert re.fullmatch(
+        r"knowledge@v1\.0\.0 \(\w+\): \d+ objects of DVC's cache read, each with its hash\n", said
+    )
+    place = object_of(released, "1.0.0", "models/train/made.txt")
+    flip(place)
+    object_of(released, "1.0.0", "models/base/made.txt").unlink()
+    lines = lore("verify", "1.0.0", "--stored", code=3).splitlines()
+    assert f"! damaged: models/train/made.txt ({place.relative_to(released.root)})" in lines
+    assert any(line.startswith("! missing: models/base/made.txt (") for line in lines)
+    assert lines[-1].startswith("Remove what is damaged (rm -f), then: no remote of DVC is set")
