@@ -7,6 +7,7 @@ the alias back only if nobody else has moved it since.
 
 import hashlib
 import json
+import re
 import socket
 import uuid
 from pathlib import Path
@@ -118,6 +119,15 @@ def named_after(plan: Plan) -> str:
 def is_unnoted(plan: Plan, mover: str | None) -> bool:
     """Tell whether the act may be one of an older Lorekeep, after which no other has come."""
     return "token" not in plan and mover is None
+
+
+def release_name(tag: str) -> str:
+    """Return how MLflow's tags name a release: 1.2.0 for knowledge@v1.2.0.
+
+    A tag with another beginning, as in a folder of a larger repository, is kept whole, without the
+    characters that MLflow forbids.
+    """
+    return re.sub(r"[^\w.-]", "-", tag.removeprefix("knowledge@v"))
 
 
 def require_unreleased(model: str, release: str) -> None:

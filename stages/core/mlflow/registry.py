@@ -48,7 +48,8 @@ def register(
 
     `folders` are those of `base` and `adapter`. A version with the same `knowledge_version` tag is not
     made again, unless its model is lost: `hash_of` checks the folders against the tags of HASHES.
-    `known` is a question with its recorded answer. The version is loaded as anyone would load it, and asked. Without an `alias`, none moves. Raises ModelError where
+    `known` is a question with its recorded answer. The version is loaded as anyone would load it, and
+    asked. Without an `alias`, none moves. Raises ModelError where
     the version gives another answer; a new version is then removed. Raises InputError where the store
     cannot be used.
     """
