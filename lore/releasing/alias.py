@@ -10,11 +10,14 @@ import json
 import re
 import socket
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lore.releasing.registered import Registration
 from lore.releasing.transaction import Plan, Step
+from lore.versions.version import Version
+from stages.core.project import artifacts
 from stages.core.project.errors import InputError
 
 
@@ -142,6 +145,35 @@ def require_unreleased(model: str, release: str) -> None:
             "pushed. Take the next number. If that release was given up, remove the tag "
             f"release.{release} of that version in MLflow"
         )
+
+
+def meanings(version: Version, names: Mapping[str, str]) -> list[str]:
+    """Return a line for each alias of the version's params.yaml: what it means in MLflow.
+
+    `names` holds identity → name of the knowledge versions that are known, such as knowledge@v1.1.0.
+    Example: `elements@champion: version 2, which is knowledge@v1.1.0 (released)`. Empty where no store
+    is set. A store that fails gives one line that says why.
+    """
+    from stages.core.mlflow import registry
+
+    section = (version.document(artifacts.PARAMS) or {}).get("register") or {}
+    model = section.get("model")
+    roles = {section.get("alias"): "released", section.get("candidate"): "passed its gates last"}
+    if not model or not registry.is_there():
+        return []
+    lines = []
+    try:
+        aliases = registry.aliases(model)
+        for alias, role in roles.items():
+            if alias not in aliases:
+                continue
+            number = str(aliases[alias])
+            identity = registry.identity_of(model, number) or "none"
+            name = names.get(identity, f"none of these, identity {identity[:12]}")
+            lines.append(f"{model}@{alias}: version {number}, which is {name} ({role})")
+    except InputError as error:
+        lines.append(f"! {error}")
+    return lines
 
 
 def alias_change(registration: Registration) -> str:
