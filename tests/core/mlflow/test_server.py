@@ -145,21 +145,24 @@ print(register(Path(sys.argv[1]), Path(sys.argv[2]), "shared", sys.argv[3], alia
 
 
 def test_a_person_and_a_server_of_ci_register_one_identity_at_once(
-    at_server: Any, tiny_model: Path, tiny_adapter: Path
+    at_server: Any, tiny_model: Path, tiny_adapter: Path, tmp_path: Path
 ) -> None:
     answer = answer_of(tiny_model, tiny_adapter)
     command = [sys.executable, "-c", REGISTER, str(tiny_model), str(tiny_adapter), answer]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    logs = [tmp_path / "person", tmp_path / "ci"]
     running = []
-    for _ in range(2):
-        running.append(
-            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        )
-    numbers = []
-    for process in running:
-        said, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0
-        numbers.append(said.split()[-1])
+    for log in logs:
+        with log.open("wb") as said:
+            running.append(subprocess.Popen(command, env=environment, stdout=said))
+    try:
+        codes = [process.wait(5 * PATIENCE) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert codes == [0, 0]
+    numbers = [log.read_text().split()[-1] for log in logs]
     assert numbers[0] == numbers[1]
     # The other one removed what it had made, if both had made one.
     assert registry.numbers_of(at_server, "elements", "shared") == [numbers[0]]
