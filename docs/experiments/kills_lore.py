@@ -13,8 +13,9 @@ is trained. Each kill takes the next of these acts in turn:
 
 Half of the kills come at a moment drawn uniformly from the time that the act takes when it is left alone.
 The other half come while the journal is at a step that is drawn, since most of the time passes before the
-first step. In turn, the whole process group is killed, or the leader alone. `left` is what is there after the kill. The next call of the
-killed clone undoes what was cut off, or says that it is complete. `after` is what is there then.
+first step. In turn, the whole process group is killed, or the leader alone. `left` is what is there after
+the kill. The next call of the killed clone undoes what was cut off, or says that it is complete. `after` is
+what is there then.
 
 One clone alone must be `before` or `after`. Of two clones each must be so, and what they share must be
 that of one of them: the tag on the remote, MLflow's alias, and the release's note there. Otherwise the row
