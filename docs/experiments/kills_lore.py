@@ -11,9 +11,11 @@ is trained. Each kill takes the next of these acts in turn:
     two releases  two clones release one number at once, one of them is killed
     two rollbacks two clones roll back at once, one of them is killed
 
-Moments are drawn uniformly from the time that the act takes when it is left alone. In turn, the whole
-process group is killed, or the leader alone. `left` is what is there after the kill. The next call of the
-killed clone undoes what was cut off, or says that it is complete. `after` is what is there then.
+Half of the kills come at a moment drawn uniformly from the time that the act takes when it is left alone.
+The other half come while the journal is at a step that is drawn, since most of the time passes before the
+first step. In turn, the whole process group is killed, or the leader alone. `left` is what is there after
+the kill. The next call of the killed clone undoes what was cut off, or says that it is complete. `after` is
+what is there then.
 
 One clone alone must be `before` or `after`. Of two clones each must be so, and what they share must be
 that of one of them: the tag on the remote, MLflow's alias, and the release's note there. Otherwise the row
@@ -22,6 +24,7 @@ release must succeed.
 """
 
 import csv
+import json
 import os
 import random
 import shutil
@@ -53,6 +56,10 @@ ACTS = {
     "two rollbacks": (ROLLBACK, 2),
 }
 """Act → command, and how many clones run it at once."""
+STEPS = {"release": 4, "rollback": 3}
+"""Steps of each act: see release_steps.py and rollback_steps.py."""
+SHORT_STEP = 0.5
+"""Seconds into a step at most that a kill waits."""
 SETTLE = ["rollback", "knowledge@v9.9.9", "--reason", "there is none"]
 """A call that is refused, after it has undone what was cut off."""
 ALIAS = "champion"
@@ -255,21 +262,49 @@ def at_once(template: Path, folder: Path, command: Sequence[str], ends: Ends) ->
     return f"{ends.called(made)} (exit codes {codes}), {seconds:.1f} s", seconds
 
 
+def wait_for_step(victim: subprocess.Popen[bytes], clone: Released, step: int) -> None:
+    """Wait until the journal of an act is at a step, or the act has ended."""
+    journal = clone.root / ".git/lorekeep-journal.json"
+    while victim.poll() is None:
+        # At first there is no journal.
+        with suppress(OSError, ValueError):
+            if json.loads(journal.read_text())["step"] >= step:
+                return
+        time.sleep(0.002)
+
+
 def killed(
-    template: Path, folder: Path, act: str, moment: float, kill: str, ends: Ends, seconds: float
+    template: Path,
+    folder: Path,
+    act: str,
+    moment: float,
+    kill: str,
+    ends: Ends,
+    seconds: float | None,
 ) -> Row:
-    """Kill one clone at a moment of an act that takes some seconds. Returns the row of the result."""
+    """Kill one clone in an act, and return the row of the result.
+
+    `moment` is a share of the seconds that the act takes, or without these of its steps.
+    """
     command, count = ACTS[act]
     made = trial(template, folder, command, count)
     running = [start(clone.root, command) for clone in made.clones]
-    time.sleep(moment * seconds)
     victim = running[0]
+    if seconds is not None:
+        when = f"{moment:.2f}"
+        time.sleep(moment * seconds)
+    else:
+        # 0.6 of four steps is step 2, of which 0.4 has passed.
+        whole_steps, share = divmod(moment * STEPS[command[0]], 1)
+        when = f"step {whole_steps:.0f}"
+        wait_for_step(victim, made.clones[0], int(whole_steps))
+        time.sleep(share * SHORT_STEP)
     if kill == "group":
         os.killpg(victim.pid, signal.SIGKILL)
     else:
         victim.kill()
     victim.wait()
-    row: Row = {"act": act, "kill": kill, "fraction": f"{moment:.2f}"}
+    row: Row = {"act": act, "kill": kill, "when": when}
     if count == 1:
         row["left"] = ends.called(made)
     for process in running[1:]:
@@ -287,10 +322,10 @@ def run_all(folder: Path, result: Path, kills: int) -> None:
     ends = {}
     seconds = {}
     for name, command in (("release", RELEASE), ("rollback", ROLLBACK)):
-        # The first time is longer, since nothing of it has been read from the disk yet.
-        undisturbed(template, folder / f"{name}-first", command)
+        # The shorter time counts, so that few kills come too late on a busy machine.
+        first = undisturbed(template, folder / f"{name}-first", command)
         ends[name] = undisturbed(template, folder / f"{name}-alone", command)
-        seconds[name] = ends[name].seconds
+        seconds[name] = min(first.seconds, ends[name].seconds)
         print(f"{name}: {seconds[name]:.1f} s alone", flush=True)
         said, seconds[f"two {name}s"] = at_once(
             template, folder / f"{name}-twice", command, ends[name]
@@ -302,7 +337,7 @@ def run_all(folder: Path, result: Path, kills: int) -> None:
         names = [
             "act",
             "kill",
-            "fraction",
+            "when",
             "left",
             "other's exit code",
             "journal",
@@ -313,10 +348,12 @@ def run_all(folder: Path, result: Path, kills: int) -> None:
         writer.writeheader()
         for number in range(kills):
             act = list(ACTS)[number % len(ACTS)]
-            kill = ("group", "leader")[number // len(ACTS) % 2]
+            turn = number // len(ACTS)
+            kill = ("group", "leader")[turn // 2 % 2]
+            duration = seconds[act] if turn % 2 else None
             place = folder / f"trial{number}"
             end = ends[ACTS[act][0][0]]
-            row = killed(template, place, act, rng.random(), kill, end, seconds[act])
+            row = killed(template, place, act, rng.random(), kill, end, duration)
             rows.append(row)
             writer.writerow(row)
             file.flush()

@@ -69,7 +69,7 @@ def released(options: argparse.Namespace) -> dict[str, Any]:
         steps.undo_interrupted(journal, options.dry_run)
         head = version.revision("HEAD")
         conditions.require_new_tag(tag)
-        remotes.require_released_once(head)
+        remotes.require_released_once(head, tag)
         remotes.require_a_branch(head)
         conditions.require_clean_workspace()
         remote = remote_asked(options, tag, head)

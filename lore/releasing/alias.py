@@ -7,13 +7,17 @@ the alias back only if nobody else has moved it since.
 
 import hashlib
 import json
+import re
 import socket
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lore.releasing.registered import Registration
 from lore.releasing.transaction import Plan, Step
+from lore.versions.version import Version
+from stages.core.project import artifacts
 from stages.core.project.errors import InputError
 
 
@@ -120,6 +124,15 @@ def is_unnoted(plan: Plan, mover: str | None) -> bool:
     return "token" not in plan and mover is None
 
 
+def release_name(tag: str) -> str:
+    """Return how MLflow's tags name a release: 1.2.0 for knowledge@v1.2.0.
+
+    A tag with another beginning, as in a folder of a larger repository, is kept whole, without the
+    characters that MLflow forbids.
+    """
+    return re.sub(r"[^\w.-]", "-", tag.removeprefix("knowledge@v"))
+
+
 def require_unreleased(model: str, release: str) -> None:
     """Raise InputError if MLflow knows a release of that number, such as 1.2.0."""
     from stages.core.mlflow import registry
@@ -132,6 +145,35 @@ def require_unreleased(model: str, release: str) -> None:
             "pushed. Take the next number. If that release was given up, remove the tag "
             f"release.{release} of that version in MLflow"
         )
+
+
+def meanings(version: Version, names: Mapping[str, str]) -> list[str]:
+    """Return a line for each alias of the version's params.yaml: what it means in MLflow.
+
+    `names` holds identity → name of the knowledge versions that are known, such as knowledge@v1.1.0.
+    Example: `elements@champion: version 2, which is knowledge@v1.1.0 (released)`. Empty where no store
+    is set. A store that fails gives one line that says why.
+    """
+    from stages.core.mlflow import registry
+
+    section = (version.document(artifacts.PARAMS) or {}).get("register") or {}
+    model = section.get("model")
+    roles = {section.get("alias"): "released", section.get("candidate"): "passed its gates last"}
+    if not model or not registry.is_there():
+        return []
+    lines = []
+    try:
+        aliases = registry.aliases(model)
+        for alias, role in roles.items():
+            if alias not in aliases:
+                continue
+            number = str(aliases[alias])
+            identity = registry.identity_of(model, number) or "none"
+            name = names.get(identity, f"none of these, identity {identity[:12]}")
+            lines.append(f"{model}@{alias}: version {number}, which is {name} ({role})")
+    except InputError as error:
+        lines.append(f"! {error}")
+    return lines
 
 
 def alias_change(registration: Registration) -> str:

@@ -52,9 +52,9 @@ def require_registered(version: Version) -> registered.Registration:
 
 def require_free_in_mlflow(registration: registered.Registration, tag: str) -> None:
     """Raise InputError if MLflow knows a release of that number, perhaps of another clone."""
-    from lore.releasing.alias import require_unreleased
+    from lore.releasing.alias import release_name, require_unreleased
 
-    require_unreleased(registration.model, tag.removeprefix("knowledge@v"))
+    require_unreleased(registration.model, release_name(tag))
 
 
 def require_gates(version: Version) -> None:

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lore.releasing import remotes
-from lore.releasing.alias import alias_plan, alias_step
+from lore.releasing.alias import alias_plan, alias_step, release_name
 from lore.releasing.registered import Registration
 from lore.releasing.transaction import Journal, Plan, Step
 from lore.versions.version import Version
 from stages.core.project import git
-
-PREFIX = "knowledge@v"
 
 
 def plan_of(
@@ -34,7 +32,7 @@ def plan_of(
         # Two clones could make equal tags in one second. Git would take the second push for the
         # first, and its undo would delete the tag of the other.
         "message": f"{message}\nact: {moved['token']}",
-        "release": tag.removeprefix(PREFIX),
+        "release": release_name(tag),
         **moved,
     }
     if remote is not None:

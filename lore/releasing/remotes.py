@@ -17,6 +17,8 @@ from stages.core.project.errors import InputError
 
 PATIENCE = 60
 """Seconds after which a remote counts as one that cannot be reached."""
+PRODUCT = "knowledge@v"
+"""What every tag of a release holds, before its number."""
 LISTED = 5
 """Tags or files that a message names."""
 LOOK_HERE_ONLY = "repeat this when it can be reached, or add --local to look at this clone only"
@@ -113,7 +115,7 @@ def require_free_number(remote: Remote, tag: str) -> None:
 def require_unmoved_tags(remote: Remote) -> None:
     """Raise InputError if a release means one commit here and another on the remote."""
     moved = []
-    for tag in tags.release_tags():
+    for tag in release_tags():
         here = git.text("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
         there = remote.tags.get(tag)
         if there is not None and here is not None and there != here:
@@ -124,6 +126,18 @@ def require_unmoved_tags(remote: Remote) -> None:
             f"{first_names(moved, LISTED)}; git fetch {remote.name} --tags --force takes those of "
             f"{remote.name}"
         )
+
+
+def release_tags(*options: str) -> list[str]:
+    """Return the tags of releases here. `options` are those of `git tag --list`."""
+    listed = (git.text("tag", "--list", *options) or "").splitlines()
+    return [tag for tag in listed if tags.FORM.fullmatch(tag) and PRODUCT in tag]
+
+
+def beginning_of(tag: str) -> str:
+    """Return what stands before the number of a tag: `knowledge@v` of `knowledge@v1.2.0`."""
+    before, _, _ = tag.rpartition(PRODUCT)
+    return f"{before}{PRODUCT}"
 
 
 def require_up_to_date(remote: Remote, head: Version) -> None:
@@ -201,10 +215,13 @@ def require_a_branch(head: Version) -> None:
     )
 
 
-def require_released_once(head: Version) -> None:
-    """Raise InputError if the commit is a release already."""
-    pointing = (git.text("tag", "--points-at", str(head.commit)) or "").split()
-    releases = [tag for tag in tags.release_tags() if tag in pointing]
+def require_released_once(head: Version, tag: str) -> None:
+    """Raise InputError if the commit is a release already, under another number than that of `tag`."""
+    releases = []
+    for other in release_tags("--points-at", str(head.commit)):
+        # Another project of the same repository may release the commit too.
+        if other.startswith(beginning_of(tag)):
+            releases.append(other)
     if releases:
         raise InputError(
             f"{head.short} is released already, as {first_names(releases, LISTED)}; a second number for "

@@ -18,7 +18,15 @@ from urllib.parse import urlsplit
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.core.mlflow.store import REGISTER_AGAIN, client, experiment_of, failure, uri
+from stages.core.mlflow.store import (
+    REGISTER_AGAIN,
+    client,
+    experiment_of,
+    failure,
+    local_store,
+    root,
+    uri,
+)
 from stages.core.project.errors import InputError, ModelError
 
 SERVED = Path(__file__).with_name("served.py")
@@ -218,7 +226,8 @@ def ask(address: str, question: str) -> str:
     except MlflowException as error:
         raise ModelError(
             f"{address} cannot be loaded ({error.error_code}); write models:/<name>@<alias> or "
-            "models:/<name>/<version>, and see which there are with: mlflow ui, or lore versions"
+            "models:/<name>/<version>, and see which there are with: mlflow ui, or lore versions. "
+            "A run that passes its gates sets the alias candidate, lore release sets champion"
         ) from None
 
 
@@ -286,6 +295,25 @@ def aliases(name: str) -> dict[str, str]:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return {}
         raise failure(error) from None
+
+
+def identity_of(name: str, number: str) -> str | None:
+    """Return the identity of a version, or None where it has none. Raises as `alias_of`."""
+    store = client()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        identity = store.get_model_version(name, number).tags.get(IDENTITY)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise failure(error) from None
+    return None if identity is None else str(identity)
+
+
+def is_there() -> bool:
+    """Tell whether there is a store that can be asked. The client would make a missing local one."""
+    return uri() != local_store() or (root() / "mlflow.db").is_file()
 
 
 def move_alias(name: str, alias: str, version: str | None) -> None:

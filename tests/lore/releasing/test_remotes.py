@@ -170,10 +170,12 @@ def test_a_commit_that_is_released_already(shared: Released) -> None:
         InputError,
         match=r"\w+ is released already, as knowledge@v1.1.0; a second number .* --delete",
     ):
-        remotes.require_released_once(head())
+        remotes.require_released_once(head(), "knowledge@v1.2.0")
+    remotes.require_released_once(head(), "metals=knowledge@v1.2.0")
     shared.git("tag", "-d", "knowledge@v1.1.0")
     shared.git("tag", "knowledge@v1.1.0-draft")
-    remotes.require_released_once(head())
+    shared.git("tag", "1.1.0")
+    remotes.require_released_once(head(), "knowledge@v1.2.0")
 
 
 # --- DVC's remote ---------------------------------------------------------------------------------
