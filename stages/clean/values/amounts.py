@@ -25,7 +25,8 @@ RANGE = re.compile(r" ?(?:-|–|—|~|至|到) ?| to ")
 """5-10, 5 to 10, 5至10."""
 TAIL = re.compile(
     r"(?<=feet|foot|unds|.lbs), "  # 5 feet, 2 inches
-    r"|(?<=ft|lb|hr|yr)\.,? ?|(?<=lbs|hrs|yrs|min)\.,? ?"  # 5 ft. 3 in.
+    r"|(?<=ft|lb|hr|yr)\.,? ?(?:and )?|(?<=lbs|hrs|yrs|min)\.,? ?(?:and )?"  # 5 ft. 3 in.
+    r"|(?<=ft)\.?-"  # 5 ft.-3 in.
     "| (?:and )?|零|又|"
 )
 """Between the two units of a sum: a blank, and, or nothing."""
@@ -175,6 +176,8 @@ def _amount(text: str, number: Number) -> Amount:
         )
     low = number.value * unit.factor
     high = number.high and number.high * unit.factor
+    if text.startswith("半斤八两", number.start):  # six of one and half a dozen of the other
+        return Amount(start, unit.end, low, None, None)
     if unit.word in JIN and not high and (liang := LIANG.match(text, unit.end)):
         return Amount(start, liang.end(), low + _in_jin(liang), None, unit)
     if unit.word in HALVED and text.startswith("半", unit.end) and not high:
@@ -281,9 +284,12 @@ def _pair(text: str, one: Amount, two: Amount) -> Amount | None:
     if not unit or one.high is not None or two.high is not None:
         return None
     if TOLERANCE.fullmatch(gap) and _same_unit(one, two):
+        end = two.end
+        if "(" in gap and text.startswith(")", end):
+            end += 1
         if two.times_ten and not one.times_ten:
             return one._replace(end=two.end, measure=None)  # 5 ± 1 × 10³: of one, or of both?
-        return Amount(one.start, two.end, one.low, two.low, unit, "±")
+        return Amount(one.start, end, one.low, two.low, unit, "±")
     if not two.measure:
         return None
     before = max(0, one.start - 10)

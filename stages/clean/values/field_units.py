@@ -41,6 +41,10 @@ HYPHEN = re.compile(r"(?<=[A-Za-z])-(?=[A-Za-z])")
 """Between two units that are multiplied: A-h, kgf-m."""
 
 
+TWO_MEANINGS = re.compile(r"(?<![A-Za-z\[])(?:gr|grs|[cC]alories?|Cal|Cals|CAL)(?![A-Za-z\]])")
+"""A gram or a grain; a calorie of physics, or one of food, which is a thousand times larger."""
+
+
 class FieldUnit(NamedTuple):
     """A unit of a field."""
 
@@ -51,7 +55,7 @@ class FieldUnit(NamedTuple):
 
 
 class AmbiguousUnitError(ValueError):
-    """A spelling of which two readings fit."""
+    """A spelling with two readings."""
 
 
 @lru_cache(maxsize=1024)
@@ -98,7 +102,11 @@ def field_unit(written: str, wanted: str, own: Own = ()) -> FieldUnit:
     if own_unit is not None:
         if _is_difference(target.unit):
             own_unit = own_unit._replace(unit=as_difference(own_unit.unit))
-        return _fitting([own_unit], target, written, wanted)
+        if not converts(own_unit.unit, target.unit):
+            raise ValueError(f"{written!r} is not a unit that converts to {wanted}")
+        return own_unit
+    if TWO_MEANINGS.search(written) and written != wanted:
+        raise AmbiguousUnitError(f"{written!r} has two meanings")
     is_difference = DIFFERENCE.fullmatch(written)
     if is_difference:
         written = is_difference["unit"]
@@ -192,7 +200,9 @@ def _readings(written: str, wanted: str) -> Iterator[FieldUnit]:
         found = measure(f"1 {form}", 0, 1)
         if found and found.end == len(form) + 2 and found.word not in FACTORS:
             yield FieldUnit(unit_of(found.unit, wanted))
-        elif form in LATIN and form not in FACTORS:  # beats, of which no text has a number alone
+        elif (
+            form in LATIN and form.isascii() and form not in FACTORS
+        ):  # beats, of which no text has a number alone
             yield FieldUnit(unit_of(canonical(LATIN[form]), wanted))
         if form in SPELLINGS:
             yield FieldUnit(unit_of(SPELLINGS[form], wanted))

@@ -36,9 +36,10 @@ BOUNDS = {
 }
 """The one form of a bound."""
 BELOW_ZERO = re.compile(
-    r"^(?:零下|负) ?(?=[0-9零一二两三四五六七八九十])|^minus (?=[0-9])", re.IGNORECASE
+    "^(?:零下|负) ?(?=[0-9零一二两三四五六七八九十])|^minus (?=[0-9])|^[–‒](?=[0-9.])",
+    re.IGNORECASE,
 )
-"""零下5, 负5 and minus 5 are -5."""
+"""零下5, 负5, minus 5 and –5 are -5."""
 GOES_ON = re.compile(
     r"[0-9.,^'’]|\*\*|[⁰¹²³⁴⁵⁶⁷⁸⁹]"  # 12,3,4; 5^2
     r"|[eE][+-]?[0-9]"  # 1e9999999
@@ -50,7 +51,7 @@ MAY_BE_DECIMAL = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}(?![0-9]|[.,][0-9])")
 """1,234 is a thousand times more or less, by the country."""
 COMMA_GROUPS = frozenset(["zh", "ja", "ko"])
 """Languages in which no text writes a decimal comma."""
-SIGNED_POWER = re.compile(r" ?[xX×·⋅∙*] ?10 ?([+-][0-9]{1,2})(?![0-9.])")
+SIGNED_POWER = re.compile(r" ?[xX×·⋅∙•*] ?10 ?([+-][0-9]{1,2})(?![0-9.])")
 """The x 10-3 of a number whose exponent has lost its raised place. Its sign still tells it."""
 JOINT = re.compile(
     r" ?(?P<tolerance>\(?(?:±|\+ ?/ ?-|\+-)) ?"  # 5 ± 0.5, 5 (+/- 0.5)
@@ -130,7 +131,11 @@ def read_as_text(value: str, lang: str, form: NumberForm) -> Reading | None:
     if len(found) != 1:
         return None
     amount = found[0]
-    if not amount.measure or amount.start != 0 or amount.end != len(text.rstrip(".")):
+    if (
+        not amount.measure
+        or text[: amount.start].lower() not in ("", "between ")
+        or amount.end != len(text.rstrip("."))
+    ):
         return None
     joint = " ± " if amount.sign == "±" else "–"
     return Reading(amount.low, amount.high, joint, "", amount.measure.unit)
@@ -211,13 +216,14 @@ def _second(rest: str, one: Number, value: str, lang: str, form: NumberForm) -> 
         unit_between = rest[: joint.start()].strip()
         if GOES_ON.match(rest):
             return None
+        behind = rest[joint.end() :]
         try:
-            two = _signed(rest, joint.end(), value, lang, form)
+            two = _signed(behind, 0, value, lang, form)
         except Unusable:
             if not unit_between:
                 raise
             continue
-        unit = rest[two.end :].strip()
+        unit = behind[two.end :].strip()
         if joint["tolerance"] and "(" in joint["tolerance"]:
             if not unit.startswith(")"):
                 continue

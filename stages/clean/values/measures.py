@@ -92,33 +92,39 @@ INCH = re.compile(
     r"| in (?:diameter|length|width|height|size)\b)"  # 2 in in diameter
 )
 """Where `in` behind a number is an inch. Not: 2 in high school."""
-FEET_BEFORE = re.compile(r"(?:ft\.?|feet|foot),? ?$")
+FEET_BEFORE = re.compile(r"(?:ft\.?|feet|foot)[,-]? ?$")
 """Before a number of inches: 5 ft 2 in, 5 ft. 2 in."""
 AFTER_INCHES = re.compile(
     r"[.,;:)\]]|$| (?:long|wide|tall|high|deep|thick|in (?:length|height|width)|of)\b"
 )
 """Behind a sum whose first unit has a full stop, which might have ended a sentence."""
 GENERATION = re.compile(
-    r"[- ](?:[A-Za-z]+ )?"  # 5g mobile network
-    "(?:networks?|phones?|smartphones?|mobiles?|wireless|cellular|signals?|spectrum|internet"
-    "|technolog(?:y|ies)|coverage|modems?|routers?|towers?|antennas?|devices?|connections?"
-    "|connectivity|services?|standards?|rollouts?|era|broadband|LTE|bands?|speeds?)"
-    r"\b|/[2-6][gG]\b"  # 4g/5g
-    "| ?(?:网络|手机|信号|时代|通信|技术|基站|流量|套餐)",
+    r"\b(?:networks?|phones?|smartphones?|mobiles?|wireless|cellular|telecoms?|carriers?|spectrum"
+    r"|LTE|broadband|SIMs?|roll-?outs?|upgrad(?:e|es|ed|ing)|antennas?|base stations?|internet|wi-?fi"
+    r"|operators?|auctions?|coverage|modems?|routers?|enabled|ready)\b"
+    "|网络|手机|信号|时代|通信|基站|流量|套餐|运营商|频段|芯片|商用"
+    r"|\b[2-6]g(?:/|,? (?:and|or|to|vs\.?) )#|#(?:/|,? (?:and|or|to|vs\.?) )[2-6]g\b",  # 4g/5g
     re.IGNORECASE,
 )
-"""Behind 2g to 6g that is a generation of mobile networks."""
-GENERATION_BEFORE = re.compile(
-    r"(?:\b(?:wireless|mobile|cellular|network) |\b[2-6]g(?:/|,? (?:and|or) ))$", re.IGNORECASE
+"""Near 2g to 6g that is a generation of mobile networks. # stands where the number does."""
+LINE_RATE = re.compile(
+    r"^ ?-?(?:ethernet|NICs?|Q?SFP\+?|uplinks?|transceivers?|switch(?:es)?|network|ports?|links?|fib(?:er|re))\b",
+    re.IGNORECASE,
 )
-"""Before such a generation: mobile 5g, 4g/5g."""
+"""Behind 10g that is ten gigabits a second."""
+NEAR_GENERATION = 40
 COUNTED_BY_M = re.compile(
     " (?:users?|people|views?|followers?|subscribers?|downloads?|dollars?|euros?|pounds|customers?"
     "|members?|players?|copies|tokens?|rows?|records?|parameters?|viewers?|visitors?|voters?|jobs?)\\b"
 )
 """Behind 2m that is two million."""
-DIMENSIONS = re.compile("[1-4]D")
-"""3D, which is no dioptre."""
+DIMENSIONS = re.compile(
+    "[1-4]D"
+    "|[2-4]d(?=[- ](?:print|model|imag|film|movie|render|scan|game|graphic|shape|space|structure"
+    "|view|map|cinema|animat|design|object|effect|vision|world|art|glass|display|reconstruct|echo"
+    "|ultraso|plot|array|culture|cell))"
+)
+"""3D, which is no dioptre, and a 3d printer."""
 NO_UNIT = re.compile(
     "年[级代度底初末版款份龄轻薪]"  # 三年级
     "|天[王台堂使空]"  # 四天王
@@ -244,15 +250,20 @@ def _is_no_unit(text: str, number: int, end: int, start: int, word: str) -> bool
     """
     written = text[number:end]
     behind = start + 1
-    if word in "gG" and len(written) == 1 and "2" <= written <= "6":
-        if GENERATION.match(text, behind):
+    if word in "gG" and written.isdigit():
+        if LINE_RATE.match(text[behind : behind + 16]):
             return True
-        return GENERATION_BEFORE.search(text, max(0, number - 16), number) is not None
+        per_something = re.match("/[^0-9]", text[behind : behind + 2])
+        if len(written) > 1 or not "2" <= written <= "6" or per_something:
+            return False
+        before = text[max(0, number - NEAR_GENERATION) : number]
+        after = text[behind : behind + NEAR_GENERATION]
+        return GENERATION.search(f"{before}#{after}") is not None
     if start > end:
         return False
     if word == "m":
         return COUNTED_BY_M.match(text, behind) is not None
-    return word == "D" and DIMENSIONS.fullmatch(text, number, behind) is not None
+    return word in "dD" and DIMENSIONS.match(text, number) is not None
 
 
 def _part(factor: re.Match[str], sign: int) -> Part:

@@ -77,8 +77,8 @@ class Params:
     """The same for further fields (`map.meta` of a source), such as the conditions of a measurement.
     Rules compare these numbers."""
     significant_digits: int = 4
-    """Digits kept of a quantity. Further ones are rounded, half to even. More digits are harder to
-    learn."""
+    """Digits kept of a quantity that was converted. Further ones are rounded, half to even. More digits
+    are harder to learn. A quantity that has the wanted unit already keeps its digits."""
     years: list[str] = field(default_factory=list)
     """Attributes that keep only the year of a date, such as `[discovery year]`."""
     dates: list[str] = field(default_factory=list)

@@ -196,10 +196,10 @@ _RAISED = (
 )
 TEN_TO = re.compile(f" ?(?:{_RAISED})")
 """The exponent of ten behind 10: 10^3, 10**6, 10⁻³. The exponent is the one group that matches."""
-BASE_ONLY = re.compile(r"(?:[xX×·⋅∙*/)]|times|by) ?$")
+BASE_ONLY = re.compile(r"(?:[xX×·⋅∙•*/)]|times|by) ?$")
 """Before a 10 that is raised: × 10³ belongs to a number that was not read."""
 POWER = re.compile(
-    r" ?[xX×·⋅∙*] ?10 ?"  # × 10, and the exponent:
+    r" ?[xX×·⋅∙•*] ?10 ?"  # × 10, and the exponent:
     rf"(?:{_RAISED}"  # ^3, ^(-3), ³, ⁻³
     r"|\(([+-]?[0-9]{1,2})\))"  # (3), as PubMed has it
     r"|[eE]([+-]?[0-9]{1,2})(?![0-9]|\.[0-9])"  # e3, E-3

@@ -92,6 +92,8 @@ def quantity(
             f"{value!r}: {attribute} is a difference of temperatures by its name; write "
             f"`delta {wanted}` in clean.normalise.units",
         )
+    if source.unit == target.unit and source.factor == target.factor:
+        digits = DIGITS_KEPT  # nothing is rounded without a conversion
     low = _in_field(value, reading.low, source, target, reading.bound == "±")
     if reading.high is None:
         return reading.bound + plain(low, digits)

@@ -34,6 +34,9 @@ and 36 months.
 """
 PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?![0-9,.'’])")
 """A number that needs no other form."""
+CALORIE = (" cal", "cal/day")
+FOOD = re.compile("(?<![a-z])calories?$|(?<![a-z])calories? ", re.IGNORECASE)
+"""A calorie in words may be one of food, which is a thousand times larger."""
 TEMPERATURES = (" degC", " degF", " K")
 _CHANGES = (
     "rise|rises|rose|risen|rising|drop|drops|dropped|dropping|fall|falls|fell|fallen|falling"
@@ -45,14 +48,17 @@ _CHANGES = (
     "|swing|swings|tolerance|tolerances|accurate|accuracy|precision|error|errors|uncertainty"
     "|margin|gradient|gradients|gain|gained|loss|lost|spread|offset|hysteresis|step|steps"
     "|increment|increments|superheat|subcooling|within|plus or minus|give or take|up|down|off"
-    "|another|extra|additional|jump|jumps|jumped|surge|surged|shift|shifts|shifted|delta|ΔT|∆T|dT"
+    "|another|extra|additional|resolution|repeatability|sensitivity|stability|drift|excursion"
+    "|approach|interval|intervals|excess|lag|jump|jumps|jumped|surge|surged|shift|shifts|shifted|delta|ΔT|∆T|dT"
 )
 DIFFERENCE_BEFORE = re.compile(
-    rf"(?:\b(?:{_CHANGES})(?: (?:in|of) (?:the )?(?:[a-z]+ )?temperatures?)?"
+    rf"(?:\b(?:{_CHANGES})(?:(?: [a-z]+){{0,3}} temperatures?)?"
     r"(?:,? (?:is|was|were|are|be|been|equals|to within|by|of|about|approximately|around|nearly"
     r"|roughly|almost|some|only|just|at least|at most|up to|as much as|as little as|no more than"
-    r"|more than|less than|over|a|an|another|further|additional|temperature))* ?[=:<>≤≥~≈]? ?"
-    r"|(?:±|\+ ?/ ?-|\+-) ?"  # ±3 °F
+    r"|more than|less than|over|between|a|an|another|further|additional|temperature))* ?[=:<>≤≥~≈]? ?"
+    r"|\bby(?: (?:about|around|approximately|roughly|nearly|some|only|just|up to|over|at least"
+    r"|as much as|another|an additional|a further))*[ ~≈]?"  # hotter by 10 °F
+    r"|(?:±|\+ ?/ ?-|\+-|\+) ?"  # ±3 °F, +3 °F
     "|(?:上升|下降|升高|降低|提高|升温|降温|增加|减少|相差|温差|误差|偏差|变化|波动|上浮|下浮|浮动"
     "|公差|温升|精度|高出|高了|低了)(?:了|约|大约|为|是|达|在|幅度|最多|不超过|[±:：])*"
     "|比[^，。,.]{1,12}[高低]了?)$",
@@ -73,7 +79,7 @@ too."""
 DIFFERENCE_NEAR = 60
 """Characters before a temperature in which words may say that it is a difference."""
 STOPPED = re.compile(
-    r"\b(?:in|ft|yd|mi|lbs?|oz|gal|pt|qt|tsp|tbsp|hrs?|mins?|secs?|yrs?|mos?|wks?|sq|cu|approx)$"
+    r"(?<![A-Za-z])(?:in|ft|yds?|mi|lbs?|oz|gal|pt|qt|tsp|tbsp|hrs?|mins?|secs?|yrs?|mos?|wks?|sq|cu|approx)$"
 )
 """The end of an abbreviation that may have a full stop."""
 STOP = re.compile(r"\.(?= [a-z]|[,;:)])")
@@ -200,6 +206,8 @@ def _rewritten(
     for found in quantities_in(folded, lang, parts, form):
         new = convert_to_one(found.normal, units, digits)
         if not new or SHARED.search(text, max(0, found.start - 12), found.start):
+            continue
+        if found.normal.endswith(CALORIE) and FOOD.search(folded, found.start, found.end):
             continue
         if found.normal.endswith(TEMPERATURES) and _is_difference(folded, found, new):
             continue

@@ -15,7 +15,6 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

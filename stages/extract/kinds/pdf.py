@@ -15,7 +15,7 @@ import re
 from collections import deque
 from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import field, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal

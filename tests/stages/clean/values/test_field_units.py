@@ -133,7 +133,9 @@ def test_spellings(written: str, wanted: str, expected: str | None) -> None:
         assert quantity("1", clean_text(written), wanted, 4) == expected
 
 
-@pytest.mark.parametrize("spelling", sorted(set(measures.SPELLINGS) - {*measures.FACTORS, "分"}))
+@pytest.mark.parametrize(
+    "spelling", sorted(set(measures.SPELLINGS) - {*measures.FACTORS, "分", "calorie", "calories"})
+)
 def test_a_field_reads_every_spelling_of_texts(spelling: str) -> None:
     wanted = measures.canonical(measures.SPELLINGS[spelling])
     found = field_unit(spelling, wanted)
@@ -191,6 +193,15 @@ def test_a_slip_of_a_capital_is_not_a_factor_of_a_billion() -> None:
         quantity("5", "Mg", "mg", 4)
     assert quantity("5", "Mg", "kg", 4) == "5000"
     assert quantity("5", "Mg", "mg", 4, own=(("Mg", "mg"),)) == "5"
+
+
+@pytest.mark.parametrize("written", ["Cal", "calories", "Calories", "Cal/g", "gr"])
+def test_what_has_two_meanings_is_refused(written: str) -> None:
+    wanted = {"gr": "g", "Cal/g": "J/g"}.get(written, "kJ")
+    with pytest.raises(AmbiguousUnitError, match="has two meanings"):
+        field_unit(written, wanted)
+    assert field_unit(written, wanted, ((written, wanted),)).factor == 1
+    assert quantity("1", "[Cal]", "kJ", 4) == quantity("1", "kcal", "kJ", 4) == "4.184"
 
 
 def test_differences() -> None:

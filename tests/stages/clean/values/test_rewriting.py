@@ -75,7 +75,10 @@ def test_rewriting(lang: str, content: str, expected: str) -> None:
             "It is 121.9 cm. The rest is 60.96 cm. 9 men came",
         ),
         ("en", "It is 4 ft. 2 in the box", "It is 121.9 cm. 2 in the box"),
+        ("en", "It is 4ft. 2in. long, and 4 ft.-2 in. wide", "It is 127 cm long, and 127 cm wide"),
         # differences of temperatures
+        ("en", "hotter by 9 °F, raise its temperature by 9 °F, +9 °F", None),
+        ("en", "a variation between 9 and 18 °F", None),
         ("en", "a drop of 9 °F", None),
         ("en", "It rose by about 9 °F", None),
         ("en", "It rose 9 °F, and held within ±2 °F", None),
@@ -92,6 +95,7 @@ def test_rewriting(lang: str, content: str, expected: str) -> None:
         # what is no unit
         ("en", "a 4g network, the 5g phones, 3g/4g, mobile 5g", None),
         ("en", "5g of salt, and 3 g daily", "5000 mg of salt, and 3000 mg daily"),
+        ("en", "upgrade to 5g, a 4g SIM, 10g ethernet", None),
         ("en", "50 ft-lb, 5 kg-m and 5 mg-h/L", None),
         # rounding
         (
@@ -102,6 +106,7 @@ def test_rewriting(lang: str, content: str, expected: str) -> None:
         ("en", "It weighs 1.23456 g", "It weighs 1235 mg"),
         # market units
         ("zh", "鱼重三斤二两，瓜两斤半", "鱼重1600000 mg，瓜1250000 mg"),
+        ("zh", "半斤八两", None),
         ("zh", "身高一米六，长两米五，重两斤三，1米75", None),
         # fractions
         ("en", "⅜ inch, 1⅜ inches and 120/8 inches", "0.9525 cm, 3.492 cm and 120/8 inches"),
