@@ -140,7 +140,10 @@ def mixed_units(sample: Sample, params: clean.Params) -> Iterator[str]:
         likely = counts.most_common(1)[0][0]
         if len(counts) > 1 and all(converts_to(likely, unit) for unit in counts):
             listed = ", ".join(f"{unit} {count:,}" for unit, count in counts.most_common(5))
-            yield f"{attribute} is written in several units ({listed}): write `clean.normalise.units: {{{in_yaml(attribute)}: {in_yaml(likely)}}}`"
+            yield (
+                f"{attribute} is written in several units ({listed}): write "
+                f"`clean.normalise.units: {{{in_yaml(attribute)}: {in_yaml(likely)}}}`"
+            )
 
 
 def in_yaml(word: str) -> str:
