@@ -9,6 +9,7 @@ rows with a part below two columns or between two, and rows that may go on in th
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 from stages.extract.engines.line import Box, Line, enclosing_box
 from stages.extract.tables import Cell, Row, Table, columns_of
@@ -30,7 +31,7 @@ def tables_on(
 ) -> Iterator[Table]:
     """Yield the tables of a page, with the parts of its lines, each with its number."""
     subject = mapping.subject
-    subjects = [subject] if isinstance(subject, str) else list(subject or [])
+    subjects: list[Any] = subject if isinstance(subject, list) else [subject]
     upright = [(number, line) for number, line in lines if line.angle == 0 and not line.is_field]
     for number, rows in enumerate(groups_of(rows_of(upright)), start=1):
         if len(rows) <= header_rows:
