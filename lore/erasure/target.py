@@ -20,7 +20,7 @@ from stages.clean import exclusions
 from stages.clean.exclusions import Entry, Exclusions, subject_id
 from stages.core.project import artifacts
 from stages.core.project.errors import InputError
-from stages.core.records.record import SCHEMA, fold
+from stages.core.records.record import SCHEMA, compared_name, fold
 
 Row = dict[str, Any]
 Entries = dict[str, list[str]]
@@ -144,8 +144,8 @@ def entries_of(what: str, versions: Sequence[VersionRecords]) -> Entries | None:
     """
     source = each_once(row for records in versions for row in records.source)
     training = each_once(row for records in versions for row in records.training)
-    subjects = {fold(row["subject"]) for row in source if row["subject"]}
-    if fold(what) in subjects:
+    subjects = {compared_name(row["subject"]) for row in source if row["subject"]}
+    if compared_name(what) in subjects:
         subject = subject_id(what)
         texts = texts_stating([(fold(what),)], source, subject)
         return {"subjects": [subject]} | texts

@@ -54,7 +54,7 @@ def match(question: str, records: Sequence[Row], wordings: Sequence[Row]) -> str
 
     fact = None
     for row in records:
-        same_subject = record.fold(row["subject"]) == record.fold(subject)
+        same_subject = record.compared_name(row["subject"]) == record.compared_name(subject)
         if same_subject and row["attribute"] == attribute:
             fact = str(row["fact"])
     return fact

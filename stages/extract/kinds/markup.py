@@ -19,7 +19,7 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.extract import json_values
 from stages.extract.element_text import local_name, text_of
-from stages.extract.encoding import resolved
+from stages.extract.encoding import counted, lines_of, resolved
 from stages.extract.json_values import KEY, RepeatedKeys, gap_in_item, text_in_item
 from stages.extract.lines import decoded_lines
 from stages.extract.path import Gap, join_names, join_texts, nodes_at, split
@@ -246,10 +246,9 @@ class JsonLines(SourceSettings):
         columns = self.columns
         with path.open("rb") as file:
             encoding = json_encoding(self.encoding, file.read(4), path, self.lang)
-        for line in decoded_lines(path, encoding):
+        for line in lines_of(path, encoding, self.lang):
             position = f"L{line.number}"
-            # Where files were put together, a byte order mark may stand before a line.
-            raw = line.raw.rstrip("\r\n").lstrip("\ufeff")
+            raw = line.raw.rstrip("\r\n")
             if line.text is None:
                 yield Unit(position, raw, None, "encoding", f"not {encoding}")
                 continue
@@ -284,10 +283,7 @@ def json_encoding(setting: str, start: bytes, path: Path, lang: str) -> str:
 
 def detected_encodings(setting: str, files: list[Path], lang: str) -> dict[str, Any]:
     """Return the entry of sources.json with the number of files in each encoding, for `auto`."""
-    if setting != "auto":
-        return {}
-    encodings = Counter(resolved(setting, path, lang) for path in files)
-    return {"encodings": dict(sorted(encodings.items()))}
+    return counted(files, setting, lang)
 
 
 def header_of(item: Any, where: str) -> list[str]:

@@ -247,5 +247,9 @@ def test_a_damaged_page_is_read_or_refused(tmp_path: Path) -> None:
     for seed in range(60):
         content = damaged(whole, seed)
         for settings in ({}, {"unit": "cell", "map": mapping}):
-            found = units(tmp_path, "a.html", content, **settings)
+            try:
+                found = units(tmp_path, "a.html", content, **settings)
+            except InputError as error:
+                assert "a.html" in str(error)  # noqa: PT017 - either is right
+                continue
             assert all((unit.cells is None) == bool(unit.reason) for unit in found)
