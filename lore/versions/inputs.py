@@ -235,7 +235,10 @@ def is_template(stage: Mapping[str, Any]) -> bool:
 def other_paths(
     name: str, key: str, word: str, stage: Mapping[str, Any], entry: Mapping[str, Any]
 ) -> list[str]:
-    """Return a line if a stage declares other paths than it ran with, else nothing."""
+    """Return a line if a stage declares paths that it did not run with, else nothing.
+
+    A path that is no longer declared makes no stage run again, as for DVC.
+    """
     declared = set()
     keys = [key] if key == "deps" else ["outs", "metrics", "plots"]
     for each in keys:
@@ -244,8 +247,7 @@ def other_paths(
             declared.add(str(next(iter(path)) if isinstance(path, dict) else path))
     recorded_paths = {item["path"] for item in entry.get(key) or []}
     added = sorted(declared - recorded_paths)
-    gone = sorted(recorded_paths - declared)
-    if not added and not gone:
+    if not added:
         return []
-    changes = [f"+ {path}" for path in added] + [f"- {path}" for path in gone]
-    return [f"the {word} of {name} ({', '.join(changes)})"]
+    changes = ", ".join(f"+ {path}" for path in added)
+    return [f"the {word} of {name} ({changes})"]
