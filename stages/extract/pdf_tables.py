@@ -9,7 +9,6 @@ rows with a part below two columns or between two, and rows that may go on in th
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
-from typing import Any
 
 from stages.extract.engines.line import Box, Line, enclosing_box
 from stages.extract.tables import Cell, Row, Table, columns_of

@@ -25,7 +25,7 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.extract import front_matter, html_tables
 from stages.extract.blocks import Block, of_html, of_markdown, of_text
-from stages.extract.encoding import resolved
+from stages.extract.encoding import UNSURE, resolved
 from stages.extract.source import FilePath, Lang, Name, SourceSettings
 from stages.extract.tables import Table, units_of
 from stages.extract.unit import Mapping, Unit
@@ -54,6 +54,18 @@ TABLE_UNITS = ("row", "cell")
 """Units that are read from tables only."""
 LARGEST = 64 * 2**20
 """Most bytes of a Markdown or HTML file. Its tree needs about twenty times as much memory."""
+
+
+def declared_encoding(path: Path) -> str | None:
+    """Return the encoding that the head of an HTML page declares, or None where Python knows none."""
+    with path.open("rb") as file:
+        declared = DECLARED.search(file.read(1024))
+    if declared is None:
+        return None
+    try:
+        return codecs.lookup(declared[1].decode("ascii")).name
+    except LookupError:
+        return None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -153,7 +165,12 @@ class Document(SourceSettings):
         """Count the encodings, where the encoding is `auto`."""
         if self.encoding != "auto":
             return {}
-        encodings = Counter(self.encoding_of(path) for path in files)
+        encodings: Counter[str] = Counter()
+        for path in files:
+            try:
+                encodings[self.encoding_of(path)] += 1
+            except InputError:  # the file is set aside, and its reason says why
+                encodings[UNSURE] += 1
         return {"encodings": dict(sorted(encodings.items()))}
 
     def format_of(self, path: Path) -> Literal["markdown", "html", "text"]:
@@ -167,18 +184,20 @@ class Document(SourceSettings):
 
         The one that an HTML page declares counts, unless the bytes or the page say Unicode.
         """
-        encoding = resolved(self.encoding, path, self.lang)
-        if self.encoding != "auto" or encoding.startswith("utf") or self.format_of(path) != "html":
-            return encoding
-        with path.open("rb") as file:
-            declared = DECLARED.search(file.read(1024))
-        if declared is None:
-            return WIDER.get(encoding, encoding)
+        if self.encoding != "auto" or self.format_of(path) != "html":
+            return resolved(self.encoding, path, self.lang)
+        declared = declared_encoding(path)
         try:
-            name = codecs.lookup(declared[1].decode("ascii")).name
-        except LookupError:
+            encoding = resolved(self.encoding, path, self.lang)
+        except InputError:
+            # The bytes alone do not tell, but the page does.
+            if declared is None or declared.startswith("utf"):
+                raise
+            return WIDER.get(declared, declared)
+        if encoding.startswith("utf") or (declared is not None and declared.startswith("utf")):
             return encoding
-        return encoding if name.startswith("utf") else WIDER.get(name, name)
+        name = declared or encoding
+        return WIDER.get(name, name)
 
     def _text(self, path: Path) -> str:
         """Return the decoded text of a file, with uniform line ends. Raises InputError."""

@@ -21,7 +21,6 @@ from stages.extract import json_values
 from stages.extract.element_text import local_name, text_of
 from stages.extract.encoding import counted, lines_of, resolved
 from stages.extract.json_values import KEY, RepeatedKeys, gap_in_item, text_in_item
-from stages.extract.lines import decoded_lines
 from stages.extract.path import Gap, join_names, join_texts, nodes_at, split
 from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings, wanted_paths
 from stages.extract.unit import Unit, nearest

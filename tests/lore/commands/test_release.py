@@ -260,6 +260,9 @@ def test_scores_that_were_never_judged_are_refused(ready: Released, lore: Lore) 
     judged = ready.keep(ready.root / "metrics/evaluate.json")
     lock["stages"]["register"]["deps"] = [{"path": "metrics/evaluate.json", "md5": judged}]
     ready.dump("dvc.lock", lock)
+    pipeline = YAML(typ="safe").load((ready.root / "dvc.yaml").read_text())
+    pipeline["stages"]["register"]["deps"] = ["metrics/evaluate.json"]
+    ready.dump("dvc.yaml", pipeline)
     ready.commit()
     lore("release", "1.1.0", "--dry-run")
     set_scores(ready, 0.95)
