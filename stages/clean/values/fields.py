@@ -214,8 +214,6 @@ def _second(rest: str, one: Number, value: str, lang: str, form: NumberForm) -> 
         if count == MOST_JOINTS:
             return None
         unit_between = rest[: joint.start()].strip()
-        if GOES_ON.match(rest):
-            return None
         behind = rest[joint.end() :]
         try:
             two = _signed(behind, 0, value, lang, form)
@@ -232,25 +230,24 @@ def _second(rest: str, one: Number, value: str, lang: str, form: NumberForm) -> 
             continue
         if unit_between and not unit and not joint["tolerance"]:
             continue  # kg m-3
+        if two.power and not one.power and not unit_between:
+            one = one._replace(value=one.value.scaleb(two.power))  # 15 to 20 million
         return _checked(one, two, joint, unit or unit_between, value)
     return None
 
 
 def _checked(one: Number, two: Number, joint: re.Match[str], unit: str, value: str) -> Pair:
     """The pair, if it is one in one way only. Raises Unusable."""
-    low = one.value
     if two.times_ten and not one.times_ten:
         raise Unusable(
             "bad_quantity", f"{value!r}: the power of ten may belong to both numbers, or to one"
         )
-    if two.power and not one.power:
-        low = low.scaleb(two.power)  # 15 to 20 million
     if two.high is not None:
         raise Unusable("bad_quantity", f"{value!r} is not one unambiguous number")
     if joint["tolerance"]:
         if two.value < 0:
             raise Unusable("bad_quantity", f"{value!r} has a tolerance below zero")
         return one.value, two.value, " ± ", unit
-    if low >= two.value:
+    if one.value >= two.value:
         raise Unusable("bad_quantity", f"{value!r} is no range: its first number is not the lower")
-    return low, two.value, "–", unit
+    return one.value, two.value, "–", unit
