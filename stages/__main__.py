@@ -18,17 +18,13 @@ from pathlib import Path
 from types import ModuleType
 
 from stages.core.project import lock, runtime, stage_modules
-from stages.core.project.errors import LorekeepError, UnknownStageError
+from stages.core.project.errors import LorekeepError, UnknownStageError, resources_explained
 from stages.core.project.output import write_json
 from stages.core.project.params import Run, load, read_section
 
 TIMING = Path("metrics/timing.json")
-FULL = "free some space and run dvc repro again; no output was left half-written"
 FORBIDDEN = "make it writable for this user and run dvc repro again"
 ADVICE = {
-    errno.ENOSPC: FULL,
-    errno.EDQUOT: FULL,
-    errno.EFBIG: FULL,
     errno.EACCES: FORBIDDEN,
     errno.EPERM: FORBIDDEN,
     errno.EROFS: FORBIDDEN,
@@ -50,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         check_paths(stage, options)
         params, run = load(options.stage, stage.Params)
         started = time.perf_counter()
-        stage.run(params, run, *options.paths)
+        with resources_explained(options.stage, Path()):
+            stage.run(params, run, *options.paths)
         note_timing(options.stage, time.perf_counter() - started)
     except UnknownStageError as error:
         print(f"python -m stages: error: {error}", file=sys.stderr)
