@@ -39,10 +39,10 @@ class Cache:
         object that is write-protected.
         """
         path = self.path(digest)
-        if digest in self.sound:
-            return ""
         if not path.is_file():
             return MISSING
+        if digest in self.sound:
+            return ""
         try:
             actual = md5_of_file(path)
         except OSError:
