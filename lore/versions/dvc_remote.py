@@ -2,7 +2,7 @@
 
 `dvc status --cloud` answers another question: it takes a folder for complete as soon as the remote has
 the list of its files. Here every single file is looked for. Like `dvc_private`, this calls parts of DVC
-that are not documented for other programs. tests/lore/versions/test_dvc_remote.py pins them.
+that are not documented for other programs. tests/lore/releasing/test_remotes.py asks a real remote.
 """
 
 import logging
