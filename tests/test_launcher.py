@@ -103,7 +103,10 @@ def test_a_full_disk_is_told_without_traceback_and_leaves_the_old_output_whole(
     )  # fmt: skip
     assert done.returncode == 1
     assert "ResourceError: extract: no space left to write below " in done.stderr
-    assert "free some space there and run dvc repro again; the former output is unchanged" in done.stderr
+    assert (
+        "free some space there and run dvc repro again; the former output is unchanged"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert (folder / "out/records.parquet").read_bytes() == before
     assert not list(folder.glob(".*.partial"))
