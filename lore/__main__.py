@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import shtab
 
+from lore.rendering import terminal
 from stages.core.project import runtime
 from stages.core.project.errors import LorekeepError
 from stages.core.project.params import Run, read_section
@@ -82,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         code: int = module_of(options.command).run(options)
         return code
     except LorekeepError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(terminal.shown_lines(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader has seen enough, as in `lore ask … | head -1`. Python would complain once more

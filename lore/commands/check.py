@@ -13,6 +13,7 @@ from pathlib import Path
 from lore.checking import code_dependencies
 from lore.checking.pipeline import CHECKS
 from lore.checking.project import read_project
+from lore.rendering.terminal import shown
 from stages.core.project import artifacts
 from stages.core.project.output import replacing
 
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     for check in CHECKS:
         problems += check(project)
     for problem in problems:
-        print(problem)
+        print(shown(problem))
     names = ", ".join(entry.name for entry in project.entries)
     if problems:
         noun = "problem" if len(problems) == 1 else "problems"

@@ -10,7 +10,6 @@ suspicious or a source cannot be read, 1 for an error.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises ParamsError for wrong settings, InputError for a name that no source has.
     """
-    from lore.rendering import report
+    from lore.rendering import report, terminal
     from lore.sampling.sample import sample_of
     from lore.sampling.screen import heading, sections_of
     from stages import clean, extract
@@ -69,9 +68,9 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             shown.append(as_json(sample, cleaning))
         else:
-            print(report.text(heading(sample), [], sections))
+            print(terminal.shown_lines(report.text(heading(sample), [], sections)))
     if options.json:
-        print(json.dumps(shown, ensure_ascii=False, indent=2))
+        print(terminal.json_text(shown))
     return SUSPICIOUS if doubtful else 0
 
 

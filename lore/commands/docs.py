@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from lore.rendering.terminal import shown
 from stages.core.project import artifacts
 
 
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from stages.core.project.output import replacing
 
     for doubt in workspace().doubts([artifacts.EXTRACT, artifacts.CLEAN]):
-        print(f"! {doubt}")
+        print(f"! {shown(doubt)}")
     params, files = cleaning.inputs()
     found = findings(params, files)
     version = data_version()

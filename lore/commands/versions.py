@@ -72,9 +72,23 @@ def run(options: argparse.Namespace) -> int:
         problems += [f"{row['version']}: {doubt}" for doubt in doubts]
     table = report.Section("", columns=COLUMNS, rows=cells)
     print("\n".join(report.aligned(table)))
+    for line in alias_lines(rows):
+        print(terminal.shown(line))
     for problem in problems:
         print(f"! {terminal.shown(problem)}")
     return 0
+
+
+def alias_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Return what each alias of MLflow means: the released version, and the last that passed its gates."""
+    from lore.releasing.alias import meanings
+    from lore.versions.version import workspace
+
+    names: dict[str, str] = {}
+    for row in rows:
+        if row.get("identity"):
+            names.setdefault(row["identity"], row["version"])
+    return meanings(workspace(), names)
 
 
 def versions_of(names: list[str]) -> "tuple[list[Version], list[str]]":

@@ -13,8 +13,9 @@ them. Example: `lore why-rejected 3f2a`. Exit code 0, 1 for an error.
 """
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
+
+from lore.rendering.terminal import json_text, shown_lines
 
 if TYPE_CHECKING:
     from stages.clean.explaining import Explanation, Phase
@@ -43,9 +44,9 @@ def run(options: argparse.Namespace) -> int:
     params, files = inputs()
     explanation = explain(options.record, params, files)
     if options.json:
-        print(json.dumps(as_json(explanation), ensure_ascii=False, indent=2))
+        print(json_text(as_json(explanation)))
     else:
-        print("\n".join(lines(explanation)))
+        print(shown_lines("\n".join(lines(explanation))))
     return 0
 
 

@@ -15,7 +15,7 @@ LISTED = 5
 
 def require_clean_workspace() -> None:
     """Raise InputError if a file here differs from the last commit, or an output from dvc.lock."""
-    printed = git.output("-c", "core.quotePath=off", "status", "--porcelain") or b""
+    printed = git.read("-c", "core.quotePath=off", "status", "--porcelain") or b""
     # Each line is a status of two letters, a space and the path: " M params.yaml".
     changed = [line[3:] for line in printed.decode().splitlines()]
     if changed:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lore.releasing import restore_commit, stored
-from lore.releasing.alias import alias_step
+from lore.releasing.alias import alias_plan, alias_step
 from lore.releasing.registered import Registration
 from lore.releasing.transaction import Journal, Plan, Step
 from lore.versions.pointers import touch
@@ -25,10 +25,7 @@ def plan_of(present: Version, target: Version, commit: str, registration: Regist
         "targets_before": stored.checkout_targets(present),
         "targets_after": stored.checkout_targets(target),
         "surplus": surplus(present, target),
-        "model": registration.model,
-        "alias": registration.alias,
-        "number": registration.number,
-        "alias_before": registration.alias_now,
+        **alias_plan(registration),
     }
 
 

@@ -1,4 +1,4 @@
-"""The only module that calls parts of DVC which DVC does not document for other programs.
+"""With `dvc_remote`, the only module that calls parts of DVC which DVC does not document for other programs.
 
 They may change with any release of DVC. tests/lore/versions/test_dvc_private.py pins every name, signature
 and file layout that is used here, and names the one that a new DVC has changed.

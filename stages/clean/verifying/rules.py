@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from stages.clean.values.quantities import bounds
 from stages.clean.verifying import comparison, expectations
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import STRICT, parse, read_yaml
@@ -133,7 +134,7 @@ def violations(
     for rule in rules.rules:
         check_columns(rule, table)
         broken_rows = expectations.validate(batch, rule.name, expected(rule, table))
-        broken = [entry_of(rule, dict(table.loc[number])) for number in broken_rows]
+        broken = entries_of(rule, [dict(table.loc[number]) for number in broken_rows])
         if broken and rule.severity == "stop":
             raise stopped(rule, broken)
         found += broken
@@ -142,6 +143,14 @@ def violations(
                 evidence = f"{rule.message} ({rule.expect.column} is {entry['value']})"
                 reasons.setdefault(entry["record"], (rule.name, evidence))
     return reasons, found
+
+
+def entries_of(rule: Rule, rows: list[Row]) -> list[Row]:
+    """What the report says of the rows that break a rule. Both ends of a range are one violation."""
+    entries: dict[str, Row] = {}
+    for row in rows:
+        entries.setdefault(row["id"], entry_of(rule, row))
+    return list(entries.values())
 
 
 def entry_of(rule: Rule, row: Row) -> Row:
@@ -205,7 +214,10 @@ def as_limits(wanted: Any) -> Any:
 
 
 def frame(facts: list[Row], rules: Rules) -> "pd.DataFrame":
-    """One row per fact, numbers as numbers."""
+    """One row per fact, numbers as numbers. A range, a tolerance and a bound have one row per end.
+
+    So a rule sees both the 10 and the 20 of 10–20.
+    """
     import pandas as pd  # not at the top: workers import this module and judge no fact
 
     rows = []
@@ -215,8 +227,8 @@ def frame(facts: list[Row], rules: Rules) -> "pd.DataFrame":
         for name in COLUMNS:
             if name != "number":
                 row[name] = fact[name]
-        row["number"] = comparison.as_float(fact["value"])
-        rows.append(row)
+        for end in ends_of(fact["value"]):
+            rows.append(row | {"number": end})
     table = pd.DataFrame(rows)
     for name, (left, right) in rules.differences.items():
         if left in table.columns and right in table.columns:
@@ -224,6 +236,19 @@ def frame(facts: list[Row], rules: Rules) -> "pd.DataFrame":
             subtrahend = pd.to_numeric(table[right], errors="coerce")
             table[name] = minuend - subtrahend
     return table
+
+
+def ends_of(value: str) -> list[float | None]:
+    """The numbers of a value: one, two of a range, [None] where it is none.
+
+    An end that is open has no number: <5 has 5 alone. ~5 is 5.
+    """
+    number = comparison.as_float(value.removeprefix("~"))
+    if number is not None:
+        return [number]
+    ends = bounds(value) or (None, None)
+    numbers: list[float | None] = [float(end) for end in ends if end is not None]
+    return numbers or [None]
 
 
 def check_columns(rule: Rule, table: "pd.DataFrame") -> None:
