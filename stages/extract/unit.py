@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.project.params import STRICT
-from stages.extract import json_values
+from stages.extract.json_values import gap_in_text, text_in_text
 from stages.extract.path import Gap, split_json
 
 Place = str | int | list[str | int]
@@ -72,7 +72,7 @@ class Unit:
         if text is None:
             return None
         try:
-            return json_values.text_in_text(inside, text)
+            return text_in_text(inside, text)
         except ValueError as error:
             raise CellError(f"{outside} holds no JSON that can be used: {error}") from None
 
@@ -88,7 +88,7 @@ class Unit:
         if text is None:
             return self.gap(outside)
         try:
-            return json_values.gap_in_text(inside, text, outside)
+            return gap_in_text(inside, text, outside)
         except ValueError:
             return None  # the unit is set aside for it
 

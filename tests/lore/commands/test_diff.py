@@ -503,7 +503,7 @@ def test_the_workflow_may_comment_and_nothing_else() -> None:
     assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert "permissions" not in job
     assert all(
-        re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
+        re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
         for step in job["steps"]
         if "uses" in step
     )
@@ -511,7 +511,7 @@ def test_the_workflow_may_comment_and_nothing_else() -> None:
         "github.event" in step.get("run", "").replace("github.event.pull_request.number", "")
         for step in job["steps"]
     )
-    assert 'lore diff "origin/$BASE" HEAD --markdown' in "".join(
+    assert 'lore diff "origin/$BASE...HEAD" --markdown' in "".join(
         step.get("run", "") for step in job["steps"]
     )
 

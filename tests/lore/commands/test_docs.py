@@ -28,9 +28,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data/raw/rules.yaml").write_text(only_density(rules), encoding="utf-8")
     (tmp_path / "data/raw/a.csv").write_text(ROWS)
     mapping: dict[str, Any] = {name: name for name in ("subject", "attribute", "value", "unit")}
-    mapping["meta"] = {
-        name: name for name in ("temperature", "pressure", "melting_point", "boiling_point")
-    }
     common = {
         "kind": "csv",
         "name": "a",
