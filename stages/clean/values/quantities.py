@@ -25,7 +25,13 @@ from stages.clean.values.field_units import (
     wanted_unit,
 )
 from stages.clean.values.fields import Reading
-from stages.clean.values.numbers import LARGEST_EXPONENT, UNDECLARED, NumberForm, widths_folded
+from stages.clean.values.numbers import (
+    LARGEST_EXPONENT,
+    LONGEST_NUMERAL,
+    UNDECLARED,
+    NumberForm,
+    widths_folded,
+)
 from stages.clean.values.units import UNITS, unit_of
 from stages.clean.values.unusable import Unusable
 
@@ -93,7 +99,7 @@ def quantity(
             f"`delta {wanted}` in clean.normalise.units",
         )
     if source.unit == target.unit and source.factor == target.factor:
-        digits = DIGITS_KEPT  # nothing is rounded without a conversion
+        digits = LONGEST_NUMERAL  # nothing is rounded without a conversion
     low = _in_field(value, reading.low, source, target, reading.bound == "±")
     if reading.high is None:
         return reading.bound + plain(low, digits)
