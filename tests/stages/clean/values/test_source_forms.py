@@ -116,7 +116,7 @@ def test_a_text_and_a_field_are_read_in_the_form_of_their_source() -> None:
     frame = pl.DataFrame(rows, schema=columns.COLUMNS)
     done = columns.normalise(frame, REWRITING, (), FORMS)
     texts = done.frame["text"].to_list()
-    assert texts[:3] == ["Take 5 mg at 37 °C.", "Take 0,005 g at 37 °C.", "drug: dose 1250 mg"]
+    assert texts[:3] == ["Take 5 mg at 37 °C.", "Take 0,005 g at 37 °C.", "drug: dose 1250.5 mg"]
     assert done.unusable[3][0] == "bad_quantity"
 
 
