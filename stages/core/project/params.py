@@ -27,6 +27,8 @@ STRICT = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 MISSING_KEY = ("missing", "missing_argument")
 """What pydantic calls these errors, in dataclasses and in other types."""
+MOST_VALUES = 1_000_000
+"""Most values of a YAML file, with its aliases written out."""
 
 P = TypeVar("P")
 
@@ -107,11 +109,35 @@ def read_yaml(path: Path, reader: YAML | None = None) -> dict[str, Any]:
         raise ParamsError(f"{path}: nested too deep to be read; write it flatter") from None
     if not isinstance(document, dict):
         raise ParamsError(f"{path}: expected a mapping of sections at the top level")
+    if is_endless(document):
+        raise ParamsError(
+            f"{path}: holds more than {MOST_VALUES:,} values; an alias (`*name`) may stand inside "
+            "its own anchor (`&name`), so write the values out"
+        )
     wrong_keys = list(keys_that_are_no_text(document))
     if wrong_keys:
         shown = ", ".join(wrong_keys)
         raise ParamsError(f"{path}: keys must be words, numbers or dates; found {shown}")
     return document
+
+
+def is_endless(document: Any) -> bool:
+    """Whether a parsed YAML document has more than MOST_VALUES values with its aliases written out.
+
+    Examples: `a: &x [*x]`, which holds itself, and lists of aliases of lists of aliases.
+    """
+    count = 0
+    open_values = [document]
+    while open_values:
+        value = open_values.pop()
+        count += 1
+        if count > MOST_VALUES:
+            return True
+        if isinstance(value, dict):
+            open_values += value.values()
+        elif isinstance(value, list):
+            open_values += value
+    return False
 
 
 def keys_that_are_no_text(value: Any) -> Iterator[str]:

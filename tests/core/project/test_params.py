@@ -287,3 +287,24 @@ def test_whatever_stands_there_is_parsed_or_explained(value: object) -> None:
 def test_a_document_that_settings_cannot_be(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ParamsError, match=re.escape(message)):
         read_yaml(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("value", ["&a [*a]", "&a {x: *a}", "{x: [&a [[*a]]]}"])
+def test_an_alias_inside_its_own_anchor_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"top: {value}\n")
+    with pytest.raises(ParamsError, match="holds more than 1,000,000 values"):
+        read_yaml(path)
+
+
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for number in range(1, 9):
+        aliases = ", ".join([f"*a{number - 1}"] * 10)
+        lines.append(f"a{number}: &a{number} [{aliases}]")
+    path = tmp_path / "a.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(ParamsError, match="write the values out"):
+        read_yaml(path)
+    path.write_text("\n".join(lines[:3]))
+    assert len(read_yaml(path)["a2"]) == 10
