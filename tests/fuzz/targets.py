@@ -87,7 +87,10 @@ CHOICES: dict[str, list[tuple[str, Row]]] = {
         for further in (
             {"unit": "row", "map": {"subject": "row", "text": "caption", "meta": {"g": "group"}}},
             {"unit": "row", "map": {"subject": "column 1", "text": "column 2"}, "header_rows": 0},
-            {"unit": "cell", "map": {"subject": "row", "attribute": "header_name", "value": "cell"}},
+            {
+                "unit": "cell",
+                "map": {"subject": "row", "attribute": "header_name", "value": "cell"},
+            },
             {
                 "unit": "cell",
                 "map": {"subject": "row", "attribute": "header", "value": "cell"},
@@ -284,12 +287,14 @@ def read_declaration(data: bytes) -> None:
     from lore.snapshot import declaration
 
     with yaml_file(data) as path:
+        said = ""
         try:
             declaration.declared(path)
         except LorekeepError as error:
-            shown = declaration.PASSWORD.findall(str(error))
-            assert declaration.masked(str(error)) == str(error), shown
-            raise
+            said = str(error)
+    assert declaration.masked(said) == said, "a message shows a password"
+    if said:
+        raise InputError(said)
 
 
 def open_sound(data: bytes) -> None:

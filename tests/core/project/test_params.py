@@ -308,3 +308,23 @@ def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(tmp_path: Pa
         read_yaml(path)
     path.write_text("\n".join(lines[:3]))
     assert len(read_yaml(path)["a2"]) == 10
+
+
+@pytest.mark.parametrize(
+    "value", ["2021-02-30", "0000-01-01", "2021-01-01T25:00:00Z", "!!int x", "!!bool x", "9" * 5000]
+)
+def test_a_date_or_number_that_is_none_is_refused_with_advice(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"top: {value}\n")
+    with pytest.raises(ParamsError, match="put quotation marks around it if it is text"):
+        read_yaml(path)
+    path.write_text(f"top: '{value}'\n")
+    assert read_yaml(path) == {"top": value}
+
+
+@pytest.mark.parametrize("text", ["top: 0x{}\n", "? 0x{}\n: top\n"])
+def test_a_number_that_python_refuses_to_write_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text.format("f" * 5000))
+    with pytest.raises(ParamsError, match="more than 1,000 digits"):
+        read_yaml(path)
