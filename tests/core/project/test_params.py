@@ -178,6 +178,7 @@ def test_the_section_cannot_be_changed(tmp_path: Path) -> None:
         ),
         ("mode: fast", "mode: quick", "toy.mode: input should be 'fast' or 'exact', got 'quick'"),
         ("least: 1}", "lest: 1}", "toy.gates.0.lest: unknown; did you mean least?"),
+        ("least: 1}", "least: 1, folder: a}", "toy.gates.0.folder: unknown"),
         ("least: 1}", "lest: 1}", "toy.gates.0.least: missing"),
         ("metric: c", "metric: 5", "toy.named.first.metric: input should be a valid string, got 5"),
         (
