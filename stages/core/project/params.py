@@ -207,9 +207,9 @@ def _describe(item: Any, where: str, known: list[str]) -> str:
     if item["type"] in UNKNOWN_KEY and key in RENAMED:
         return f"{key}: unknown; did you mean {RENAMED[key]}?"
     if item["type"] in UNKNOWN_KEY:
-        # The same name is known elsewhere, at a key of another kind.
-        others = [name for name in known if name != parts[-1]]
-        near = difflib.get_close_matches(parts[-1], others, n=1)
+        if parts[-1] in known:
+            return f"{key}: unknown"  # it is the name of a key of another kind
+        near = difflib.get_close_matches(parts[-1], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{key}: unknown{hint}"
     if item["type"] in MISSING_KEY:
