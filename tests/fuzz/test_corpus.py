@@ -48,7 +48,9 @@ def changed(draw: st.DrawFn, name: str) -> bytes:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_changed_input_breaks_no_promise(name: str) -> None:
-    @settings(max_examples=EXAMPLES // FEWER.get(name, 1), deadline=None, derandomize=True, database=None)
+    @settings(
+        max_examples=EXAMPLES // FEWER.get(name, 1), deadline=None, derandomize=True, database=None
+    )
     @given(changed(name))
     def holds(data: bytes) -> None:
         judge(name, data)
