@@ -166,9 +166,9 @@ def document(text: str, what: str) -> dict[str, Any]:
     Raises InputError for conflict markers, and for text that is no dvc.lock.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
 
     from lore.versions.version import CONFLICT
+    from stages.core.project.params import NO_YAML
 
     marker = CONFLICT.search(text)
     if marker:
@@ -180,11 +180,11 @@ def document(text: str, what: str) -> dict[str, Any]:
         )
     try:
         parsed = YAML(typ="safe").load(text)
-    except YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{what}: not readable as YAML: {reason}; {RESTORE}") from None
     except RecursionError:
         raise InputError(f"{what}: nested too deep to be a dvc.lock; {RESTORE}") from None
+    except NO_YAML as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{what}: not readable as YAML: {reason}; {RESTORE}") from None
     if parsed is None:
         return {"schema": SCHEMA}
     if not is_lock(parsed):

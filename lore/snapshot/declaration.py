@@ -130,7 +130,7 @@ def problems_of(snapshots: list[Snapshot]) -> Iterator[str]:
                 yield f"snapshots: the {attribute} {value} is used {number} times"
     for number, one in enumerate(snapshots):
         path = PurePosixPath(one.file)
-        below_raw = not path.is_absolute() and ".." not in path.parts
+        below_raw = not path.is_absolute() and ".." not in path.parts and "\0" not in one.file
         is_json = path.suffix == ".json" and not path.name.startswith(".")
         if not below_raw or not is_json:
             yield f"snapshots.{number}.file: {one.file!r} is no path below {RAW} that ends in .json"

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from stages.core.project.errors import InputError
+from stages.core.project.params import NO_YAML
 
 ENDING = ".dvc"
 
@@ -40,7 +40,7 @@ def parse(file: str, text: str, label: str) -> list[Pointer]:
     """
     try:
         document = YAML(typ="safe").load(text)
-    except YAMLError as error:
+    except NO_YAML as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{file} of {label}: not readable as YAML: {reason}") from None
     outs: Any = document.get("outs") if isinstance(document, dict) else None

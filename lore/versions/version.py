@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from lore.versions import inputs, names, pointers
 from lore.versions.dotted_key import value
@@ -23,6 +22,7 @@ from lore.versions.pointers import Pointer
 from stages.core.project import git
 from stages.core.project.artifacts import LOCK_FILE, PARAMS
 from stages.core.project.errors import InputError
+from stages.core.project.params import NO_YAML
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,7 +143,7 @@ class Version:
             if form == "JSON":
                 return json.loads(text)
             return YAML(typ="safe").load(text)
-        except (YAMLError, json.JSONDecodeError) as error:
+        except NO_YAML as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path} of {self.label}: not readable as {form}: {reason}") from None
 

@@ -85,6 +85,12 @@ def resolved(encoding: str, path: Path, lang: str) -> str:
     marked = encoding_of_mark(start)
     if marked:
         return marked
+    if "\0" in encoding:
+        # Python's list of encodings takes no such name.
+        raise InputError(
+            f"extract: {path}: unknown encoding: {shown(encoding)}; "
+            "set the source's `encoding` to what the file is written in"
+        )
     return detected(path, lang) if encoding == "auto" else encoding
 
 

@@ -113,5 +113,5 @@ def toml_values(lines: str) -> Any:
         return None
     try:
         return tomllib.loads(lines)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also Python's, for a number of too many digits
         return None

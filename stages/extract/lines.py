@@ -27,8 +27,9 @@ MARK = "\ufeff"
 LONGEST_LINE = 2**26
 """Longest line in bytes. A longer one would fill the memory."""
 UNDECODED = "\udcff"
-"""Stands for bytes that are not in UTF-16 or UTF-32. It is half of a surrogate pair, so no decoder returns
-it."""
+"""Stands for bytes that are not in UTF-16 or UTF-32. It is half of a surrogate pair, which is no text."""
+# Half of a surrogate pair. UTF-7 and Python's unicode_escape can decode to it: `+2AA-` and `\ud800`.
+SURROGATE = re.compile("[\ud800-\udfff]")
 # A character that shows that the bytes of UTF-16 are read in the wrong order, or shifted by one: a line
 # end (U+000A) becomes U+0A00, and the byte order mark (U+FEFF) becomes U+FFFE. Both are unassigned.
 SWAPPED = re.compile("[\u0a00\ufffe]")
@@ -77,7 +78,7 @@ def lines_of_decoded_file(path: Path, encoding: str) -> Iterator[tuple[str, str 
     with path.open(encoding=encoding, errors=errors, newline=newline) as file:
         for number, line in enumerate(whole_lines(file, path), start=1):
             content = line.removeprefix(MARK) if number == 1 else line
-            raw = content.replace(UNDECODED, "\N{REPLACEMENT CHARACTER}")
+            raw = whole_characters(content)
             is_text = raw == content and not SWAPPED.search(content)
             yield raw, content if is_text else None
 
@@ -98,8 +99,10 @@ def lines_decoded_alone(path: Path, encoding: str) -> Iterator[tuple[str, str | 
     for number, line in enumerate(byte_lines(path), start=1):
         content = line.removeprefix(mark) if number == 1 else line
         text = decode(content, encoding)
-        raw = content.decode(encoding, errors="replace") if text is None else text
-        yield raw, text
+        if text is None:
+            yield whole_characters(content.decode(encoding, errors="replace")), None
+        else:
+            yield text, text
 
 
 def byte_lines(path: Path) -> Iterator[bytes]:
@@ -151,9 +154,16 @@ def ends_lines_with_cr(file: IO[bytes]) -> bool:
 def decode(content: bytes, encoding: str) -> str | None:
     """Decode bytes. Return None where they are not in the encoding."""
     try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
+        text = content.decode(encoding)
+        text.encode()  # raises where half of a surrogate pair stands in the text
+    except (UnicodeDecodeError, UnicodeEncodeError):
         return None
+    return text
+
+
+def whole_characters(text: str) -> str:
+    """Return a text with a replacement character for each half of a surrogate pair."""
+    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def shown(text: str) -> str:

@@ -18,6 +18,8 @@ Step = Callable[[Any, str], Any]
 """Follows one name from a node. It returns a node, a list of several nodes, or None."""
 JSON_TEXT = ".(json)"
 """Follows the place of a JSON text in a path."""
+MOST_DIGITS = 18
+"""Most digits of a number in a path that can be the position of a value."""
 
 
 class Gap(NamedTuple):
@@ -76,7 +78,8 @@ def nodes_in_list(nodes: list[Any], names: list[str], step: Step) -> Iterator[An
     if names and names[0] == "*":
         chosen, names = nodes, names[1:]
     elif names and names[0].isdecimal():
-        number = int(names[0])
+        # A number of so many digits is beyond the end of every list, and Python may refuse to read it.
+        number = int(names[0]) if len(names[0]) <= MOST_DIGITS else len(nodes)
         # A slice, because a number beyond the end selects no node.
         chosen, names = nodes[number : number + 1], names[1:]
     else:

@@ -14,6 +14,7 @@ def main() -> None:
     name, *options = sys.argv[1:]
     with atheris.instrument_imports(include=["stages", "lore"]):
         from tests.fuzz import targets
+    targets.in_memory = True
 
     def one(data: bytes) -> None:
         targets.judge(name, data)

@@ -2,7 +2,7 @@
 
 A promise is the same everywhere: an error that is raised on purpose (`LorekeepError`) is an answer,
 every other exception is a fault. The readers promise more: the tables agree with the counts, and no
-two records have one id.
+two records have one id. No recognition engine runs: of sound and pictures, only the opening is tried.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,82 @@ SOURCES: dict[str, tuple[str, Row]] = {
     "pdf": ("x.pdf", {"kind": "pdf", "map": TEXT_MAP}),
 }
 """Readers that take no engine: name of the target → name of the file, settings of the source."""
+CHOICES: dict[str, list[tuple[str, Row]]] = {
+    "csv_settings": [
+        ("x.csv", {"kind": "csv", "map": FACT_MAP} | further)
+        for further in (
+            {"escape": "\\"},
+            {"escape": "", "lines": "keep"},
+            {"escape": "/", "quote": "'"},
+            {"quote": "", "delimiter": "\t"},
+            {"columns": ["name", "h", "u", "note", "d"]},
+            {"skip_lines": 1, "lang": "auto"},
+            {"decimal": ",", "thousands": ".", "delimiter": ";"},
+            {"delimiter": " ", "escape": "\\"},
+            {"encoding": "utf-16"},
+            {"encoding": "gb18030", "columns": ["name", "note", "h", "u", "d"]},
+            {"where": {"h": ["6.5", None]}, "delimiter": "|", "quote": "$"},
+        )
+    ],
+    "json_settings": [
+        ("x.json", {"kind": "json", "map": FACT_MAP} | further)
+        for further in (
+            {"items": "*"},
+            {"items": "a.*.b", "map": {"subject": "a/(key)", "text": "name"}},
+            {"items": ".", "map": {"subject": "a.*.name", "text": "."}},
+            {"items": "a", "map": {"subject": "(key)", "text": "x.(json).b", "meta": {"d": "/d"}}},
+            {"items": "", "columns": "header", "lang": "auto"},
+            {"items": "", "columns": ["name", "h", "u", "note", "d"], "decimal": ","},
+            {"items": "", "map": {"subject": 0, "text": [1, "2.(json)"]}},
+            {"items": "", "encoding": "auto", "where": {"h": [6.5, None]}, "lines": "keep"},
+        )
+    ],
+    "tables": [
+        (file, {"kind": "document"} | further)
+        for file in ("x.md", "x.html", "x.txt")
+        for further in (
+            {"unit": "row", "map": {"subject": "row", "text": "caption", "meta": {"g": "group"}}},
+            {"unit": "row", "map": {"subject": "column 1", "text": "column 2"}, "header_rows": 0},
+            {
+                "unit": "cell",
+                "map": {"subject": "row", "attribute": "header_name", "value": "cell"},
+            },
+            {
+                "unit": "cell",
+                "map": {"subject": "row", "attribute": "header", "value": "cell"},
+                "header_rows": 2,
+            },
+            {"unit": "paragraph", "map": TEXT_MAP, "lines": "keep"},
+            {"unit": "section", "map": TEXT_MAP, "max_characters": 20, "lang": "auto"},
+        )
+    ],
+}
+"""Readers with further settings. The first byte of the data chooses one of them."""
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""A folder whose files stay in memory, where the system has one."""
 UNITS = {"hardness": "kg", "length": "m", "warmth": "°C", "share": "%"}
 
 
 def read_source(name: str, data: bytes) -> None:
     """Extract one file, and compare the tables with the counts."""
-    file, settings = SOURCES[name]
-    params = source_params(name)
+    file, _ = SOURCES[name]
+    read_file(file, source_params(name), data)
+
+
+def read_with_settings(name: str, data: bytes) -> None:
+    """Extract one file with settings that the first byte chooses, and compare as `read_source` does."""
+    if not data:
+        return
+    number = data[0] % len(CHOICES[name])
+    file, _ = CHOICES[name][number]
+    read_file(file, chosen_params(name, number), data[1:])
+
+
+def read_file(file: str, params: extract.Params, data: bytes) -> None:
+    """Extract one file of one source, and compare the tables with the counts."""
+    if in_memory:
+        read_in_memory(file, params, data)
+        return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "raw").mkdir()
@@ -68,21 +138,193 @@ def read_source(name: str, data: bytes) -> None:
         (entry,) = json.loads((root / "out/sources.json").read_text(encoding="utf-8"))
     assert entry["records"] == len(records)
     assert entry["rejected"] == len(rejected)
-    assert entry["units"] <= len(records) + len(rejected)
+    assert entry["units"] <= len(records) + len(rejected) + entry.get("skipped", 0)
     ids = [row["id"] for row in records]
-    assert len(set(ids)) == len(ids), f"{settings['kind']}: two records have one id"
+    assert len(set(ids)) == len(ids), f"{entry['kind']}: two records have one id"
     assert all(row["reason"] for row in rejected)
+
+
+in_memory = False
+"""Whether the tables stay in memory, and no run is compared with the one before. That is ten times as
+fast. Records of one id are then not looked for."""
+
+
+class MemoryTable(record.Table):
+    """A table whose rows become columns, and are then forgotten."""
+
+    def __init__(self, schema: Any) -> None:
+        """`schema`: its columns."""
+        super().__init__(Path("memory"), schema, None)  # type: ignore[arg-type]
+
+    def end_group(self) -> None:
+        """Make columns of the rows. Raises RecordError where a text cannot be written."""
+        self._end_batch()
+        self.group = []
+        self.group_size = 0
+
+
+def read_in_memory(file: str, params: extract.Params, data: bytes) -> None:
+    """Extract one file of one source without writing tables, and compare their rows with the counts."""
+    records, rejected = MemoryTable(record.SCHEMA), MemoryTable(record.REJECTED)
+    skipped = MemoryTable(record.REJECTED)
+    (source,) = params.sources
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        root = Path(folder)
+        (root / file).write_bytes(data)
+        files = extract.files_of(params, root)
+        with contextlib.redirect_stdout(io.StringIO()):
+            entry = extract.extract_source(
+                source, 1, files["x"], root, records, rejected, skipped, params.names
+            )
+    for table in (records, rejected, skipped):
+        table.end_group()
+    json.dumps(entry, allow_nan=False).encode()
+    assert (entry["records"], entry["rejected"]) == (records.rows, rejected.rows)
+    assert entry.get("skipped", 0) == skipped.rows
+    assert entry["units"] <= records.rows + rejected.rows + skipped.rows
 
 
 @cache
 def source_params(name: str) -> extract.Params:
     """Return the settings of a source of `SOURCES`."""
     file, settings = SOURCES[name]
+    return params_of(file, settings)
+
+
+@cache
+def chosen_params(name: str, number: int) -> extract.Params:
+    """Return the settings of a source of `CHOICES`."""
+    file, settings = CHOICES[name][number]
+    return params_of(file, settings)
+
+
+def params_of(file: str, settings: Row) -> extract.Params:
+    """Return params with one source."""
     problems: list[str] = []
     source = {"name": "x", "path": file, "lang": "en"} | settings
     params = parse({"sources": [source]}, extract.Params, "extract", problems)
     assert params, problems
     return params
+
+
+def read_with_mapping(data: bytes) -> None:
+    """Extract a table by a mapping of its own: first line `where` and `map` as JSON, then the CSV."""
+    line, _, table = data.partition(b"\n")
+    try:
+        settings = json.loads(line)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(settings, dict):
+        return
+    problems: list[str] = []
+    source = {"map": {"subject": "name", "text": "note"}} | settings
+    source |= {"name": "x", "path": "x.csv", "lang": "en", "kind": "csv"}
+    params = parse({"sources": [source]}, extract.Params, "extract", problems)
+    assert params or problems
+    if params:
+        read_file("x.csv", params, table)
+
+
+def clean_table(data: bytes) -> None:
+    """Extract and clean a CSV: read = kept + rejected, the JSON is strict, and the ids are unique."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "raw").mkdir()
+        (root / "raw/x.csv").write_bytes(data)
+        (root / "rules.yaml").write_text(RULES, encoding="utf-8")
+        (root / "exclusions.yaml").write_text(EXCLUSIONS, encoding="utf-8")
+        with contextlib.redirect_stdout(io.StringIO()):
+            extract.run(source_params("csv"), RUN, root / "raw", root / "extract")
+            clean.run(
+                cleaning(),
+                RUN,
+                root / "extract",
+                root / "rules.yaml",
+                root / "exclusions.yaml",
+                root / "clean",
+                root / "clean.json",
+            )
+        report = read_strictly(root / "clean.json")
+        for name in ("contradictions.json", "violations.json"):
+            read_strictly(root / "clean" / name)
+        kept = record.read(root / "clean/records.parquet")
+        rejected = record.read(root / "clean/rejected.parquet", record.REJECTED)
+    assert report["read"] == report["kept"] + report["rejected"]
+    assert (len(kept), len(rejected)) == (report["kept"], report["rejected"])
+    ids = [row["id"] for row in kept]
+    assert len(set(ids)) == len(ids), "two kept records have one id"
+    assert all(row["reason"] for row in rejected)
+
+
+RULES = """\
+differences: {}
+rules:
+- name: heavy
+  when: {attribute: hardness}
+  expect: {column: number, min: 0, max: 1000}
+  message: nothing is that heavy
+- name: note
+  when: {attribute: hardness}
+  expect: {column: date, matches: '[0-9]{4}.*'}
+  message: a date begins with its year
+  severity: warn
+"""
+EXCLUSIONS = "facts: []\nsubjects: []\nrecords: []\nsources: []\n"
+
+
+def read_strictly(path: Path) -> Any:
+    """Read a JSON file that may hold no NaN and no Infinity."""
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
+
+
+def no_number(name: str) -> Any:
+    """Refuse a number that is none of JSON."""
+    raise AssertionError(f"{name} is no number of JSON")
+
+
+def read_declaration(data: bytes) -> None:
+    """Read a declaration of snapshots. No message shows a password."""
+    from lore.snapshot import declaration
+
+    with yaml_file(data) as path:
+        said = ""
+        try:
+            declaration.declared(path)
+        except LorekeepError as error:
+            said = str(error)
+    assert declaration.masked(said) == said, "a message shows a password"
+    if said:
+        raise InputError(said)
+
+
+def open_sound(data: bytes) -> None:
+    """Read the samples of a sound file, within the bounds."""
+    from stages.extract.kinds import audio
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.wav"
+        path.write_bytes(data)
+        samples = audio.samples_of(path)
+    assert samples.dtype == "int16"
+    assert len(samples) <= (audio.MOST_SECONDS + audio.BLOCK) * audio.RATE
+
+
+def open_picture(data: bytes) -> None:
+    """Read the pages of a picture, up to 20."""
+    from stages.extract.engines import ocr
+    from stages.extract.kinds import pages
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.png"
+        path.write_bytes(data)
+        read = list(islice(pages.images(path), 20))
+    assert read
+    for page in read:
+        if isinstance(page, str):
+            assert page
+        else:
+            assert page.mode == "RGB"
+            assert page.width * page.height <= ocr.MOST_PIXELS
 
 
 def find_in_text(data: bytes) -> None:
@@ -119,6 +361,19 @@ def normalising() -> Any:
     params = parse(settings, clean.Params, "clean", problems)
     assert params, problems
     return params.normalise
+
+
+@cache
+def cleaning() -> clean.Params:
+    """Return settings of clean with units, a date, and personal data that is masked."""
+    problems: list[str] = []
+    settings = {
+        "normalise": {"units": UNITS, "dates": ["date"]},
+        "personal": {"actions": {"email": "mask", "phone": "reject"}},
+    }
+    params = parse(settings, clean.Params, "clean", problems)
+    assert params, problems
+    return params
 
 
 def follow_path(data: bytes) -> None:
@@ -207,7 +462,13 @@ def yaml_file(data: bytes) -> Any:
 
 
 TARGETS: dict[str, Target] = {name: partial(read_source, name) for name in SOURCES}
+TARGETS |= {name: partial(read_with_settings, name) for name in CHOICES}
 TARGETS |= {
+    "mapping": read_with_mapping,
+    "clean": clean_table,
+    "snapshots": read_declaration,
+    "sound": open_sound,
+    "picture": open_picture,
     "texts": find_in_text,
     "fields": normalise_field,
     "path": follow_path,

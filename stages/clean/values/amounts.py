@@ -15,7 +15,7 @@ from typing import NamedTuple
 from stages.clean.tables import read_words
 from stages.clean.values import chinese
 from stages.clean.values.measures import AFTER_INCHES, Measure, canonical, measure
-from stages.clean.values.numbers import UNDECLARED, Number, NumberForm, numbers
+from stages.clean.values.numbers import UNDECLARED, Number, NumberForm, is_whole, numbers
 from stages.clean.values.units import UNITS, unit_of
 
 # Between two amounts.
@@ -339,7 +339,7 @@ def _sum(text: str, one: Amount, two: Amount) -> Amount | None:
     small_in_large = Decimal(repr(UNITS.Quantity(1.0, small).m_as(large)))
     if small_in_large >= 1 or two.low * small_in_large >= 1:
         return None
-    if one.low < 0 or two.low < 0 or one.low % 1:
+    if one.low < 0 or two.low < 0 or not is_whole(one.low):
         return None
     total = Context(prec=SUM_DIGITS).plus(one.low + two.low * small_in_large)
     return one._replace(end=two.end, low=total)

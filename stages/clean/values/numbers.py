@@ -391,10 +391,15 @@ def _scaled(text: str, number: Number) -> Number:
     return number._replace(end=scale.end(), value=number.value.scaleb(power), power=power)
 
 
+def is_whole(value: Decimal) -> bool:
+    """Whether a number has no fraction. `value % 1` fails from 10^28 on, more digits than Decimal keeps."""
+    return value == value.to_integral_value()
+
+
 def _with_fraction(value: Decimal, fraction: re.Match[str]) -> Decimal | None:
     """The value of 2½, 1/2 and 2 1/2. None for 120/8 and 1.5/2, which are two numbers."""
     sign, divisor, numerator, denominator, sign_behind_blank = fraction.groups()
-    if value % 1:
+    if not is_whole(value):
         return None
     if divisor:
         return value / int(divisor) if value < int(divisor) else None

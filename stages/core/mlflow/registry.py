@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from stages.core.mlflow.store import (
     REGISTER_AGAIN,
@@ -28,6 +27,7 @@ from stages.core.mlflow.store import (
     uri,
 )
 from stages.core.project.errors import InputError, ModelError
+from stages.core.project.params import NO_YAML
 
 SERVED = Path(__file__).with_name("served.py")
 REQUIREMENTS = ("mlflow", "peft", "safetensors", "torch", "transformers")
@@ -173,7 +173,7 @@ def parts_of(model: Path) -> dict[str, Path]:
         written = YAML(typ="safe").load((model / "MLmodel").read_text(encoding="utf-8"))
         entries = written["flavors"]["python_function"]["artifacts"]
         return {part: model / entry["path"] for part, entry in entries.items()}
-    except (OSError, UnicodeDecodeError, YAMLError, KeyError, TypeError, AttributeError):
+    except (OSError, AttributeError, *NO_YAML):
         return {}
 
 

@@ -27,6 +27,13 @@ STRICT = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 MISSING_KEY = ("missing", "missing_argument")
 """What pydantic calls these errors, in dataclasses and in other types."""
+NO_YAML = (YAMLError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
+"""What the YAML parser raises: its own error, and those of Python for a date that no calendar has, such as
+2021-02-30, for a number that is too long, for a tag such as `!!int` before a word, and for deep nesting."""
+MOST_VALUES = 1_000_000
+"""Most values of a YAML file, with its keys, and with its aliases written out."""
+MOST_BITS = 3322
+"""Most bits of a whole number in a YAML file: 1,000 digits."""
 
 P = TypeVar("P")
 
@@ -105,13 +112,47 @@ def read_yaml(path: Path, reader: YAML | None = None) -> dict[str, Any]:
         raise ParamsError(f"{path}: not readable as YAML: {reason}") from None
     except RecursionError:
         raise ParamsError(f"{path}: nested too deep to be read; write it flatter") from None
+    except NO_YAML as error:
+        raise ParamsError(
+            f"{path}: a date, number or tag in it cannot be read: {error}; "
+            "mend it, or put quotation marks around it if it is text"
+        ) from None
     if not isinstance(document, dict):
         raise ParamsError(f"{path}: expected a mapping of sections at the top level")
+    excess = excess_in(document)
+    if excess:
+        raise ParamsError(f"{path}: holds {excess}")
     wrong_keys = list(keys_that_are_no_text(document))
     if wrong_keys:
         shown = ", ".join(wrong_keys)
         raise ParamsError(f"{path}: keys must be words, numbers or dates; found {shown}")
     return document
+
+
+def excess_in(document: Any) -> str:
+    """Say what is too large in a parsed YAML document. Empty: nothing is.
+
+    Examples: `a: &x [*x]`, which holds itself, lists of aliases of lists of aliases, and numbers that
+    Python refuses to write.
+    """
+    count = 0
+    open_values = [document]
+    while open_values:
+        value = open_values.pop()
+        count += 1
+        if count > MOST_VALUES:
+            return (
+                f"more than {MOST_VALUES:,} values; an alias (`*name`) may stand inside its own "
+                "anchor (`&name`), so write the values out"
+            )
+        if isinstance(value, int) and value.bit_length() > MOST_BITS:
+            return "a number of more than 1,000 digits; put quotation marks around it if it is text"
+        if isinstance(value, dict):
+            open_values += value.keys()
+            open_values += value.values()
+        elif isinstance(value, list):
+            open_values += value
+    return ""
 
 
 def keys_that_are_no_text(value: Any) -> Iterator[str]:
@@ -166,6 +207,8 @@ def _describe(item: Any, where: str, known: list[str]) -> str:
     if item["type"] in UNKNOWN_KEY and key in RENAMED:
         return f"{key}: unknown; did you mean {RENAMED[key]}?"
     if item["type"] in UNKNOWN_KEY:
+        if parts[-1] in known:
+            return f"{key}: unknown"  # it is the name of a key of another kind
         near = difflib.get_close_matches(parts[-1], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{key}: unknown{hint}"

@@ -189,6 +189,8 @@ class Csv(SourceSettings):
             if len(row.fields) == len(header) or any(cell.strip() for cell in surplus):
                 return len(header)
             widths[len(row.fields)] += 1
+        if not widths:
+            return len(header)  # every row repeats the header
         (width, count), *_ = widths.most_common(1)
         if count <= widths.total() / 2 or any(header[width:]):
             return len(header)

@@ -26,6 +26,7 @@ from stages.core.project.params import STRICT
 from stages.extract import front_matter, html_tables
 from stages.extract.blocks import Block, of_html, of_markdown, of_text
 from stages.extract.encoding import UNSURE, resolved
+from stages.extract.lines import whole_characters
 from stages.extract.source import FilePath, Lang, Name, SourceSettings
 from stages.extract.tables import Table, units_of
 from stages.extract.unit import Mapping, Unit
@@ -208,12 +209,13 @@ class Document(SourceSettings):
                 "split it, or set `format: text`"
             )
         try:
-            text = path.read_bytes().decode(self.encoding_of(path), errors="replace")
-        except LookupError as error:
+            decoded = path.read_bytes().decode(self.encoding_of(path), errors="replace")
+        except (LookupError, UnicodeError) as error:
             raise InputError(
                 f"extract: {path}: {error}; "
                 "set the source's `encoding` to what the file is written in"
             ) from None
+        text = whole_characters(decoded)
         return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -153,7 +153,7 @@ class Json(SourceSettings):
                 f"extract: {self.name}: {path}: {error}; "
                 "set the source's `encoding` to what the file is written in"
             ) from None
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise InputError(
                 f"extract: {self.name}: {path} is not JSON: {error}; mend the file, "
                 "or set the source's `encoding` to what it is written in"

@@ -178,6 +178,7 @@ def test_the_section_cannot_be_changed(tmp_path: Path) -> None:
         ),
         ("mode: fast", "mode: quick", "toy.mode: input should be 'fast' or 'exact', got 'quick'"),
         ("least: 1}", "lest: 1}", "toy.gates.0.lest: unknown; did you mean least?"),
+        ("least: 1}", "least: 1, folder: a}", "toy.gates.0.folder: unknown"),
         ("least: 1}", "lest: 1}", "toy.gates.0.least: missing"),
         ("metric: c", "metric: 5", "toy.named.first.metric: input should be a valid string, got 5"),
         (
@@ -287,3 +288,44 @@ def test_whatever_stands_there_is_parsed_or_explained(value: object) -> None:
 def test_a_document_that_settings_cannot_be(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ParamsError, match=re.escape(message)):
         read_yaml(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("value", ["&a [*a]", "&a {x: *a}", "{x: [&a [[*a]]]}"])
+def test_an_alias_inside_its_own_anchor_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"top: {value}\n")
+    with pytest.raises(ParamsError, match="holds more than 1,000,000 values"):
+        read_yaml(path)
+
+
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for number in range(1, 9):
+        aliases = ", ".join([f"*a{number - 1}"] * 10)
+        lines.append(f"a{number}: &a{number} [{aliases}]")
+    path = tmp_path / "a.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(ParamsError, match="write the values out"):
+        read_yaml(path)
+    path.write_text("\n".join(lines[:3]))
+    assert len(read_yaml(path)["a2"]) == 10
+
+
+@pytest.mark.parametrize(
+    "value", ["2021-02-30", "0000-01-01", "2021-01-01T25:00:00Z", "!!int x", "!!bool x", "9" * 5000]
+)
+def test_a_date_or_number_that_is_none_is_refused_with_advice(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"top: {value}\n")
+    with pytest.raises(ParamsError, match="put quotation marks around it if it is text"):
+        read_yaml(path)
+    path.write_text(f"top: '{value}'\n")
+    assert read_yaml(path) == {"top": value}
+
+
+@pytest.mark.parametrize("text", ["top: 0x{}\n", "? 0x{}\n: top\n"])
+def test_a_number_that_python_refuses_to_write_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text.format("f" * 5000))
+    with pytest.raises(ParamsError, match="more than 1,000 digits"):
+        read_yaml(path)

@@ -435,6 +435,7 @@ def test_every_mistake_of_the_declaration_is_reported_at_once(live: Live, lore: 
             "snapshots.0.file: '../x.json' is no path below data/raw that ends in .json",
         ),
         ({"file": "x.csv"}, "snapshots.0.file: 'x.csv' is no path"),
+        ({"file": "x\0.json"}, "snapshots.0.file: 'x\\x00.json' is no path"),
         ({"file": "/tmp/x.json"}, "snapshots.0.file: '/tmp/x.json' is no path"),
         (
             {"query": "DELETE FROM t"},

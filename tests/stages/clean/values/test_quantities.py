@@ -342,3 +342,11 @@ def test_long_texts_made_to_be_slow_are_not(unit: str, lang: str) -> None:
     assert seconds(40_000) < 40 * max(
         seconds(4_000), 0.02
     )  # ten times the text: quadratic would be a hundred times the time
+
+
+@pytest.mark.parametrize("digits", [27, 28, 29, 40])
+def test_numbers_of_more_digits_than_decimal_keeps_are_read_without_an_error(digits: int) -> None:
+    large = "9" * digits
+    find_quantities(f"{large}½ m and {large} 1/2 m", "en")
+    (span,) = find_quantities(f"{large} ft. 2 in of wire", "en")
+    assert span.normal.endswith(" ft")

@@ -617,3 +617,23 @@ def test_settings_that_do_not_fit_together(settings: dict[str, Any], problem: st
     source = Csv("csv", "toy", "a.csv", "en", Mapping(text="name"), **settings)
     assert [found[: len(problem)] for found in source.problems()] == [problem]
     assert Csv("csv", "toy", "a.csv", "en", Mapping(text="name")).problems() == []
+
+
+def test_a_file_of_headers_alone_is_refused_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="2 of 3 names of the columns again"):
+        read(tmp_path, "name,property,value\nname,property\n")
+    both = "name,property,value\nname,property\niron,mass,7\n"
+    assert told(read(tmp_path, both)) == [("L2", "repeated_header"), ("L3", "iron")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "unicode_escape", "raw_unicode_escape"])
+def test_half_of_a_surrogate_pair_is_no_text(tmp_path: Path, encoding: str) -> None:
+    half = "+2AA-" if encoding == "utf-7" else "\\ud800"
+    found = read(tmp_path, f"name\niron {half}\ntin\n", encoding=encoding)
+    assert told(found) == [("L2", "encoding"), ("L3", "tin")]
+    assert found[0].raw == "iron \N{REPLACEMENT CHARACTER}"
+
+
+def test_an_encoding_with_a_nul_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown encoding: utf<U\+0000>8"):
+        read(tmp_path, "name\niron\n", encoding="utf\08")

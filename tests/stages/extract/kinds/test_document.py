@@ -253,3 +253,14 @@ def test_a_damaged_page_is_read_or_refused(tmp_path: Path) -> None:
                 assert "a.html" in str(error)  # noqa: PT017 - either is right
                 continue
             assert all((unit.cells is None) == bool(unit.reason) for unit in found)
+
+
+def test_half_of_a_surrogate_pair_is_set_aside(tmp_path: Path) -> None:
+    found = units(tmp_path, "a.md", "# Iron\n\n+2AA- rusts\n\n# Tin\n\ncries\n", encoding="utf-7")
+    assert [unit.reason for unit in found] == ["encoding", ""]
+
+
+@pytest.mark.parametrize("encoding", ["idna", "undefined", "hex"])
+def test_a_codec_that_decodes_no_file_is_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(InputError, match="set the source's `encoding`"):
+        units(tmp_path, "a.md", b"# Iron\n\n\xff\n", encoding=encoding)

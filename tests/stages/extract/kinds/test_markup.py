@@ -579,3 +579,18 @@ def test_a_wrong_name_of_an_element_or_list_is_told(tmp_path: Path) -> None:
             InputError, match=rf"has no list at '{items}'; mend .*\(did you mean {near}\?\)"
         ):
             of_json(tmp_path, {"entries": {"rows": []}}, items)
+
+
+@pytest.mark.parametrize("path", ["9" * 5000, f"a.{'9' * 5000}"])
+def test_a_number_of_any_length_selects_nothing_beyond_the_end(tmp_path: Path, path: str) -> None:
+    (unit,) = of_json(tmp_path, [{"a": ["iron"]}], "", found=path, first="a.0")
+    assert unit.get(path) is None
+    assert unit.get("a.0") == "iron"
+
+
+def test_a_codec_that_decodes_no_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("[]")
+    source = Json("json", "toy", "a.json", "en", "", Mapping(), encoding="undefined")
+    with pytest.raises(InputError, match="set the source's `encoding`"):
+        list(source.units(path))
