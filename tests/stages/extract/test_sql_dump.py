@@ -148,10 +148,10 @@ def test_the_time_is_linear(tmp_path: Path) -> None:
 
     def seconds(lines: int) -> float:
         text = "INSERT INTO x VALUES ('" + ";\n" * lines + "');"
-        started = time.perf_counter()
+        started = time.process_time()
         assert len(list(statements(Path("x.sql"), text))) == 1
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     small = min(seconds(100_000) for _ in range(3))
     large = min(seconds(800_000) for _ in range(3))
-    assert large < 40 * small + 0.05
+    assert large < 30 * max(small, 0.01)

@@ -315,11 +315,15 @@ def test_any_text_is_a_quantity_or_set_aside(text: str) -> None:
 
 @pytest.mark.parametrize("piece", ["1", "1,", "1-", "1 ", "±", "1 mg–", "十", "1e", "10^", "€"])
 def test_long_fields_cost_no_time(piece: str) -> None:
-    start = time.process_time()
-    for size in (fields.LONGEST_FIELD, 100_000):
+    def seconds(size: int) -> float:
+        start = time.process_time()
         with pytest.raises(Unusable):
             read(piece * (size // len(piece)) + "?")
-    assert time.process_time() - start < 1
+        return time.process_time() - start
+
+    longest = seconds(fields.LONGEST_FIELD)
+    # A longer field is refused by its length, so its text is never looked at.
+    assert seconds(100_000) < 30 * max(longest, 0.01)
 
 
 def test_a_number_of_a_text_is_the_number_of_a_field() -> None:
