@@ -617,3 +617,19 @@ def test_settings_that_do_not_fit_together(settings: dict[str, Any], problem: st
     source = Csv("csv", "toy", "a.csv", "en", Mapping(text="name"), **settings)
     assert [found[: len(problem)] for found in source.problems()] == [problem]
     assert Csv("csv", "toy", "a.csv", "en", Mapping(text="name")).problems() == []
+
+
+def test_a_row_that_ends_with_the_escape_character(tmp_path: Path) -> None:
+    found = read(tmp_path, HEAD.encode() + b"iron,note,two\\\ntin,note,x\n", escape="\\")
+    assert told(found) == [("L2", "malformed"), ("L3", "tin")]
+    assert "ends with the escape character" in found[0].evidence
+
+
+def test_how_databases_write_a_cell_without_a_value(tmp_path: Path) -> None:
+    (unit,) = read(tmp_path, HEAD.encode() + b"iron,note,\\N\n")
+    assert (unit.get("name"), unit.get("value")) == ("iron", None)
+
+
+def test_a_header_of_another_delimiter_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 1, has one column, .*set `delimiter: ';'`"):
+        read(tmp_path, b"name;prop;value\niron;a;b\n")
