@@ -20,6 +20,7 @@ path that leaves the root. Only files are read: a live database enters as a snap
 To add a kind of source, see `stages/extract/kinds/__init__.py`.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -46,7 +47,7 @@ from stages.extract.kinds.pdf import Pdf
 from stages.extract.kinds.table import Sql
 from stages.extract.places import Unseen
 from stages.extract.source import SourceKind
-from stages.extract.unit import CellError, Unit, empty_parts, whole
+from stages.extract.unit import CellError, Mapping, Unit, empty_parts, paths_in, whole
 
 Row = dict[str, Any]
 SKIPPED = "where"
@@ -199,7 +200,7 @@ def extract_source(
         )
     written = records.rows - records_before
     if written == 0 and len(rejections) == 1:
-        (reason, evidence), unit = rejections.popitem()
+        (reason, evidence), unit = next(iter(rejections.items()))
         if reason == "missing_field":
             raise mapping_error(source, units, evidence, unit)
     if written == 0 and rejections:
@@ -417,6 +418,11 @@ def mapped_records(
     """Yield the records of a unit that has cells, or one rejected record. Raises CellError."""
     source.mismatch(unit)  # raises where a condition cannot be read
     mapping = source.map
+    texts = mapped_texts(mapping, unit)
+    reason, evidence = fault_in_texts(texts)
+    if reason:
+        yield rejection(source, locator, unit.raw, reason, evidence)
+        return
     subjects = unit.parts(mapping.subject)
     subject = whole(subjects)
     empty_in_subject = empty_parts(mapping.subject, subjects)
@@ -457,6 +463,51 @@ def mapped_records(
     if is_empty:
         evidence = "none of the mapped columns has a value"
         yield rejection(source, locator, unit.raw, "missing_field", evidence)
+
+
+def mapped_texts(mapping: Mapping, unit: Unit) -> dict[str, str]:
+    """Return the texts of a unit that the mapping uses, by column or path. Raises CellError."""
+    texts = {}
+    for _, place in mapping.places():
+        for path in paths_in(place):
+            text = unit.get(path)
+            if text is not None:
+                texts[path] = text
+    return texts
+
+
+# Characters that stand in no text: NUL, control characters that another encoding has as letters or
+# signs (U+0085 is a line end), and the character that replaces what a program could not read.
+# Example: the euro sign of Windows-1252 is U+0080 in Latin-1.
+LOST = re.compile(r"[\0\x80-\x84\x86-\x9f\ufffd]")
+
+
+def fault_in_texts(texts: dict[str, str]) -> tuple[str, str]:
+    """Return reason and evidence why a unit with these texts is set aside, or empty texts."""
+    for path, text in texts.items():
+        lost = LOST.search(text)
+        if lost is None:
+            continue
+        if lost[0] == "\0":
+            return "malformed", f"{path} holds a NUL character (U+0000), which is no text"
+        if lost[0] == "\ufffd":
+            return "encoding", (
+                f"{path} holds U+FFFD, which stands for a character that could not be decoded; "
+                "mend the source, or set its `encoding`"
+            )
+        return "encoding", (
+            f"{path} holds the control character U+{ord(lost[0]):04X}, which is no text; "
+            "set the source's `encoding`"
+        )
+    if len(texts) > 1 and all(is_own_name(path, text) for path, text in texts.items()):
+        return "repeated_header", "each value is the name of its own column or key"
+    return "", ""
+
+
+def is_own_name(path: str, text: str) -> bool:
+    """Whether a text is the name at the end of its path, as in a header among the rows."""
+    name = re.split(r"[./@]", path)[-1]
+    return text.casefold() in (name.casefold(), path.casefold())
 
 
 def missing_fields(

@@ -253,7 +253,7 @@ def parse_html(text: str) -> Any:
     from lxml import etree, html
 
     parser = html.HTMLParser(
-        encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=False
+        encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True
     )
     content = text.replace("\0", "").encode("utf-8", "replace")
     try:

@@ -47,6 +47,8 @@ LINE_BESIDE_ELEMENTS = {
 }
 """Elements that have a line of their own, except in running text: <p>In <title>Hamlet</title>, …</p>."""
 BREAK = {"br", "lb", "cr", "break", "line-break", "empty-line"}
+BLANK = {"tab", "ptab", "space", "pb", "cb", "milestone"}
+"""Empty elements that stand for a blank."""
 """Elements that break a line."""
 CELL = {"td", "th", "entry", "tc", "cell", "table-cell"}
 """Cells of a row."""
@@ -245,6 +247,8 @@ class Layout:
             return "lowered"
         if name in BREAK:
             return "break"
+        if name in BLANK and len(element) == 0 and not element.text:
+            return "word"
         if name in CELL:
             return "cell"
         if name in LINE or element in self.holds_lines:
@@ -318,13 +322,21 @@ def is_marker(reference: Any, before: str) -> bool:
     return before.isalnum() or before in AFTER_SENTENCE
 
 
+GPO_RAISED = {"51": "super", "52": "sub", "54": "sub"}
+"""How the Federal Register marks letters: `<E T="51">2</E>` is raised."""
+
+
 def is_raised_by_style(element: Any, direction: str) -> bool:
     """Whether an attribute of an element says that it is raised (`super`) or lowered (`sub`).
 
     Examples: <hi rend="superscript">, <emphasis role="subscript">, <span style="vertical-align: super">.
     """
-    for name in ("rend", "role", "style", "position"):
+    if direction == GPO_RAISED.get(element.get("T", "")) and local_name(element.tag) == "E":
+        return True
+    for name in ("rend", "render", "rendition", "role", "style", "position"):
         value = element.get(name)
+        if value and value.lower() == direction:
+            return True
         if value and f"{direction}script" in value.lower():
             return True
         if value and name == "style" and re.search(rf"vertical-align:\s*{direction}\b", value):

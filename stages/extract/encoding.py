@@ -60,6 +60,24 @@ CERTAIN = 0.6
 """Least sum of penalties by which another reading must be worse."""
 FOREIGN = 1.0
 """Sum of penalties from which on readings in other languages are considered too."""
+WIDER = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "big5": "big5hkscs",
+}
+"""Encoding that a file or a setting names → the wider one that browsers read instead
+(encoding.spec.whatwg.org). Files have its characters, such as the euro sign of Windows-1252."""
+MOST_SEQUENCES = 8
+"""Different characters beyond ASCII that are valid UTF-8 by chance in no text of another encoding."""
+# A character beyond ASCII in UTF-8: its first byte, and one to three further ones.
+SEQUENCE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]{1,3}")
 UNSURE = "unsure"
 """Stands for the encoding of a file in `sources.json` that was refused."""
 
@@ -78,7 +96,8 @@ def lines_of(path: Path, encoding: str, lang: str) -> Iterator[Line]:
 def resolved(encoding: str, path: Path, lang: str) -> str:
     """Return the encoding from the settings, or the detected one where it is `auto`.
 
-    A byte order mark decides before both. Raises InputError where `auto` is unsure.
+    A byte order mark decides before both. A narrow encoding is read as its wider form, as browsers do.
+    Raises InputError where `auto` is unsure, and where the setting is not UTF-8 but the file is.
     """
     with path.open("rb") as file:
         start = file.read(4)
@@ -91,7 +110,49 @@ def resolved(encoding: str, path: Path, lang: str) -> str:
             f"extract: {path}: unknown encoding: {shown(encoding)}; "
             "set the source's `encoding` to what the file is written in"
         )
-    return detected(path, lang) if encoding == "auto" else encoding
+    if encoding == "auto":
+        return detected(path, lang)
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        return encoding  # whoever decodes the file refuses it
+    if name.startswith("utf") or "\n".encode(encoding) != b"\n":
+        return encoding
+    if is_surely_utf8(path, name):
+        raise InputError(
+            f"extract: {path}: every character beyond ASCII is UTF-8, and `encoding` says {encoding}; "
+            "set the source's `encoding` to utf-8, or to auto"
+        )
+    return WIDER.get(name, encoding)
+
+
+def is_surely_utf8(path: Path, name: str) -> bool:
+    """Whether a file is UTF-8, although something says that it has an older encoding `name`.
+
+    In the Western encodings the bytes of one UTF-8 character are a capital and a sign, such as `Ã©`,
+    which no text has. Elsewhere a few characters may be valid UTF-8 by chance.
+    """
+    needed = 1 if WIDER.get(name, name) in ENCODINGS["western"] else MOST_SEQUENCES
+    sequences: set[bytes] = set()
+    with path.open("rb") as file:
+        # A line without an end would fill the memory, so it is examined in pieces.
+        rest = b""
+        while line := file.readline(SAMPLE):
+            piece = rest + line
+            if piece.isascii():
+                rest = b""
+                continue
+            try:
+                piece.decode()
+                rest = b""
+            except UnicodeDecodeError as error:
+                # A piece may end inside a character, of which three bytes are there at most.
+                if error.reason != "unexpected end of data" or piece.endswith(b"\n"):
+                    return False
+                rest = piece[error.start :]
+            if len(sequences) < needed:
+                sequences.update(SEQUENCE.findall(piece))
+    return not rest and len(sequences) >= needed
 
 
 def counted(files: Iterable[Path], encoding: str, lang: str) -> dict[str, dict[str, int]]:

@@ -6,11 +6,12 @@ that is neither a mapping nor empty: the text between two rules of a page stays 
 """
 
 import re
+from collections import Counter
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 LONGEST = 65_536
-"""Most characters of front matter that is read. Of a longer one, only the line of the title is."""
+"""Most characters of front matter that is read. Of a longer one, only entries of one line are."""
 # Lines between `---` and `---` or `...` at the very start. Example: "---\ntitle: Iron\n---\n".
 # Group 1 holds the lines.
 YAML_FRONT = re.compile(
@@ -26,9 +27,18 @@ TOML_FRONT = re.compile(
     r"^\+\+\+[ \t]*(?:\n|\Z)",
     re.DOTALL | re.MULTILINE,
 )
-# The line of the title, where the whole cannot be read. Examples: `title: Iron: a metal`, `title = "Iron"`.
-# Group 1 is the title without quotation marks.
-TITLE = re.compile(r"^title[ \t]*[:=][ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
+# A line with a key and its value, where the whole cannot be read. No further line belongs to the value.
+# Examples: `title: Iron: a metal`, `title = "Iron"`. Group 1 is the key, group 2 its value without
+# quotation marks.
+ENTRY = re.compile(
+    r"^([\w-]+)[ \t]*[:=][ \t]*+"
+    r"(?![|>&*!{\[])"  # a block, an anchor, a tag, a mapping or a list is no text of one line
+    r"[\"']?(.*?)[\"']?[ \t]*$"
+    r"(?!\n[ \t-])",
+    re.MULTILINE,
+)
+# A key at the beginning of a line. Group 1 is the key.
+TOP_KEY = re.compile(r"^([\w-]+)[ \t]*[:=]", re.MULTILINE)
 # A line that begins with a key. Examples: `author: A. Smith`, `date = 2024-01-01`.
 KEY = re.compile(r"[\w-]+[ \t]*[:=]")
 
@@ -42,6 +52,8 @@ class FrontMatter(NamedTuple):
     """Texts by their keys."""
     end: int
     """Number of characters of the file that are metadata."""
+    problem: str = ""
+    """Why no entry can be relied on, such as a key that stands twice."""
 
 
 NONE = FrontMatter("", {}, 0)
@@ -70,13 +82,30 @@ def read(lines: str, end: int, values: Any) -> FrontMatter:
             text = text_of(value)
             if text:
                 fields[str(key)] = text
-        return FrontMatter(fields.get("title", ""), fields, end)
+        return FrontMatter(title_in(fields), fields, end)
     first = lines.strip().partition("\n")[0]
     if values is not None or not (first == "" or first.startswith("#") or KEY.match(first)):
         # These lines are text between two rules, such as "---\n\nIron rusts.\n\n---\n".
         return FrontMatter("", {}, end) if not lines.strip() else NONE
-    title = TITLE.search(lines)
-    return FrontMatter(title[1] if title else "", {}, end)
+    entries = dict(ENTRY.findall(lines))
+    fields = {key: text for key, text in entries.items() if text}
+    counts = Counter(TOP_KEY.findall(lines))
+    repeated = [key for key, count in counts.items() if count > 1]
+    problem = ""
+    # TOML has keys of one name in several tables, such as [author] and [editor].
+    if repeated and "\n[" not in lines:
+        problem = (
+            f"the key {repeated[0]!r} stands more than once in the front matter; keep one of them"
+        )
+    return FrontMatter(title_in(fields), fields, end, problem)
+
+
+def title_in(fields: dict[str, str]) -> str:
+    """Return the title, whose key some programs write as `Title`."""
+    for key, text in fields.items():
+        if key.casefold() == "title":
+            return text
+    return ""
 
 
 def text_of(value: Any) -> str:
@@ -112,6 +141,6 @@ def toml_values(lines: str) -> Any:
     if len(lines) > LONGEST:
         return None
     try:
-        return tomllib.loads(lines)
+        return tomllib.loads(lines, parse_float=str)
     except (ValueError, RecursionError):  # also Python's, for a number of too many digits
         return None

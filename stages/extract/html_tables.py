@@ -1,6 +1,7 @@
 """Tables of HTML and Markdown documents, each with the headings above it.
 
-A table that encloses another one only lays out the page, and is none. Hidden tables, rows and cells are
+A table that encloses another one lays out the page, and is none, unless it has cells that it calls
+headers. Then a table inside it is part of the text of its cell too. Hidden tables, rows and cells are
 left out.
 """
 
@@ -53,11 +54,20 @@ def tables_of(root: Any, start: Any, from_markdown: bool) -> Iterator[tuple[list
             headings = [heading for heading in headings if heading.level < level]
             headings.append(Block(line_of(element), reader.text_of(element), level))
             walk.skip_subtree()
-        elif element.tag == "table" and not encloses_table(element):
+        elif element.tag == "table" and (not encloses_table(element) or has_header(element)):
             table = table_of(element, reader)
             if table.rows or table.reason:
                 yield [heading.text for heading in headings], table
-            walk.skip_subtree()
+            if not encloses_table(element):
+                walk.skip_subtree()
+
+
+def has_header(element: Any) -> bool:
+    """Whether a table has header cells of its own, beside those of the tables inside it."""
+    for row in element.xpath("tr | thead/tr | tbody/tr"):
+        if row.getparent().tag == "thead" or next(row.iterchildren("th"), None) is not None:
+            return True
+    return False
 
 
 def table_of(element: Any, reader: Reader) -> Table:

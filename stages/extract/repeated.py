@@ -1,8 +1,7 @@
 """Records whose id is not unique: all of them are set aside, since none can be told from the others.
 
-An id is the hash of source and locator. Two rows with one key, or two facts of one attribute in one
-row, have the same. A verdict on the one would fall on the other, and a comparison of two versions
-would mix them up.
+An id is the hash of source and locator. Two rows with one key have the same. A verdict on the one would
+fall on the other, and a comparison of two versions would mix them up.
 """
 
 from collections import Counter
@@ -58,7 +57,7 @@ def with_reason(table: pa.Table, repeated: dict[str, int]) -> pa.Table:
     for name in table["id"].to_pylist():
         evidence.append(
             f"{repeated[name]} units or facts have this locator, so their key is not unique: "
-            "choose a `key` that tells every row from the others, and map each attribute once"
+            "choose a `key` that tells every row from the others"
         )
     table = table.append_column(record.REJECTED.field("phase"), pa.array(["extract"] * len(table)))
     reasons = pa.array([REASON] * len(table), pa.string())
@@ -83,7 +82,7 @@ def correct(report: list[Entry], moved: pa.Table) -> None:
             raise InputError(
                 f"extract: {entry['name']}: no record has a locator of its own "
                 f"({', '.join(locators[:LISTED])}); choose a `key` that tells every row from the "
-                "others, and map each attribute once"
+                "others"
             )
         entry["records"] -= number
         entry["rejected"] += number

@@ -87,7 +87,7 @@ WRITTEN_BY = {
 WORDS = {
     "MySQL or MariaDB": (
         r"\bENGINE\s*=|\bAUTO_INCREMENT\b|\bUNSIGNED\b|\bLOCK TABLES\b|^\s*DELIMITER\b"
-        r"|\bCHARACTER SET\b|\bENUM\s*\(|\bKEY `|^\s*USE `"
+        r"|\bCHARACTER SET\b|\bENUM\s*\(|\bKEY `|^\s*USE `|\bINSERT INTO `"
         r"|^\s*SET\s+(?:NAMES|@|FOREIGN_KEY|UNIQUE_CHECKS|SQL_|time_zone|AUTOCOMMIT)"
     ),
     "PostgreSQL": (
@@ -103,6 +103,10 @@ WORDS = {
 }
 BEGINNINGS = {name: re.compile(f"^(?:{one})", re.M | re.I) for name, one in WRITTEN_BY.items()}
 SIGNS = {name: re.compile(one, re.M | re.I) for name, one in WORDS.items()}
+# How MySQL writes rows. SQLite writes the names of tables with quotation marks, or with none.
+MYSQL_INSERT = re.compile(r"\s*INSERT INTO `", re.IGNORECASE)
+# Byte order marks at the beginning of a line, with the word of a statement behind them.
+INNER_MARK = re.compile(r"^\ufeff+(?=\s*[A-Z-])", re.MULTILINE)
 # Data begins here. A text in it may quote what another program writes.
 DATA = re.compile(r"^\s*INSERT\b", re.MULTILINE | re.IGNORECASE)
 # 'quoted text' of a statement, which is data.
@@ -158,7 +162,15 @@ def text_of(path: Path) -> str:
             f"extract: {path}:{line}: holds a NUL character, which no dump of SQLite has; "
             "write the dump again, or mend it there"
         )
-    return text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n")
+    if "\r" in text and "\n" not in text:
+        # With CR alone, a comment would reach to the end of the file.
+        raise InputError(
+            f"extract: {path}: the lines end with CR alone, which SQLite does not read; "
+            "write the dump again, or save it with LF"
+        )
+    # Dumps that were put together have byte order marks inside.
+    return INNER_MARK.sub("", text)
 
 
 def prepare(connection: sqlite3.Connection, size: int) -> Meter:
@@ -227,6 +239,9 @@ def run(connection: sqlite3.Connection, statement: Statement, path: Path, meter:
             f"extract: {path}:{statement.line}: the dump takes everything back (ROLLBACK), as "
             "sqlite3 writes where the database is damaged; mend the database (.recover)"
         )
+    if MYSQL_INSERT.match(statement.text) and "\\" in statement.text:
+        # SQLite would take the backslash of `\n` and `\\` for text.
+        raise foreign(path, "MySQL or MariaDB")
     try:
         connection.execute(statement.text)
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:

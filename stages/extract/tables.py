@@ -20,6 +20,8 @@ LONGEST_RAW = 2_000
 """Most characters that are shown of a table that is set aside."""
 # A header that ends in a unit of measurement. Examples: `Height (cm)`, `Output [MW]`, `高度（米）`.
 HEADER_WITH_UNIT = re.compile(r"(.*\S)\s*[(\[（]([^()\[\]（）]+)[)\]）]")
+# A cell of the line below a header in Markdown. Examples: `---`, `:--:`.
+DELIMITER = re.compile(r":?-{2,}:?")
 ROW, HEADER, CELL = "row", "header", "cell"
 """Names of cells that a unit has beside its columns."""
 
@@ -116,8 +118,13 @@ def units_of(
     columns = columns_of(rows[:number], width)
     names = [column.name for column in columns]
     twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        evidence = f"two columns have the name {twice[0]!r}"
+    if by_cell or not mapping.paths().isdisjoint(twice):
+        used_twice = twice
+    else:
+        # Nothing uses these columns, so their values may stand for one another.
+        used_twice = []
+    if used_twice:
+        evidence = f"two columns have the name {used_twice[0]!r}; rename one of them in the file"
         yield Unit(table.position, table.raw(), None, "duplicate_column", evidence)
         return
     context = table.context | {"caption": table.caption or title}
@@ -200,9 +207,11 @@ def fault_of(row: Row, names: list[str]) -> tuple[str, str]:
         if cell.columns > 1:
             spanned = names[cell.first : cell.first + cell.columns]
             return "merged_cells", f"one cell stands in the columns {', '.join(spanned)}"
-    written = {cell.first: cell.text for cell in row.cells}
-    if all(written.get(number, "") == name for number, name in enumerate(names)):
+    written = {cell.first: cell.text.casefold() for cell in row.cells}
+    if all(written.get(number, "") == name.casefold() for number, name in enumerate(names)):
         return "repeated_header", "the row repeats the header"
+    if all(DELIMITER.fullmatch(text) for text in written.values()):
+        return "repeated_header", "the row is the line below a header in Markdown"
     return "", ""
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
@@ -195,14 +196,19 @@ class Mapping:
 
         A unit of several facts states those whose value is present. A unit of one fact always
         states it, so that a missing value is reported. A value or unit of several places needs all
-        of them. Raises CellError.
+        of them. The locator of an attribute that the mapping names again has its number: `@use`,
+        `@use:2`. Raises CellError.
         """
         if self.attribute is not None and self.value is not None:
             attribute = whole(unit.parts(self.attribute))
             yield fact_of("", attribute, self.value, self.unit, self.unit_is, unit)
+        times: Counter[str] = Counter()
         for fact in self.facts:
+            # Its place in the mapping counts, so that an empty column before it changes no locator.
+            times[fact.attribute] += 1
             if any(unit.parts(fact.value)):
-                suffix = f"@{fact.attribute}"
+                number = times[fact.attribute]
+                suffix = f"@{fact.attribute}" if number == 1 else f"@{fact.attribute}:{number}"
                 yield fact_of(suffix, fact.attribute, fact.value, fact.unit, fact.unit_is, unit)
 
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from stages.core.project.errors import InputError
+from stages.extract.encoding import WIDER, is_surely_utf8
 
 LARGEST = 2**29
 """Most characters between the ends of two units, so that memory is bounded (512 Mi)."""
@@ -26,18 +27,6 @@ CHUNK = 2**13
 looks through."""
 OPEN, CLOSE = "\U0001fffe", "\U0001ffff"
 """Begin and end of a mark. What is between them: a letter for the fault, the line, a colon, details."""
-WIDER = {
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso8859-1": "cp1252",
-    "iso8859-9": "cp1254",
-    "iso8859-11": "cp874",
-    "tis-620": "cp874",
-    "euc_kr": "cp949",
-    "shift_jis": "cp932",
-    "big5": "big5hkscs",
-}
-"""Declared encoding → the wider one that browsers read instead (encoding.spec.whatwg.org)."""
 NOT_OF_FILES = {
     "idna",
     "punycode",
@@ -173,6 +162,9 @@ def encoding_of(start: bytes, path: Path) -> str:
         ) from None
     # The declaration could be read byte by byte, so the file is not in UTF-16, whatever it says.
     if codec.name.startswith(("utf-16", "utf-32")):
+        return "utf-8"
+    # Some programs save a file as UTF-8, and leave its first line as it was.
+    if not codec.name.startswith("utf") and is_surely_utf8(path, codec.name):
         return "utf-8"
     return WIDER.get(codec.name, codec.name)
 
@@ -357,7 +349,10 @@ def fault_in(text: str) -> Fault | None:
             "write the character itself",
         )
     if fault == "b":
-        return Fault("encoding", f"line {line}: bytes that are not {details}")
+        return Fault(
+            "encoding",
+            f"line {line}: bytes that are not {details}; name their encoding in the XML declaration",
+        )
     evidence = {
         "a": "`&` must be written `&amp;`",
         "l": "`<` must be written `&lt;`",

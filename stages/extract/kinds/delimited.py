@@ -31,8 +31,12 @@ from stages.extract.unit import Unit
 LONGEST_CELL = 2**24
 """Characters for which an open cell is followed over further lines."""
 BACKSLASH = "\\"
+DELIMITERS = ";\t,|"
+"""Characters that usually part cells."""
 EXCERPT = 80
 """Characters of a row that a message shows."""
+NULL = "\\N"
+"""How MySQL and PostgreSQL write a cell without a value."""
 REPEATED = "repeated_header"
 """The reason of a row that holds the names of the columns again."""
 
@@ -99,7 +103,7 @@ class Csv(SourceSettings):
             else:
                 readable += 1
                 # Cells behind the header's are empty in every row.
-                fields = row.fields[: len(header)]
+                fields = ["" if field == NULL else field for field in row.fields[: len(header)]]
                 if MARK in row.raw:
                     # It stands where texts were put together, and is no part of a cell.
                     fields = [field.lstrip(MARK) for field in fields]
@@ -159,7 +163,10 @@ class Csv(SourceSettings):
             )
         # Invisible characters around a name come from other programs, and nobody can type them.
         header = [name.strip().strip("\ufeff\u200b\u2060").strip() for name in row.fields]
-        for name in sorted(self.map.paths() | self.where.keys()):
+        used = self.map.paths() | self.where.keys()
+        if len(header) == 1 and header[0] not in used:
+            self._refuse_one_column(header[0], row.number, path)
+        for name in sorted(used):
             if header.count(name) > 1:
                 numbers = [number for number, other in enumerate(header, start=1) if other == name]
                 listed = " and ".join(map(str, numbers))
@@ -169,6 +176,17 @@ class Csv(SourceSettings):
                     f"with `columns` and leave the header out with `skip_lines: {row.number}`"
                 )
         return header
+
+    def _refuse_one_column(self, name: str, number: int, path: Path) -> None:
+        """Raise InputError where a header of one column looks like several, by another delimiter."""
+        for sign in DELIMITERS:
+            if sign in name and sign != self.delimiter:
+                written = "'\\t'" if sign == "\t" else f"'{sign}'"
+                raise InputError(
+                    f"extract: {self.name}: {path}: the header, line {number}, has one column, "
+                    f"{shown(name)!r}; set `delimiter: {written}`, or `skip_lines` where the header "
+                    "stands further below"
+                )
 
     def _width(self, path: Path, header: list[str]) -> int:
         """Return the number of cells of a row, where the first row and the header have unlike numbers.
@@ -218,6 +236,7 @@ def fault_of(row: "Row", header: list[str], width: int) -> tuple[str, str]:
     return "", ""
 
 
+NO_END = "a cell does not end as one"
 OTHER_ORDER = "names the columns in another order"
 ESCAPE_IS_UNKNOWN = (
     "a backslash stands before a quotation mark; set `escape: '\\'` if the mark is then text, "
@@ -425,7 +444,7 @@ class Grammar:
                 behind = shown(text[position + 1 : position + 11])
                 return Reading(
                     cells,
-                    f"a cell does not end as one: cell {len(cells) + 1} goes on "
+                    f"{NO_END}: cell {len(cells) + 1} goes on "
                     f"behind its closing quotation mark with {behind!r}",
                 )
             cells.append(self.written.sub(r"\1\2", quoted[0]))
@@ -440,6 +459,9 @@ class Grammar:
             return "a line end (CR) stands in a cell without quotation marks"
         if self.uncertain and self.uncertain in cell:
             return f"a cell has two readings: {ESCAPE_IS_UNKNOWN}"
+        signs = len(cell) - len(cell.rstrip(self.escape)) if self.escape else 0
+        if signs % 2:
+            return "the row ends with the escape character, so it may go on in the next line"
         return ""
 
 
@@ -495,7 +517,9 @@ class Rows:
         fault = self._read_ahead()
         if fault:
             # Only the first line is at fault. The others are read again as rows of their own.
-            return self._row_of([first], Reading([], f"a cell does not end as one: {fault}"))
+            if not fault.startswith(NO_END):
+                fault = f"{NO_END}: {fault}"
+            return self._row_of([first], Reading([], fault))
         taken = [first, *self.ahead]
         self.ahead.clear()
         self.characters_ahead = 0

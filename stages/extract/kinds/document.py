@@ -25,9 +25,9 @@ from stages.core.project.errors import InputError
 from stages.core.project.params import STRICT
 from stages.extract import front_matter, html_tables
 from stages.extract.blocks import Block, of_html, of_markdown, of_text
-from stages.extract.encoding import UNSURE, resolved
+from stages.extract.encoding import UNSURE, WIDER, resolved
 from stages.extract.lines import whole_characters
-from stages.extract.source import FilePath, Lang, Name, SourceSettings
+from stages.extract.source import FilePath, Lang, Name, SourceSettings, wanted_paths
 from stages.extract.tables import Table, units_of
 from stages.extract.unit import Mapping, Unit
 
@@ -47,8 +47,6 @@ DECLARED = re.compile(
     rb"([\w.:-]+)",  # the name
     re.IGNORECASE,
 )
-WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso8859-1": "cp1252", "ascii": "cp1252"}
-"""Declared encoding → the wider one that browsers read instead (encoding.spec.whatwg.org)."""
 BETWEEN = " > "
 """Separator of headings."""
 TABLE_UNITS = ("row", "cell")
@@ -118,7 +116,12 @@ class Document(SourceSettings):
         title = title or first_heading(blocks) or path.stem
         context = {"title": title, "file": path.name}
         if format_name == "markdown":
-            for name, value in front_matter.of(text).fields.items():
+            front = front_matter.of(text)
+            if front.problem and self._uses_front_matter():
+                lines = text[: front.end]
+                yield Unit("front matter", lines, None, "duplicate_key", front.problem)
+                return
+            for name, value in front.fields.items():
                 context[f"front.{name}"] = value
         if self.unit in TABLE_UNITS:
             yield from self._units_of_tables(tables, context)
@@ -149,6 +152,10 @@ class Document(SourceSettings):
             table.position = positions.next(f"table {table.position}")
             for unit in units_of(table, self.header_rows, self.map, self.unit == "cell"):
                 yield decodable(unit)
+
+    def _uses_front_matter(self) -> bool:
+        """Whether a record may hold an entry of the front matter."""
+        return any(path == "title" or path.startswith("front.") for path in wanted_paths(self))
 
     def problems(self) -> list[str]:
         """List the problems of settings that do not fit together."""
@@ -216,7 +223,8 @@ class Document(SourceSettings):
                 "set the source's `encoding` to what the file is written in"
             ) from None
         text = whole_characters(decoded)
-        return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        # Byte order marks stand where texts were put together: before `# Iron` one would hide a heading.
+        return text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 class Positions:

@@ -21,6 +21,7 @@ from stages.extract import json_values
 from stages.extract.element_text import local_name, text_of
 from stages.extract.encoding import counted, lines_of, resolved
 from stages.extract.json_values import KEY, RepeatedKeys, gap_in_item, text_in_item
+from stages.extract.lines import is_invisible, shown
 from stages.extract.path import Gap, join_names, join_texts, nodes_at, split
 from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings, wanted_paths
 from stages.extract.unit import Unit, nearest
@@ -147,7 +148,7 @@ class Json(SourceSettings):
         content = path.read_bytes()
         encoding = json_encoding(self.encoding, content[:4], path, self.lang)
         try:
-            text = content.decode(encoding).removeprefix("\ufeff")
+            text = content.decode(encoding).lstrip("\ufeff")
         except LookupError as error:
             raise InputError(
                 f"extract: {self.name}: {path}: {error}; "
@@ -161,8 +162,12 @@ class Json(SourceSettings):
         try:
             return reader.read(text)
         except ValueError as error:
+            hint = ""
+            if str(error).startswith("Extra data"):
+                hint = ", or set `kind: jsonl` if each line is an object"
             raise InputError(
-                f"extract: {self.name}: {path} is not JSON: {error}; mend the file"
+                f"extract: {self.name}: {path} is not JSON: {where_it_ends(error)}; "
+                f"mend the file{hint}"
             ) from None
 
 
@@ -249,7 +254,8 @@ class JsonLines(SourceSettings):
             position = f"L{line.number}"
             raw = line.raw.rstrip("\r\n")
             if line.text is None:
-                yield Unit(position, raw, None, "encoding", f"not {encoding}")
+                evidence = f"not {encoding}; set the source's `encoding`, or auto"
+                yield Unit(position, raw, None, "encoding", evidence)
                 continue
             if not raw.strip():
                 continue
@@ -257,7 +263,10 @@ class JsonLines(SourceSettings):
             try:
                 item = reader.read(raw)
             except ValueError as error:
-                yield Unit(position, raw, None, "malformed", str(error))
+                evidence = where_it_ends(error, one_line=True)
+                if raw.strip() in ("[", "{") or raw.lstrip().startswith("[{"):
+                    evidence += "; if the file is one JSON document, set `kind: json`"
+                yield Unit(position, raw, None, "malformed", evidence)
                 continue
             if columns == "header":
                 columns = header_of(item, f"extract: {self.name}: {path}: line {line.number}")
@@ -268,6 +277,22 @@ class JsonLines(SourceSettings):
     def details(self, files: list[Path]) -> dict[str, Any]:
         """Count the detected encodings, where the encoding is `auto`."""
         return detected_encodings(self.encoding, files, self.lang)
+
+
+def where_it_ends(error: ValueError, one_line: bool = False) -> str:
+    """Return the message of a JSON error, with the character where reading ends if it is invisible.
+
+    `one_line`: the text was one line of a file, so that the number of the line says nothing.
+    """
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    message = f"{error.msg}: line {error.lineno} column {error.colno}"
+    if one_line:
+        message = f"{error.msg}: column {error.colno}"
+    character = error.doc[error.pos : error.pos + 1]
+    if character and is_invisible(character) and character not in "\n\t":
+        message += f", where {shown(character)} stands"
+    return message
 
 
 def json_encoding(setting: str, start: bytes, path: Path, lang: str) -> str:
@@ -463,7 +488,7 @@ class Xml(SourceSettings):
         message = message.partition(", use XML_")[0].partition(", try XML_")[0].strip()
         evidence = (
             f"the document cannot be read from here on: {message}, "
-            f"line {fault.line}, column {fault.column}"
+            f"line {fault.line}, column {fault.column}; mend the file there"
         )
         yield Unit(f"L{fault.line}", "", None, "malformed", evidence)
 

@@ -86,12 +86,15 @@ class Sql(SourceSettings):
     def _columns(self, cursor: sqlite3.Cursor) -> list[str]:
         """Return the names of the result columns.
 
-        Raises InputError where there are none, where two are the same, or where the key is missing.
+        Raises InputError where there are none, where two that are used have one name, or where the
+        key is missing.
         """
         names = [column[0] for column in cursor.description or ()]
         if not names:
             raise InputError(f"extract: {self.name}: the query gives no rows; write one SELECT")
-        twice = [name for name, count in Counter(names).items() if count > 1]
+        # A join may give columns that nothing uses a second time.
+        used = self.map.paths() | self.where.keys() | {self.key}
+        twice = [name for name, count in Counter(names).items() if count > 1 and name in used]
         if twice:
             raise InputError(
                 f"extract: {self.name}: the query has several columns called {', '.join(twice)}; "
@@ -107,8 +110,8 @@ class Sql(SourceSettings):
         """Return the unit of a row. It has a reason where a cell that is needed cannot be read."""
         key = cells[self.key]
         raw = repr({name: shown(value) for name, value in cells.items()})
-        if key is None or isinstance(key, bytes):
-            what = "NULL" if key is None else shown(key)
+        if key is None or isinstance(key, bytes) or not str(key).strip():
+            what = "NULL" if key is None else shown(key) or "an empty text"
             evidence = f"row {number}: the key column {self.key} holds {what}"
             return Unit(f"{self.table}[{number}]", raw, None, "missing_key", evidence)
         position = f"{self.table}/{key}"

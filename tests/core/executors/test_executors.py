@@ -223,7 +223,7 @@ def test_a_cluster_elsewhere_is_reached_by_its_client(
 class Stalling(Treatment):
     """Stops in the batch that holds an address, until its worker is killed. The next one goes on."""
 
-    folder: Path
+    folder: Path = Path()
 
     def judged(self, rows: Any) -> Any:
         if any(row["text"] == ADDRESS for row in rows.values()):

@@ -126,9 +126,9 @@ def test_nothing_to_read(empty: str) -> None:
 
 
 def test_what_is_nested_deeply_is_read_or_refused() -> None:
-    assert of_html("<div>" * 200 + "iron" + "</div>" * 200)[1] == [Block(1, "iron")]
-    with pytest.raises(ValueError, match="Excessive depth in document: 256"):
-        of_html("<div>" * 300 + "iron" + "</div>" * 300)
+    assert of_html("<div>" * 2000 + "iron" + "</div>" * 2000)[1] == [Block(1, "iron")]
+    with pytest.raises(ValueError, match="Excessive depth in document: 2048"):
+        of_html("<div>" * 3000 + "iron" + "</div>" * 3000)
     assert of_markdown("> " * 50 + "iron")[1] == [Block(1, "iron")]
 
 

@@ -298,3 +298,28 @@ def test_a_byte_order_mark_before_each_line(tmp_path: Path) -> None:
 )
 def test_real_files(path: str, lang: str, name: str) -> None:
     assert detected(SHARED / path, lang) == name
+
+
+@pytest.mark.parametrize(
+    ("setting", "encoding"),
+    [("latin-1", "cp1252"), ("ascii", "cp1252"), ("gb2312", "gb18030"), ("cp1250", "cp1250")],
+)
+def test_a_narrow_setting_is_read_as_its_wider_form(
+    tmp_path: Path, setting: str, encoding: str
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"iron\nprice 5 \x80\n")
+    assert resolved(setting, path, "en") == encoding
+
+
+def test_utf8_that_is_said_to_be_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"iron\n" + "K\u00e4se\n".encode())
+    with pytest.raises(InputError, match=r"is UTF-8, and `encoding` says latin-1; set .*utf-8"):
+        resolved("latin-1", path, "de")
+    # A letter or two of another script may be valid UTF-8 by chance.
+    path.write_bytes(b"iron\n" + "\u5b66\n".encode("gbk"))
+    assert resolved("gbk", path, "zh") == "gb18030"
+    path.write_bytes("\u94c1\u662f\u4e00\u79cd\u575a\u786c\u7684\u7070\u8272\u91d1\u5c5e".encode())
+    with pytest.raises(InputError, match="every character beyond ASCII is UTF-8"):
+        resolved("gbk", path, "zh")

@@ -552,3 +552,49 @@ def test_an_element_that_is_not_there(tmp_path: Path) -> None:
     assert [(row["locator"], row["reason"], row["evidence"]) for row in rejected] == [
         ("a.xml", "empty", "no element lien; did you mean line?")
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason", "evidence"),
+    [
+        ("4\\u00005", "malformed", "hardness holds a NUL character (U+0000), which is no text"),
+        ("4\\ufffd", "encoding", "hardness holds U+FFFD, which stands for a character that could not be decoded"),
+        ("5 \\u0080", "encoding", "hardness holds the control character U+0080, which is no text; set the source's `encoding`"),
+    ],
+)  # fmt: skip
+def test_a_text_with_a_lost_character_is_set_aside(
+    tmp_path: Path, cell: str, reason: str, evidence: str
+) -> None:
+    rows = f'{{"name": "iron", "hardness": "{cell}"}}\n{{"name": "tin", "hardness": 1}}\n'
+    (tmp_path / "a.jsonl").write_text(rows)
+    mapping = {"subject": "name", "facts": [{"attribute": "hardness", "value": "hardness"}]}
+    kept, rejected, _ = run(tmp_path, source("jsonl", "a.jsonl", map=mapping))
+    assert [row["subject"] for row in kept] == ["tin"]
+    (row,) = rejected
+    assert row["reason"] == reason
+    assert row["evidence"].startswith(evidence)
+
+
+def test_a_lost_character_that_nothing_uses_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"name": "iron", "hardness": 4, "note": "\\ufffd"}\n')
+    mapping = {"subject": "name", "facts": [{"attribute": "hardness", "value": "hardness"}]}
+    kept, rejected, _ = run(tmp_path, source("jsonl", "a.jsonl", map=mapping))
+    assert (len(kept), rejected) == (1, [])
+
+
+def test_names_of_keys_in_place_of_values_are_a_header(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"name": "Name", "h": "h"}\n{"name": "h", "h": 4}\n{"name": "name", "h": 5}\n'
+    )
+    mapping = {"subject": "name", "facts": [{"attribute": "hardness", "value": "h"}]}
+    kept, rejected, _ = run(tmp_path, source("jsonl", "a.jsonl", map=mapping))
+    assert [row["value"] for row in kept] == ["4", "5"]
+    assert [row["reason"] for row in rejected] == ["repeated_header"]
+
+
+def test_a_source_of_one_fault_throughout_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_text("{'name': 'iron'}\n{'name': 'tin'}\n")
+    run(tmp_path, source("jsonl", "a.jsonl", map={"subject": "name", "text": "name"}))
+    assert "warning: not one of 2 units gives a record: malformed 2" in capsys.readouterr().out

@@ -40,13 +40,32 @@ def test_front_matter(front: str, fields: dict[str, str]) -> None:
         ("---\ntitle: Zinc: a metal\n---\n", "Zinc: a metal"),
         ("---\nauthor: [\ntitle: 'Zinc'\n---\n", "Zinc"),
         ("+++\ntitle = Zinc\n+++\n", "Zinc"),
-        (f"---\ntitle: Zinc\nx: {'y' * front_matter.LONGEST}\n---\n", "Zinc"),
+        (f"---\ntitle: Zinc\nx: [{'y' * front_matter.LONGEST}]\n---\n", "Zinc"),
         ("---\nx: " + "[" * 5000 + "\n---\n", ""),
     ],
 )
-def test_of_what_cannot_be_read_the_line_of_the_title_counts(front: str, title: str) -> None:
+def test_of_what_cannot_be_read_the_entries_of_one_line_count(front: str, title: str) -> None:
     read = front_matter.of(front + "text")
-    assert (read.title, read.fields, read.end) == (title, {}, len(front))
+    assert (read.title, read.end) == (title, len(front))
+    assert read.fields == ({"title": title} if title else {})
+
+
+def test_an_entry_behind_a_faulty_one_is_read() -> None:
+    text = "---\ntitle: Zinc: a metal\nauthor: A. Lee\nnotes: |\n  long\ntags:\n- a\n---\ntext"
+    assert front_matter.of(text).fields == {"title": "Zinc: a metal", "author": "A. Lee"}
+
+
+@pytest.mark.parametrize(
+    "text", ["---\ntitle: Zinc\ntitle: Tin\n---\n", "+++\ntitle = 'Zinc'\ntitle = 'Tin'\n+++\n"]
+)
+def test_a_key_that_stands_twice_is_a_problem(text: str) -> None:
+    assert "the key 'title' stands more than once" in front_matter.of(text).problem
+
+
+def test_the_case_of_the_title_and_the_form_of_numbers() -> None:
+    read = front_matter.of("+++\nTitle = 'Zinc'\nversion = 3.10\nbig = 1e400\n+++\n")
+    assert (read.title, read.problem) == ("Zinc", "")
+    assert (read.fields["version"], read.fields["big"]) == ("3.10", "1e400")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def metals(root: Path, *rows: tuple[Any, ...]) -> dict[str, Any]:
 
 EVIDENCE = (
     "2 units or facts have this locator, so their key is not unique: "
-    "choose a `key` that tells every row from the others, and map each attribute once"
+    "choose a `key` that tells every row from the others"
 )
 
 
@@ -67,16 +67,19 @@ def test_a_key_that_tells_no_row_from_another_is_refused(tmp_path: Path) -> None
         run(tmp_path, metals(tmp_path, *rows))
 
 
-def test_one_attribute_mapped_twice_is_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("name,one,two\ntin,cans,toys\nlead,pipes,\n")
+def test_one_attribute_of_two_columns_states_two_facts(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,one,two\ntin,cans,toys\nlead,pipes,\ngold,,coins\n")
     facts = [{"attribute": "use", "value": "one"}, {"attribute": "use", "value": "two"}]
     mapping = {"subject": "name", "facts": facts}
     kept, rejected, _ = run(tmp_path, source("csv", "a.csv", map=mapping))
-    assert [row["value"] for row in kept] == ["pipes"]
-    assert [(row["value"], row["reason"]) for row in rejected] == [
-        ("cans", "not_unique"),
-        ("toys", "not_unique"),
+    assert rejected == []
+    assert [(row["locator"], row["value"]) for row in kept] == [
+        ("a.csv#L2@use", "cans"),
+        ("a.csv#L2@use:2", "toys"),
+        ("a.csv#L3@use", "pipes"),
+        ("a.csv#L4@use:2", "coins"),
     ]
+    assert len({row["id"] for row in kept}) == 4
 
 
 def test_languages_are_counted_without_them(tmp_path: Path) -> None:

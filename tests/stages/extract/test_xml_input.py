@@ -111,7 +111,11 @@ def test_bytes_in_another_encoding_spoil_their_unit_alone(tmp_path: Path) -> Non
     document = "<r><u>a</u>\n<u>Käse</u><u>b</u></r>".encode("latin-1")
     assert told(units(tmp_path, document)) == [
         ("a", "", ""),
-        (None, "encoding", "line 2: bytes that are not utf-8"),
+        (
+            None,
+            "encoding",
+            "line 2: bytes that are not utf-8; name their encoding in the XML declaration",
+        ),
         ("b", "", ""),
     ]
 
@@ -185,3 +189,8 @@ def test_reading_gives_utf8_without_a_declaration(tmp_path: Path) -> None:
     with XmlInput(path) as file:
         content = b"".join(iter(file.read, b""))
     assert content.decode().strip() == "<r>€</r>"
+
+
+def test_utf8_under_an_older_name_is_read_as_utf8(tmp_path: Path) -> None:
+    document = '<?xml version="1.0" encoding="iso-8859-1"?><r><u>K\u00e4se</u></r>'.encode()
+    assert told(units(tmp_path, document)) == [("K\u00e4se", "", "")]

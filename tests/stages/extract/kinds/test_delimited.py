@@ -637,3 +637,19 @@ def test_half_of_a_surrogate_pair_is_no_text(tmp_path: Path, encoding: str) -> N
 def test_an_encoding_with_a_nul_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown encoding: utf<U\+0000>8"):
         read(tmp_path, "name\niron\n", encoding="utf\08")
+
+
+def test_a_row_that_ends_with_the_escape_character(tmp_path: Path) -> None:
+    found = read(tmp_path, HEAD.encode() + b"iron,note,two\\\ntin,note,x\n", escape="\\")
+    assert told(found) == [("L2", "malformed"), ("L3", "tin")]
+    assert "ends with the escape character" in found[0].evidence
+
+
+def test_how_databases_write_a_cell_without_a_value(tmp_path: Path) -> None:
+    (unit,) = read(tmp_path, HEAD.encode() + b"iron,note,\\N\n")
+    assert (unit.get("name"), unit.get("value")) == ("iron", None)
+
+
+def test_a_header_of_another_delimiter_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 1, has one column, .*set `delimiter: ';'`"):
+        read(tmp_path, b"name;prop;value\niron;a;b\n")
