@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from stages.clean.tables import read_words
 from stages.clean.values import chinese
-from stages.clean.values.measures import AFTER_INCHES, Measure, canonical, measure
+from stages.clean.values.measures import AFTER_INCHES, Measure, canonical, measure, measure_of_power
 from stages.clean.values.numbers import UNDECLARED, Number, NumberForm, is_whole, numbers
 from stages.clean.values.units import UNITS, unit_of
 
@@ -170,6 +170,8 @@ def _amount(text: str, number: Number) -> Amount:
         start = sign.start(sign.lastindex or 0)
         number = number._replace(value=-number.value)
     unit = measure(text, number.start, end)
+    if not unit and number.times_ten:
+        unit = measure_of_power(text, end)
     if not unit or MONEY.search(text, near, start) or _doubtful(text, number, unit):
         return Amount(
             start, end, number.value, number.high, None, "–", number.power, number.times_ten

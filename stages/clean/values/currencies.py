@@ -5,6 +5,7 @@ Codes are those of ISO 4217. Signs that several currencies share ($, £, ¥) are
 """
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from stages.clean.tables import read_table
@@ -34,8 +35,20 @@ _LONGEST_FIRST = sorted(NAMES, key=lambda name: (-len(name), name))
 _NAME = "|".join(re.escape(name) for name in _LONGEST_FIRST)
 BEFORE = re.compile(rf"(?P<currency>{_NAME}) ?(?=[-+<>≤≥~≈±]? ?[0-9.])")
 """A currency before its number: EUR 5, €5."""
+SHARED_SIGN = re.compile(r"[-+]?[$£¥]|kr\.? ?[0-9]")
+"""At the beginning of an amount of money: a sign that several currencies share."""
 PART = re.compile(rf"(?<![A-Za-z$])(?:{_NAME})(?![A-Za-z$])")
 """A currency in a unit: the EUR of EUR/kWh."""
+
+
+@lru_cache(maxsize=64)
+def before(own: tuple[str, ...]) -> re.Pattern[str]:
+    """The pattern of a currency before its number. `own` are the user's spellings: $."""
+    if not own:
+        return BEFORE
+    longest_first = sorted(own, key=lambda name: (-len(name), name))
+    names = "|".join(re.escape(name) for name in longest_first)
+    return re.compile(rf"(?P<currency>{names}|{_NAME}) ?(?=[-+<>≤≥~≈±]? ?[0-9.])")
 
 
 def replaced(unit: str) -> str:

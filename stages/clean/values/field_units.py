@@ -29,6 +29,12 @@ DIFFERENCES = {
     "degree_Fahrenheit": "delta_degree_Fahrenheit",
 }
 """Pint's scales with a zero point of their own, and the units of their differences."""
+STEPS = DIFFERENCES | {
+    "kelvin": "delta_degree_Celsius",
+    "degree_Rankine": "delta_degree_Fahrenheit",
+}
+"""All scales of temperature, and the differences that are as large as one degree of each. A setting
+`delta K` wants a difference, to which a temperature in °F does not convert."""
 STOP = re.compile(r"(?<=[A-Za-z])\.(?=$| |/|\))")
 """The full stop of an abbreviation: in., sq. ft."""
 TIMES_TEN = re.compile(
@@ -41,8 +47,33 @@ HYPHEN = re.compile(r"(?<=[A-Za-z])-(?=[A-Za-z])")
 """Between two units that are multiplied: A-h, kgf-m."""
 
 
-TWO_MEANINGS = re.compile(r"(?<![A-Za-z\[])(?:gr|grs|[cC]alories?|Cal|Cals|CAL)(?![A-Za-z\]])")
-"""A gram or a grain; a calorie of physics, or one of food, which is a thousand times larger."""
+TWO_MEANINGS = re.compile(
+    r"(?<![A-Za-z\[])(?:gr|grs|[cC]alories?|Cal|Cals|CAL|M[lL]|MIU|MU"
+    r"|(?<!short )(?<!long )(?<!metric )(?:[tT]ons?|TONS?))(?![A-Za-z\]])"
+    r"|(?<![A-Za-z\[])N[mM](?:\^|\*\*?)?[3³]"
+)
+"""A gram or a grain; a calorie of physics, or one of food, which is a thousand times larger; a
+megalitre or a millilitre in capitals; a million or a thousandth of an international unit; a short,
+long or metric ton; a cubic nanometre, or a cubic metre of gas at its normal state (Nm3)."""
+IN_CAPITALS = {
+    "MG": "mg",
+    "MCG": "µg",
+    "UG": "µg",
+    "NG": "ng",
+    "PG": "pg",
+    "ML": "mL",
+    "DL": "dL",
+    "UL": "µL",
+    "MMOL": "mmol",
+    "UMOL": "µmol",
+    "NMOL": "nmol",
+    "MIN": "min",
+    "HR": "h",
+}
+"""Parts of a unit all in capitals, as registers of drugs and laboratories write them: MG/ML."""
+CAPITAL_PART = re.compile(r"[A-Z]+")
+TONNES = ("Mg", "tonne", "metric_ton", "kilogram")
+"""Units in which MG may be a megagram in capitals."""
 
 
 class FieldUnit(NamedTuple):
@@ -64,7 +95,8 @@ def wanted_unit(written: str, own: Own = ()) -> FieldUnit:
     difference = DIFFERENCE.fullmatch(written)
     if difference:
         named = wanted_unit(difference["unit"], own)
-        return named._replace(unit=as_difference(named.unit))
+        step = STEPS.get(str(named.unit))
+        return named._replace(unit=UNITS.Unit(step)) if step else named
     own_unit = _own(written, own)
     if own_unit is not None:
         return own_unit
@@ -105,6 +137,7 @@ def field_unit(written: str, wanted: str, own: Own = ()) -> FieldUnit:
         if not converts(own_unit.unit, target.unit):
             raise ValueError(f"{written!r} is not a unit that converts to {wanted}")
         return own_unit
+    written = _small_parts(written, target)
     if TWO_MEANINGS.search(written) and written != wanted:
         raise AmbiguousUnitError(f"{written!r} has two meanings")
     is_difference = DIFFERENCE.fullmatch(written)
@@ -122,6 +155,29 @@ def field_unit(written: str, wanted: str, own: Own = ()) -> FieldUnit:
         if fitting:
             return _fitting(fitting, target, written, wanted)
     raise ValueError(f"{written!r} is not a unit that converts to {wanted}")
+
+
+def _small_parts(written: str, target: FieldUnit) -> str:
+    """The spelling with small letters, where it is all in capitals and can mean one thing only.
+
+    MG/ML is mg/mL. MG alone is mg where a mass up to a gram is wanted. ML alone stays.
+    """
+    if not written.isupper():
+        return written
+    if "/" in written and not written.endswith("/D"):  # ML/D may be megalitres a day
+        return CAPITAL_PART.sub(lambda part: IN_CAPITALS.get(part[0], part[0]), written)
+    if written in ("MG", "MCG") and str(target.unit) not in TONNES:
+        return IN_CAPITALS[written]
+    return written
+
+
+def own_currencies(own: Own) -> tuple[str, ...]:
+    """The user's own spellings that are currencies, such as $. They may stand before a number."""
+    spellings = []
+    for spelling, unit in own:
+        if unit in currencies.NAMES:
+            spellings.append(spelling)
+    return tuple(spellings)
 
 
 def converts(source: Any, target: Any) -> bool:

@@ -21,6 +21,24 @@ from stages.clean.values.unusable import Unusable
 
 LONGEST_FIELD = 200
 """Characters of the longest field that is read as a quantity."""
+_WORDS_OF_BOUNDS = {
+    "~": (r"about|around|approximately|approx\.?|circa|ca\.?|roughly", "大约|大概|约"),
+    "≤": (
+        r"up to|at most|no more than|not more than|max(?:imum|\.)?",
+        "不超过|不大于|不高于|至多|最多",
+    ),
+    "≥": (
+        r"at least|no less than|not less than|min(?:imum|\.)?",
+        "不少于|不小于|不低于|至少|最少",
+    ),
+    "<": ("less than|under|below|smaller than", "小于|低于|少于|不到"),
+    ">": ("more than|over|above|greater than|exceeding", "大于|高于|多于|超过"),
+}
+BOUNDS_IN_WORDS = {
+    sign: re.compile(rf"(?:(?:{english}) |(?:{chinese}) ?)(?=[0-9.$€£¥\-])", re.IGNORECASE)
+    for sign, (english, chinese) in _WORDS_OF_BOUNDS.items()
+}
+"""What says the same as a sign before a number that is not exact: at least 5 is ≥5, 约5 is ~5."""
 BOUND = re.compile(r"(<=|=<|≤|⩽|>=|=>|≥|⩾|<|>|~|≈|±|\+ ?/ ?-|\+-) ?")
 """Before a number that is not exact."""
 BOUNDS = {
@@ -40,6 +58,8 @@ BELOW_ZERO = re.compile(
     re.IGNORECASE,
 )
 """零下5, 负5, minus 5 and –5 are -5."""
+FULL_STOP = re.compile(r"(?<=^[0-9])\.$|(?<=[^.,][0-9])\.$")
+"""Behind a number that has no other point: 5."""
 GOES_ON = re.compile(
     r"[0-9.,^'’]|\*\*|[⁰¹²³⁴⁵⁶⁷⁸⁹]"  # 12,3,4; 5^2
     r"|[eE][+-]?[0-9]"  # 1e9999999
@@ -79,8 +99,10 @@ class Reading(NamedTuple):
     """As written. Empty: the field has none."""
 
 
-def read(value: str, lang: str, form: NumberForm) -> Reading:
+def read(value: str, lang: str, form: NumberForm, own_currencies: tuple[str, ...] = ()) -> Reading:
     """Read a field. `lang` is an ISO 639-1 code, `form` is how its source writes numbers.
+
+    `own_currencies` are the user's spellings of currencies, which may stand before a number: $5.
 
     Raises Unusable (`bad_quantity`).
     """
@@ -94,10 +116,20 @@ def read(value: str, lang: str, form: NumberForm) -> Reading:
         written = sign[1].replace(" ", "")
         bound = BOUNDS.get(written, written)
         text = text[sign.end() :]
+    else:
+        bound, text = _without_words(text)
     currency = ""
-    if before := currencies.BEFORE.match(text):
+    currency_pattern = currencies.before(own_currencies)
+    sign_first = text[:1] if text[:1] in ("-", "+") else ""
+    if before := currency_pattern.match(text, len(sign_first)):  # $5, -$5
         currency = before["currency"]
-        text = text[before.end() :]
+        text = sign_first + text[before.end() :].replace(currency, "")  # €5–€10
+    elif currencies.SHARED_SIGN.match(text):
+        raise Unusable(
+            "bad_quantity",
+            f"{value!r}: several currencies share this sign; say which in "
+            "clean.normalise.unit_spellings",
+        )
 
     one = _signed(text, 0, value, lang, form)
     rest = text[one.end :]
@@ -112,6 +144,14 @@ def read(value: str, lang: str, form: NumberForm) -> Reading:
             raise Unusable("bad_quantity", f"{value!r} has text behind an amount of money")
         unit = currency + unit.replace("per ", "/")
     return Reading(low, high, joint, bound, unit)
+
+
+def _without_words(text: str) -> tuple[str, str]:
+    """The sign of the words that stand before a number, and the text behind them."""
+    for sign, words in BOUNDS_IN_WORDS.items():
+        if before := words.match(text):
+            return sign, text[before.end() :]
+    return "", text
 
 
 def read_as_text(value: str, lang: str, form: NumberForm) -> Reading | None:
@@ -154,6 +194,7 @@ def _plain(value: str, form: NumberForm) -> tuple[str, NumberForm]:
             text = text.replace("٫", ".").replace("٬", ",")
             form = NumberForm(".", ",")
     text = " ".join(text.split())
+    text = FULL_STOP.sub("", text)
     return BELOW_ZERO.sub("-", text), form
 
 

@@ -99,6 +99,7 @@ def quantities(lang: str, units: tuple[str, ...]) -> str:
     forms = [f"{number}{latin}(?:$|[^A-Za-z0-9_/]|[A-Z])"]
     has_parts = any(PARTS.search(unit) for unit in units)
     if has_parts:
+        forms.append(f"{_DIGIT}/[A-Za-zµ]")  # 10⁹/L
         forms.append(f"{number}(?:{_AREA}|[A-Za-zµÅΩ%°]+{_NEXT_PART})")
     if "foot" in names:
         forms.append(r"(?:ft\.?|feet|foot),? ?[0-9]+ ?in")

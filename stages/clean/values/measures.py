@@ -78,6 +78,10 @@ the quantity does.
 """
 MEANT = {row["spelling"]: row["unit"] for row in _DOUBTFUL_TABLE}
 """What each doubtful unit is."""
+CAPITALS = {"MG": "mg", "MCG": "µg", "ML": "mL", "HR": "h"}
+"""Units in capitals, as registers of drugs write them: 5 MG, 6 MG/ML. Beside another unit they are
+units without further evidence.
+"""
 NEAR = 60
 NAMED = read_mapping(DATA / "unit_symbols.csv", "name", "symbol")
 """Symbols of units whose symbol pint's parser takes for something else, or not everywhere."""
@@ -107,6 +111,27 @@ GENERATION = re.compile(
     re.IGNORECASE,
 )
 """Near 2g to 6g that is a generation of mobile networks. # stands where the number does."""
+TO_GENERATION = re.compile(
+    r"\b(?:mov(?:e|es|ed|ing)|switch(?:es|ed|ing)?|migrat(?:e|es|ed|ing)|transition(?:s|ed|ing)?)"
+    r" (?:from [2-6]g )?to $"
+    r"|\b(?:over|via|on|without) $"  # calls over 4g
+    "|比$|升级[到至]$",
+    re.IGNORECASE,
+)
+"""Directly before such a generation."""
+GENERATION_BEHIND = re.compile(
+    r" ?-?(?:towers?|masts?|technolog(?:y|ies)|devices?|tablets?|hotspots?|services?|data plans?|standards?"
+    r"|era|speeds?|signals?|connect(?:ion|ivity)s?|capable|compatible|chips?|launch)\b"
+    "|比|来了|技术|标准|速度|终端|牌照|用户",
+    re.IGNORECASE,
+)
+"""Directly behind such a generation."""
+MASS_BEFORE = re.compile(
+    r"(?:重|重[约达为]|重量[为约是]?|含|加|加入|取|称取|服用?|用量|每[份片粒袋包天日次]"
+    r"|\b(?:weigh(?:s|ed|ing)?|mass of|dose of|contain(?:s|ing)?|add|adding|plus|takes?) ?)$",
+    re.IGNORECASE,
+)
+"""Directly before a number of grams, whatever the text says near by: 该模块重5g，支持5g手机."""
 LINE_RATE = re.compile(
     r"^ ?-?(?:ethernet|NICs?|Q?SFP\+?|uplinks?|transceivers?|switch(?:es)?|network|ports?|links?|fib(?:er|re))\b",
     re.IGNORECASE,
@@ -184,6 +209,8 @@ HYPHENED = re.compile("-([A-Za-zµ]{1,4})(?![A-Za-z])")
 LETTER = re.compile("[A-Za-z]")
 ONE_LETTER = re.compile(r"[A-Za-z0-9_]|[-'’.&+][A-Za-z0-9]")
 """What may not follow a unit of one letter: 5 L-arginine."""
+LETTER_OF_POWER = re.compile(r" ?([msKNJWVAT])(?![A-Za-z0-9/·⋅*^²³⁻'’&+-]|\.[0-9A-Za-z])")
+"""A unit of one letter behind a power of ten."""
 _POWER_SIGNS = re.compile(r"[\^*()]")
 Part = tuple[str, int]
 """The spelling of one part of a unit, and its power, which is negative below a line."""
@@ -243,6 +270,26 @@ def measure(text: str, number: int, end: int) -> Measure | None:
     return None
 
 
+def measure_of_power(text: str, end: int) -> Measure | None:
+    """The unit behind a number with a power of ten, which is evidence enough: 3.5 × 10⁻³ m, 10⁹/L.
+
+    The number ends at `end`. None where there is no such unit.
+    """
+    if letter := LETTER_OF_POWER.match(text, end):
+        word = letter[1]
+        if word == "m" and COUNTED_BY_M.match(text, letter.end()):
+            return None
+        return Measure(letter.end(), canonical(MEANT.get(word, word)), word)
+    if text[end : end + 1] != "/":
+        return None
+    factor = FACTOR.match(text, end + 1)
+    if not factor or AGAIN.match(text, factor.end()):
+        return None
+    part = _part(factor, -1)
+    unit = resolved((part,), True)
+    return Measure(factor.end(), unit, part[0]) if unit else None
+
+
 def _is_no_unit(text: str, number: int, end: int, start: int, word: str) -> bool:
     """Whether a letter behind a number says something else: 5g network, 2m users, 3D.
 
@@ -257,6 +304,12 @@ def _is_no_unit(text: str, number: int, end: int, start: int, word: str) -> bool
         if len(written) > 1 or not "2" <= written <= "6" or per_something:
             return False
         before = text[max(0, number - NEAR_GENERATION) : number]
+        if MASS_BEFORE.search(before):
+            return False
+        if start == end and TO_GENERATION.search(before):
+            return True
+        if GENERATION_BEHIND.match(text, behind):
+            return True
         after = text[behind : behind + NEAR_GENERATION]
         return GENERATION.search(f"{before}#{after}") is not None
     if start > end:
@@ -298,6 +351,8 @@ def resolved(parts: tuple[Part, ...], slashed: bool) -> str | None:
         is_compound = len(parts) > 1 or power != 1
         if not name and is_compound and (power > 0 or written in BELOW):
             name = COMPOUND.get(written)
+        if not name and is_compound:
+            name = CAPITALS.get(written)
         if position > 0 and slashed and written in COUNTED:
             name = written
         if not name:
@@ -330,6 +385,8 @@ def _with_evidence(word: str, text: str, number: int, start: int, end: int) -> s
         return canonical(MEANT[word])
     if is_decimal and word in ("C", "F") and not (text[:number] + text[end:]).strip():
         return canonical(MEANT[word])  # 38.5 C, and nothing else stands in the text
+    if word in CAPITALS and text[end : end + 1] == "/":
+        return None  # 5 MG/ACTUAT
     cue = CUES.get(word)
     if not cue or not nothing_touches:
         return None

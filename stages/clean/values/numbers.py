@@ -134,6 +134,11 @@ class NumberForm(NamedTuple):
 
 
 UNDECLARED = NumberForm()
+BOTH_SIGNS = re.compile(
+    r"[1-9][0-9]{0,2}(?:\.[0-9]{3})++,[0-9]{1,12}+"  # 1.234,5
+    r"|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,12}+"  # 12.345.678
+)
+"""A number whose signs leave one reading only, so that no source has to declare them."""
 
 _LEFT = (
     "(?<![A-Za-zÀ-ɏͰ-ϿЀ-ӿ0-9_])"  # no letter or digit: not the 1 of H1N1
@@ -163,7 +168,9 @@ def digits_pattern(form: NumberForm, lang: str = "en") -> re.Pattern[str]:
     if form.thousands == "," and form.point == ".":
         groups.append("[1-9][0-9]?(?:,[0-9]{2}(?=,))+,[0-9]{3}")  # 1,00,000 in India
     broken = "(?!)"  # matches nothing
+    one_reading = "(?!)"
     if not form.declared:
+        one_reading = rf"(?:{BOTH_SIGNS.pattern})(?![.,]?[0-9])"
         groups.append("[0-9]{1,3}, 0[0-9]{2}(?![0-9])")  # 110, 000, as tokenisers break it
         broken = r"0\. [0-9]{1,3}(?![0-9])"  # 0. 5, as tokenisers break it
     not_ambiguous = ""
@@ -172,6 +179,7 @@ def digits_pattern(form: NumberForm, lang: str = "en") -> re.Pattern[str]:
     return re.compile(
         f"{_LEFT}{_NOT_RAISED}{not_ambiguous}"
         f"(?:[{FRACTION_SIGNS}]"
+        f"|{one_reading}"
         f"|{broken}"
         f"|(?:{'|'.join(groups)}|{_RUN})(?!{comma}?[0-9])(?:{point}{_RUN})?+"  # 1,200.5
         rf"|(?<![^\s(\[<>=~≤≥±]){point}{_RUN})"  # .5 behind a blank or a sign
@@ -377,7 +385,8 @@ def _value_of_digits(written: str, form: NumberForm) -> Decimal:
     """The value of what `digits_pattern` matched."""
     if written in FRACTIONS:
         return FRACTIONS[written]
-    if form.point == ",":
+    is_pointed = not form.declared and BOTH_SIGNS.fullmatch(written) is not None
+    if form.point == "," or is_pointed:
         return Decimal(written.translate(GROUPING_POINTS).replace(",", "."))
     return Decimal(written.translate(GROUPING_COMMAS))
 

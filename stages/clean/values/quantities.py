@@ -16,12 +16,14 @@ import pint
 from stages.clean.span import Span
 from stages.clean.values import fields
 from stages.clean.values.amounts import Amount, amounts
+from stages.clean.values.differences import is_difference
 from stages.clean.values.field_units import (
     AmbiguousUnitError,
     FieldUnit,
     Own,
     as_difference,
     field_unit,
+    own_currencies,
     wanted_unit,
 )
 from stages.clean.values.fields import Reading
@@ -37,6 +39,8 @@ from stages.clean.values.unusable import Unusable
 
 DIGITS_KEPT = 15
 """Significant digits of a number in text: as many as a double holds."""
+DIGITS_WRITTEN = 2 * LONGEST_NUMERAL
+"""Digits before and behind the point of the longest number that a field may have."""
 PLUS_MINUS = " ± "
 NORMAL = re.compile(
     "(-?[0-9.]+)"
@@ -51,14 +55,25 @@ INTERVAL = re.compile(
 )
 """The number of a field as `quantity` writes it."""
 DIFFERENCE = re.compile(
-    r"\b(?:rise|drop|increase|decrease|difference|deviation|tolerance|gradient|delta|uncertainty"
-    r"|hysteresis|error)s?\b|\bchange (?:in|of)\b|\btemperature change\b|[ΔδΔ∆]"
-    "|温差|温升|升温|降温|温降|误差|偏差|公差|变化量",
+    r"\b(?:rise|drop|increase|decrease|difference|differential|deviation|tolerance|gradient|delta"
+    r"|uncertainty|hysteresis|error|accuracy|precision|swing|span|spread|variation|fluctuation"
+    r"|dead ?band|superheat|subcooling|depression|elevation|offset|excursion)s?\b"
+    r"|\bchange (?:in|of)\b|\b(?:temperature|temp) change\b|\bapproach temperature\b|[ΔδΔ∆]"
+    r"|\b(?:d|delta) ?(?:t|temp|temperature)\b"  # dT
+    "|温差|温升|升温|降温|温降|误差|偏差|公差|变化量|温度(?:变化|波动|精度)|[升降][幅高低]值",
     re.IGNORECASE,
 )
-"""In the name of an attribute: its values are differences."""
+"""In the name of an attribute, between whose words stand blanks: its values are differences."""
+BETWEEN_WORDS = re.compile(
+    r"_+"  # temperature_rise
+    r"|(?<=[a-z])(?=[A-Z][a-z])"  # temperatureRise
+    r"|(?<=delta)(?=T)"  # deltaT
+)
+"""Where a name of an attribute has two words and no blank."""
 SMALLEST_MOVED = 1e-10
 """A temperature on another scale that is nearer to zero than this is zero."""
+SCALES_OF_TEXT = {"degC": "delta_degC", "degF": "delta_degF"}
+"""Scales of temperature in texts, and the units of their differences."""
 UNSPACED = ("%", "‰", "°")
 """Units that stand directly behind their number: 5%."""
 
@@ -83,7 +98,7 @@ def quantity(
     unit is missing, unknown, or of another dimension.
     """
     try:
-        reading = fields.read(value, lang, form)
+        reading = fields.read(value, lang, form, own_currencies(own))
         source = _source_unit(value, reading, unit, wanted, own)
     except Unusable:
         as_text = fields.read_as_text(value, lang, form)
@@ -92,14 +107,15 @@ def quantity(
         reading = as_text
         source = _source_unit(value, reading, unit, wanted, own)
     target = wanted_unit(wanted, own)
-    if moves_zero(source.unit, target.unit) and DIFFERENCE.search(attribute):
+    in_words = BETWEEN_WORDS.sub(" ", attribute)
+    if moves_zero(source.unit, target.unit) and DIFFERENCE.search(in_words):
         raise Unusable(
             "unknown_unit",
             f"{value!r}: {attribute} is a difference of temperatures by its name; write "
             f"`delta {wanted}` in clean.normalise.units",
         )
     if source.unit == target.unit and source.factor == target.factor:
-        digits = LONGEST_NUMERAL  # nothing is rounded without a conversion
+        digits = DIGITS_WRITTEN  # nothing is rounded without a conversion
     low = _in_field(value, reading.low, source, target, reading.bound == "±")
     if reading.high is None:
         return reading.bound + plain(low, digits)
@@ -182,6 +198,8 @@ def _in_field(
     `difference`: it is a tolerance, so that the zero point of a temperature does not count. Raises
     Unusable (`bad_quantity`) for a number that is too large or too small.
     """
+    if source == target:
+        return number
     one, other = source.unit, target.unit
     if difference:
         one, other = as_difference(one), as_difference(other)
@@ -312,11 +330,20 @@ def find_quantities(text: str, lang: str, form: NumberForm = UNDECLARED) -> list
     ± 15 mmHg).
 
     `lang` is an ISO 639-1 code; number words are read in English, and for `zh` in Chinese. `normal`
-    is the number as a plain decimal, a blank and the unit as `measures.canonical` writes it. `form`
-    is how the source of the text writes numbers.
+    is the number as a plain decimal, a blank and the unit as `measures.canonical` writes it. A
+    difference of temperatures is in delta_degC or delta_degF. `form` is how the source of the text
+    writes numbers.
     """
     folded = widths_folded(text)
-    return list(quantities_in(folded, lang, [(0, len(folded))], form))
+    found = []
+    for span in quantities_in(folded, lang, [(0, len(folded))], form):
+        number, _, unit = span.normal.rpartition(" ")
+        step = SCALES_OF_TEXT.get(unit)
+        if step and is_difference(folded, span.start, span.end, "–" in number):
+            found.append(span._replace(normal=f"{number} {step}"))
+        else:
+            found.append(span)
+    return found
 
 
 def quantities_in(

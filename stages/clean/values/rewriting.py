@@ -18,6 +18,7 @@ from stages.clean.span import Span, apart, rewrite
 from stages.clean.terms import changed
 from stages.clean.values import hints
 from stages.clean.values.dates import dates_in
+from stages.clean.values.differences import is_difference
 from stages.clean.values.hints import around
 from stages.clean.values.numbers import UNDECLARED, WIDTHS, NumberForm, widths_folded
 from stages.clean.values.quantities import convert_to_one, quantities_in
@@ -38,46 +39,8 @@ CALORIE = (" cal", "cal/day")
 FOOD = re.compile("(?<![a-z])calories?$|(?<![a-z])calories? ", re.IGNORECASE)
 """A calorie in words may be one of food, which is a thousand times larger."""
 TEMPERATURES = (" degC", " degF", " K")
-_CHANGES = (
-    "rise|rises|rose|risen|rising|drop|drops|dropped|dropping|fall|falls|fell|fallen|falling"
-    "|increase|increases|increased|increasing|decrease|decreases|decreased|decreasing"
-    "|climb|climbs|climbed|warmed|warms|cooled|cools|lowered|lowers|raised|raises|raise|lower"
-    "|reduce|reduces|reduced|reduction|differ|differs|differed|difference|differences|differential"
-    "|deviate|deviates|deviated|deviation|deviations|vary|varies|varied|variation|variations"
-    "|fluctuate|fluctuates|fluctuated|fluctuation|fluctuations|change|changes|changed|changing"
-    "|swing|swings|tolerance|tolerances|accurate|accuracy|precision|error|errors|uncertainty"
-    "|margin|gradient|gradients|gain|gained|loss|lost|spread|offset|hysteresis|step|steps"
-    "|increment|increments|superheat|subcooling|within|plus or minus|give or take|up|down|off"
-    "|another|extra|additional|resolution|repeatability|sensitivity|stability|drift|excursion"
-    "|approach|interval|intervals|excess|lag|jump|jumps|jumped|surge|surged|shift|shifts|shifted|delta|ΔT|∆T|dT"
-)
-DIFFERENCE_BEFORE = re.compile(
-    rf"(?:\b(?:{_CHANGES})(?:(?: [a-z]+){{0,3}} temperatures?)?"
-    r"(?:,? (?:is|was|were|are|be|been|equals|to within|by|of|about|approximately|around|nearly"
-    r"|roughly|almost|some|only|just|at least|at most|up to|as much as|as little as|no more than"
-    r"|more than|less than|over|between|a|an|another|further|additional|temperature))* ?[=:<>≤≥~≈]? ?"
-    r"|\bby(?: (?:about|around|approximately|roughly|nearly|some|only|just|up to|over|at least"
-    r"|as much as|another|an additional|a further))*[ ~≈]?"  # hotter by 10 °F
-    r"|(?:±|\+ ?/ ?-|\+-|\+) ?"  # ±3 °F, +3 °F
-    "|(?:上升|下降|升高|降低|提高|升温|降温|增加|减少|相差|温差|误差|偏差|变化|波动|上浮|下浮|浮动"
-    "|公差|温升|精度|高出|高了|低了)(?:了|约|大约|为|是|达|在|幅度|最多|不超过|[±:：])*"
-    "|比[^，。,.]{1,12}[高低]了?)$",
-    re.IGNORECASE,
-)
-"""Before a temperature that is a difference: a drop of, within, ±, 升高了. Not: rose to, 升高到."""
-DIFFERENCE_BEHIND = re.compile(
-    r"[- ](?:(?:temperature|temp\.?|thermal|in|of) )?"
-    "(?:rise|drop|increase|decrease|difference|differential|change|tolerance|gradient|swing"
-    "|fluctuation|deviation|spread|hysteresis|offset|error|margin|accuracy|variation|step"
-    "|increment|reduction|jump|shift|superheat|subcooling)s?\\b"
-    r"| (?:higher|lower|warmer|cooler|colder|hotter|above|below|more|less|either|apart)\b"
-    "|的?(?:温差|温升|误差|偏差|波动|变化|升幅|降幅)",
-    re.IGNORECASE,
-)
-"""Behind such a temperature: a 10 °F rise, 10 °F warmer. 10 °F below zero is none, and left alone,
-too."""
-DIFFERENCE_NEAR = 60
-"""Characters before a temperature in which words may say that it is a difference."""
+TON = " ton"
+"""A short, long or metric ton, which differ by a tenth."""
 STOPPED = re.compile(
     r"(?<![A-Za-z])(?:in|ft|yds?|mi|lbs?|oz|gal|pt|qt|tsp|tbsp|hrs?|mins?|secs?|yrs?|mos?|wks?|sq|cu|approx)$"
 )
@@ -209,7 +172,9 @@ def _rewritten(
             continue
         if found.normal.endswith(CALORIE) and FOOD.search(folded, found.start, found.end):
             continue
-        if found.normal.endswith(TEMPERATURES) and _is_difference(folded, found, new):
+        if found.normal.endswith(TON):
+            continue
+        if found.normal.endswith(TEMPERATURES) and _is_other_difference(folded, found, new):
             continue
         new = _with_its_digits(folded, found, new)
         end = found.end
@@ -227,17 +192,13 @@ def _rewritten(
     return rewrite(text, changes), changes
 
 
-def _is_difference(folded: str, found: Span, new: str) -> bool:
+def _is_other_difference(folded: str, found: Span, new: str) -> bool:
     """Whether a temperature that changes its scale is a difference, as far as the words around it
     say. It is left alone, because a difference has no zero point.
     """
     number = found.normal.rpartition(" ")[0]
-    if new.startswith(f"{number} "):
-        return False  # the scale stays
-    before = folded[max(0, found.start - DIFFERENCE_NEAR) : found.start]
-    if DIFFERENCE_BEFORE.search(before):
-        return True
-    return DIFFERENCE_BEHIND.match(folded, found.end) is not None
+    scale_stays = new.startswith(f"{number} ")
+    return not scale_stays and is_difference(folded, found.start, found.end, "–" in number)
 
 
 def _with_its_digits(folded: str, found: Span, new: str) -> str:

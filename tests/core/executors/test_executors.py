@@ -249,7 +249,7 @@ def test_a_killed_worker_changes_nothing(
     expected = cleaned(corpus_folder, "local", LOCAL)
     monkeypatch.setattr(corpus, "BATCH_ROWS", 9)
     monkeypatch.setattr(
-        clean.personal, "treatment_of", lambda params: Stalling(params, b"", corpus_folder)
+        clean.personal, "treatment_of", lambda params: Stalling(params, b"", folder=corpus_folder)
     )
     killed: list[int] = []
     killer = Thread(target=kill_the_stalled, args=(corpus_folder, killed), daemon=True)

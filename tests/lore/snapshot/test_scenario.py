@@ -11,7 +11,7 @@ from lore.snapshot.declaration import declared
 from stages import extract
 from stages.core.project.params import Run, load
 from stages.core.records import record
-from stages.extract.sql_dump import load
+from stages.extract import sql_dump
 from tests.lore.live import Live
 
 ROOT = Path(__file__).parents[3]
@@ -26,7 +26,7 @@ def example(live: Live, monkeypatch: pytest.MonkeyPatch) -> Live:
         ROOT / "scenarios/database/snapshots.yaml", live.root / "data/raw/snapshots.yaml"
     )
     live.database.unlink()
-    load(live.root / "data/raw/elements.sql", live.database)
+    sql_dump.load(live.root / "data/raw/elements.sql", live.database)
     monkeypatch.setenv("ELEMENTS_URL", f"sqlite:///{live.database}")
     return live
 

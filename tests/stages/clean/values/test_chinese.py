@@ -48,7 +48,7 @@ from stages.core.project.errors import ParamsError
         ("3岁", None, "年", "3"),
         ("38度", None, "°C", None),
         ("30分", None, "min", None),
-        ("约5公斤", None, "kg", None),
+        ("约5公斤", None, "kg", "~5"),
         ("5-6公斤", None, "kg", "5–6"),
         ("五公斤", None, "kg", "5"),
         ("两三百米", None, "m", "200–300"),

@@ -134,7 +134,10 @@ def test_spellings(written: str, wanted: str, expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelling", sorted(set(measures.SPELLINGS) - {*measures.FACTORS, "分", "calorie", "calories"})
+    "spelling",
+    sorted(
+        set(measures.SPELLINGS) - {*measures.FACTORS, "分", "calorie", "calories", "ton", "tons"}
+    ),
 )
 def test_a_field_reads_every_spelling_of_texts(spelling: str) -> None:
     wanted = measures.canonical(measures.SPELLINGS[spelling])
@@ -195,13 +198,66 @@ def test_a_slip_of_a_capital_is_not_a_factor_of_a_billion() -> None:
     assert quantity("5", "Mg", "mg", 4, own=(("Mg", "mg"),)) == "5"
 
 
-@pytest.mark.parametrize("written", ["Cal", "calories", "Calories", "Cal/g", "gr"])
-def test_what_has_two_meanings_is_refused(written: str) -> None:
-    wanted = {"gr": "g", "Cal/g": "J/g"}.get(written, "kJ")
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ("Cal", "kJ"),
+        ("calories", "kJ"),
+        ("Calories", "kJ"),
+        ("Cal/g", "J/g"),
+        ("gr", "g"),
+        ("ML", "L"),
+        ("Ml", "cm³"),
+        ("ML/D", "L/day"),
+        ("MIU/mL", "IU/mL"),
+        ("Nm3/h", "m³/h"),
+        ("Nm³", "m³"),
+        ("ton", "kg"),
+        ("tons", "t"),
+    ],
+)
+def test_what_has_two_meanings_is_refused(written: str, wanted: str) -> None:
     with pytest.raises(AmbiguousUnitError, match="has two meanings"):
         field_unit(written, wanted)
     assert field_unit(written, wanted, ((written, wanted),)).factor == 1
     assert quantity("1", "[Cal]", "kJ", 4) == quantity("1", "kcal", "kJ", 4) == "4.184"
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted", "expected"),
+    [
+        ("MG", "mg", "1"),
+        ("MG", "g", "0.001"),
+        ("MCG", "mg", "0.001"),
+        ("MG/ML", "g/L", "1"),
+        ("NG/DL", "ng/L", "10"),
+        ("ML/MIN", "L/h", "0.06"),
+        ("IU/ML", "IU/L", "1000"),
+        ("MG", "kg", None),
+        ("MG", "t", None),
+    ],
+)
+def test_units_in_capitals(written: str, wanted: str, expected: str | None) -> None:
+    if expected is None:
+        with pytest.raises(Unusable):
+            quantity("1", written, wanted, 4)
+    else:
+        assert quantity("1", written, wanted, 4) == expected
+
+
+def test_a_metric_ton_is_one_and_a_ton_may_be_several() -> None:
+    assert quantity("3", "metric tons", "kg", 4) == quantity("3", "t", "kg", 4) == "3000"
+    assert quantity("3", "tons", "kg", 4, own=(("tons", "tonne"),)) == "3000"
+
+
+def test_a_difference_in_kelvin_has_no_zero_point() -> None:
+    for wanted in ("delta K", "delta kelvin", "ΔK"):
+        assert quantity("27", "°F", wanted, 4) == "15"
+        assert quantity("15", "°C", wanted, 4) == "15"
+        assert quantity("15", "K", wanted, 4) == "15"
+    assert quantity("15", "K", "delta °F", 4) == "27"
+    assert quantity("15", "K", "K", 4) == "15"
+    assert shown("delta K") == "K"
 
 
 def test_differences() -> None:

@@ -43,7 +43,7 @@ def test_quantities(value: str, unit: str | None, wanted: str, expected: str) ->
 
 
 @pytest.mark.parametrize(
-    "value", ["12,3,4", "1,23", "n/a", "", "1538..2", "1.538.0", "1 53 8", "about 7", "--"]
+    "value", ["12,3,4", "1,23", "n/a", "", "1538..2", "1.538.0", "1 53 8", "about it 7", "--"]
 )
 def test_numbers_that_are_not_one_number(value: str) -> None:
     with pytest.raises(Unusable) as caught:
@@ -350,3 +350,16 @@ def test_numbers_of_more_digits_than_decimal_keeps_are_read_without_an_error(dig
     find_quantities(f"{large}½ m and {large} 1/2 m", "en")
     (span,) = find_quantities(f"{large} ft. 2 in of wire", "en")
     assert span.normal.endswith(" ft")
+
+
+@pytest.mark.parametrize(
+    ("text", "lang", "normal"),
+    [
+        ("The gap between inlet and outlet differs by 7 °C.", "en", "7 delta_degC"),
+        ("a 7 °F tolerance", "en", "7 delta_degF"),
+        ("室内外温差达到7℃", "zh", "7 delta_degC"),
+        ("Store it at 7 °C.", "en", "7 degC"),
+    ],
+)
+def test_a_difference_of_temperatures_is_found_as_one(text: str, lang: str, normal: str) -> None:
+    assert [span.normal for span in find_quantities(text, lang)] == [normal]

@@ -91,11 +91,36 @@ def test_rewriting(lang: str, content: str, expected: str) -> None:
         ("en", "kept at 50 ± 9 °F", "kept at 10 ± 5 °C"),
         ("en", "a drop of 9 ℃", "a drop of 9 °C"),
         ("zh", "气温下降了9℉，温差为9℉，误差±9℉", None),
+        ("en", "The difference of the inlet and the outlet never exceeds 9 °F", None),
+        ("en", "a 9 °F dead band, two probes within 9 °F of each other, a 9 °F range", None),
+        ("en", "The melting point is depressed 9 °F", None),
+        ("en", "Its deviation is largest at 50 °F", "Its deviation is largest at 10 °C"),
+        ("en", "accurate to 9 °F. Store at 50 °F", "accurate to 9 °F. Store at 10 °C"),
+        ("en", "Keep within 50–68 °F", "Keep within 10–20 °C"),
+        ("en", "a 50–68 °F range", "a 10–20 °C range"),
+        ("en", "It swings within 9–18 °F", None),
+        ("zh", "两个探头之间的偏差最大可达9℉", None),
+        ("zh", "误差小，在50℉保存", "误差小，在10 °C保存"),
         ("zh", "体温升高到104℉", "体温升高到40 °C"),
         # what is no unit
         ("en", "a 4g network, the 5g phones, 3g/4g, mobile 5g", None),
         ("en", "5g of salt, and 3 g daily", "5000 mg of salt, and 3000 mg daily"),
         ("en", "upgrade to 5g, a 4g SIM, 10g ethernet", None),
+        ("en", "They switch to 5g, call over 4g, and want 5g towers", None),
+        ("zh", "手机比4g快，已升级到5g，5g速度高", None),
+        ("zh", "这部手机重5g，支持4g手机卡", "这部手机重5000 mg，支持4g手机卡"),
+        # what may be one of several units
+        ("en", "a load of 3 tons", None),
+        # capitals
+        ("en", "Zolpidem 5 MG Oral Tablet, 7 Day pack", "Zolpidem 5 mg Oral Tablet, 7 day pack"),
+        ("en", "3 ML models and 2 HR managers", None),
+        ("en", "They own 5 MG cars", None),
+        ("en", "0.2 MG/ACTUAT Metered Dose Inhaler", None),
+        # signs
+        ("en", "It weighs 1.250,5 mg, v1.250,5 mg", "It weighs 1250.5 mg, v1.250,5 mg"),
+        # a power of ten is evidence for a unit
+        ("en", "a gap of 3.5 × 10⁻³ m", "a gap of 0.35 cm"),
+        ("en", "5 × 10⁶ m users, 3 × 10⁶ models", None),
         ("en", "50 ft-lb, 5 kg-m and 5 mg-h/L", None),
         # rounding
         (

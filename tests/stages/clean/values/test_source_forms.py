@@ -112,12 +112,14 @@ def test_a_text_and_a_field_are_read_in_the_form_of_their_source() -> None:
         written("Take 0,005 g at 98.6 °F.", "none", 1, "en"),
         fact("drug", "dose", "1.250,5", "mg", source="komma"),
         fact("drug", "dose", "1.250,5", "mg", source="none"),
+        fact("drug", "dose", "250,5", "mg", source="none"),
     ]
     frame = pl.DataFrame(rows, schema=columns.COLUMNS)
     done = columns.normalise(frame, REWRITING, (), FORMS)
     texts = done.frame["text"].to_list()
     assert texts[:3] == ["Take 5 mg at 37 °C.", "Take 0,005 g at 37 °C.", "drug: dose 1250.5 mg"]
-    assert done.unusable[3][0] == "bad_quantity"
+    assert texts[3] == "drug: dose 1250.5 mg"  # both signs leave one reading
+    assert done.unusable[4][0] == "bad_quantity"
 
 
 def test_the_stage_reads_the_forms_of_sources(tmp_path: Path) -> None:
