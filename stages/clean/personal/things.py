@@ -27,7 +27,7 @@ PRODUCT = re.compile(
 )
 """Before the number of a product: lot no., 批号：."""
 SECTION = re.compile(
-    rf"(?:\b(?:{_SECTIONS}|v)[\s.:#]{{1,4}}|§{{1,2}}\s?|第\s?)"
+    rf"(?:\b(?:{_SECTIONS}|v)[\s.:#]{{1,4}}|§{{1,2}}\s?|(?:第|图|表|式|附录)\s?)"
     # more numbers of sections: 10.2.3.4, 10.2.3.5 and
     r"(?:\d{1,3}(?:\.\d{1,3}){1,5}\s?(?:,|;|and|or|to|through|–|-|和|、|至)\s?){0,5}$",
     re.IGNORECASE,

@@ -163,6 +163,8 @@ MONTH_AND_DAY_BEHIND = re.compile(
     rf"{_TIME_OF_DAY}{_CHINESE_TO}{_SMALL} ?月(?: ?{_SMALL} ?[日号號])?"
 )
 """Behind a Chinese date with its year: an end of a range that takes its year from it (至10月7日)."""
+MONTHS_BEHIND = re.compile(rf"{_CHINESE_AND}{_SMALL} ?月(?! ?{_SMALL} ?[日号號])")
+"""Behind a Chinese month with its year: further months of that year (2020年1月、2月和3月)."""
 YEAR_BEFORE = re.compile(rf"年 ?{_SMALL} ?月(?: ?{_SMALL} ?[日号號])?{_TIME_OF_DAY}{_CHINESE_TO}$")
 """Before a Chinese date without its year: the other end of such a range."""
 
@@ -415,6 +417,8 @@ def _chinese(text: str, start: int, end: int) -> Iterator[Found]:
             written = _count(parts["year"])
             assert written is not None
             if month and MONTH_AND_DAY_BEHIND.match(text, last):
+                continue
+            if month and not day and MONTHS_BEHIND.match(text, last):
                 continue
             if year := _chinese_year(text, match, written, month):
                 yield Found(first, last, year, month, day)

@@ -520,3 +520,11 @@ def test_ip_forms_are_the_library_s() -> None:
     assert found("see 2001:db8::1 and 300.1.1.1", "ip") == [
         str(ipaddress.ip_address("2001:db8::1"))
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("见图3.4.5.6所示。", 0), ("表 2.3.4.5 列出参数。", 0), ("服务器地址是 10.2.3.4。", 1)],
+)
+def test_the_number_of_a_figure_or_table_is_no_address(text: str, found: int) -> None:
+    assert len(list(find_personal(text, "zh"))) == found

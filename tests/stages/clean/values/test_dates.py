@@ -246,3 +246,19 @@ def test_any_text_gives_dates_that_lie_apart_and_exist(text: str, lang: str) -> 
     for span in found:
         assert 0 <= span.start < span.end <= len(text)
         assert date.fromisoformat((span.normal.replace("--", "2000-") + "-01-01")[:10])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2020年1月、2月和3月的销量", []),
+        ("2020年1月和2月", []),
+        ("2020年1月的销量", ["2020-01"]),
+        ("2020年1月，2月3日开会", ["2020-01", "--02-03"]),
+        ("2019年、2020年和2021年", ["2019", "2020", "2021"]),
+    ],
+)
+def test_months_that_take_their_year_from_the_first_are_left_whole(
+    text: str, found: list[str]
+) -> None:
+    assert [span.normal for span in find_dates(text, "zh", True)] == found
