@@ -253,3 +253,12 @@ def test_a_damaged_page_is_read_or_refused(tmp_path: Path) -> None:
                 assert "a.html" in str(error)  # noqa: PT017 - either is right
                 continue
             assert all((unit.cells is None) == bool(unit.reason) for unit in found)
+
+
+def test_a_byte_order_mark_hides_no_heading(tmp_path: Path) -> None:
+    text = "\ufeff# Iron\n\nIt rusts.\n\n\ufeff# Tin\n\nIt is soft.\n"
+    found = units(tmp_path, "a.md", text.encode())
+    assert [(unit.get("heading"), unit.get("text")) for unit in found] == [
+        ("Iron", "It rusts."),
+        ("Tin", "It is soft."),
+    ]

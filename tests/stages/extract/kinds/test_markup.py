@@ -579,3 +579,12 @@ def test_a_wrong_name_of_an_element_or_list_is_told(tmp_path: Path) -> None:
             InputError, match=rf"has no list at '{items}'; mend .*\(did you mean {near}\?\)"
         ):
             of_json(tmp_path, {"entries": {"rows": []}}, items)
+
+
+def test_what_ends_a_json_text_is_shown_and_the_other_kind_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"char 1\), where <U\+FEFF> stands; mend the file"):
+        of_json(tmp_path, '[\ufeff{"a": "x"}]'.encode(), "")
+    with pytest.raises(InputError, match=r"Extra data.*or set `kind: jsonl` if each line"):
+        of_json(tmp_path, b'{"a": "x"}\n{"a": "y"}\n', "")
+    (unit,) = of_json(tmp_path, '\ufeff\ufeff[{"a": "x"}]'.encode(), "", a="a")
+    assert unit.get("a") == "x"
