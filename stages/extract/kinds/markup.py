@@ -263,7 +263,7 @@ class JsonLines(SourceSettings):
             try:
                 item = reader.read(raw)
             except ValueError as error:
-                evidence = where_it_ends(error, one_line=True)
+                evidence = where_it_ends(error)
                 if raw.strip() in ("[", "{") or raw.lstrip().startswith("[{"):
                     evidence += "; if the file is one JSON document, set `kind: json`"
                 yield Unit(position, raw, None, "malformed", evidence)
@@ -279,16 +279,11 @@ class JsonLines(SourceSettings):
         return detected_encodings(self.encoding, files, self.lang)
 
 
-def where_it_ends(error: ValueError, one_line: bool = False) -> str:
-    """Return the message of a JSON error, with the character where reading ends if it is invisible.
-
-    `one_line`: the text was one line of a file, so that the number of the line says nothing.
-    """
+def where_it_ends(error: ValueError) -> str:
+    """Return the message of a JSON error, with the character where reading ends if it is invisible."""
+    message = str(error)
     if not isinstance(error, json.JSONDecodeError):
-        return str(error)
-    message = f"{error.msg}: line {error.lineno} column {error.colno}"
-    if one_line:
-        message = f"{error.msg}: column {error.colno}"
+        return message
     character = error.doc[error.pos : error.pos + 1]
     if character and is_invisible(character) and character not in "\n\t":
         message += f", where {shown(character)} stands"

@@ -111,3 +111,15 @@ def test_deep_elements_need_no_recursion() -> None:
     for name in ("p", "x", "sup"):
         document = f"<r>{f'<{name}>' * 1500}a{f'</{name}>' * 1500}</r>"
         assert text_of(etree.fromstring(document, parser)).strip() in ("a", "ª")
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ('<p>10<emph render="super">4</emph> cells</p>', "10⁴ cells"),
+        ('<p>5<E T="51">2</E> and H<E T="52">2</E>O</p>', "5² and H2O"),
+        ("<p>three<tab/>four<pb/>five</p>", "three four five"),
+    ],
+)
+def test_further_vocabularies(markup: str, text: str) -> None:
+    assert text_of(etree.fromstring(markup)) == text

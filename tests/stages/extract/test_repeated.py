@@ -133,3 +133,16 @@ def test_names_that_differ_by_case_are_two_where_that_is_set(tmp_path: Path) -> 
     )  # fmt: skip
     kept = record.read(tmp_path / "clean/records.parquet")
     assert [row["subject"] for row in kept] == ["Polish", "polish", "Co", "CO"]
+
+
+def test_columns_of_one_name_that_nothing_uses_and_an_empty_key(tmp_path: Path) -> None:
+    rows = [(1, "tin", "232", None), (" ", "lead", "327", None)]
+    entry = metals(tmp_path, *rows)
+    kept, rejected, _ = run(
+        tmp_path,
+        entry | {"query": "SELECT id, name, melts, note, 5 AS more, 6 AS more FROM metals"},
+    )
+    assert [row["locator"] for row in kept] == ["a.db#metals/1@melts"]
+    assert [(row["reason"], row["locator"]) for row in rejected] == [
+        ("missing_key", "a.db#metals[2]")
+    ]
