@@ -274,11 +274,7 @@ def test_a_page_that_cannot_be_read_is_remembered_as_such(
 ) -> None:
     from pypdfium2 import PdfiumError
 
-<<<<<<< HEAD
-    def fails(page: Any, gap: Any) -> list[Line]:
-=======
     def fails(page: Any, gap: float) -> list[Line]:
->>>>>>> w-tex
         raise PdfiumError("Failed to load page.")
 
     monkeypatch.setattr(pdf, "layer", fails)

@@ -255,7 +255,6 @@ def test_a_damaged_page_is_read_or_refused(tmp_path: Path) -> None:
             assert all((unit.cells is None) == bool(unit.reason) for unit in found)
 
 
-<<<<<<< HEAD
 def test_half_of_a_surrogate_pair_is_set_aside(tmp_path: Path) -> None:
     found = units(tmp_path, "a.md", "# Iron\n\n+2AA- rusts\n\n# Tin\n\ncries\n", encoding="utf-7")
     assert [unit.reason for unit in found] == ["encoding", ""]
@@ -265,7 +264,8 @@ def test_half_of_a_surrogate_pair_is_set_aside(tmp_path: Path) -> None:
 def test_a_codec_that_decodes_no_file_is_refused(tmp_path: Path, encoding: str) -> None:
     with pytest.raises(InputError, match="set the source's `encoding`"):
         units(tmp_path, "a.md", b"# Iron\n\n\xff\n", encoding=encoding)
-=======
+
+
 def test_a_byte_order_mark_hides_no_heading(tmp_path: Path) -> None:
     text = "\ufeff# Iron\n\nIt rusts.\n\n\ufeff# Tin\n\nIt is soft.\n"
     found = units(tmp_path, "a.md", text.encode())
@@ -273,4 +273,3 @@ def test_a_byte_order_mark_hides_no_heading(tmp_path: Path) -> None:
         ("Iron", "It rusts."),
         ("Tin", "It is soft."),
     ]
->>>>>>> w-tex

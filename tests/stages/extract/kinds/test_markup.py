@@ -581,7 +581,6 @@ def test_a_wrong_name_of_an_element_or_list_is_told(tmp_path: Path) -> None:
             of_json(tmp_path, {"entries": {"rows": []}}, items)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("path", ["9" * 5000, f"a.{'9' * 5000}"])
 def test_a_number_of_any_length_selects_nothing_beyond_the_end(tmp_path: Path, path: str) -> None:
     (unit,) = of_json(tmp_path, [{"a": ["iron"]}], "", found=path, first="a.0")
@@ -595,7 +594,8 @@ def test_a_codec_that_decodes_no_file_is_refused(tmp_path: Path) -> None:
     source = Json("json", "toy", "a.json", "en", "", Mapping(), encoding="undefined")
     with pytest.raises(InputError, match="set the source's `encoding`"):
         list(source.units(path))
-=======
+
+
 def test_what_ends_a_json_text_is_shown_and_the_other_kind_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"char 1\), where <U\+FEFF> stands; mend the file"):
         of_json(tmp_path, '[\ufeff{"a": "x"}]'.encode(), "")
@@ -603,4 +603,3 @@ def test_what_ends_a_json_text_is_shown_and_the_other_kind_is_named(tmp_path: Pa
         of_json(tmp_path, b'{"a": "x"}\n{"a": "y"}\n', "")
     (unit,) = of_json(tmp_path, '\ufeff\ufeff[{"a": "x"}]'.encode(), "", a="a")
     assert unit.get("a") == "x"
->>>>>>> w-tex
