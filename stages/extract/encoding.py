@@ -114,9 +114,10 @@ def resolved(encoding: str, path: Path, lang: str) -> str:
         return detected(path, lang)
     try:
         name = codecs.lookup(encoding).name
-    except LookupError:
+        is_like_ascii = "\n".encode(encoding) == b"\n"
+    except (LookupError, UnicodeError):
         return encoding  # whoever decodes the file refuses it
-    if name.startswith("utf") or "\n".encode(encoding) != b"\n":
+    if name.startswith("utf") or not is_like_ascii:
         return encoding
     if is_surely_utf8(path, name):
         raise InputError(
