@@ -85,6 +85,10 @@ class FieldUnit(NamedTuple):
     """What the number before it is multiplied with: 1000 for 10*3/uL."""
 
 
+SIGNS = {"G": "gauss", "S": "siemens", "H": "henry", "T": "tesla", "D": "debye"}
+"""Capitals that people write for gram, second, hour, tonne and day, and that are signs of other units."""
+
+
 class AmbiguousUnitError(ValueError):
     """A spelling with two readings."""
 
@@ -153,6 +157,11 @@ def field_unit(written: str, wanted: str, own: Own = ()) -> FieldUnit:
             some = [reading._replace(unit=as_difference(reading.unit)) for reading in some]
         fitting = [reading for reading in some if converts(reading.unit, target.unit)]
         if fitting:
+            sign_of = SIGNS.get(written, str(fitting[0].unit))
+            if sign_of != str(fitting[0].unit):
+                raise AmbiguousUnitError(
+                    f"{written!r} is the sign of {sign_of}, and may be {fitting[0].unit}"
+                )
             return _fitting(fitting, target, written, wanted)
     raise ValueError(f"{written!r} is not a unit that converts to {wanted}")
 

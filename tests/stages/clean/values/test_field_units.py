@@ -355,6 +355,21 @@ def test_any_text_is_a_unit_or_refused(written: str) -> None:
     assert tidied(written)
 
 
+@pytest.mark.parametrize(
+    ("written", "wanted"), [("G", "mg"), ("S", "min"), ("H", "min"), ("T", "kg"), ("D", "h")]
+)
+def test_a_capital_that_is_the_sign_of_another_unit_is_refused(written: str, wanted: str) -> None:
+    with pytest.raises(AmbiguousUnitError, match=f"'{written}' is the sign of .*, and may be "):
+        field_unit(written, wanted)
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"), [("T", "mT"), ("S", "mS"), ("H", "mH"), ("L", "mL")]
+)
+def test_a_capital_that_is_the_sign_of_the_unit_is_read(written: str, wanted: str) -> None:
+    assert field_unit(written, wanted)
+
+
 @pytest.mark.parametrize("piece", ["m", "m/", "m ", "{", "[", "m-", "10^", "·", "€", "(m"])
 def test_long_units_cost_no_time(piece: str) -> None:
     def seconds(size: int) -> float:
