@@ -162,10 +162,7 @@ def clean_records(
             )
             verified = verify(corpus, checks, params, treatment)
             if not corpus.ledger.alive.any():
-                raise InputError(
-                    f"clean: not one of {len(corpus.ledger.verdict)} records of {extracted} "
-                    "was kept; check the clean section of params.yaml"
-                )
+                raise nothing_kept(corpus.ledger, extracted)
             tally = write(corpus, before, folder, treatment)
             write_entries(folder / "contradictions.json", verified.contradictions())
         write_entries(folder / "violations.json", iter(verified.violations))
@@ -233,6 +230,21 @@ def refuse_repeated_ids(source: Path) -> None:
             f"{source}: {count} records have the id {name}; run extract again, which sets such "
             "records aside (dvc repro --force --single-item extract)"
         )
+
+
+def nothing_kept(ledger: Ledger, extracted: Path) -> InputError:
+    """The error for records of which not one is kept, with the commonest reason."""
+    number = len(ledger.verdict)
+    if not number:
+        return InputError(
+            f"clean: {extracted} has no record, because extract set all units aside; "
+            "its rejected.parquet has the reasons, and lore check-data shows them"
+        )
+    reason, count = ledger.counts().most_common(1)[0]
+    return InputError(
+        f"clean: not one of {number} records of {extracted} was kept ({reason} {count:,}); "
+        "check the clean section of params.yaml, and lore check-data"
+    )
 
 
 def write_entries(path: Path, entries: Iterator[Row]) -> None:

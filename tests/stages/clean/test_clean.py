@@ -319,9 +319,15 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path, folder_bytes: Any) -> Non
     assert folder_bytes(tmp_path / "a/out") == folder_bytes(tmp_path / "b/out")
 
 
+def test_no_record_at_all_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no record, because extract set all units aside"):
+        run(tmp_path, [])
+
+
 def test_nothing_kept_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"not one of 1 records of .* was kept; check the clean section"
+        InputError,
+        match=r"not one of 1 records of .* was kept \(unknown_state 1\); check the clean section",
     ):
         run(tmp_path, [fact("neon", "state", "soild", **NEON)])
 
