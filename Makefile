@@ -37,9 +37,9 @@ $(STAMP): requirements.lock requirements.hashes pyproject.toml setup/wordnet.py 
 	@echo "Installing the libraries of requirements.lock into $(VENV) (once; some minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "No virtual environment could be made; on Debian: sudo apt-get install python3-venv"; exit 1; }
-	@# Every file is compared with its hash. Then pip adds what torch asks for beyond the lock: CUDA, on a machine with a GPU.
+	@# Every file is compared with its hash. torch for GPUs asks for more (CUDA), which pip then adds.
 	@$(PIP) install --quiet $(PIP_FLAGS) --require-hashes --no-deps -r requirements.hashes && \
-	  $(PIP) install --quiet $(PIP_FLAGS) -r requirements.lock || \
+	  { $(PIP) check >/dev/null 2>&1 || $(PIP) install --quiet $(PIP_FLAGS) -r requirements.lock; } || \
 	  { echo "The libraries could not be installed. Without network, connect it and run make again; the lines above say more."; exit 1; }
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python setup/wordnet.py data/wordnet
