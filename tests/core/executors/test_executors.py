@@ -248,9 +248,11 @@ def test_a_killed_worker_changes_nothing(
 ) -> None:
     expected = cleaned(corpus_folder, "local", LOCAL)
     monkeypatch.setattr(corpus, "BATCH_ROWS", 9)
-    monkeypatch.setattr(
-        clean.personal, "treatment_of", lambda params: Stalling(params, b"", folder=corpus_folder)
-    )
+
+    def stalling(params: Any, names: Any) -> Stalling:
+        return Stalling(params, b"", names, folder=corpus_folder)
+
+    monkeypatch.setattr(clean.personal, "treatment_of", stalling)
     killed: list[int] = []
     killer = Thread(target=kill_the_stalled, args=(corpus_folder, killed), daemon=True)
     killer.start()
