@@ -247,7 +247,7 @@ NEEDS = {
         "mlflow.MlflowClient",
         opening_the_store,
         InputError,
-        r"the store cannot be used \(BrokenError\)",
+        r"the store .*mlflow.db cannot be used \(BrokenError\)",
     ),
     "great_expectations": Need("great_expectations.get_context", checking_rules),
     "pint": Need(
