@@ -6,16 +6,17 @@ sees it work without.
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from stages import STAGES
-from stages.clean.values.unusable import Unusable
 from stages.core.project.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -118,15 +119,18 @@ def converting_a_quantity(fixture: Fixture) -> Call:
 
 
 def reading_a_database(fixture: Fixture) -> Call:
-    from stages.extract.kinds.table import Sql
-    from stages.extract.unit import Mapping
+    from lore.snapshot.database import opened
 
-    path = fixture("tmp_path") / "dump.sql"
-    path.write_text("CREATE TABLE t (id INTEGER);\nINSERT INTO t VALUES (1);\n")
-    source = Sql(
-        "sql", "a", path.name, "en", "SELECT id FROM t ORDER BY id", "t", "id", Mapping(text="id")
-    )
-    return lambda: list(source.units(path))
+    path = fixture("tmp_path") / "live.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE t (id INTEGER)")
+    fixture("monkeypatch").setenv("TOY_URL", f"sqlite:///{path}")
+
+    def read() -> None:
+        with opened("TOY_URL"):
+            pass
+
+    return read
 
 
 def reading_xml(fixture: Fixture) -> Call:
@@ -253,10 +257,13 @@ NEEDS = {
     "pint": Need(
         "pint.registry.Quantity.m_as",
         converting_a_quantity,
-        Unusable,
-        r"'K' is not a unit that converts to °C",
     ),
-    "sqlalchemy": Need("sqlalchemy.engine.Engine.connect", reading_a_database),
+    "sqlalchemy": Need(
+        "sqlalchemy.engine.Engine.connect",
+        reading_a_database,
+        InputError,
+        "no connection to sqlite:.*: made to fail",
+    ),
     "lxml": Need("lxml.etree.iterparse", reading_xml),
     "rapidocr": Need("rapidocr.RapidOCR.__call__", reading_a_page),
     "markdown_it": Need("markdown_it.MarkdownIt.parse", reading_markdown),
