@@ -126,9 +126,9 @@ def reading_a_database(fixture: Fixture) -> Call:
         database.execute("CREATE TABLE t (id INTEGER)")
     fixture("monkeypatch").setenv("TOY_URL", f"sqlite:///{path}")
 
-    def read() -> None:
-        with opened("TOY_URL"):
-            pass
+    def read() -> object:
+        with opened("TOY_URL") as live:
+            return live
 
     return read
 
