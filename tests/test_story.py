@@ -179,7 +179,7 @@ def listed(root: Path, pattern: str) -> list[Path]:
 
 def test_a_listing_that_is_not_sorted_is_named(clone: Clone) -> None:
     path = "stages/extract/__init__.py"
-    clone.edit(path, r"sorted\(root.glob\(source.path\)\)", "listed(root, source.path)")
+    clone.edit(path, r"sorted\(root.glob\(path\)\)", "listed(root, path)")
     with (clone.root / path).open("a", encoding="utf-8") as file:
         file.write(LISTED.format(str(clone.root)))
     assert ran(clone("dvc", "repro", "extract")) == ["extract"]
