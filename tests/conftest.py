@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,19 @@ settings.register_profile(
     "steady", deadline=None
 )  # what an example takes says more about the machine than about the code
 settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def no_store_of_another_test() -> Iterator[None]:
+    """Put back the address of MLflow's store, which `mlflow.set_tracking_uri` writes into the environment."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    yield
+    if before is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    else:
+        os.environ["MLFLOW_TRACKING_URI"] = before
+
+
 LONG_FILES = ("test_distributed.py", "test_memo.py", "test_executors.py", "test_verify.py")
 DEPENDENCIES_WARN = [
     # peft 0.21 reads an attribute that transformers 5.23 has renamed.
