@@ -26,7 +26,6 @@ repro: setup ## (default) set up, then run what changed: dvc repro
 	@# DVC writes these two in place: killed just then, it leaves them empty and cannot read them.
 	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock
 	@test -s dvc.lock || ! test -e dvc.lock || git checkout --quiet -- dvc.lock
-	@lore check
 	dvc repro
 
 setup: $(STAMP) ## create .venv with the locked libraries, fetch WordNet 3.0
