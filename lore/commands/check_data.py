@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     doubtful = False
     for source in sources:
         files = files_below(source.path, root)
-        sample = sample_of(source, files, root, cleaning, most)
+        sample = sample_of(source, files, root, cleaning, most, reading.names)
         sections = list(sections_of(sample, cleaning))
         doubtful = doubtful or bool(sample.failure) or sections[-1].title == "suspicious"
         if options.json:

@@ -49,6 +49,8 @@ class Sample:
 
     source: SourceKind
     files: list[Path]
+    names: record.Names = "fold"
+    """How names are compared: `extract.names`."""
     units: list[Unit] = field(default_factory=list)
     is_all: bool = True
     """Whether the sample holds every unit of the source."""
@@ -67,13 +69,18 @@ class Sample:
 
 
 def sample_of(
-    source: SourceKind, files: list[Path], root: Path, params: clean.Params, most: int | None
+    source: SourceKind,
+    files: list[Path],
+    root: Path,
+    params: clean.Params,
+    most: int | None,
+    names: record.Names = "fold",
 ) -> Sample:
-    """Read at most `most` units of a source. None: all.
+    """Read at most `most` units of a source. None: all. `names` is `extract.names`.
 
     A source that cannot be read gives a sample with its `failure`, and no error.
     """
-    sample = Sample(source, files)
+    sample = Sample(source, files, names)
     if not files:
         sample.failure = (
             f"{root / source.path} is not there; put the file there or mend params.yaml"
@@ -100,7 +107,7 @@ def take(sample: Sample, unit: Unit, path: str, params: clean.Params) -> None:
         return
     forms = source_forms([{"name": sample.source.name} | extract.declared_forms(sample.source)])
     is_first = True
-    for row in extract.records_of(unit, sample.source, path):
+    for row in extract.records_of(unit, sample.source, path, sample.names):
         if "reason" in row:
             sample.rejected.append(row)
             continue

@@ -162,7 +162,7 @@ def row_of(group: list[Reading]) -> tuple[str, ...]:
 
 
 def form_of(text: str) -> str:
-    """Return the form of a value: letters as a, digits as as many 9 up to three.
+    """Return the form of a value: letters as a, digits as as many 9, up to four.
 
     The number of digits behind a sign decides what the sign is, so one to three are told apart.
     """

@@ -10,9 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from statistics import median
 
-from lore.sampling.sample import Reading, Sample
+from lore.sampling.sample import Reading, Sample, joined
 from stages import clean
 from stages.clean.values.field_units import field_unit, wanted_unit
+from stages.core.records.record import compared_name
 from stages.extract.unit import paths_in
 
 Check = Callable[[Sample, clean.Params], Iterator[str]]
@@ -239,7 +240,7 @@ def repeated_keys(sample: Sample, params: clean.Params) -> Iterator[str]:
     names: dict[str, str] = {}
     for row in sample.records:
         if row["fact"] and NUMERAL_START.match(row["value"]):
-            values[row["fact"]].add(joined_value(row))
+            values[row["fact"]].add(joined(row["value"], row["unit"]))
             names[row["fact"]] = f"{row['subject']}, {row['attribute']}"
     several = [fact for fact, stated in values.items() if len(stated) > 1]
     if several and len(several) > len(values) / 10:
@@ -249,21 +250,17 @@ def repeated_keys(sample: Sample, params: clean.Params) -> Iterator[str]:
         )
 
 
-def joined_value(row: dict[str, str | None]) -> str:
-    """Return value and unit of a record as one text."""
-    return f"{row['value']} {row['unit'] or ''}".strip()
-
-
 def spellings_of_names(sample: Sample, params: clean.Params) -> Iterator[str]:
-    """Subjects that differ by case alone, which clean takes for one."""
+    """Subjects that differ by case or width alone, and that count as one. CO and Co are two."""
     spellings: dict[str, set[str]] = defaultdict(set)
     for row in sample.records:
         if row["subject"]:
-            spellings[row["subject"].casefold()].add(row["subject"])
+            name = compared_name(row["subject"], sample.names)
+            spellings[name].add(row["subject"])
     several = [sorted(names) for names in spellings.values() if len(names) > 1]
     if several:
         shown = "; ".join(" = ".join(names) for names in several[:SHOWN])
-        yield f"{len(several):,} subjects differ by case alone and count as one: {shown}"
+        yield f"{len(several):,} subjects are written in several ways and count as one: {shown}"
 
 
 def examples(texts: list[str]) -> str:

@@ -146,5 +146,6 @@ def test_a_subject_that_does_not_tell_units_apart(tmp_path: Path) -> None:
 
 
 def test_subjects_that_differ_by_case(tmp_path: Path) -> None:
-    (doubt,) = doubts(tmp_path, HEAD + "CO,use,gas,\nCo,mark,metal,\n")
-    assert "1 subjects differ by case alone and count as one: CO = Co" in doubt
+    (doubt,) = doubts(tmp_path, HEAD + "IRON,use,rails,\nIron,mark,metal,\n")
+    assert "1 subjects are written in several ways and count as one: IRON = Iron" in doubt
+    assert doubts(tmp_path, HEAD + "CO,use,gas,\nCo,mark,metal,\n") == []
