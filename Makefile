@@ -44,7 +44,7 @@ $(STAMP): requirements.lock requirements.hashes pyproject.toml setup/wordnet.py 
 	@$(BIN)/python setup/wordnet.py data/wordnet
 	@touch $@
 
-test: setup ## set up the same way, then run the fast tests (about six minutes)
+test: setup ## set up the same way, then run the fast tests (about ten minutes)
 	$(PYTEST) -m "not slow" $(PYTEST_FLAGS)
 
 test-all: setup ## run every test, also with real DVC, Ray, DeepSpeed, servers and kills, with coverage

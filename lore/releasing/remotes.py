@@ -130,8 +130,12 @@ def require_unmoved_tags(remote: Remote) -> None:
 
 def release_tags(*options: str) -> list[str]:
     """Return the tags of releases here. `options` are those of `git tag --list`."""
-    listed = (git.text("tag", "--list", *options) or "").splitlines()
-    return [tag for tag in listed if tags.FORM.fullmatch(tag) and PRODUCT in tag]
+    printed = git.text("tag", "--list", *options) or ""
+    releases = []
+    for tag in printed.splitlines():
+        if PRODUCT in tag and tags.FORM.fullmatch(tag):
+            releases.append(tag)
+    return releases
 
 
 def beginning_of(tag: str) -> str:

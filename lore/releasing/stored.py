@@ -65,7 +65,9 @@ def kept_by_dvc(version: Version) -> dict[str, str]:
 
 def is_in_git(version: Version, path: str) -> bool:
     """Whether git keeps a file, or files of a folder, in a version."""
-    return any(name == path or name.startswith(f"{path}/") for name in version.files)
+    if path in version.files:
+        return True
+    return any(name.startswith(f"{path}/") for name in version.files)
 
 
 def checkout_targets(version: Version) -> list[str]:

@@ -172,5 +172,8 @@ def form_of(text: str) -> str:
 
 def shortened(text: str) -> str:
     """Return the beginning of a text on one line."""
-    line = " ".join(text[: 2 * LONGEST].split())
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    beginning = text[: 2 * LONGEST]
+    line = " ".join(beginning.split())
+    if len(line) <= LONGEST:
+        return line
+    return f"{line[:LONGEST]}…"

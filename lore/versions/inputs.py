@@ -229,7 +229,9 @@ def redeclared(version: "Version") -> list[str]:
 
 def is_template(stage: Mapping[str, Any]) -> bool:
     """Whether only DVC can say what a stage declares."""
-    return "foreach" in stage or "matrix" in stage or "wdir" in stage or "${" in str(stage)
+    has_variables = "${" in str(stage)
+    has_other_keys = any(key in stage for key in ("foreach", "matrix", "wdir"))
+    return has_variables or has_other_keys
 
 
 def other_paths(

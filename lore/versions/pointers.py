@@ -71,4 +71,8 @@ def joined(folder: PurePosixPath, path: str) -> str:
 
 def touch(path: str, other: str) -> bool:
     """Whether two paths are the same, or one lies in the other."""
-    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
+    if path == other:
+        return True
+    lies_in_other = path.startswith(f"{other}/")
+    holds_other = other.startswith(f"{path}/")
+    return lies_in_other or holds_other
