@@ -388,7 +388,7 @@ def take_over(model: Any, weights: Tensors) -> None:
 def random_state() -> dict[str, Any]:
     """Return the state of all random numbers of this process as JSON values."""
     version, numbers, gauss = random.getstate()
-    name, words, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - as torch's Trainer
+    name, words, position, has_gauss, cached = np.random.get_state()
     state: dict[str, Any] = {
         "python": [version, list(numbers), gauss],
         "numpy": [name, np.asarray(words).tolist(), position, has_gauss, cached],
@@ -405,7 +405,7 @@ def set_random_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(numbers), gauss))
     name, words, position, has_gauss, cached = state["numpy"]
     legacy = (name, np.array(words, dtype=np.uint32), position, has_gauss, cached)
-    np.random.set_state(legacy)  # noqa: NPY002
+    np.random.set_state(legacy)
     torch.set_rng_state(_bytes_tensor(state["torch"]))
     if "cuda" in state:
         torch.cuda.set_rng_state(_bytes_tensor(state["cuda"]))
