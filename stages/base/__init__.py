@@ -30,7 +30,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.base import description, gguf, material
-from stages.base.files import left_out, take_model, weight_files
+from stages.base.files import left_out, take_model
 from stages.base.sources import check_listed, locate
 from stages.core.models.causal_lm import generate, load_causal_lm
 from stages.core.models.conversation import first_answer, load_tokenizer, prompt_text
@@ -292,5 +292,3 @@ def summary(manifest: dict[str, Any], how: str, speaks: str) -> list[str]:
     )
     return lines
 
-
-__all__ = ["Params", "Replay", "locate", "run", "weight_files"]
