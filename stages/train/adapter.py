@@ -161,13 +161,15 @@ def targets_of(model: Any, lora: Lora) -> str | list[str]:
 
 def _targets_beside_experts(model: Any, chosen: str | list[str], experts: bool) -> list[str]:
     """Return the names of the adapted layers of a mixture of experts: see the module's docstring."""
+    left_out = False
     if chosen == "mlp":
         names = []
+        left_out = True
     elif isinstance(chosen, str):
         names = names_of_part(model, chosen)
     else:
         names = [name for name in chosen if last_part(name) not in MLP_NAMES]
-    left_out = chosen == "mlp" or len(names) < len(chosen)
+        left_out = len(names) < len(chosen)
     if left_out and not experts:
         raise ModelError(
             "train.lora.target_modules: this base is a mixture of experts, in which peft takes names of MLPs "
