@@ -112,6 +112,11 @@ def load_base(folder: Path, device: str, bits: int | None, dtype: str) -> tuple[
         raise ModelError(
             f"train.base_bits: {folder} cannot be loaded in 4 bits ({reason}); write base_bits: null"
         ) from None
+    for layer in model.modules():
+        # On CPUs with AVX-512, an evaluation would repack the weights for good, and training would go on
+        # with those. The pinned instruction set has no such kernels anyway.
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
     return model.eval(), load_tokenizer(folder)
 
 

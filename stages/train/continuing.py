@@ -69,6 +69,40 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Start:
+    """From where training goes on."""
+
+    version: Version
+    changes: "Changes"
+    weights: dict[str, Any]
+    """The version's adapter by names of the model's parameters."""
+    rehearsed: list[Mapping[str, Any]]
+    """Records of kept facts that are replayed."""
+
+    def kept_records(self) -> list[Mapping[str, Any]]:
+        """Return the version's records of kept facts: what the curvature is to protect."""
+        return [row for row in self.version.rows if fact_of(row) in self.changes.kept]
+
+    def of_layers(self, names: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+        """Return A' (r, in) and B (out, r) of each layer."""
+        found = {}
+        for name in names:
+            down = self.weights[f"{name}.lora_A.default.weight"]
+            up = self.weights[f"{name}.lora_B.default.weight"]
+            found[name] = (down, up)
+        return found
+
+    def report(self) -> dict[str, Any]:
+        """Return what the stage's manifest says about it."""
+        return {
+            "commit": self.version.commit,
+            "adapter_md5": self.version.md5,
+            "facts": self.changes.counts(),
+            "rehearsed_rows": len(self.rehearsed),
+        }
+
+
+@dataclass(frozen=True)
 class Changes:
     """Facts of two versions, compared by value. A record that states no fact is one by its text."""
 
@@ -92,6 +126,32 @@ class Changes:
         }
 
 
+def prepare(
+    commit: str,
+    out: Path,
+    augment: Path,
+    folder: Path,
+    model: Any,
+    base_sha256: str,
+    rehearse_share: float,
+    seed: int,
+) -> Start:
+    """Fetch a version into `folder`, give the fresh adapter of `model` its weights, and compare the facts.
+
+    Raises InputError where nothing is new or changed, and what `fetch` and `start_from` raise.
+    """
+    version = fetch(commit, out, augment, folder)
+    weights = start_from(version, model, base_sha256)
+    now = [row for row in read_records(augment / RECORDS) if row["split"] == "train"]
+    changes = compared(version.rows, now)
+    if not changes.new and not changes.changed:
+        raise InputError(
+            f"{SETTING}: no fact is new or changed since {commit[:12]}, so there is nothing to learn; "
+            "write continue_from: null, or roll back to that version"
+        )
+    return Start(version, changes, weights, rehearsed(version, changes, rehearse_share, seed))
+
+
 def check_commit(wanted: str) -> None:
     """Raise ParamsError where the setting is no full commit hash, with the commit to write."""
     if is_pinned(wanted):
@@ -100,7 +160,9 @@ def check_commit(wanted: str) -> None:
     advice = "copy it from `git log`, because a branch or tag may move"
     if found is not None:
         advice = f"{wanted!r} is {found.decode().strip()} now: write that, because a branch or tag may move"
-    raise ParamsError(f"{SETTING}: needs a full commit hash (40 hex digits), got {wanted!r}; {advice}")
+    raise ParamsError(
+        f"{SETTING}: needs a full commit hash (40 hex digits), got {wanted!r}; {advice}"
+    )
 
 
 def fetch(commit: str, out: Path, augment: Path, folder: Path) -> Version:
@@ -256,9 +318,9 @@ def comparable(value: Any) -> Any:
 
 @contextmanager
 def as_before(model: Any, starts: Mapping[str, Any]) -> Iterator[None]:
-    """Let the model be the version from which training started, in the body.
+    """Let the model be the version from which training started, in the body, and without dropout.
 
-    Call the tuned model after the body, or its graph would see the old weights.
+    A graph of the tuned model stays valid, since the tuned weights are back before anybody goes through it.
     """
     was_training = model.training
     tuned = {}
