@@ -21,13 +21,14 @@ same bytes (`checkpoints.py`).
 Refused: target modules that the base does not have, and settings that do not go together.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import tracking
@@ -101,6 +102,10 @@ class Params:
     checkpoint_every: int | None = None
     """Steps between checkpoints, from which a killed run goes on. They lie in `.memo` until the run ends.
     null: as `eval_every`. No byte of an output depends on it. With DeepSpeed there are none."""
+    forgetting_budget: Annotated[float, Field(gt=0)] | None = None
+    """Most nats per token by which the tuned model may differ from the base on the valid wordings, as
+    KL(base || tuned). Training stops at the first evaluation beyond it, and the adapter before is kept.
+    null: no limit."""
     replay_share: float = 0.25
     """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower."""
@@ -212,6 +217,7 @@ def make_trainer(
     from stages.core.models import training
     from stages.core.models.checkpoints import Resumable
     from stages.train.curvature import EvenAdamW, penalty
+    from stages.train.forgetting import ForgettingBudget, batches_of
 
     texts = training.Material.read(base, augment, params.replay_share, run.seed)
     collate = training.collator(tokenizer)
@@ -268,6 +274,11 @@ def make_trainer(
         texts.train, tokenizer, params.max_tokens, scratch / "train", texts.replayed
     )
     valid_rows = training.token_rows(texts.valid, tokenizer, params.max_tokens, scratch / "valid")
+    callbacks: list[Any] = [watcher, EarlyStoppingCallback(params.patience)]
+    if params.forgetting_budget is not None:
+        size = params.rows_per_batch
+        measured_on = partial(batches_of, valid_rows, collate, size, model.device)
+        callbacks.append(ForgettingBudget(params.forgetting_budget, measured_on, log.metric))
     trainer = Keeper(
         store=store,
         every=params.checkpoint_every or params.eval_every,
@@ -277,7 +288,7 @@ def make_trainer(
         train_dataset=train_rows,
         eval_dataset=valid_rows,
         data_collator=collate,
-        callbacks=[watcher, EarlyStoppingCallback(params.patience)],
+        callbacks=callbacks,
         optimizers=(optimizer, None),
     )
     return trainer, watcher
