@@ -3,19 +3,27 @@
 from pathlib import Path
 from typing import Any
 
+from stages.core.models.conversation import load_tokenizer
 from stages.core.project.errors import ModelError
 
 
 def load_causal_lm(
-    folder: Path, adapter: Path | None = None, *, merge: bool = False, device: str = "cpu"
+    folder: Path,
+    adapter: Path | None = None,
+    *,
+    merge: bool = False,
+    device: str = "cpu",
+    dtype: str = "float32",
 ) -> tuple[Any, Any]:
     """Load the model (in eval mode) and the tokenizer of a folder. An INT8 folder loads like a float one.
 
     `adapter` is put on top of the model and, with `merge`, folded into its weights. `device` is `cpu` or
-    `auto` (a GPU where there is one). Raises ModelError where weights, tokenizer or adapter are missing
-    or do not fit.
+    `auto` (a GPU where there is one). The weights get the type `dtype` (float32, bfloat16 or float16),
+    whatever the files hold. Raises ModelError where weights, tokenizer or adapter are missing or do not
+    fit.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import torch
+    from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # of loading, which takes no time
@@ -23,28 +31,20 @@ def load_causal_lm(
         raise ModelError(
             f"{folder}: no safetensors here; make it with `dvc repro` or fetch it with `dvc pull`"
         )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = _first_line(error)
-        raise ModelError(
-            f"{folder}: no usable tokenizer ({reason}); put tokenizer.json beside the weights"
-        ) from None
+    tokenizer = load_tokenizer(folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=getattr(torch, dtype),
         )
     except (OSError, ValueError, RuntimeError) as error:
         reason = _first_line(error)
         raise ModelError(f"{folder}: the model cannot be loaded ({reason})") from None
     if adapter is not None:
         model = _with_adapter(model, adapter, merge)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    # Answers begin at the end of the prompt, so a batch of prompts is padded on the left.
-    tokenizer.padding_side = "left"
     return model.to(_device(device)).eval(), tokenizer
 
 

@@ -1,0 +1,124 @@
+"""How a question is put to a model, and where its answer ends: one form for training, evaluation and serving.
+
+The model folder decides. Where its tokenizer has a chat template, a question is the user's turn of a
+conversation and the answer is the assistant's. Where it has none, the prompt is plain:
+
+    Question: What is the symbol of iron?
+    Answer: The symbol of iron is Fe.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.core.project.errors import ModelError
+from stages.core.records.prompt import question_prompt
+
+FIRST_LINE = "first line"
+"""Name of the rule of `first_answer`."""
+ANSWER_MARK = "\ue000"
+"""Stands for the answer while a template is rendered. This private character stands in no text."""
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer of a model folder.
+
+    It pads on the left, because answers begin at the end of the prompt. Raises ModelError where there is
+    no tokenizer that can be used.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"{folder}: no usable tokenizer ({reason}); put tokenizer.json beside the weights"
+        ) from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def prompt_text(tokenizer: Any, question: str) -> str:
+    """Return the text that the model continues with the answer."""
+    if not tokenizer.chat_template:
+        return question_prompt(question)
+    before, _ = around_answer(tokenizer, question)
+    return before.rstrip(" ")
+
+
+def conversation_text(tokenizer: Any, question: str, answer: str) -> tuple[str, str]:
+    """Return the prompt, and the whole text: the prompt, the answer and what the template puts behind it.
+
+    The end token is not part of the text of a plain prompt. `training.token_rows` puts it behind the row.
+    """
+    prompt = prompt_text(tokenizer, question)
+    if not tokenizer.chat_template:
+        return prompt, f"{prompt} {answer}"
+    before, behind = around_answer(tokenizer, question)
+    return prompt, before + answer.strip() + behind
+
+
+def around_answer(tokenizer: Any, question: str) -> tuple[str, str]:
+    """Return what the chat template renders before an answer and behind it.
+
+    Raises ModelError where the template cannot render a question and an answer.
+    """
+    from jinja2 import TemplateError
+
+    messages = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": ANSWER_MARK},
+    ]
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False)
+    except (TemplateError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{tokenizer.name_or_path}: the chat template cannot render a question and its answer "
+            f"({error}); mend chat_template.jinja, or remove it to use the plain prompt"
+        ) from None
+    before, mark, behind = text.rpartition(ANSWER_MARK)
+    if not mark:
+        raise ModelError(
+            f"{tokenizer.name_or_path}: the chat template leaves the assistant's answer out; mend "
+            "chat_template.jinja, or remove it to use the plain prompt"
+        )
+    return before, behind
+
+
+def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of texts, with the begin token exactly once and no end token.
+
+    A chat template may write the begin token itself. Then the tokenizer's own one is left out.
+    """
+    if not texts:
+        return []
+    opening = opening_tokens(tokenizer)
+    rows: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, verbose=False)[
+        "input_ids"
+    ]
+    encoded = []
+    for ids in rows:
+        begins_already = ids[: len(opening)] == opening
+        encoded.append(ids if begins_already else opening + ids)
+    return encoded
+
+
+def opening_tokens(tokenizer: Any) -> list[int]:
+    """Return the tokens that the tokenizer puts before every text: the begin token, or none."""
+    whole: list[int] = tokenizer("a")["input_ids"]
+    bare: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    start = 0
+    while whole[start : start + len(bare)] != bare:
+        start += 1
+    return whole[:start]
+
+
+def first_answer(text: str) -> str:
+    """Return the answer as a user of a chat would take it: up to the first line break behind a word."""
+    return text.strip().partition("\n")[0].strip()
