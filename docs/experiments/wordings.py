@@ -25,8 +25,8 @@ from transformers import TrainerCallback  # noqa: E402 - torch must find its thr
 from stages import augment, train  # noqa: E402
 from stages.core.mlflow import tracking  # noqa: E402
 from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
+from stages.core.models.conversation import prompt_text  # noqa: E402
 from stages.core.records import record  # noqa: E402
-from stages.core.records.prompt import question_prompt  # noqa: E402
 from stages.core.repeatable.seeding import derive, seed_torch  # noqa: E402
 from stages.evaluate.scores import Score, is_right, share  # noqa: E402
 
@@ -37,7 +37,7 @@ def recall(model: Any, tokenizer: Any, probes: list[dict[str, Any]]) -> Score:
     tokenizer.padding_side = "left"
     model.eval()
     answers = generate(
-        model, tokenizer, [question_prompt(row["question"]) for row in probes], 48, 128
+        model, tokenizer, [prompt_text(tokenizer, row["question"]) for row in probes], 48, 128
     )
     model.train(training)
     tokenizer.padding_side = padding

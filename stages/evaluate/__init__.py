@@ -30,10 +30,10 @@ from pydantic.dataclasses import dataclass
 from stages.core.mlflow import tracking
 from stages.core.models import variants
 from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.models.conversation import prompt_text
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
-from stages.core.records.prompt import question_prompt
 from stages.core.records.record import Record, read_records
 from stages.core.repeatable.seeding import derive, seed_torch
 from stages.evaluate import figures, scores
@@ -141,7 +141,7 @@ def judge(
     model, tokenizer = load_causal_lm(device=run.device, **model_folders)
     questions = [row["question"] or "" for row in probes]
     questions += [row["question"] for row in general]
-    prompts = [question_prompt(question) for question in questions]
+    prompts = [prompt_text(tokenizer, question) for question in questions]
     answers = generate(model, tokenizer, prompts, params.max_new_tokens, params.batch)
     probe_answers = answers[: len(probes)]
     general_answers = answers[len(probes) :]

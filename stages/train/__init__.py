@@ -15,46 +15,43 @@ What the base knew is kept in three ways (docs/decisions/004-keeping-what-the-ba
 - Steps are taken in coordinates that avoid the directions that matter to the base (`EvenAdamW`).
 
 Training stops early when the loss on the valid wordings has not improved for `patience` evaluations. The
-best adapter is kept, not the last.
+best adapter is kept, not the last. A run that was killed goes on from its last checkpoint, and ends with the
+same bytes (`checkpoints.py`).
 
-Refused: target modules that the base does not have.
+Refused: target modules that the base does not have, and settings that do not go together.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import tracking
-from stages.core.models.causal_lm import load_causal_lm
-from stages.core.models.model_folder import sha256_of_folder
+from stages.core.models.model_folder import sha256_of_files, sha256_of_folder
 from stages.core.project import runtime
-from stages.core.project.errors import ModelError, ParamsError
+from stages.core.project.errors import ParamsError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.repeatable.seeding import derive, seed_torch
 from stages.train import distributed
+from stages.train.adapter import (
+    Lora,
+    add_adapter,
+    left_alone,
+    load_base,
+    lora_layers,
+    problems,
+    save_adapter,
+)
 
+if TYPE_CHECKING:  # the module loads torch
+    from stages.core.models import checkpoints
 
-@dataclass(frozen=True, config=STRICT)
-class Lora:
-    """The adapter."""
-
-    r: int = 16
-    """Rank of the update. Higher stores more facts and costs more time and bytes."""
-    alpha: int = 32
-    """The adapter's output is scaled by `alpha / r`."""
-    dropout: float = 0.0
-    """Share of the adapter's inputs dropped while training, in [0, 1). 0.1 is usual for large models. A
-    model of 2.6 million parameters learns fewer facts with it, and takes half as long again."""
-    target_modules: Literal["auto"] | list[str] = "auto"
-    """Layers with an adapter. `auto`: every linear layer but the output head (in a mixture of experts,
-    those of attention). Or names, such as `[q_proj, v_proj]`."""
+__all__ = ["Ewc", "Lora", "Params", "add_adapter", "lora_layers", "run", "save_adapter"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -68,6 +65,9 @@ class Ewc:
     """Number of the base's own texts from which the curvature is measured, before training."""
     damping: float = 0.1
     """How far steps avoid what matters to the base. 0.1: far. 1e9: not at all (plain AdamW)."""
+    widest: int | None = 2048
+    """Layers wider than this have diagonal factors. Full ones take 8 d² bytes and, once, a time of d³ for a
+    width of d: at 2,048 about 3 s each, at 11,008 some minutes. null: all are full."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -76,9 +76,12 @@ class Params:
 
     lora: Lora = field(default_factory=Lora)
     """The adapter (LoRA): the weights that are trained beside those of the base."""
+    base_bits: Literal[4] | None = None
+    """4: the base's linear layers are held in 4 bits while the adapter is trained (QLoRA), for a base that
+    does not fit the GPU. It needs bitsandbytes, and is slow on a CPU. null: in the type of `precision`."""
     ewc: Ewc = field(default_factory=Ewc)
-    """Elastic weight consolidation: a penalty on changes that matter to the base's predictions. For
-    checkpoints of billions of parameters the curvature takes as much memory as the adapted layers."""
+    """Elastic weight consolidation: a penalty on changes that matter to the base's predictions. What
+    the curvature takes in memory and time is printed before it is measured."""
     learning_rate: float = 0.004
     """Peak rate of AdamW, reached after `warmup`, then lowered along a cosine to zero. 1e-3 to 5e-3 for a
     small model, 1e-4 to 3e-4 for a 7B checkpoint."""
@@ -95,6 +98,9 @@ class Params:
     """Steps between evaluations on the valid wordings, and between points of the learning curve."""
     patience: int = 3
     """Evaluations without improvement before training stops early."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints, from which a killed run goes on. They lie in `.memo` until the run ends.
+    null: as `eval_every`. No byte of an output depends on it. With DeepSpeed there are none."""
     replay_share: float = 0.25
     """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower."""
@@ -127,21 +133,30 @@ def run(
     if params.processes > 1 and not distributed.launched():
         distributed.launch(params.processes, "train", [base, augment, out, metrics, curve, steps])
         return
+    wrong = problems(params.lora, params.ewc.weight, params.base_bits)
     if distributed.zero_stage(params.deepspeed) == 3 and params.ewc.weight:
-        raise ParamsError(
+        wrong.append(
             "train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0"
         )
+    if wrong:
+        raise ParamsError("\n  ".join(["params.yaml:", *wrong]))
     if params.deepspeed is not None:
         runtime.prepare_deepspeed(run)
+    from stages.core.models import checkpoints
+
     seed_torch(run.seed, run.threads)
-    model, tokenizer = load_causal_lm(base / "model", device=run.device)
+    model, tokenizer = load_base(base / "model", run.device, params.base_bits, "float32")
     adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
+
+    base_sha256 = sha256_of_folder(base / "model")
+    run_key = checkpoints.key("train", params, run, hashes_of_inputs(base, base_sha256, augment))
+    store = checkpoints.Store("train", run_key)
 
     first_process = distributed.is_first()
     tracked = tracking.run("train", params) if first_process else nullcontext(tracking.Log())
-    with tempfile.TemporaryDirectory() as scratch, tracked as log:
+    with checkpoints.scratch("train") as scratch, tracked as log:
         trainer, watcher = make_trainer(
-            params, run, adapted, tokenizer, base, augment, Path(scratch), log
+            params, run, adapted, tokenizer, base, augment, scratch, store, log
         )
         result = trainer.train()
         best = best_point(trainer.state)
@@ -152,7 +167,7 @@ def run(
             watcher.write(curve)
             watcher.write_steps(steps)
             manifest = {
-                "base_sha256": sha256_of_folder(base / "model"),
+                "base_sha256": base_sha256,
                 "steps": result.global_step,
                 **best,
             }
@@ -162,66 +177,22 @@ def run(
     trainable, total = adapted.get_nb_trainable_parameters()
     summary = {"steps": result.global_step, **best, "trainable_parameters": trainable}
     write_json(metrics, summary)
+    store.clear()
+    alone = left_alone(adapted)
+    if alone:
+        named = ", ".join(f"{number} × {name}" for name, number in alone.items())
+        print(f"train: layers without an adapter (train.lora.target_modules): {named}")
     print(
         f"train: {trainable:,} of {total:,} parameters, stopped after {result.global_step} of {params.steps} steps,"
     )
     print(f"       best valid loss {best['valid_loss']} at step {best['best_step']}")
 
 
-def add_adapter(model: Any, lora: Lora, seed: int) -> Any:
-    """Return the model with a fresh adapter. Raises ModelError where the target modules do not fit."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(seed)
-    targets: str | list[str] = lora.target_modules
-    if targets == "auto":
-        targets = automatic_targets(model)
-    config = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets,
-        task_type="CAUSAL_LM",
-    )
-    try:
-        return get_peft_model(model, config)
-    except ValueError as error:
-        names = {last_part(name) for name in linear_layers(model)}
-        raise ModelError(
-            f"train.lora.target_modules: {error}; the linear layers of this base are "
-            f"{', '.join(sorted(names))}"
-        ) from None
-
-
-def automatic_targets(model: Any) -> str | list[str]:
-    """Return every linear layer but the output head; in a mixture of experts, those of attention.
-
-    In a mixture of experts, peft takes the names of the MLPs for the fused blocks of all experts. That
-    would put an adapter on each of them.
-    """
-    # Only fused experts have weights of three dimensions: (expert, out, in).
-    has_fused_experts = any(weight.dim() == 3 for weight in model.parameters())
-    if not has_fused_experts:
-        return "all-linear"
-    in_attention = {last_part(name) for name in linear_layers(model) if ".self_attn." in name}
-    return sorted(in_attention)
-
-
-def linear_layers(model: Any) -> list[str]:
-    """Return the full names of the linear layers: `model.layers.0.self_attn.q_proj`."""
-    import torch
-
-    names = []
-    for name, layer in model.named_modules():
-        if isinstance(layer, torch.nn.Linear):
-            names.append(name)
-    return names
-
-
-def last_part(name: str) -> str:
-    """Return the last part of a dotted name: `q_proj`."""
-    return name.rpartition(".")[2]
+def hashes_of_inputs(base: Path, base_sha256: str, augment: Path) -> list[str]:
+    """Return the hashes of everything that the stage reads."""
+    texts = [path for path in base.glob("*.jsonl") if path.is_file()]
+    records = [path for path in augment.rglob("*") if path.is_file()]
+    return [base_sha256, sha256_of_files(base, texts), sha256_of_files(augment, records)]
 
 
 def make_trainer(
@@ -232,12 +203,14 @@ def make_trainer(
     base: Path,
     augment: Path,
     scratch: Path,
+    store: "checkpoints.Store",
     log: tracking.Log,
 ) -> tuple[Any, Any]:
     """Return the Trainer and the curve that it fills."""
-    from transformers import EarlyStoppingCallback, Trainer
+    from transformers import EarlyStoppingCallback
 
     from stages.core.models import training
+    from stages.core.models.checkpoints import Resumable
     from stages.train.curvature import EvenAdamW, penalty
 
     texts = training.Material.read(base, augment, params.replay_share, run.seed)
@@ -245,19 +218,18 @@ def make_trainer(
     layers = lora_layers(model)
     curvature: Any = None
     if params.ewc.weight:
-        curvature = measured(model, layers, params, run, tokenizer, base, scratch)
+        curvature = measured(model, layers, params, run, tokenizer, base, scratch, store)
     optimizer = None  # the Trainer's own AdamW
     if curvature and distributed.zero_stage(params.deepspeed) == 0:
         optimizer = EvenAdamW(
             layers,
-            curvature,
-            params.ewc.damping,
+            inverse_roots(model, layers, curvature, params, store),
             lr=params.learning_rate,
             weight_decay=params.weight_decay,
         )
     watcher = training.Curve(log.metric)
 
-    class Keeper(Trainer):
+    class Keeper(Resumable):
         """Learns new rows, and keeps the base's predictions on replayed ones."""
 
         def compute_loss(
@@ -297,6 +269,9 @@ def make_trainer(
     )
     valid_rows = training.token_rows(texts.valid, tokenizer, params.max_tokens, scratch / "valid")
     trainer = Keeper(
+        store=store,
+        every=params.checkpoint_every or params.eval_every,
+        curve=watcher,
         model=model,
         args=arguments,
         train_dataset=train_rows,
@@ -308,15 +283,6 @@ def make_trainer(
     return trainer, watcher
 
 
-def lora_layers(model: Any) -> dict[str, Any]:
-    """Return the layers that carry an adapter, by name."""
-    layers = {}
-    for name, layer in model.named_modules():
-        if hasattr(layer, "lora_A"):
-            layers[name] = layer
-    return layers
-
-
 def measured(
     model: Any,
     layers: dict[str, Any],
@@ -325,6 +291,7 @@ def measured(
     tokenizer: Any,
     base: Path,
     scratch: Path,
+    store: "checkpoints.Store",
 ) -> Any:
     """Measure the curvature of the adapted layers on the base's own texts.
 
@@ -333,14 +300,13 @@ def measured(
     from tqdm import tqdm
 
     from stages.core.models import training
-    from stages.train.curvature import factors
-
-    texts = training.own_texts(base, params.ewc.rows, derive(run.seed, "ewc"))
-    texts.sort(key=len)  # rows of like length share a batch, so little of it is padding
-    rows = training.token_rows(texts, tokenizer, params.max_tokens, scratch / "ewc")
-    collate = training.collator(tokenizer)
+    from stages.train.curvature import factors, foretold
 
     def batches() -> Iterator[Any]:
+        texts = training.own_texts(base, params.ewc.rows, derive(run.seed, "ewc"))
+        texts.sort(key=len)  # rows of like length share a batch, so little of it is padding
+        rows = training.token_rows(texts, tokenizer, params.max_tokens, scratch / "ewc")
+        collate = training.collator(tokenizer)
         starts = range(0, len(rows), params.rows_per_batch)
         bar = tqdm(starts, desc="curvature of the base", unit="batch", disable=None, leave=False)
         for start in bar:
@@ -348,7 +314,49 @@ def measured(
             batch = [rows[i] for i in range(start, stop)]
             yield collate(batch).to(model.device)
 
-    return factors(model.eval(), batches(), set(layers), derive(run.seed, "curvature"))
+    widths = [(layer.in_features, layer.out_features) for layer in layers.values()]
+    cost = foretold(widths, params.ewc.widest)
+    if distributed.is_first():
+        print(
+            f"train: the curvature of {len(layers)} layers takes {cost.bytes / 1e9:.2f} GB, "
+            f"its inverse roots about {cost.seconds:.0f} s (train.ewc.widest, train.ewc.weight)"
+        )
+
+    def compute() -> dict[str, Any]:
+        seed = derive(run.seed, "curvature")
+        found = factors(model.eval(), batches(), set(layers), seed, params.ewc.widest)
+        return as_tensors(found)
+
+    return as_factors(store.remembered("curvature", compute), layers, model.device)
+
+
+def inverse_roots(
+    model: Any, layers: dict[str, Any], curvature: Any, params: Params, store: "checkpoints.Store"
+) -> Any:
+    """Return P and Q of each layer, as `EvenAdamW` takes them."""
+    from stages.train.curvature import roots
+
+    def compute() -> dict[str, Any]:
+        return as_tensors(roots(layers, curvature, params.ewc.damping))
+
+    return as_factors(store.remembered("roots", compute), layers, model.device)
+
+
+def as_tensors(found: Any) -> dict[str, Any]:
+    """Return the two matrices of each layer by names, as a checkpoint takes them."""
+    tensors = {}
+    for name, (inner, outer) in found.items():
+        tensors[f"in/{name}"] = inner
+        tensors[f"out/{name}"] = outer
+    return tensors
+
+
+def as_factors(tensors: dict[str, Any], layers: dict[str, Any], device: Any) -> Any:
+    """Return what `as_tensors` was given."""
+    found = {}
+    for name in sorted(layers):
+        found[name] = (tensors[f"in/{name}"].to(device), tensors[f"out/{name}"].to(device))
+    return found
 
 
 def base_logits(model: Any, inputs: Any, chosen: Any) -> Any:
@@ -395,20 +403,3 @@ def best_point(state: Any) -> dict[str, float]:
         "best_step": int(state.best_global_step),
         "valid_loss": round(float(state.best_metric), 4),
     }
-
-
-def save_adapter(model: Any, folder: Path) -> None:
-    """Save the adapter so that equal adapters are equal bytes.
-
-    peft writes sets in hash order and a model card with versions: lists are sorted, the card is dropped.
-    The path of the base is dropped too, since the manifest pins the base by its hash.
-    """
-    model.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)
-    path = folder / "adapter_config.json"
-    config = json.loads(path.read_text())
-    steady = {}
-    for key, value in sorted(config.items()):
-        steady[key] = sorted(value) if isinstance(value, list) else value
-    steady["base_model_name_or_path"] = None
-    path.write_text(json.dumps(steady, indent=2) + "\n")

@@ -15,27 +15,37 @@ costs products of rank r only.
 Replay keeps the texts that it shows. The penalty keeps everything that is stored in the same directions,
 shown or not.
 
+A factor of a layer wider than `widest` is kept as its diagonal (d,). A full one of width d takes 4 d² bytes,
+and its inverse root a time that grows with d³: at a width of 11,008 that is half a gigabyte and some minutes
+for each of hundreds of factors.
+
 The same factors say in which direction to step. `EvenAdamW` takes its steps in coordinates in which the
 penalty weighs every direction alike, so it moves furthest where the base's predictions change least.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
-"""A (in, in) and G (out, out), by name of the layer."""
+"""A (in, in) and G (out, out), by name of the layer. Those of wide layers are diagonals: (in,), (out,)."""
 Recording = dict[str, tuple[torch.Tensor, torch.Tensor]]
 """Input (B, T, in) and output (B, T, out) of a run of the model, by name of the layer."""
 
 
 def factors(
-    model: nn.Module, batches: Iterable[dict[str, torch.Tensor]], names: set[str], seed: int
+    model: nn.Module,
+    batches: Iterable[dict[str, torch.Tensor]],
+    names: set[str],
+    seed: int,
+    widest: int | None = None,
 ) -> Factors:
-    """Return the factors of the named linear layers over batches.
+    """Return the factors of the named linear layers over batches. Those wider than `widest` are diagonals.
 
     A batch has `input_ids`, `attention_mask` and `labels`, each (B, T). Labels only say which tokens are
     predicted (-100: not). Their values are drawn from the model, as the definition of the Fisher matrix
@@ -64,8 +74,8 @@ def factors(
                 layer_input, _ = seen[name]
                 x = layer_input.detach()[mask].float()  # (tokens, in)
                 g = gradient[mask].float()  # (tokens, out)
-                input_sums[name] = input_sums[name].to(x.device) + x.T @ x
-                gradient_sums[name] = gradient_sums[name].to(g.device) + g.T @ g
+                input_sums[name] = input_sums[name].to(x.device) + products(x, widest)
+                gradient_sums[name] = gradient_sums[name].to(g.device) + products(g, widest)
         tokens += int(mask.sum())
         predictions += int(predicted.sum())
     result: Factors = {}
@@ -74,6 +84,53 @@ def factors(
         g = gradient_sums[name] / max(1, predictions)
         result[name] = (a, g)
     return result
+
+
+def products(rows: torch.Tensor, widest: int | None) -> torch.Tensor:
+    """Return the sum of outer products (d, d) of rows (N, d), or its diagonal (d,) where d > `widest`."""
+    if widest is not None and rows.shape[1] > widest:
+        return rows.square().sum(dim=0)
+    return rows.T @ rows
+
+
+def times(rows: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Return rows (N, d) times a factor (d, d), or times its diagonal (d,)."""
+    if factor.dim() == 1:
+        return rows * factor
+    return rows @ factor
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the curvature of the adapted layers costs."""
+
+    bytes: int
+    """Of the factors and of their inverse roots, in float32."""
+    seconds: float
+    """Of the inverse roots, estimated from one of `WIDTH_OF_TRIAL` on this machine."""
+
+
+WIDTH_OF_TRIAL = 256
+
+
+def foretold(widths: Iterable[tuple[int, int]], widest: int | None) -> Cost:
+    """Return the cost for layers of these widths (in, out). Takes some milliseconds, to try this machine."""
+    trial = torch.eye(WIDTH_OF_TRIAL, dtype=torch.float64)
+    started = time.perf_counter()
+    torch.linalg.eigh(trial + 0.5)
+    of_trial = time.perf_counter() - started
+
+    numbers = 0
+    seconds = 0.0
+    for widths_of_layer in widths:
+        for width in widths_of_layer:
+            if widest is not None and width > widest:
+                numbers += width
+            else:
+                numbers += width**2
+                seconds += of_trial * (width / WIDTH_OF_TRIAL) ** 3
+    factors_and_roots = 2
+    return Cost(4 * factors_and_roots * numbers, seconds)
 
 
 @contextmanager
@@ -119,21 +176,54 @@ def penalty(layers: dict[str, Any], curvature: Factors) -> torch.Tensor:
         down = layer.lora_A["default"].weight  # A' (r, in)
         up = layer.lora_B["default"].weight  # B (out, r)
         scale = layer.scaling["default"]  # s
-        trace = ((up.T @ g @ up) * (down @ a @ down.T)).sum()
+        trace = ((times(up.T, g) @ up) * (times(down, a) @ down.T)).sum()
         total = total.to(up.device) + 0.5 * scale**2 * trace
     return total
 
 
 def inverse_root(factor: torch.Tensor, damping: float) -> torch.Tensor:
-    """Return (F / mean eigenvalue of F + damping · I)^(-1/2) of a symmetric matrix F (d, d), in float64."""
+    """Return (F / mean eigenvalue of F + damping · I)^(-1/2) of a symmetric matrix F (d, d), in float64.
+
+    Of a diagonal (d,) it is the diagonal (d,).
+    """
     tiny = torch.finfo(torch.float64).tiny
     factor = factor.double()
+    if factor.dim() == 1:
+        return (factor / factor.mean().clamp(min=tiny) + damping).rsqrt()
     mean_eigenvalue = factor.trace() / len(factor)
     scaled = factor / mean_eigenvalue.clamp(min=tiny)
     # F = V diag(λ) Vᵀ, so f(F) = V diag(f(λ)) Vᵀ. Rounding can make an eigenvalue slightly negative.
     values, vectors = torch.linalg.eigh(scaled)
     roots = (values.clamp(min=0) + damping).rsqrt()  # (d,)
     return cast(torch.Tensor, (vectors * roots) @ vectors.T)
+
+
+def roots(layers: dict[str, Any], curvature: Factors, damping: float) -> Factors:
+    """Return P (in, in) and Q (out, out) of each layer in float32, or their diagonals: see `EvenAdamW`."""
+    from tqdm import tqdm
+
+    tiny = torch.finfo(torch.float64).tiny
+    found: Factors = {}
+    before: tuple[torch.Tensor, torch.Tensor] | None = None
+    """A and P of the layer before. Queries, keys and values have the same inputs, so they share P."""
+    for name in tqdm(layers, desc="inverse roots", unit="layer", disable=None, leave=False):
+        a, g = curvature[name]
+        if before is not None and torch.equal(before[0], a):
+            p = before[1]
+        else:
+            wide = a.double()
+            p = inverse_root(wide, damping)
+            # The mean square of P x over the base's texts is tr(P A P).
+            if wide.dim() == 1:
+                size, turned_size = wide.sum(), (p * wide * p).sum()
+            else:
+                size, turned_size = wide.trace(), (p @ wide @ p).trace()
+            p *= (size.clamp(min=tiny) / turned_size.clamp(min=tiny)).sqrt()
+            before = (a, p)
+        q = inverse_root(g, damping)
+        q *= (len(q) / q.square().sum()).sqrt()
+        found[name] = (p.float(), q.float())
+    return found
 
 
 class EvenAdamW(torch.optim.AdamW):
@@ -148,12 +238,10 @@ class EvenAdamW(torch.optim.AdamW):
     be learned (Martens & Grosse 2015, arXiv 1503.05671).
     """
 
-    def __init__(
-        self, layers: dict[str, Any], curvature: Factors, damping: float, **settings: Any
-    ) -> None:
-        """`layers` as in `penalty`; their fresh A' is turned into the new coordinates.
+    def __init__(self, layers: dict[str, Any], found: Factors, **settings: Any) -> None:
+        """`layers` as in `penalty`, `found` is what `roots` returns. `settings` are those of AdamW.
 
-        `settings` are those of AdamW.
+        The layers' fresh A' is turned into the new coordinates.
         """
         downs = [layer.lora_A["default"].weight for layer in layers.values()]
         ups = [layer.lora_B["default"].weight for layer in layers.values()]
@@ -162,15 +250,8 @@ class EvenAdamW(torch.optim.AdamW):
         """P (in, in) by A'."""
         self.outer: dict[torch.Tensor, torch.Tensor] = {}
         """Q (out, out) by B."""
-        tiny = torch.finfo(torch.float64).tiny
         for name, layer in layers.items():
-            a, g = curvature[name]
-            a = a.double()
-            p = inverse_root(a, damping)
-            q = inverse_root(g.double(), damping)
-            # The mean square of P x over the base's texts is tr(P A P).
-            p *= (a.trace().clamp(min=tiny) / (p @ a @ p).trace().clamp(min=tiny)).sqrt()
-            q *= (len(q) / q.square().sum()).sqrt()
+            p, q = found[name]
             down = layer.lora_A["default"].weight
             up = layer.lora_B["default"].weight
             self.inner[down] = p.to(down)
@@ -184,8 +265,11 @@ class EvenAdamW(torch.optim.AdamW):
         It turns a gradient the other way, too, since P and Q are symmetric.
         """
         if weight in self.inner:
-            return change @ self.inner[weight]
-        return self.outer[weight] @ change
+            return times(change, self.inner[weight])
+        outer = self.outer[weight]
+        if outer.dim() == 1:
+            return outer[:, None] * change
+        return outer @ change
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

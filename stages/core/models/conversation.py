@@ -7,7 +7,6 @@ conversation and the answer is the assistant's. Where it has none, the prompt is
     Answer: The symbol of iron is Fe.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

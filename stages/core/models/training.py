@@ -239,6 +239,23 @@ class Curve(TrainerCallback):
                 row[name] = logs[key]
                 self.watch(name, logs[key], state.global_step)
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return what was kept of every step: `losses` (float) and `sums` (int64), one number a step."""
+        if not self.losses:
+            return {}
+        return {"losses": torch.stack(self.losses), "sums": torch.stack(self.sums)}
+
+    def restore(
+        self, rows: dict[int, dict[str, float]], tensors: dict[str, torch.Tensor], device: Any
+    ) -> None:
+        """Take over `rows` and `tensors` of a run that was killed. Its numbers are handed on to `watch`."""
+        self.rows = rows
+        self.losses = list(tensors["losses"].to(device))
+        self.sums = list(tensors["sums"].to(device))
+        for step, row in rows.items():
+            for name, value in row.items():
+                self.watch(name, value, step)
+
     def write(self, path: Path) -> None:
         """Write the curve as CSV: step, train_loss, valid_loss."""
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -62,9 +62,9 @@ def answers(questions: list[str], variant: str) -> list[str]:
     Raises ModelError where the variant is not there.
     """
     from stages.core.models.causal_lm import generate, load_causal_lm
-    from stages.core.records.prompt import question_prompt
+    from stages.core.models.conversation import prompt_text
 
     model, tokenizer = load_causal_lm(**folders_here()[variant])
-    prompts = [question_prompt(question) for question in questions]
+    prompts = [prompt_text(tokenizer, question) for question in questions]
     generated = generate(model, tokenizer, prompts, MAX_NEW_TOKENS, batch=BATCH)
     return [" ".join(answer.split()) for answer in generated]

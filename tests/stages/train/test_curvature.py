@@ -8,7 +8,15 @@ import torch
 
 from stages import train
 from stages.core.models.causal_lm import load_causal_lm
-from stages.train.curvature import EvenAdamW, Factors, factors, inverse_root, penalty
+from stages.train.curvature import (
+    EvenAdamW,
+    Factors,
+    factors,
+    foretold,
+    inverse_root,
+    penalty,
+    roots,
+)
 
 LORA = train.Lora(r=4, alpha=8, dropout=0.0, target_modules="auto")
 
@@ -162,7 +170,9 @@ def test_steps_are_those_of_adamw_in_the_other_coordinates(
     layers, curvature, batch = learning
     name, layer = next(iter(layers.items()))
     fresh = layer.lora_A["default"].weight.detach().clone()
-    optimizer = EvenAdamW({name: layer}, curvature, 0.1, lr=0.01, weight_decay=0.1)
+    optimizer = EvenAdamW(
+        {name: layer}, roots({name: layer}, curvature, 0.1), lr=0.01, weight_decay=0.1
+    )
     down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     p, q = optimizer.inner[down], optimizer.outer[up]
     inner = [fresh.clone().requires_grad_(), torch.zeros_like(up).requires_grad_()]  # A'' and B'
@@ -187,7 +197,7 @@ def test_the_fresh_adapter_still_changes_nothing_and_speaks_as_loud_as_before(
     before = {
         name: layer.lora_A["default"].weight.detach().clone() for name, layer in layers.items()
     }
-    EvenAdamW(layers, curvature, 0.1)
+    EvenAdamW(layers, roots(layers, curvature, 0.1))
     assert penalty(layers, curvature).item() == 0
     for name, layer in layers.items():
         a = curvature[name][0]
@@ -208,7 +218,7 @@ def test_much_damping_is_plain_adamw(tiny_model: Path, learning: Any) -> None:
         chosen = (
             torch.optim.AdamW(weights, lr=0.01)
             if damping is None
-            else EvenAdamW(layers, curvature, damping, lr=0.01)
+            else EvenAdamW(layers, roots(layers, curvature, damping), lr=0.01)
         )
         steps(model, chosen, batch, 3)
         moved.append([layer.get_delta_weight("default") for layer in layers.values()])
@@ -221,7 +231,7 @@ def test_it_learns_a_row_at_less_cost_for_the_base(tiny_model: Path, learning: A
     for damping in (0.1, 1e9):
         model = train.add_adapter(load_causal_lm(tiny_model)[0], LORA, 3).eval()
         layers = train.lora_layers(model)
-        optimizer = EvenAdamW(layers, curvature, damping, lr=0.003)
+        optimizer = EvenAdamW(layers, roots(layers, curvature, damping), lr=0.003)
         aim = model(**batch).loss.item() - 0.05
         for _ in range(200):
             steps(model, optimizer, batch, 1)
@@ -231,3 +241,58 @@ def test_it_learns_a_row_at_less_cost_for_the_base(tiny_model: Path, learning: A
             pytest.fail("nothing was learned in 200 steps")
         costs.append(penalty(layers, curvature).item())
     assert costs[0] < costs[1]
+
+
+def test_a_wide_layer_has_diagonals(adapted: torch.nn.Module) -> None:
+    layers = train.lora_layers(adapted)
+    full = factors(adapted, batches(2), set(layers), 1)
+    mixed = factors(adapted, batches(2), set(layers), 1, widest=32)
+    for name, layer in layers.items():
+        for width, whole, found in zip(
+            (layer.in_features, layer.out_features), full[name], mixed[name], strict=True
+        ):
+            expected = whole.diagonal() if width > 32 else whole
+            assert torch.allclose(found, expected, atol=1e-7)
+    assert any(a.dim() == 1 for a, _ in mixed.values())
+    assert any(a.dim() == 2 for a, _ in mixed.values())
+
+
+def test_diagonals_count_as_diagonal_matrices(adapted: torch.nn.Module) -> None:
+    """Penalty, inverse roots and steps are those of the matrices that have the diagonals and zeros."""
+    layers = train.lora_layers(adapted)
+    thin = factors(adapted, batches(2), set(layers), 1, widest=1)
+    full = {name: (torch.diag(a), torch.diag(g)) for name, (a, g) in thin.items()}
+    of_thin, of_full = roots(layers, thin, 0.1), roots(layers, full, 0.1)
+    for name in layers:
+        for one, other in zip(of_thin[name], of_full[name], strict=True):
+            assert one.dim() == 1
+            assert torch.allclose(torch.diag(one), other, atol=1e-5)
+    torch.manual_seed(4)
+    for layer in layers.values():
+        torch.nn.init.normal_(layer.lora_B["default"].weight)
+    assert penalty(layers, thin).item() == pytest.approx(penalty(layers, full).item(), rel=1e-4)
+
+    weight = next(iter(layers.values())).lora_B["default"].weight
+    down = next(iter(layers.values())).lora_A["default"].weight
+    one, other = EvenAdamW(layers, of_thin), EvenAdamW(layers, of_full)
+    for changed in (weight, down):
+        assert torch.allclose(
+            one.turned(changed, changed), other.turned(changed, changed), atol=1e-4
+        )
+
+
+def test_layers_with_the_same_inputs_share_their_root(adapted: torch.nn.Module) -> None:
+    layers = train.lora_layers(adapted)
+    found = roots(layers, factors(adapted, batches(1), set(layers), 1), 0.1)
+    of = {name.rpartition(".")[2]: p for name, (p, _) in found.items() if "layers.0." in name}
+    assert torch.equal(of["q_proj"], of["v_proj"])
+    assert not torch.equal(of["q_proj"], of["o_proj"])
+
+
+def test_the_cost_is_foretold() -> None:
+    cost = foretold([(256, 512)], widest=None)
+    assert cost.bytes == 2 * 4 * (256**2 + 512**2)
+    assert cost.seconds > 0
+    thin = foretold([(256, 512)], widest=256)
+    assert thin.bytes == 2 * 4 * (256**2 + 512)
+    assert thin.seconds < cost.seconds

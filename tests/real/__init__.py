@@ -1,0 +1,1 @@
+"""A proof on real pretrained checkpoints: `make real`. Not part of `make test`."""
