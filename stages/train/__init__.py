@@ -428,9 +428,9 @@ def measured(
         collate = training.collator(tokenizer)
         starts = range(0, len(rows), params.rows_per_batch)
         bar = tqdm(starts, desc="curvature of the base", unit="batch", disable=None, leave=False)
-        for start in bar:
-            stop = min(start + params.rows_per_batch, len(rows))
-            batch = [rows[i] for i in range(start, stop)]
+        for first in bar:
+            behind = min(first + params.rows_per_batch, len(rows))
+            batch = [rows[i] for i in range(first, behind)]
             yield collate(batch).to(model.device)
 
     widths = [(layer.in_features, layer.out_features) for layer in layers.values()]
