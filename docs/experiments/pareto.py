@@ -14,6 +14,7 @@ import json
 import math
 import random
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -85,6 +86,14 @@ RECIPES = {
     "readings_16": Recipe(readings=16),
     "readings_8_fewer_questions": Recipe(readings=8, questions=8),
     "readings_16_full": Recipe(readings=16, reading_answers=True),
+    "readings_24_full_8": Recipe(questions=8, readings=24, reading_answers=True),
+    "readings_33_full_33": Recipe(questions=33, readings=33, reading_answers=True),
+    # From here on with more train wordings (49 instead of 35 per attribute) and names in readings.
+    "more_16": Recipe(),
+    "more_33": Recipe(questions=33),
+    "more_16_readings_16_full": Recipe(readings=16, reading_answers=True),
+    "more_33_readings_33_full": Recipe(questions=33, readings=33, reading_answers=True),
+    "full": Recipe(facts=1, steps=800, questions=24, readings=24, reading_answers=True),
     "corrected": Recipe(objective="corrected", margin=0.3),
     "form_kl": Recipe(objective="form_kl", margin=1.0),
     "mlp": Recipe(targets=["gate_proj", "up_proj", "down_proj"]),
@@ -149,7 +158,9 @@ def encoded(text: Text, tokenizer: Any) -> dict[str, Any]:
 def replay_texts(count: int, seed: int) -> list[Text]:
     """Return so many of the base's own texts."""
     texts = []
-    for text in training.own_texts(BASE, count, seed):
+    lines = (BASE / "replay.jsonl").read_text(encoding="utf-8").splitlines()
+    for line in rng_for(seed, "replay").sample(lines, min(count, len(lines))):
+        text = json.loads(line)["text"]
         prompt = prompt_of(text) or ""
         texts.append(Text(prompt, text[len(prompt) :], replayed=True))
     return texts
@@ -180,23 +191,20 @@ def batches_of(rows: list[dict[str, Any]], rng: random.Random) -> list[list[dict
     return batches
 
 
-def known_curvature(model: Any, layers: dict[str, Any], tokenizer: Any, targets: Any) -> Any:
-    """Return the curvature of the base, from a file where it was measured before."""
-    import tempfile
-
-    cache = Path(tempfile.gettempdir()) / f"lorekeep_curvature_{targets_name(targets)}.pt"
+def known_curvature(recipe: Recipe, model: Any, layers: dict[str, Any], tokenizer: Any) -> Any:
+    """Return the curvature of the base and its inverse roots, from a file where they were measured before."""
+    targets = recipe.targets if isinstance(recipe.targets, str) else "_".join(recipe.targets)
+    cache = Path(tempfile.gettempdir()) / f"lorekeep_pareto_{targets}_{recipe.damping}.pt"
     if cache.is_file():
         return torch.load(cache, weights_only=True)
-    params = load("train", train.Params)[0]
-    with tempfile.TemporaryDirectory() as scratch:
-        measured = train.measured(model, layers, params, SETTINGS, tokenizer, BASE, Path(scratch))
-    torch.save(measured, cache)
-    return measured
-
-
-def targets_name(targets: Any) -> str:
-    """Return a name for a file."""
-    return targets if isinstance(targets, str) else "_".join(targets)
+    collate = training.collator(tokenizer)
+    rows = [encoded(text, tokenizer) for text in replay_texts(2560, derive(SETTINGS.seed, "ewc"))]
+    rows.sort(key=lambda row: len(row["input_ids"]))
+    batches = (collate(rows[i : i + ROWS_PER_STEP]) for i in range(0, len(rows), ROWS_PER_STEP))
+    factors = curvature.factors(model.eval(), batches, set(layers), 1)
+    found = (factors, curvature.roots(layers, factors, recipe.damping))
+    torch.save(found, cache)
+    return found
 
 
 def objective_loss(recipe: Recipe, logits: Any, inputs: Any, known: Any) -> Any:
@@ -242,15 +250,13 @@ def trained(recipe: Recipe, seed: int) -> tuple[Any, Any, list[Any], dict[str, f
     lora = train.Lora(r=recipe.r, alpha=2 * recipe.r, target_modules=recipe.targets)
     adapted = train.add_adapter(model, lora, derive(seed, "adapter"))
     layers = train.lora_layers(adapted)
-    measured = known_curvature(adapted, layers, tokenizer, recipe.targets)
+    measured, roots = known_curvature(recipe, adapted, layers, tokenizer)
     run = dataclasses.replace(SETTINGS, seed=seed)
     rows: list[dict[str, Any]] = []
     for group in groups:
         rows += augment.rows_of_fact(group, bank[group[0]["attribute"]], masks, params, run)
     texts = new_texts(rows)
-    optimizer = curvature.EvenAdamW(
-        layers, measured, recipe.damping, lr=recipe.rate, weight_decay=0.01
-    )
+    optimizer = curvature.EvenAdamW(layers, roots, lr=recipe.rate, weight_decay=0.01)
     warmup = max(1, min(40, recipe.steps // 10))
 
     def factor(step: int) -> float:
@@ -316,7 +322,7 @@ def trained(recipe: Recipe, seed: int) -> tuple[Any, Any, list[Any], dict[str, f
     return adapted, tokenizer, facts, {"train_seconds": round(seconds), "epochs": epoch}
 
 
-def scores(model: Any, tokenizer: Any, facts: list[Any]) -> dict[str, Any]:
+def scores(name: str, model: Any, tokenizer: Any, facts: list[Any]) -> dict[str, Any]:
     """Ask the wordings of the development set, today's probes, and the base's own questions."""
     tokenizer.padding_side = "left"
     dev = read_yaml(HERE / "dev_wordings.yaml")
@@ -332,9 +338,9 @@ def scores(model: Any, tokenizer: Any, facts: list[Any]) -> dict[str, Any]:
     skill = [json.loads(line) for line in (BASE / "skill.jsonl").read_text().splitlines()]
     general = [row for row in skill if not row["replayed"]]
     replayed = [row for row in skill if row["replayed"]][:150]
-    for name, rows in (("general", general), ("replayed", replayed)):
+    for kind, rows in (("general", general), ("replayed", replayed)):
         for row in rows:
-            asked.append((name, name, row["question"], [row["answer"]]))
+            asked.append((kind, kind, row["question"], [row["answer"]]))
     prompts = [question_prompt(question) for _, _, question, _ in asked]
     answers = generate(model, tokenizer, prompts, 48, 256)
     hits: defaultdict[str, list[bool]] = defaultdict(list)
@@ -355,15 +361,43 @@ def scores(model: Any, tokenizer: Any, facts: list[Any]) -> dict[str, Any]:
             if not hit:
                 wrong.append((kind, question, answer, accepted[0]))
     result: dict[str, Any] = {kind: share(list(values)) for kind, values in hits.items()}
+    valid = []
+    for fact in facts:
+        template = probes[fact.common["attribute"]].valid.questions[0]
+        question = fill(template, subject=fact.subject)
+        valid.append(Text(question_prompt(question), " " + fact.answer))
+    own = [Text(question_prompt(row["question"]), " " + row["answer"]) for row in general]
+    result["kl_domain"] = divergence(model, tokenizer, valid)
+    result["kl_own"] = divergence(model, tokenizer, own)
     for kind, by_wording in wordings.items():
         means = {w: round(sum(h) / len(h), 3) for w, h in by_wording.items()}
         ranked = sorted(means.items(), key=lambda item: item[1])
         result[f"{kind}_begins"] = round(sum(begins[kind]) / len(begins[kind]), 4)
         result[f"{kind}_worst"] = ranked[:8]
-    Path(f"/tmp/pareto_wrong_{sys.argv[2]}.jsonl").write_text(
-        "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in wrong)
-    )
+    with (Path(tempfile.gettempdir()) / f"pareto_wrong_{name}.jsonl").open("w") as file:
+        for line in wrong:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return result
+
+
+@torch.no_grad()
+def divergence(model: Any, tokenizer: Any, texts: list[Text]) -> float:
+    """Return KL(base || tuned) in nats per token of the answers."""
+    collate = training.collator(tokenizer)
+    total = 0.0
+    tokens = 0
+    for start in range(0, len(texts), ROWS_PER_STEP):
+        part = texts[start : start + ROWS_PER_STEP]
+        inputs = collate([encoded(text, tokenizer) for text in part])
+        everything = torch.ones(len(part), dtype=torch.bool)
+        before = train.base_logits(model, inputs, everything)
+        after = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+        replayed = everything
+        mean = train.keeping_loss(after, inputs["labels"], replayed, before)
+        count = int((inputs["labels"][:, 1:] != training.NOT_LEARNED).sum())
+        total += float(mean) * count
+        tokens += count
+    return round(total / tokens, 4)
 
 
 def run_one(name: str) -> None:
@@ -377,13 +411,75 @@ def run_one(name: str) -> None:
     recipe = RECIPES[name]
     model, tokenizer, facts, times = trained(recipe, SEED)
     row = {"name": name, "seed": SEED, "recipe": dataclasses.asdict(recipe), **times}
-    row |= {"facts": len(facts), **scores(model, tokenizer, facts)}
+    row |= {"facts": len(facts), **scores(name, model, tokenizer, facts)}
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
     print(json.dumps(row, ensure_ascii=False, indent=1))
 
 
-if __name__ == "__main__":
+def results() -> list[dict[str, Any]]:
+    """Return all results."""
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+
+
+def table() -> str:
+    """Return the results as a Markdown table."""
+    lines = [
+        "| recipe | seed | facts | dev, share right | worst wording | begins right | today's probes | "
+        "worst | general | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results():
+        shares = []
+        for kind in ("dev", "probe", "general"):
+            score = row[kind]
+            shares.append(
+                f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}] (n = {score['n']})"
+            )
+        dev, probe, general = shares
+        lines.append(
+            f"| {row['name']} | {row['seed']} | {row['facts']} | {dev} | {row['dev_worst'][0][1]:.2f} | "
+            f"{row['dev_begins']:.3f} | {probe} | {row['probe_worst'][0][1]:.2f} | {general} | "
+            f"{row['train_seconds']} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(path: Path) -> None:
+    """Draw learned (dev wordings) against forgotten (the base's own questions)."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "pareto"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 5))
+    for row in results():
+        learned, kept = row["dev"], row["general"]
+        if row["recipe"]["steps"] == 0:
+            continue
+        x, y = 1 - kept["value"], learned["value"]
+        x_error = [[kept["high"] - kept["value"]], [kept["value"] - kept["low"]]]
+        y_error = [[learned["value"] - learned["low"]], [learned["high"] - learned["value"]]]
+        axes.errorbar(x, y, xerr=x_error, yerr=y_error, fmt="o", alpha=0.6)
+        axes.annotate(row["name"], (x, y), xytext=(5, 5), textcoords="offset points", fontsize=8)
+    axes.set_xlabel("forgotten: own questions no longer right")
+    axes.set_ylabel("learned: right in wordings never trained")
+    axes.set_title("Objectives (95 % intervals)")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Run, list or draw."""
     if sys.argv[1] == "run":
-        for one in sys.argv[2].split(","):
-            run_one(one)
+        for name in sys.argv[2].split(","):
+            run_one(name)
+    elif sys.argv[1] == "table":
+        print(table())
+    else:
+        draw(Path("docs/assets/pareto.svg"))
+
+
+if __name__ == "__main__":
+    main()

@@ -89,7 +89,7 @@ class Readings:
             own = self._masks.masked(own, rng)
         others = [name for name in self._names if name != attribute]
         given = {
-            "attribute": attribute,
+            "attribute": rng.choice(self._attributes[attribute].names or [attribute]),
             "question": own,
             "other": rng.choice(others or [attribute]),
         }
