@@ -78,13 +78,17 @@ class Both(torch.optim.Optimizer):
     def __init__(self, first: torch.optim.Optimizer, second: torch.optim.Optimizer) -> None:
         """Take over the groups of both, so that a schedule scales the rates of both."""
         self.parts = (first, second)
+        self.groups_of_first = len(first.param_groups)
         super().__init__([*first.param_groups, *second.param_groups], {})
-        # The parts must see what a schedule writes into the groups.
-        first.param_groups = self.param_groups[: len(first.param_groups)]
-        second.param_groups = self.param_groups[len(first.param_groups) :]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Step both."""
-        for part in self.parts:
-            part.step()
+        """Step both, at the rates that a schedule wrote into the groups.
+
+        Libraries replace the groups by copies, so they are handed on anew at each step.
+        """
+        first, second = self.parts
+        first.param_groups = self.param_groups[: self.groups_of_first]
+        second.param_groups = self.param_groups[self.groups_of_first :]
+        first.step()
+        second.step()
