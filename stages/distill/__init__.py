@@ -47,7 +47,7 @@ class Params:
     layers: int | None = 4
     """Layers of the student, taken evenly from first to last of the teacher's. Fewer is smaller and forgets
     more. null: no student is made, and the stages behind this one go on without it."""
-    width: float | None = Field(default=0.3333, gt=0, le=1)
+    width: float | None = Field(default=0.5, gt=0, le=1)
     """Share of the channels of every MLP that the student keeps. Cutting width forgets less than cutting
     layers. null: all of them."""
     start: str = "layers"
@@ -63,9 +63,9 @@ class Params:
     hard_weight: float = Field(default=0.5, ge=0, le=1)
     """With soft_hard: weight of the loss on the text itself, in [0, 1]. The rest goes to the teacher's
     distribution."""
-    learning_rate: float = 0.01
+    learning_rate: float = 0.006
     """Peak rate of Muon, which trains the matrices inside the layers. About 0.001 for a real checkpoint."""
-    others_learning_rate: float = Field(default=0.0, ge=0)
+    others_learning_rate: float = Field(default=0.001, ge=0)
     """Peak rate of AdamW, which trains embeddings, norms and biases. 0: they stay as they are, and no
     gradient is computed for them."""
     weight_decay: float = 0.01
@@ -83,7 +83,7 @@ class Params:
     replay_share: float = Field(default=0.33, ge=0, lt=1)
     """Share of replayed rows among them and the records, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower."""
-    own_texts: int = Field(default=0, ge=0)
+    own_texts: int = Field(default=3072, ge=0)
     """Texts that the base writes from nothing, to be kept too. They show knowledge that no replayed row
     shows. Writing them takes about as long as as many training rows."""
     max_tokens: int = 128
@@ -317,7 +317,9 @@ def teaching_logits(teacher: Any, shown: dict[str, Any], replayed: Any) -> Any:
     return logits
 
 
-def distillation_loss(student: Any, teacher: Any, labels: Any, replayed: Any, params: Params) -> Any:
+def distillation_loss(
+    student: Any, teacher: Any, labels: Any, replayed: Any, params: Params
+) -> Any:
     """Return the mean per token: the loss of `params` on new rows, the divergence alone on replayed ones.
 
     Logits of student and teacher are (B, T, V), labels (B, T) with -100 where nothing is to be learned,

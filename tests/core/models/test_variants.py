@@ -109,6 +109,7 @@ def test_a_variant_that_is_not_there_is_named(project: Path) -> None:
 def test_a_variant_that_was_left_out_is_explained(project: Path, name: str) -> None:
     write_json(project / "models/distill/manifest.json", variants.LEFT_OUT)
     with pytest.raises(
-        ModelError, match=rf"^{name}: there is no student, since distill\.layers is null; ask .*train"
+        ModelError,
+        match=rf"^{name}: there is no student, since distill\.layers is null; ask .*train",
     ):
         variants.answers([QUESTION], name)

@@ -55,9 +55,7 @@ def test_a_saved_student_of_every_architecture_loads_and_says_the_same(
     architecture: str, layers: int, tmp_path: Path
 ) -> None:
     """Of four layers, the first two are dense in DeepSeek-V2 and V3: 2 layers keep one of these."""
-    folder = write_checkpoint(
-        tmp_path / "teacher", architecture, **deeper(architecture)
-    )
+    folder = write_checkpoint(tmp_path / "teacher", architecture, **deeper(architecture))
     teacher, tokenizer = load_causal_lm(folder)
     student = students.student_of(teacher, layers)
     save_causal_lm(student, tokenizer, tmp_path / "student")
@@ -109,7 +107,9 @@ def test_all_channels_change_nothing_but_rounding(tiny_model: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 1.5])
 def test_impossible_widths(tiny_model: Path, share: float) -> None:
     teacher, _ = load_causal_lm(tiny_model)
-    with pytest.raises(ParamsError, match=r"distill.width: got .*; write a share above 0 and up to 1"):
+    with pytest.raises(
+        ParamsError, match=r"distill.width: got .*; write a share above 0 and up to 1"
+    ):
         students.narrowed(students.student_of(teacher, 2), share, batch())
 
 
