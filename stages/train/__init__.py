@@ -21,7 +21,6 @@ same bytes (`checkpoints.py`).
 Refused: target modules that the base does not have, and settings that do not go together.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import field
