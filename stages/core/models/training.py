@@ -11,7 +11,7 @@ two runs differ. Nothing here writes a model.
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -84,6 +84,14 @@ class Row(NamedTuple):
         return cls(text) if found is None else cls(text, *found)
 
     @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Row":
+        """Return the row of a record of augment."""
+        question, answer = record["question"], record["answer"]
+        if record["kind"] == "qa" and question is not None and answer is not None:
+            return cls.pair(question, answer)
+        return cls(record["text"])
+
+    @classmethod
     def pair(cls, question: str, answer: str) -> "Row":
         """Return the row of a question and its answer."""
         return cls(training_text(question, answer), question, answer)
@@ -101,21 +109,27 @@ class Material:
     """Rows that judge the model while it is trained."""
 
     @classmethod
-    def read(cls, base: Path, augment: Path, replay_share: float, seed: int) -> "Material":
+    def read(
+        cls,
+        base: Path,
+        augment: Path,
+        replay_share: float,
+        seed: int,
+        learned: Callable[[Mapping[str, Any]], bool] | None = None,
+    ) -> "Material":
         """Read augment's records, and so many of the base's own rows that they are `replay_share` of all rows.
 
-        The seed chooses the base's rows. Raises InputError where a split has no record.
+        The seed chooses the base's rows. `learned` chooses among the records of split train, by default all.
+        Raises InputError where a split has no record.
         """
         rows: dict[str, list[Row]] = {"train": [], "valid": []}
         for record in read_records(augment / "records.parquet"):
             split = record["split"]
             if split not in rows:
                 continue
-            question, answer = record["question"], record["answer"]
-            if record["kind"] == "qa" and question is not None and answer is not None:
-                rows[split].append(Row.pair(question, answer))
-            else:
-                rows[split].append(Row(record["text"]))
+            if split == "train" and learned is not None and not learned(record):
+                continue
+            rows[split].append(Row.of_record(record))
         for split, rows_of_split in rows.items():
             if not rows_of_split:
                 raise InputError(
