@@ -151,7 +151,7 @@ def test_a_tag_is_refused_with_the_commit_to_write(
 ) -> None:
     with pytest.raises(ParamsError, match=rf"train.continue_from: .*'v1' is {version} now"):
         run(dataclasses.replace(PARAMS, continue_from="v1"), run_params, tiny_base)
-    with pytest.raises(ParamsError, match="needs a full commit hash .* copy it from `git log`"):
+    with pytest.raises(ParamsError, match=r"needs a full commit hash .* copy it from `git log`"):
         run(dataclasses.replace(PARAMS, continue_from="nothing"), run_params, tiny_base)
 
 
@@ -161,7 +161,7 @@ def test_versions_that_are_not_there(version: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"dvc.lock of .* names no models/other"):
         continuing.fetch(version, Path("models/other"), AUGMENT, tmp_path / "b")
     shutil.rmtree(".dvc/cache")
-    with pytest.raises(InputError, match="neither in DVC's cache nor in a remote .* `dvc fetch"):
+    with pytest.raises(InputError, match=r"neither in DVC's cache nor in a remote .* `dvc fetch"):
         continuing.fetch(version, OUT, AUGMENT, tmp_path / "c")
 
 
