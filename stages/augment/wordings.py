@@ -8,7 +8,7 @@ to two attributes.
 
 import difflib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path
 from string import Formatter
 from typing import NamedTuple
@@ -72,6 +72,9 @@ class Attribute:
     """Wordings that decide when to stop training."""
     probe: Asked
     """Wordings that evaluate asks once."""
+    names: list[str] = field(default_factory=list)
+    """Names of the attribute, as people say them: `melting point`, `melting temperature`. Reading rows
+    put them into sentences. Without any, they use the attribute's own name."""
 
     def wordings(self) -> Iterator[Wording]:
         """Yield all wordings but the answer."""

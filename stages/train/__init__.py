@@ -24,8 +24,9 @@ Refused: target modules that the base does not have, and settings that do not go
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -122,6 +123,10 @@ class Params:
     rehearse_share: float = Field(default=0.2, ge=0, le=1)
     """Share of that version's rows about unchanged facts that is replayed, with `continue_from`. Higher
     keeps more of them and takes longer."""
+    forgetting_budget: Annotated[float, Field(gt=0)] | None = None
+    """Most nats per token by which the tuned model may differ from the base on the valid wordings, as
+    KL(base || tuned). Training stops at the first evaluation beyond it, and the adapter before is kept.
+    null: no limit."""
     replay_share: float = 0.25
     """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower."""
@@ -275,6 +280,7 @@ def make_trainer(
     from stages.core.models import training
     from stages.core.models.checkpoints import Resumable
     from stages.train.curvature import EvenAdamW, penalty
+    from stages.train.forgetting import ForgettingBudget, batches_of
 
     if params.packing:
         training.check_packing(model, "train")
@@ -368,6 +374,11 @@ def make_trainer(
         deepspeed=deepspeed,
         remove_unused_columns=False,  # the loss needs `replayed`, which the model does not take
     )
+    callbacks: list[Any] = [watcher, EarlyStoppingCallback(params.patience)]
+    if params.forgetting_budget is not None:
+        size = params.rows_per_batch
+        measured_on = partial(batches_of, valid_rows, collate, size, model.device)
+        callbacks.append(ForgettingBudget(params.forgetting_budget, measured_on, log.metric))
     trainer = Keeper(
         store=store,
         every=params.checkpoint_every or params.eval_every,
@@ -377,7 +388,7 @@ def make_trainer(
         train_dataset=train_rows,
         eval_dataset=valid_rows,
         data_collator=collate,
-        callbacks=[watcher, EarlyStoppingCallback(params.patience)],
+        callbacks=callbacks,
         optimizers=(optimizer, None),
     )
     return trainer, watcher, counts

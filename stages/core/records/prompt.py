@@ -1,5 +1,8 @@
 """How a question is put to the model, and how a question–answer pair is written down for training: in one place."""
 
+READING = "reading"
+"""Kind of a record whose answer stops before its value. No end token follows it."""
+
 
 def question_prompt(question: str) -> str:
     """The text that the model continues with a space and the answer."""
