@@ -137,13 +137,14 @@ def test_a_killed_run_goes_on_from_its_checkpoint_too(
         raise Killed
 
     params = dataclasses.replace(PARAMS, continue_from=version)
-    run(params, run_params, tiny_base, Path("models/whole"))
+    run(params, run_params, tiny_base)
+    whole = (OUT / WEIGHTS).read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(Resumable, "_load_best_model", killed)
         with pytest.raises(Killed):
             run(params, run_params, tiny_base)
     run(params, run_params, tiny_base)
-    assert (OUT / WEIGHTS).read_bytes() == (Path("models/whole") / WEIGHTS).read_bytes()
+    assert (OUT / WEIGHTS).read_bytes() == whole
 
 
 def test_a_tag_is_refused_with_the_commit_to_write(
