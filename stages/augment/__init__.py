@@ -5,8 +5,9 @@ In: records of clean, the wordings file, WordNet. Out: `records.parquet` and `au
 Every fact is trained. Wordings are split, facts are not: the plain text of a fact and some train
 wordings go to `train`, wordings of their own to `valid` and `probe`. WordNet synonyms (`synonyms.py`)
 make further train wordings, and variants of free texts in English. In some train questions, random
-words replace words that do not matter (`masked.py`). Question–answer records without a fact are split
-by a hash of their id.
+words replace words that do not matter (`masked.py`). Reading rows (`readings.py`) are further questions
+about the facts, in wordings that a grammar makes, answered up to before the value. Question–answer
+records without a fact are split by a hash of their id.
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -24,13 +25,14 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from stages.augment.masked import Masks
+from stages.augment.readings import Readings
 from stages.augment.synonyms import Thesaurus
 from stages.augment.wordings import Attribute, read_wordings, terms_of
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
-from stages.core.records.prompt import training_text
+from stages.core.records.prompt import READING, training_text
 from stages.core.records.wording import fill, normalise
 from stages.core.repeatable.seeding import derive, rng_for
 
@@ -58,6 +60,9 @@ class Params:
     masked_share: Share = 0.3
     """Share of the train questions (English) in which random words replace words that carry neither
     subject nor attribute. Without it, a small model takes an unknown word for the subject."""
+    readings: Count = 0
+    """Reading rows per fact: questions in grammar-made wordings, answered up to before the value. They
+    teach to find subject and attribute in unusual questions, and cost steps. English and Chinese."""
     valid_share: Share = 0.3
     """Share of the facts with a validation question, and of free question–answer pairs for validation."""
     probe_share: Share = 0.1
@@ -90,10 +95,13 @@ def run(
         protected |= names_of(row)
     masks = Masks(wordnet, protected, normalised_wordings(bank))
 
+    readings = Readings(attributes, masks, wordnet, protected)
+
     rows: list[Row] = []
     for group in facts.values():
         wording = bank[group[0]["attribute"]]
         rows += rows_of_fact(group, wording, masks, params, run)
+        rows += readings_of_fact(group, wording, readings, params, run)
     for row in records:
         if row["fact"]:
             continue
@@ -111,6 +119,8 @@ def run(
         record.write(folder / "records.parquet", rows)
     report = summary(rows, facts, thesaurus)
     report["masked"] = masks.made
+    if params.readings:
+        report["readings"] = {"made": readings.made, "left_out": readings.left_out}
     write_json(metrics, report)
     print_report(report)
 
@@ -123,6 +133,9 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"         {', '.join(splits)}")
     print(f"         synonyms made {synonyms['made']}, refused {synonyms['refused']}")
     print(f"         questions with masked words {report['masked']:,}")
+    if "readings" in report:
+        made, left_out = report["readings"]["made"], report["readings"]["left_out"]
+        print(f"         reading rows {made:,}, left out {left_out:,}")
 
 
 def by_fact(records: list[Row]) -> dict[str, list[Row]]:
@@ -232,6 +245,22 @@ def rows_of_fact(
     probe = fact.question("probe", 0, template)
     probe["meta"] = record.to_meta({"accepted": distinct})
     yield probe
+
+
+def readings_of_fact(
+    group: list[Row], wording: Attribute, readings: Readings, params: Params, run: Run
+) -> Iterator[Row]:
+    """Yield the reading rows of a fact. They name its subject and attribute, and state no value."""
+    fact = fact_of(group, wording)
+    for number in range(params.readings):
+        # A generator of its own, so that more readings keep the ones there.
+        rng = rng_for(run.seed, "reading", fact.id, number)
+        reading = readings.draw(group[0]["attribute"], fact.subject, group[0]["lang"], rng)
+        if reading is None:
+            continue
+        row = fact.row("train", READING, number, training_text(reading.question, reading.opening))
+        stated = {"question": reading.question, "answer": reading.opening}
+        yield row | stated | {"value": None, "unit": None}
 
 
 def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[str]) -> list[Row]:

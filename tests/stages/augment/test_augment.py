@@ -327,6 +327,28 @@ class TestRun:
             assert after["subject"] in after["question"].lower()
 
 
+    def test_reading_rows_name_subject_and_attribute_and_state_no_value(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
+        plain, report = run(cleaned, tmp_path / "a", run_params)
+        assert "readings" not in report
+        few, _ = run(cleaned, tmp_path / "b", run_params, readings=2)
+        many, report = run(cleaned, tmp_path / "c", run_params, readings=3)
+        assert report["readings"] == {"made": 126, "left_out": 0}
+        assert report["kinds"]["train/reading"] == 126
+        assert [row for row in many if row["kind"] != "reading"] == plain
+        texts = {row["text"] for row in many}
+        assert {row["text"] for row in few} < texts
+        readings = of_iron(many, "train", "reading")
+        assert len(readings) == 3
+        for row in readings:
+            assert row["answer"] == "The melting point of iron is"
+            assert "iron" in row["question"].lower()
+            assert row["text"] == f"Question: {row['question']}\nAnswer: {row['answer']}"
+            assert (row["value"], row["unit"]) == (None, None)
+            assert len(row["parents"]) == 2
+
+
 class TestParams:
     def test_all_problems_at_once(self) -> None:
         problems: list[str] = []
