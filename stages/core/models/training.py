@@ -175,6 +175,17 @@ class Counts:
             "rows_dropped": self.rows_dropped,
         }
 
+    def plus(self, other: "Counts") -> "Counts":
+        """Return the counts of both."""
+        return Counts(
+            self.tokens_read + other.tokens_read,
+            self.tokens_trained + other.tokens_trained,
+            self.tokens_dropped + other.tokens_dropped,
+            self.rows_split + other.rows_split,
+            self.rows_dropped + other.rows_dropped,
+            max(self.longest_prompt, other.longest_prompt),
+        )
+
     def check(self, max_tokens: int, most_dropped: float, section: str, rows: str) -> None:
         """Raise ParamsError where a larger share of the tokens was dropped than `most_dropped`, or all were."""
         if not self.tokens_trained:
