@@ -426,11 +426,11 @@ def measured(
         own.sort(key=lambda row: len(row.text))
         rows, _ = training.token_rows(own, tokenizer, params.max_tokens, scratch / "ewc")
         collate = training.collator(tokenizer)
-        starts = range(0, len(rows), params.rows_per_batch)
-        bar = tqdm(starts, desc="curvature of the base", unit="batch", disable=None, leave=False)
+        firsts = range(0, len(rows), params.rows_per_batch)
+        bar = tqdm(firsts, desc="curvature of the base", unit="batch", disable=None, leave=False)
         for first in bar:
-            behind = min(first + params.rows_per_batch, len(rows))
-            batch = [rows[i] for i in range(first, behind)]
+            behind_last = min(first + params.rows_per_batch, len(rows))
+            batch = [rows[i] for i in range(first, behind_last)]
             yield collate(batch).to(model.device)
 
     widths = [(layer.in_features, layer.out_features) for layer in layers.values()]

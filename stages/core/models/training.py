@@ -187,7 +187,12 @@ class Counts:
         )
 
     def check(self, max_tokens: int, most_dropped: float, section: str, rows: str) -> None:
-        """Raise ParamsError where a larger share of the tokens was dropped than `most_dropped`."""
+        """Raise ParamsError where a larger share of the tokens was dropped than `most_dropped`, or all were."""
+        if not self.tokens_trained:
+            raise ParamsError(
+                f"{section}.max_tokens: none of the {rows} rows fits into {max_tokens} tokens; write at "
+                f"least {2 * self.longest_prompt}"
+            )
         share = self.tokens_dropped / max(1, self.tokens_read)
         if share > most_dropped:
             raise ParamsError(
