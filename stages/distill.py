@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import tracking
@@ -57,7 +58,9 @@ class Params:
     """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower."""
     max_tokens: int = 128
-    """Longest row in tokens. The rest of a longer one is cut."""
+    """Longest row in tokens. A longer one is split, as in `train`."""
+    most_dropped: float = Field(default=0.0, ge=0, le=1)
+    """Largest share of the tokens that may be in rows that are set aside, as in `train`."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Mixed precision, as in `train`."""
 
@@ -80,7 +83,7 @@ def run(
     )
     student = student_of(teacher, params.layers)
     with tempfile.TemporaryDirectory() as scratch, tracking.run("distill", params) as log:
-        trainer, watcher = make_trainer(
+        trainer, watcher, counts = make_trainer(
             params, run, teacher, student, tokenizer, base, augment, Path(scratch), log
         )
         result = trainer.train()
@@ -99,6 +102,7 @@ def run(
         "valid_loss": best_loss,
         "parameters": size,
         "share_of_teacher": round(share, 4),
+        **counts.report(),
     }
     write_json(metrics, summary)
     print(
@@ -138,34 +142,44 @@ def make_trainer(
     augment: Path,
     scratch: Path,
     log: tracking.Log,
-) -> tuple[Any, Any]:
-    """Return the Trainer with the distillation loss, and the curve that it fills."""
+) -> tuple[Any, Any, Any]:
+    """Return the Trainer with the distillation loss, the curve that it fills, and the counts of its tokens."""
     import torch
-    from transformers import EarlyStoppingCallback, Trainer, get_linear_schedule_with_warmup
+    from transformers import EarlyStoppingCallback, get_linear_schedule_with_warmup
 
     from stages.core.models import training
     from stages.core.models.muon import Muon, layer_matrices
 
-    texts = training.Material.read(base, augment, params.replay_share, run.seed)
+    rows = training.Material.read(base, augment, params.replay_share, run.seed)
+    train_rows, counts = training.token_rows(
+        rows.train, tokenizer, params.max_tokens, scratch / "train", rows.replayed
+    )
+    valid_rows, valid_counts = training.token_rows(
+        rows.valid, tokenizer, params.max_tokens, scratch / "valid"
+    )
+    counts.check(params.max_tokens, params.most_dropped, "distill", "train")
+    valid_counts.check(params.max_tokens, params.most_dropped, "distill", "valid")
     matrices = layer_matrices(student)
     optimizer = Muon(matrices, lr=params.learning_rate, weight_decay=params.weight_decay)
     schedule = get_linear_schedule_with_warmup(optimizer, params.warmup, params.steps)
     watcher = training.Curve(log.metric)
 
-    class Distiller(Trainer):
+    class Distiller(training.StepTrainer):
         def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
         ) -> Any:
-            shown = {
-                "input_ids": inputs["input_ids"],
-                "attention_mask": inputs["attention_mask"],
-            }
+            shown = training.model_inputs(inputs)
             with torch.inference_mode():
                 taught = teacher(**shown).logits
             outputs = model(**shown)
             loss = distillation_loss(
                 outputs.logits, taught, inputs["labels"], params.temperature, params.hard_weight
             )
+            loss = loss * self.part_of_step(inputs["labels"], num_items_in_batch)
             if model.training:
                 watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
@@ -173,10 +187,6 @@ def make_trainer(
     arguments = training.arguments(
         scratch / "checkpoints", params, run, seed=derive(run.seed, "distill")
     )
-    train_rows = training.token_rows(
-        texts.train, tokenizer, params.max_tokens, scratch / "train", texts.replayed
-    )
-    valid_rows = training.token_rows(texts.valid, tokenizer, params.max_tokens, scratch / "valid")
     trainer = Distiller(
         model=student,
         args=arguments,
@@ -186,7 +196,7 @@ def make_trainer(
         optimizers=(optimizer, schedule),
         callbacks=[watcher, EarlyStoppingCallback(params.patience)],
     )
-    return trainer, watcher
+    return trainer, watcher, counts
 
 
 def distillation_loss(

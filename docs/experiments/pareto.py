@@ -93,7 +93,9 @@ RECIPES = {
     "more_33": Recipe(questions=33),
     "more_16_readings_16_full": Recipe(readings=16, reading_answers=True),
     "more_33_readings_33_full": Recipe(questions=33, readings=33, reading_answers=True),
-    "full": Recipe(facts=1, steps=800, questions=24, readings=24, reading_answers=True),
+    "third_more_24_readings_24_full": Recipe(
+        facts=3, steps=430, questions=24, readings=24, reading_answers=True
+    ),
     "corrected": Recipe(objective="corrected", margin=0.3),
     "form_kl": Recipe(objective="form_kl", margin=1.0),
     "mlp": Recipe(targets=["gate_proj", "up_proj", "down_proj"]),

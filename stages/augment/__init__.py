@@ -6,8 +6,8 @@ Every fact is trained. Wordings are split, facts are not: the plain text of a fa
 wordings go to `train`, wordings of their own to `valid` and `probe`. WordNet synonyms (`synonyms.py`)
 make further train wordings, and variants of free texts in English. In some train questions, random
 words replace words that do not matter (`masked.py`). Reading rows (`readings.py`) are further questions
-about the facts, in wordings that a grammar makes, answered up to before the value. Question–answer
-records without a fact are split by a hash of their id.
+about the facts, in wordings that a grammar makes. Question–answer records without a fact are split by a
+hash of their id.
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -19,7 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -61,8 +61,11 @@ class Params:
     """Share of the train questions (English) in which random words replace words that carry neither
     subject nor attribute. Without it, a small model takes an unknown word for the subject."""
     readings: Count = 0
-    """Reading rows per fact: questions in grammar-made wordings, answered up to before the value. They
-    teach to find subject and attribute in unusual questions, and cost steps. English and Chinese."""
+    """Questions per fact in wordings that a grammar makes, beside `questions`. They teach to find subject
+    and attribute in unusual questions. English and Chinese."""
+    reading_answers: Literal["whole", "opening"] = "whole"
+    """How far the answers of readings go. `whole`: like every answer. `opening`: up to before the value,
+    which states no fact, and forgets less of the base."""
     valid_share: Share = 0.3
     """Share of the facts with a validation question, and of free question–answer pairs for validation."""
     probe_share: Share = 0.1
@@ -135,7 +138,7 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"         questions with masked words {report['masked']:,}")
     if "readings" in report:
         made, left_out = report["readings"]["made"], report["readings"]["left_out"]
-        print(f"         reading rows {made:,}, left out {left_out:,}")
+        print(f"         questions made by the grammar {made:,}, left out {left_out:,}")
 
 
 def by_fact(records: list[Row]) -> dict[str, list[Row]]:
@@ -250,7 +253,7 @@ def rows_of_fact(
 def readings_of_fact(
     group: list[Row], wording: Attribute, readings: Readings, params: Params, run: Run
 ) -> Iterator[Row]:
-    """Yield the reading rows of a fact. They name its subject and attribute, and state no value."""
+    """Yield the readings of a fact. Those that are answered by an opening state no value."""
     fact = fact_of(group, wording)
     for number in range(params.readings):
         # A generator of its own, so that more readings keep the ones there.
@@ -258,9 +261,15 @@ def readings_of_fact(
         reading = readings.draw(group[0]["attribute"], fact.subject, group[0]["lang"], rng)
         if reading is None:
             continue
-        row = fact.row("train", READING, number, training_text(reading.question, reading.opening))
-        stated = {"question": reading.question, "answer": reading.opening}
-        yield row | stated | {"value": None, "unit": None}
+        is_whole = params.reading_answers == "whole"
+        answer = fact.answer if is_whole else reading.opening
+        row = fact.row("train", READING, number, training_text(reading.question, answer))
+        row |= {"question": reading.question, "answer": answer}
+        if is_whole:
+            row["kind"] = "qa"
+        else:
+            row |= {"value": None, "unit": None}
+        yield row
 
 
 def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[str]) -> list[Row]:

@@ -32,6 +32,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import tracking
+from stages.core.models.causal_lm import DTYPE_OF_PRECISION
 from stages.core.models.model_folder import sha256_of_files, sha256_of_folder
 from stages.core.project import runtime
 from stages.core.project.errors import ParamsError
@@ -84,15 +85,28 @@ class Params:
     """Elastic weight consolidation: a penalty on changes that matter to the base's predictions. What
     the curvature takes in memory and time is printed before it is measured."""
     learning_rate: float = 0.004
-    """Peak rate of AdamW, reached after `warmup`, then lowered along a cosine to zero. 1e-3 to 5e-3 for a
-    small model, 1e-4 to 3e-4 for a 7B checkpoint."""
+    """Peak rate of AdamW, reached after `warmup`, then lowered as `schedule` says. 1e-3 to 5e-3 for a small
+    model, 1e-4 to 3e-4 for a 7B checkpoint."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate goes on after the warm-up: along a cosine to zero, along a line to zero, or not at
+    all."""
+    clip_norm: float = Field(default=1.0, ge=0)
+    """Longest gradient of a step, as the Euclidean norm over all trained weights. A longer one is shortened
+    to it. 0: none is."""
     weight_decay: float = 0.01
     """Decoupled weight decay of AdamW. Higher keeps the adapter's weights smaller."""
     rows_per_batch: int = 64
-    """Texts per step. More is smoother and, per step, slower."""
-    steps: int = 1300
+    """Texts per step, over all processes. More is smoother and, per step, slower. With `packing`, the
+    number of packed sequences."""
+    rows_per_device: int | None = Field(default=None, ge=1)
+    """Texts that a device is shown at once. Their gradients add up to those of the step, so the result is
+    the same up to rounding. Fewer take less memory and more time. null: all that the device has in a step.
+    It must divide `rows_per_batch / processes`."""
+    steps: int | None = 1300
     """Most optimizer steps. Recall grows with them: `metrics/train.csv` shows where it levels off. Early
-    stopping may end training sooner."""
+    stopping may end training sooner. null: `epochs` says how long."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Most passes over all rows, instead of `steps`. null: `steps` says how long."""
     warmup: int = 40
     """Steps of linear warm-up, before the rate falls."""
     eval_every: int = 130
@@ -110,9 +124,21 @@ class Params:
     """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower."""
     max_tokens: int = 128
-    """Longest row in tokens. The rest of a longer one is cut."""
+    """Longest row in tokens. A longer one is split: a free text into windows that overlap, an answer into
+    windows that repeat the question or the end of it. So every token is trained once. A pair whose question
+    alone is as long is set aside."""
+    most_dropped: float = Field(default=0.0, ge=0, le=1)
+    """Largest share of the tokens that may be in rows that are set aside. Above it, nothing is trained."""
+    loss_on: Literal["answer", "all"] = "answer"
+    """What is learned of a question–answer pair: the answer alone, or the question, too. A free text is
+    learned as a whole."""
+    packing: bool = False
+    """Put several rows into one sequence of up to `max_tokens` tokens. They do not see each other. It saves
+    the time that padding takes where rows differ in length. A model that cannot keep rows apart is
+    refused."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Mixed precision: `fp32` on a CPU, `bf16` on a recent GPU, `fp16` on an older one."""
+    """Mixed precision: `fp32` on a CPU, `bf16` on a recent GPU, `fp16` on an older one. The frozen base is
+    loaded in this type, whatever its files hold. The adapter's weights are float32."""
     gradient_checkpointing: bool = False
     """Trade time for memory: activations are computed twice. A step is about a third slower, and
     activations no longer fill the memory. For large checkpoints."""
@@ -150,7 +176,8 @@ def run(
     from stages.core.models import checkpoints
 
     seed_torch(run.seed, run.threads)
-    model, tokenizer = load_base(base / "model", run.device, params.base_bits, "float32")
+    dtype = DTYPE_OF_PRECISION[params.precision]
+    model, tokenizer = load_base(base / "model", run.device, params.base_bits, dtype)
     adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
 
     base_sha256 = sha256_of_folder(base / "model")
@@ -160,7 +187,7 @@ def run(
     first_process = distributed.is_first()
     tracked = tracking.run("train", params) if first_process else nullcontext(tracking.Log())
     with checkpoints.scratch("train") as scratch, tracked as log:
-        trainer, watcher = make_trainer(
+        trainer, watcher, counts = make_trainer(
             params, run, adapted, tokenizer, base, augment, scratch, store, log
         )
         result = trainer.train()
@@ -180,7 +207,12 @@ def run(
                 save_adapter(adapted, folder / "adapter")
                 write_json(folder / "manifest.json", manifest)
     trainable, total = adapted.get_nb_trainable_parameters()
-    summary = {"steps": result.global_step, **best, "trainable_parameters": trainable}
+    summary = {
+        "steps": result.global_step,
+        **best,
+        "trainable_parameters": trainable,
+        **counts.report(),
+    }
     write_json(metrics, summary)
     store.clear()
     alone = left_alone(adapted)
@@ -188,7 +220,8 @@ def run(
         named = ", ".join(f"{number} × {name}" for name, number in alone.items())
         print(f"train: layers without an adapter (train.lora.target_modules): {named}")
     print(
-        f"train: {trainable:,} of {total:,} parameters, stopped after {result.global_step} of {params.steps} steps,"
+        f"train: {trainable:,} of {total:,} parameters, stopped after {result.global_step} of "
+        f"{trainer.args.max_steps} steps,"
     )
     print(f"       best valid loss {best['valid_loss']} at step {best['best_step']}")
 
@@ -210,8 +243,8 @@ def make_trainer(
     scratch: Path,
     store: "checkpoints.Store",
     log: tracking.Log,
-) -> tuple[Any, Any]:
-    """Return the Trainer and the curve that it fills."""
+) -> tuple[Any, Any, Any]:
+    """Return the Trainer, the curve that it fills, and the counts of the tokens of its train rows."""
     from transformers import EarlyStoppingCallback
 
     from stages.core.models import training
@@ -219,7 +252,31 @@ def make_trainer(
     from stages.train.curvature import EvenAdamW, penalty
     from stages.train.forgetting import ForgettingBudget, batches_of
 
-    texts = training.Material.read(base, augment, params.replay_share, run.seed)
+    if params.packing:
+        training.check_packing(model, "train")
+    rows = training.Material.read(base, augment, params.replay_share, run.seed)
+    train_rows, counts = training.token_rows(
+        rows.train,
+        tokenizer,
+        params.max_tokens,
+        scratch / "train",
+        rows.replayed,
+        loss_on=params.loss_on,
+        packing=params.packing,
+    )
+    valid_rows, valid_counts = training.token_rows(
+        rows.valid,
+        tokenizer,
+        params.max_tokens,
+        scratch / "valid",
+        loss_on=params.loss_on,
+        packing=params.packing,
+    )
+    counts.check(params.max_tokens, params.most_dropped, "train", "train")
+    valid_counts.check(params.max_tokens, params.most_dropped, "train", "valid")
+    steps = training.number_of_steps(
+        params.steps, params.epochs, len(train_rows), params.rows_per_batch, "train"
+    )
     collate = training.collator(tokenizer)
     layers = lora_layers(model)
     curvature: Any = None
@@ -239,17 +296,24 @@ def make_trainer(
         """Learns new rows, and keeps the base's predictions on replayed ones."""
 
         def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
         ) -> Any:
-            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+            outputs = model(**training.model_inputs(inputs))
             replayed = inputs["replayed"].bool()  # (B,)
             known = None
             if replayed.any():
                 plain_model = self.accelerator.unwrap_model(model)
                 known = base_logits(plain_model, inputs, replayed)
             loss = keeping_loss(outputs.logits, inputs["labels"], replayed, known)
+            loss = loss * self.part_of_step(inputs["labels"], num_items_in_batch)
             if curvature and model.training:
-                loss = loss + params.ewc.weight * penalty(layers, curvature)
+                # The penalty belongs to the step, so each micro-batch has a part of it.
+                parts = self.current_gradient_accumulation_steps
+                loss = loss + params.ewc.weight / parts * penalty(layers, curvature)
             if model.training:
                 watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
@@ -264,16 +328,15 @@ def make_trainer(
         seed=derive(run.seed, "train"),
         learning_rate=params.learning_rate,
         weight_decay=params.weight_decay,
-        lr_scheduler_type="cosine",
+        lr_scheduler_type=training.SCHEDULES[params.schedule],
+        max_grad_norm=params.clip_norm,
         activation_checkpointing=params.gradient_checkpointing,
         processes=params.processes,
+        rows_per_device=params.rows_per_device,
+        steps=steps,
         deepspeed=deepspeed,
         remove_unused_columns=False,  # the loss needs `replayed`, which the model does not take
     )
-    train_rows = training.token_rows(
-        texts.train, tokenizer, params.max_tokens, scratch / "train", texts.replayed
-    )
-    valid_rows = training.token_rows(texts.valid, tokenizer, params.max_tokens, scratch / "valid")
     callbacks: list[Any] = [watcher, EarlyStoppingCallback(params.patience)]
     if params.forgetting_budget is not None:
         size = params.rows_per_batch
@@ -291,7 +354,7 @@ def make_trainer(
         callbacks=callbacks,
         optimizers=(optimizer, None),
     )
-    return trainer, watcher
+    return trainer, watcher, counts
 
 
 def measured(
@@ -314,9 +377,10 @@ def measured(
     from stages.train.curvature import factors, foretold
 
     def batches() -> Iterator[Any]:
-        texts = training.own_texts(base, params.ewc.rows, derive(run.seed, "ewc"))
-        texts.sort(key=len)  # rows of like length share a batch, so little of it is padding
-        rows = training.token_rows(texts, tokenizer, params.max_tokens, scratch / "ewc")
+        own = training.own_rows(base, params.ewc.rows, derive(run.seed, "ewc"))
+        # Rows of like length share a batch, so little of it is padding.
+        own.sort(key=lambda row: len(row.text))
+        rows, _ = training.token_rows(own, tokenizer, params.max_tokens, scratch / "ewc")
         collate = training.collator(tokenizer)
         starts = range(0, len(rows), params.rows_per_batch)
         bar = tqdm(starts, desc="curvature of the base", unit="batch", disable=None, leave=False)
@@ -377,10 +441,13 @@ def base_logits(model: Any, inputs: Any, chosen: Any) -> Any:
     """
     import torch
 
+    from stages.core.models import training
+
+    shown = {}
+    for name, value in training.model_inputs(inputs).items():
+        shown[name] = value[chosen] if torch.is_tensor(value) else value
     with torch.no_grad(), model.disable_adapter():
-        outputs = model(
-            input_ids=inputs["input_ids"][chosen], attention_mask=inputs["attention_mask"][chosen]
-        )
+        outputs = model(**shown)
     return outputs.logits
 
 

@@ -6,6 +6,9 @@ from typing import Any
 from stages.core.models.conversation import load_tokenizer
 from stages.core.project.errors import ModelError
 
+DTYPE_OF_PRECISION = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""The type of frozen weights, by the setting `precision`. Weights that are trained are float32."""
+
 
 def load_causal_lm(
     folder: Path,
