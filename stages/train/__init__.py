@@ -38,8 +38,8 @@ from stages.core.project import runtime
 from stages.core.project.errors import ParamsError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
-from stages.core.repeatable.seeding import derive, seed_torch
-from stages.train import distributed
+from stages.core.repeatable.seeding import derive, rng_for, seed_torch
+from stages.train import continuing, distributed
 from stages.train.adapter import (
     Lora,
     add_adapter,
@@ -116,6 +116,13 @@ class Params:
     checkpoint_every: int | None = None
     """Steps between checkpoints, from which a killed run goes on. They lie in `.memo` until the run ends.
     null: as `eval_every`. No byte of an output depends on it. With DeepSpeed there are none."""
+    continue_from: str | None = None
+    """Full commit hash of an earlier knowledge version. Its adapter is the start, new and changed facts are
+    learned, and what it knew is kept (by `rehearse_share` and `ewc`). The base and `lora` must be as they
+    were. A branch or tag is refused, because it may move. null: a fresh adapter learns all facts."""
+    rehearse_share: float = Field(default=0.2, ge=0, le=1)
+    """Share of that version's rows about unchanged facts that is replayed, with `continue_from`. Higher
+    keeps more of them and takes longer."""
     forgetting_budget: Annotated[float, Field(gt=0)] | None = None
     """Most nats per token by which the tuned model may differ from the base on the valid wordings, as
     KL(base || tuned). Training stops at the first evaluation beyond it, and the adapter before is kept.
@@ -169,6 +176,8 @@ def run(
         wrong.append(
             "train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0"
         )
+    if params.continue_from is not None:
+        continuing.check_commit(params.continue_from)
     if wrong:
         raise ParamsError("\n  ".join(["params.yaml:", *wrong]))
     if params.deepspeed is not None:
@@ -187,8 +196,20 @@ def run(
     first_process = distributed.is_first()
     tracked = tracking.run("train", params) if first_process else nullcontext(tracking.Log())
     with checkpoints.scratch("train") as scratch, tracked as log:
+        start = None
+        if params.continue_from is not None:
+            start = continuing.prepare(
+                params.continue_from,
+                out,
+                augment,
+                scratch / "version",
+                adapted,
+                base_sha256,
+                params.rehearse_share,
+                run.seed,
+            )
         trainer, watcher, counts = make_trainer(
-            params, run, adapted, tokenizer, base, augment, scratch, store, log
+            params, run, adapted, tokenizer, base, augment, scratch, store, start, log
         )
         result = trainer.train()
         best = best_point(trainer.state)
@@ -203,6 +224,8 @@ def run(
                 "steps": result.global_step,
                 **best,
             }
+            if start is not None:
+                manifest["continued_from"] = start.report()
             with replacing(out) as folder:
                 save_adapter(adapted, folder / "adapter")
                 write_json(folder / "manifest.json", manifest)
@@ -215,6 +238,12 @@ def run(
     }
     write_json(metrics, summary)
     store.clear()
+    if start is not None:
+        facts = ", ".join(f"{number} {kind}" for kind, number in start.changes.counts().items())
+        print(
+            f"train: went on from {start.version.commit[:12]}: facts: {facts}; "
+            f"{len(start.rehearsed)} of its rows replayed"
+        )
     alone = left_alone(adapted)
     if alone:
         named = ", ".join(f"{number} × {name}" for name, number in alone.items())
@@ -242,6 +271,7 @@ def make_trainer(
     augment: Path,
     scratch: Path,
     store: "checkpoints.Store",
+    start: continuing.Start | None,
     log: tracking.Log,
 ) -> tuple[Any, Any, Any]:
     """Return the Trainer, the curve that it fills, and the counts of the tokens of its train rows."""
@@ -254,13 +284,17 @@ def make_trainer(
 
     if params.packing:
         training.check_packing(model, "train")
-    rows = training.Material.read(base, augment, params.replay_share, run.seed)
+    learned = None if start is None else start.changes.learned
+    rows = training.Material.read(base, augment, params.replay_share, run.seed, learned)
+    replayed = rows.replayed
+    if start is not None:
+        replayed = replayed + [training.Row.of_record(record) for record in start.rehearsed]
     train_rows, counts = training.token_rows(
         rows.train,
         tokenizer,
         params.max_tokens,
         scratch / "train",
-        rows.replayed,
+        replayed,
         loss_on=params.loss_on,
         packing=params.packing,
     )
@@ -281,15 +315,17 @@ def make_trainer(
     layers = lora_layers(model)
     curvature: Any = None
     if params.ewc.weight:
-        curvature = measured(model, layers, params, run, tokenizer, base, scratch, store)
+        curvature = measured(model, layers, params, run, tokenizer, base, scratch, store, start)
     optimizer = None  # the Trainer's own AdamW
     if curvature and distributed.zero_stage(params.deepspeed) == 0:
         optimizer = EvenAdamW(
             layers,
             inverse_roots(model, layers, curvature, params, store),
+            fresh=start is None,
             lr=params.learning_rate,
             weight_decay=params.weight_decay,
         )
+    starts = None if start is None else start.of_layers(layers)
     watcher = training.Curve(log.metric)
 
     class Keeper(Resumable):
@@ -307,13 +343,14 @@ def make_trainer(
             known = None
             if replayed.any():
                 plain_model = self.accelerator.unwrap_model(model)
-                known = base_logits(plain_model, inputs, replayed)
+                before = None if start is None else start.weights
+                known = base_logits(plain_model, inputs, replayed, before)
             loss = keeping_loss(outputs.logits, inputs["labels"], replayed, known)
             loss = loss * self.part_of_step(inputs["labels"], num_items_in_batch)
             if curvature and model.training:
                 # The penalty belongs to the step, so each micro-batch has a part of it.
                 parts = self.current_gradient_accumulation_steps
-                loss = loss + params.ewc.weight / parts * penalty(layers, curvature)
+                loss = loss + params.ewc.weight / parts * penalty(layers, curvature, starts)
             if model.training:
                 watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
@@ -366,10 +403,12 @@ def measured(
     base: Path,
     scratch: Path,
     store: "checkpoints.Store",
+    start: continuing.Start | None,
 ) -> Any:
     """Measure the curvature of the adapted layers on the base's own texts.
 
-    At this time the fresh adapter still changes nothing, so the model is the base.
+    At this time a fresh adapter still changes nothing, so the model is the base. Where training goes on from
+    a version, the model is that version, and as many of its records of kept facts are measured too.
     """
     from tqdm import tqdm
 
@@ -378,15 +417,20 @@ def measured(
 
     def batches() -> Iterator[Any]:
         own = training.own_rows(base, params.ewc.rows, derive(run.seed, "ewc"))
+        if start is not None:
+            records = start.kept_records()
+            chance = rng_for(run.seed, "ewc of the version")
+            chosen = chance.sample(records, min(params.ewc.rows, len(records)))
+            own += [training.Row.of_record(record) for record in chosen]
         # Rows of like length share a batch, so little of it is padding.
         own.sort(key=lambda row: len(row.text))
         rows, _ = training.token_rows(own, tokenizer, params.max_tokens, scratch / "ewc")
         collate = training.collator(tokenizer)
-        starts = range(0, len(rows), params.rows_per_batch)
-        bar = tqdm(starts, desc="curvature of the base", unit="batch", disable=None, leave=False)
-        for start in bar:
-            stop = min(start + params.rows_per_batch, len(rows))
-            batch = [rows[i] for i in range(start, stop)]
+        firsts = range(0, len(rows), params.rows_per_batch)
+        bar = tqdm(firsts, desc="curvature of the base", unit="batch", disable=None, leave=False)
+        for first in bar:
+            behind_last = min(first + params.rows_per_batch, len(rows))
+            batch = [rows[i] for i in range(first, behind_last)]
             yield collate(batch).to(model.device)
 
     widths = [(layer.in_features, layer.out_features) for layer in layers.values()]
@@ -434,10 +478,11 @@ def as_factors(tensors: dict[str, Any], layers: dict[str, Any], device: Any) -> 
     return found
 
 
-def base_logits(model: Any, inputs: Any, chosen: Any) -> Any:
-    """Return the logits (R, T, V) of the chosen rows, without the adapter and without a gradient.
+def base_logits(model: Any, inputs: Any, chosen: Any, before: Any = None) -> Any:
+    """Return the logits (R, T, V) of the chosen rows before training, without a gradient.
 
-    `chosen` is a mask (B,) with R rows set.
+    They are those of the base, or of the adapter `before` (weights by name). `chosen` is a mask (B,) with R
+    rows set.
     """
     import torch
 
@@ -446,7 +491,11 @@ def base_logits(model: Any, inputs: Any, chosen: Any) -> Any:
     shown = {}
     for name, value in training.model_inputs(inputs).items():
         shown[name] = value[chosen] if torch.is_tensor(value) else value
-    with torch.no_grad(), model.disable_adapter():
+    if before is None:
+        untuned = model.disable_adapter()
+    else:
+        untuned = continuing.as_before(model, before)
+    with torch.no_grad(), untuned:
         outputs = model(**shown)
     return outputs.logits
 

@@ -16,7 +16,11 @@ from stages.core.project.errors import ModelError
 from stages.core.records.prompt import question_prompt
 
 FIRST_LINE = "first line"
-"""Name of the rule of `first_answer`."""
+"""Rule for a plain prompt: an answer ends at its first line break."""
+ASSISTANT_TURN = "assistant's turn"
+"""Rule for a chat template: an answer is what the assistant says, without its thoughts."""
+THOUGHT_END = "</think>"
+"""Ends the thoughts of a reasoning model. The answer stands behind it."""
 ANSWER_MARK = "\ue000"
 """Stands for the answer while a template is rendered. This private character stands in no text."""
 
@@ -165,6 +169,28 @@ def opening_tokens(tokenizer: Any) -> list[int]:
         if whole[start : start + len(bare)] == bare:
             return whole[:start]
     return []
+
+
+def answer_rule(tokenizer: Any) -> str:
+    """Return the name of the rule by which generated text becomes an answer. Reports state it."""
+    return ASSISTANT_TURN if tokenizer.chat_template else FIRST_LINE
+
+
+def answer_of(tokenizer: Any, tokens: list[int]) -> str:
+    """Return the answer in the tokens that a model wrote behind a prompt."""
+    if answer_rule(tokenizer) == FIRST_LINE:
+        return first_answer(tokenizer.decode(tokens, skip_special_tokens=True))
+    text: str = tokenizer.decode(behind_thoughts(tokenizer, tokens), skip_special_tokens=True)
+    return text.strip()
+
+
+def behind_thoughts(tokenizer: Any, tokens: list[int]) -> list[int]:
+    """Return the tokens behind the last end of thoughts, or all of them."""
+    (thought_end, *further) = tokenizer(THOUGHT_END, add_special_tokens=False)["input_ids"]
+    if further or thought_end not in tokens:
+        return tokens  # a tokenizer that has no token for it is no reasoning model's
+    last = max(place for place, token in enumerate(tokens) if token == thought_end)
+    return tokens[last + 1 :]
 
 
 def first_answer(text: str) -> str:

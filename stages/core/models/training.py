@@ -11,7 +11,7 @@ two runs differ. Nothing here writes a model.
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -86,6 +86,16 @@ class Row(NamedTuple):
         return cls(text) if found is None else cls(text, *found)
 
     @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Row":
+        """Return the row of a record of augment."""
+        question, answer = record["question"], record["answer"]
+        is_pair = record["kind"] in ("qa", READING)
+        if is_pair and question is not None and answer is not None:
+            is_whole = record["kind"] != READING
+            return cls.pair(question, answer)._replace(is_whole=is_whole)
+        return cls(record["text"])
+
+    @classmethod
     def pair(cls, question: str, answer: str) -> "Row":
         """Return the row of a question and its answer."""
         return cls(training_text(question, answer), question, answer)
@@ -103,23 +113,27 @@ class Material:
     """Rows that judge the model while it is trained."""
 
     @classmethod
-    def read(cls, base: Path, augment: Path, replay_share: float, seed: int) -> "Material":
+    def read(
+        cls,
+        base: Path,
+        augment: Path,
+        replay_share: float,
+        seed: int,
+        learned: Callable[[Mapping[str, Any]], bool] | None = None,
+    ) -> "Material":
         """Read augment's records, and so many of the base's own rows that they are `replay_share` of all rows.
 
-        The seed chooses the base's rows. Raises InputError where a split has no record.
+        The seed chooses the base's rows. `learned` chooses among the records of split train, by default all.
+        Raises InputError where a split has no record.
         """
         rows: dict[str, list[Row]] = {"train": [], "valid": []}
         for record in read_records(augment / "records.parquet"):
             split = record["split"]
             if split not in rows:
                 continue
-            question, answer = record["question"], record["answer"]
-            is_pair = record["kind"] in ("qa", READING)
-            if is_pair and question is not None and answer is not None:
-                row = Row.pair(question, answer)
-                rows[split].append(row._replace(is_whole=record["kind"] != READING))
-            else:
-                rows[split].append(Row(record["text"]))
+            if split == "train" and learned is not None and not learned(record):
+                continue
+            rows[split].append(Row.of_record(record))
         for split, rows_of_split in rows.items():
             if not rows_of_split:
                 raise InputError(
@@ -165,8 +179,24 @@ class Counts:
             "rows_dropped": self.rows_dropped,
         }
 
+    def plus(self, other: "Counts") -> "Counts":
+        """Return the counts of both."""
+        return Counts(
+            self.tokens_read + other.tokens_read,
+            self.tokens_trained + other.tokens_trained,
+            self.tokens_dropped + other.tokens_dropped,
+            self.rows_split + other.rows_split,
+            self.rows_dropped + other.rows_dropped,
+            max(self.longest_prompt, other.longest_prompt),
+        )
+
     def check(self, max_tokens: int, most_dropped: float, section: str, rows: str) -> None:
-        """Raise ParamsError where a larger share of the tokens was dropped than `most_dropped`."""
+        """Raise ParamsError where a larger share of the tokens was dropped than `most_dropped`, or all were."""
+        if not self.tokens_trained:
+            raise ParamsError(
+                f"{section}.max_tokens: none of the {rows} rows fits into {max_tokens} tokens; write at "
+                f"least {2 * self.longest_prompt}"
+            )
         share = self.tokens_dropped / max(1, self.tokens_read)
         if share > most_dropped:
             raise ParamsError(

@@ -8,12 +8,14 @@ import torch
 from transformers import AutoTokenizer
 
 from stages.core.models import training
+from stages.core.models.causal_lm import load_causal_lm
 from stages.core.models.conversation import encode
 from stages.core.models.training import Row, token_rows
 from stages.core.models.windows import NOT_LEARNED
 from stages.core.project.errors import ParamsError
 from stages.core.records import record
 from stages.core.records.prompt import question_prompt, training_text
+from tests.checkpoints import ARCHITECTURES, write_checkpoint
 
 QUESTION, ANSWER = "Who found radium?", "Marie Curie."
 PAIR = Row.pair(QUESTION, ANSWER)
@@ -200,6 +202,62 @@ def test_packed_rows_share_sequences_and_lose_nothing(tokenizer: Any, tmp_path: 
         starts = [i for i, position in enumerate(row["position_ids"]) if position == 0]
         assert all(row["labels"][start] == NOT_LEARNED for start in starts)
         assert len(row["input_ids"]) <= 96
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_packed_rows_do_not_see_each_other(
+    architecture: str, implementation: str, tmp_path: Path
+) -> None:
+    """The logits of a packed row are those of the row alone."""
+    folder = write_checkpoint(tmp_path / "model", architecture, dtype="float32", template=None)
+    model, tokenizer = load_causal_lm(folder)
+    model.set_attn_implementation(implementation)
+    texts = [
+        PAIR,
+        Row("Neon is a gas."),
+        Row("Copper is solid."),
+        Row("Iron is a metal. 0123456789"),
+    ]
+    alone, _ = token_rows(texts, tokenizer, 128, tmp_path / "a")
+    together, _ = token_rows(texts, tokenizer, 128, tmp_path / "b", packing=True)
+    assert len(together) < len(alone) == 4
+    collate = training.collator(tokenizer)
+    with torch.no_grad():
+        packed_logits = model(**training.model_inputs(collate(list(together)))).logits
+        for row in alone:
+            expected = model(**training.model_inputs(collate([row]))).logits[0]
+            number, start = place_of(row["input_ids"], together)
+            found = packed_logits[number, start : start + len(expected)]
+            assert torch.allclose(found, expected, atol=1e-5)
+    training.check_packing(model, "train")
+
+
+def place_of(tokens: list[int], sequences: Any) -> tuple[int, int]:
+    """Number of the sequence that has these tokens, and where they begin."""
+    for number, sequence in enumerate(sequences):
+        for start, position in enumerate(sequence["position_ids"]):
+            if position == 0 and sequence["input_ids"][start : start + len(tokens)] == tokens:
+                return number, start
+    raise AssertionError("not packed")
+
+
+@pytest.mark.parametrize("architecture", ["llama", "deepseek_v3"])
+def test_a_model_that_mixes_packed_rows_is_refused(
+    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a cache, by which transformers loses the block mask."""
+    model, _ = load_causal_lm(write_checkpoint(tmp_path, architecture, dtype="float32"))
+    model_inputs = training.model_inputs
+    monkeypatch.setattr(
+        training, "model_inputs", lambda batch: model_inputs(batch) | {"use_cache": True}
+    )
+    with pytest.raises(
+        ParamsError,
+        match=rf"train\.packing: in this model \({architecture}, attention sdpa\) packed rows see each "
+        "other; write packing: false",
+    ):
+        training.check_packing(model, "train")
 
 
 def test_the_length_of_a_run_is_given_in_steps_or_in_epochs() -> None:
