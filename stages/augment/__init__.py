@@ -7,8 +7,8 @@ wordings go to `train`, wordings of their own to `valid` and `probe`. Every fact
 wordings, and some are asked backwards or compared (`probes.py`). WordNet synonyms (`synonyms.py`)
 make further train wordings, and variants of free texts in English. In some train questions, random
 words replace words that do not matter (`masked.py`). Reading rows (`readings.py`) are further questions
-about the facts, in wordings that a grammar makes, answered up to before the value. Question–answer
-records without a fact are trained too, and some are asked in other words (`free_pairs.py`).
+about the facts, in wordings that a grammar makes. Question–answer records without a fact are trained too,
+and some are asked in other words (`free_pairs.py`).
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -21,7 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -64,8 +64,11 @@ class Params:
     """Share of the train questions (English) in which random words replace words that carry neither
     subject nor attribute. Without it, a small model takes an unknown word for the subject."""
     readings: Count = 0
-    """Reading rows per fact: questions in grammar-made wordings, answered up to before the value. They
-    teach to find subject and attribute in unusual questions, and cost steps. English and Chinese."""
+    """Questions per fact in wordings that a grammar makes, beside `questions`. They teach to find subject
+    and attribute in unusual questions. English and Chinese."""
+    reading_answers: Literal["whole", "opening"] = "whole"
+    """How far the answers of readings go. `whole`: like every answer. `opening`: up to before the value,
+    which states no fact, and forgets less of the base."""
     valid_share: Share = 0.3
     """Share of the facts with a validation question, and of free question–answer pairs with one. The
     answers of these pairs are trained in other words."""
@@ -157,7 +160,7 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"         questions with masked words {report['masked']:,}")
     if "readings" in report:
         made, left_out = report["readings"]["made"], report["readings"]["left_out"]
-        print(f"         reading rows {made:,}, left out {left_out:,}")
+        print(f"         questions made by the grammar {made:,}, left out {left_out:,}")
     asked = [f"{kind} {count:,}" for kind, count in sorted(report["probes"]["asked"].items())]
     print(f"         probes: {', '.join(asked) or 'none'}")
     print_left_out(report["probes"])
@@ -252,16 +255,22 @@ def rows_of_fact(
 def readings_of_fact(
     fact: Fact, lang: str, readings: Readings, params: Params, run: Run
 ) -> Iterator[Row]:
-    """Yield the reading rows of a fact. They name its subject and attribute, and state no value."""
+    """Yield the readings of a fact. Those that are answered by an opening state no value."""
     for number in range(params.readings):
         # A generator of its own, so that more readings keep the ones there.
         rng = rng_for(run.seed, "reading", fact.id, number)
         reading = readings.draw(fact.common["attribute"], fact.subject, lang, rng)
         if reading is None:
             continue
-        row = fact.row("train", READING, number, training_text(reading.question, reading.opening))
-        stated = {"question": reading.question, "answer": reading.opening}
-        yield row | stated | {"value": None, "unit": None}
+        is_whole = params.reading_answers == "whole"
+        answer = fact.answer if is_whole else reading.opening
+        row = fact.row("train", READING, number, training_text(reading.question, answer))
+        row |= {"question": reading.question, "answer": answer}
+        if is_whole:
+            row["kind"] = "qa"
+        else:
+            row |= {"value": None, "unit": None}
+        yield row
 
 
 def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[str]) -> list[Row]:

@@ -1,9 +1,9 @@
-"""Reading rows: questions in grammar-made wordings, answered up to before the value.
+"""Readings: questions in wordings that a grammar makes, to learn how a fact may be asked for.
 
 A model that learns facts from a few dozen wordings takes, in an unusual question, another word for the
-subject. A reading row teaches to find subject and attribute in any sentence: "Which symbol gets carried to
-silver?" is answered with "The symbol of silver is", and nothing behind that is learned. So it states no
-fact, and its wording may be odd.
+subject. A reading teaches to find subject and attribute in any sentence: "Which symbol gets carried to
+silver?". Its answer is the whole sentence, or its opening up to before the value: "The symbol of silver is".
+An opening states no fact, and nothing behind it is learned.
 
 The grammar (`data/reading_frames.yaml`) knows no domain. It puts the attribute's name and the attribute's
 own train wordings into clauses, with random common words of WordNet around them. Those words are never a
@@ -51,7 +51,7 @@ class Reading(NamedTuple):
 
 
 class Readings:
-    """Makes reading rows, and counts them."""
+    """Makes readings, and counts them."""
 
     def __init__(
         self, attributes: Mapping[str, Attribute], masks: Masks, wordnet: Path, protected: Set[str]

@@ -101,16 +101,19 @@ def prompt_text(tokenizer: Any, question: str) -> str:
     return before.rstrip(" ")
 
 
-def conversation_text(tokenizer: Any, question: str, answer: str) -> tuple[str, str]:
+def conversation_text(
+    tokenizer: Any, question: str, answer: str, is_whole: bool = True
+) -> tuple[str, str]:
     """Return the prompt, and the whole text: the prompt, the answer and what the template puts behind it.
 
-    The end token is not part of the text of a plain prompt. `training.token_rows` puts it behind the row.
+    Nothing stands behind an answer that is not whole, because it goes on. The end token is not part of the
+    text of a plain prompt. `training.token_rows` puts it behind the row.
     """
     prompt = prompt_text(tokenizer, question)
     if not tokenizer.chat_template:
         return prompt, f"{prompt} {answer}"
     before, behind = around_answer(tokenizer, question)
-    return prompt, before + answer.strip() + behind
+    return prompt, before + answer.strip() + (behind if is_whole else "")
 
 
 def around_answer(tokenizer: Any, question: str) -> tuple[str, str]:

@@ -41,7 +41,7 @@ from stages.core.models.windows import (
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.output import replacing
 from stages.core.project.params import Run
-from stages.core.records.prompt import question_and_answer, training_text
+from stages.core.records.prompt import READING, question_and_answer, training_text
 from stages.core.records.record import read_records
 from stages.core.repeatable.seeding import rng_for
 
@@ -73,6 +73,8 @@ class Row(NamedTuple):
     """The free text, or question and answer in the plain form of `training_text`."""
     question: str | None = None
     answer: str | None = None
+    is_whole: bool = True
+    """Whether the answer is whole. Behind one that stops before its value nothing is learned, no end either."""
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> "Row":
@@ -87,8 +89,10 @@ class Row(NamedTuple):
     def of_record(cls, record: Mapping[str, Any]) -> "Row":
         """Return the row of a record of augment."""
         question, answer = record["question"], record["answer"]
-        if record["kind"] == "qa" and question is not None and answer is not None:
-            return cls.pair(question, answer)
+        is_pair = record["kind"] in ("qa", READING)
+        if is_pair and question is not None and answer is not None:
+            is_whole = record["kind"] != READING
+            return cls.pair(question, answer)._replace(is_whole=is_whole)
         return cls(record["text"])
 
     @classmethod
@@ -304,7 +308,7 @@ def prompts_and_texts(
             prompts.append("")
             texts.append(row.text)
         else:
-            prompt, text = conversation_text(tokenizer, row.question, row.answer)
+            prompt, text = conversation_text(tokenizer, row.question, row.answer, row.is_whole)
             prompts.append(prompt)
             texts.append(text)
     prompt_tokens: list[list[int] | None] = []
@@ -316,14 +320,18 @@ def prompts_and_texts(
 def answer_tokens(
     tokenizer: PreTrainedTokenizerBase, row: Row, prompt: list[int], text: list[int]
 ) -> list[int]:
-    """Return the tokens that the model is to write after a prompt, with the end token."""
+    """Return the tokens that the model is to write after a prompt, with the end token of a whole answer."""
     if text[: len(prompt)] == prompt:
         answer = text[len(prompt) :]
     else:
         # The tokenizer joins the end of the prompt and the begin of the answer to one token. The model is
         # asked with the prompt's own tokens, so the answer's tokens are those behind them.
-        asked, whole = conversation_text(tokenizer, str(row.question), str(row.answer))
+        asked, whole = conversation_text(
+            tokenizer, str(row.question), str(row.answer), row.is_whole
+        )
         answer = tokenizer(whole[len(asked) :], add_special_tokens=False)["input_ids"]
+    if not row.is_whole:
+        return answer
     if tokenizer.chat_template and tokenizer.eos_token_id in answer:
         return answer
     return [*answer, tokenizer.eos_token_id]

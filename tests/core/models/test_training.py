@@ -13,6 +13,7 @@ from stages.core.models.conversation import encode
 from stages.core.models.training import Row, token_rows
 from stages.core.models.windows import NOT_LEARNED
 from stages.core.project.errors import ParamsError
+from stages.core.records import record
 from stages.core.records.prompt import question_prompt, training_text
 from tests.checkpoints import ARCHITECTURES, write_checkpoint
 
@@ -58,6 +59,34 @@ def test_a_row_is_a_text_or_a_pair_in_either_form() -> None:
     plain = {"id": "1", "text": training_text(QUESTION, ANSWER)}
     assert Row.of(plain) == Row.of({"id": "1", "question": QUESTION, "answer": ANSWER}) == PAIR
     assert Row.of({"id": "1", "text": "Neon is a gas."}) == Row("Neon is a gas.", None, None)
+
+
+def test_behind_an_answer_that_is_not_whole_nothing_is_learned(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    opening = Row.pair(QUESTION, "The discoverer of radium is")._replace(is_whole=False)
+    (row,), _ = token_rows([opening], tokenizer, 128, tmp_path / "plain")
+    assert tokenizer.decode(learned(row)).strip() == "The discoverer of radium is"
+    assert tokenizer.eos_token_id not in row["input_ids"]
+    tokenizer.chat_template = CHAT
+    (row,), _ = token_rows([opening], tokenizer, 128, tmp_path / "chat")
+    assert tokenizer.decode(learned(row)).strip() == "The discoverer of radium is"
+    assert tokenizer.eos_token_id not in row["input_ids"]
+
+
+def test_readings_of_augment_are_not_whole(tmp_path: Path) -> None:
+    shared = {"lang": "en", "source": "augment", "text": "…", "question": QUESTION}
+    rows = [
+        shared | {"id": "1", "locator": "1", "kind": "qa", "answer": ANSWER, "split": "train"},
+        shared
+        | {"id": "2", "locator": "2", "kind": "reading", "answer": "It is", "split": "train"},
+        shared | {"id": "3", "locator": "3", "kind": "qa", "answer": ANSWER, "split": "valid"},
+    ]
+    record.write(tmp_path / "records.parquet", rows)
+    (tmp_path / "replay.jsonl").write_text("")
+    material = training.Material.read(tmp_path, tmp_path, 0.0, 1)
+    assert [row.is_whole for row in material.train] == [True, False]
+    assert [row.answer for row in material.train] == [ANSWER, "It is"]
 
 
 def test_replayed_rows_are_marked(tokenizer: Any, tmp_path: Path) -> None:

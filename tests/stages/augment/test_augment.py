@@ -326,8 +326,7 @@ class TestRun:
             assert before["answer"] == after["answer"]
             assert after["subject"] in after["question"].lower()
 
-
-    def test_reading_rows_name_subject_and_attribute_and_state_no_value(
+    def test_readings_are_further_questions_and_change_nothing_else(
         self, cleaned: Path, tmp_path: Path, run_params: Run
     ) -> None:
         plain, report = run(cleaned, tmp_path / "a", run_params)
@@ -335,15 +334,26 @@ class TestRun:
         few, _ = run(cleaned, tmp_path / "b", run_params, readings=2)
         many, report = run(cleaned, tmp_path / "c", run_params, readings=3)
         assert report["readings"] == {"made": 126, "left_out": 0}
+        assert [row for row in many if "/reading/" not in row["locator"]] == plain
+        assert {row["text"] for row in few} < {row["text"] for row in many}
+        readings = [row for row in of_iron(many, "train") if "/reading/" in row["locator"]]
+        assert len(readings) == 3
+        for row in readings:
+            assert "iron" in row["question"].lower()
+            assert row["answer"] == "The melting point of iron is 1538 °C."
+            assert (row["value"], row["unit"]) == ("1538", "°C")
+
+    def test_an_opening_states_no_value(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
+        rows, report = run(
+            cleaned, tmp_path / "out", run_params, readings=3, reading_answers="opening"
+        )
         assert report["kinds"]["train/reading"] == 126
-        assert [row for row in many if row["kind"] != "reading"] == plain
-        texts = {row["text"] for row in many}
-        assert {row["text"] for row in few} < texts
-        readings = of_iron(many, "train", "reading")
+        readings = of_iron(rows, "train", "reading")
         assert len(readings) == 3
         for row in readings:
             assert row["answer"] == "The melting point of iron is"
-            assert "iron" in row["question"].lower()
             assert row["text"] == f"Question: {row['question']}\nAnswer: {row['answer']}"
             assert (row["value"], row["unit"]) == (None, None)
             assert len(row["parents"]) == 2
