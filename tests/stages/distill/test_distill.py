@@ -31,6 +31,7 @@ PARAMS = distill.Params(
     precision="fp32",
     width=0.5,
     own_texts=3,
+    others_learning_rate=0.0,
 )
 
 
