@@ -81,6 +81,7 @@ class Recipe:
 
 RECIPES = {
     "base": Recipe(steps=0),
+    "trial": Recipe(facts=300, steps=2, questions=2, readings=2, ewc=0.0),  # does the script run?
     "baseline": Recipe(),
     "readings_8": Recipe(readings=8),
     "readings_16": Recipe(readings=16),
@@ -256,7 +257,9 @@ def trained(recipe: Recipe, seed: int) -> tuple[Any, Any, list[Any], dict[str, f
     run = dataclasses.replace(SETTINGS, seed=seed)
     rows: list[dict[str, Any]] = []
     for group in groups:
-        rows += augment.rows_of_fact(group, bank[group[0]["attribute"]], masks, params, run)
+        wording = bank[group[0]["attribute"]]
+        fact = augment.fact_of(group, wording)
+        rows += augment.rows_of_fact(fact, group[0]["text"], wording, masks, params, run)
     texts = new_texts(rows)
     optimizer = curvature.EvenAdamW(layers, roots, lr=recipe.rate, weight_decay=0.01)
     warmup = max(1, min(40, recipe.steps // 10))
