@@ -340,8 +340,6 @@ def known_answer(evaluate: Path) -> tuple[str, str]:
     """Return a question, and the tuned model's answer in evaluate: the first of the right ones, if any."""
     facts = pd.read_parquet(evaluate / "facts.parquet")
     of_train = facts[facts["variant"] == "train"]
-    if "probe" in facts:
-        of_train = of_train[of_train["probe"] == "stated"]
     right_first = of_train.sort_values("correct", ascending=False, kind="stable")
     first = right_first.iloc[0]
     return str(first["question"]), str(first["answer"])

@@ -1,10 +1,13 @@
-"""evaluate: every variant of the model on the same probes, one row per fact, wording and variant.
+"""evaluate: every variant of the model on the same probes, in every wording.
 
 In: the models of base, train, distill and quantize; the probes of augment; the base's own questions and
 neutral texts. Out:
 
-- `facts.parquet` and `manifest.json` (the longest answer, which register serves with, and the rule by which
-  the end of an answer is found)
+- `probes.parquet`: one row per question and variant
+- `facts.parquet`: one row per fact and variant, right where more than half of its stated wordings are. By
+  these rows two versions are compared fact by fact.
+- `manifest.json`: the longest answer, which register serves with, and the rule by which the end of an answer
+  is found
 - `evaluate.json`: scores with 95 % intervals
 - `attributes.csv`: exact match per attribute, and the score of always giving the most frequent value
 - `wordings.csv`: exact match per wording, of stated, reversed and comparison probes
@@ -51,7 +54,7 @@ from pydantic.dataclasses import dataclass
 from stages.core.mlflow import tracking
 from stages.core.models import variants
 from stages.core.models.causal_lm import generate, load_causal_lm
-from stages.core.models.conversation import FIRST_LINE, conversation_text, encode, prompt_text
+from stages.core.models.conversation import answer_rule, conversation_text, encode, prompt_text
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
@@ -147,9 +150,10 @@ def run(
             scores_of[variant] = entry
             facts += judged
             log.metric(f"{variant}.exact_match", entry["probes"]["exact_match"]["value"])
-        manifest = {"max_new_tokens": params.max_new_tokens, "answer_rule": FIRST_LINE}
+        # All variants have the tokenizer of the base, and so its rule.
+        manifest = {"max_new_tokens": params.max_new_tokens, "answer_rule": answer_rule(tokenizer)}
         lines = report.attribute_rows(facts, names, derive(run.seed, "attributes"))
-        write_facts(facts, manifest, out)
+        write_facts(facts, names, manifest, out)
         write_json(metrics, scores_of)
         write_plots(facts, lines, names, plots, derive(run.seed, "pairs"))
         log.file(metrics)
@@ -265,12 +269,17 @@ def sizes(model: Any, folders: Row) -> Row:
     return {"bytes": size, "parameters": parameters}
 
 
-def write_facts(facts: list[Row], manifest: Row, out: Path) -> None:
-    """Write facts.parquet, one row per fact, wording and variant, and how the answers were made."""
-    table = pd.DataFrame(facts, columns=list(answers.COLUMNS))
+def write_facts(judged: list[Row], names: tuple[str, ...], manifest: Row, out: Path) -> None:
+    """Write every judged answer, one row per fact and variant, and how the answers were made."""
+    facts = []
+    for variant in names:
+        facts += answers.one_per_fact([row for row in judged if row["variant"] == variant])
+    of_probes = pd.DataFrame(judged, columns=list(answers.COLUMNS))
+    of_facts = pd.DataFrame(facts, columns=list(answers.FACT_COLUMNS))
     with replacing(out) as folder:
         folder.mkdir()
-        table.to_parquet(folder / "facts.parquet", index=False, compression="zstd")
+        of_probes.to_parquet(folder / "probes.parquet", index=False, compression="zstd")
+        of_facts.to_parquet(folder / "facts.parquet", index=False, compression="zstd")
         write_json(folder / "manifest.json", manifest)
 
 
@@ -371,7 +380,6 @@ def show(scores_of: Row, attributes: list[Row]) -> None:
             + " ".join(f"{cell(score):22}" for score in cells)
             + f" {megabytes:6.2f}"
         )
-    print(f"Answers are judged up to their first line break (rule: {FIRST_LINE}).")
     for variant, entry in scores_of.items():
         known = entry["probes"]["known_before"]
         if variant == variants.BASE and known is not None:

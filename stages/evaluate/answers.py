@@ -1,6 +1,7 @@
 """What is asked, and whether the answers are right: one row per question and variant.
 
-An answer is judged as a user of a chat would take it: up to its first line break (`first_answer`).
+An answer ends as `conversation.answer_of` says. Of an answer of several lines, the whole or its first line may
+be right: a chat model may go on to explain a right answer.
 
 - stated: the answer is one of the accepted ones (`scores.is_right`).
 - reversed: it is, or the subject stands in it.
@@ -33,7 +34,9 @@ COLUMNS = (
     "probe",
     "near",
 )
-"""The columns of facts.parquet."""
+"""The columns of probes.parquet, one row per question and variant."""
+FACT_COLUMNS = (*COLUMNS[:8], "share")
+"""The columns of facts.parquet, one row per fact and variant."""
 
 
 def own_questions(path: Path, most: int, seed: int) -> list[Row]:
@@ -50,7 +53,7 @@ def own_questions(path: Path, most: int, seed: int) -> list[Row]:
     return never_replayed[:most] + replayed[:most]
 
 
-def fact_row(variant: str, probe: Record, text: str, tolerances: "Tolerances") -> Row:
+def fact_row(variant: str, probe: Record, answer: str, tolerances: "Tolerances") -> Row:
     """Return one judged answer, as in facts.parquet.
 
     It has two further fields: the full sentence that was expected, and whether the value stands in the
@@ -58,9 +61,8 @@ def fact_row(variant: str, probe: Record, text: str, tolerances: "Tolerances") -
     """
     meta = json.loads(probe["meta"])
     kind = meta.get("probe", STATED)
-    answer = first_answer(text)
     contained = scores.contains(answer, meta["accepted"])
-    right = scores.is_right(answer, meta["accepted"])
+    right = is_right(answer, meta["accepted"])
     if kind == "reversed":
         right = right or contained
     elif kind == "comparison":
@@ -108,8 +110,12 @@ class Tolerances:
 def general_hit(row: Row, text: str) -> bool:
     """Return whether a question about what the base knows was answered right."""
     accepted = row.get("accepted") or [row["answer"]]
-    answer = first_answer(text)
-    return scores.is_right(answer, accepted) or scores.contains(answer, accepted)
+    return is_right(text, accepted) or scores.contains(text, accepted)
+
+
+def is_right(answer: str, accepted: list[str]) -> bool:
+    """Return whether an answer, or its first line, is one of the accepted ones."""
+    return scores.is_right(answer, accepted) or scores.is_right(first_answer(answer), accepted)
 
 
 def key_of(row: Row) -> str:
@@ -128,6 +134,25 @@ def right_facts(rows: list[Row]) -> dict[str, bool]:
     for row in stated(rows):
         hits[key_of(row)].append(row["correct"])
     return {fact: 2 * sum(judged) > len(judged) for fact, judged in hits.items()}
+
+
+def one_per_fact(rows: list[Row]) -> list[Row]:
+    """Return one row for each fact of one variant, in the order of the facts' first answers.
+
+    `correct` is that of `right_facts`. Question and answer are those of the first stated wording with this
+    verdict. `share` is the share of the stated wordings that were answered right.
+    """
+    verdicts = right_facts(rows)
+    answers_of: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in stated(rows):
+        answers_of[key_of(row)].append(row)
+    facts = []
+    for key, answers in answers_of.items():
+        verdict = verdicts[key]
+        example = next(row for row in answers if row["correct"] == verdict)
+        share = sum(row["correct"] for row in answers) / len(answers)
+        facts.append(example | {"share": round(share, 4)})
+    return facts
 
 
 def majority_share(rows: list[Row]) -> float:

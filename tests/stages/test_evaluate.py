@@ -165,6 +165,28 @@ def test_a_fact_is_right_in_more_than_half_of_its_wordings() -> None:
     assert report.completion(rows)["value"] == 0.5
 
 
+def test_a_fact_is_one_row_that_most_of_its_wordings_decide() -> None:
+    def row(question: str, correct: bool, probe: str = "stated") -> dict[str, Any]:
+        return {
+            "fact": "f",
+            "expected": "v",
+            "question": question,
+            "correct": correct,
+            "probe": probe,
+        }
+
+    rows = [row("a", False), row("b", True), row("c", True), row("d", False, "reversed")]
+    (fact,) = answers.one_per_fact(rows)
+    assert (fact["question"], fact["correct"], fact["share"]) == ("b", True, 0.6667)
+    (fact,) = answers.one_per_fact([*rows, row("e", False)])  # half is not more than half
+    assert (fact["question"], fact["correct"], fact["share"]) == ("a", False, 0.5)
+
+
+def test_an_answer_that_goes_on_after_a_right_first_line_is_right() -> None:
+    assert answers.is_right("It is Fe.\n\nThis comes from ferrum.", ["It is Fe."])
+    assert not answers.is_right("It is Au.\nIt is Fe.", ["It is Fe."])
+
+
 def test_rows_of_one_fact_are_no_independent_answers() -> None:
     hits = [True] * 60 + [False] * 60
     facts = [
@@ -233,7 +255,6 @@ def test_stated_answers(text: str, correct: bool, near: bool, contained: bool) -
     row = probe(text)
     assert (row["correct"], row["near"], row["contained"]) == (correct, near, contained)
     assert (row["wording"], row["probe"], row["expected"]) == ("w", "stated", "1538 °C")
-    assert "\n" not in row["answer"]
 
 
 def test_numbers_of_a_name_and_tolerances_of_attributes() -> None:
@@ -511,20 +532,12 @@ def test_run_writes_what_others_script_against(
     assert report["quantize"]["bytes"] < report["distill"]["bytes"]
 
     facts = pd.read_parquet(tmp_path / "first/data/facts.parquet")
-    assert list(facts.columns) == [
-        "fact",
-        "subject",
-        "attribute",
-        "variant",
-        "question",
-        "expected",
-        "answer",
-        "correct",
-        "wording",
-        "probe",
-        "near",
-    ]
-    assert len(facts) == 5 * 3
+    assert tuple(facts.columns) == answers.FACT_COLUMNS
+    probes = pd.read_parquet(tmp_path / "first/data/probes.parquet")
+    assert tuple(probes.columns) == answers.COLUMNS
+    assert len(probes) == 5 * 3
+    stated = probes[probes["probe"] == "stated"]
+    assert len(facts) == len(stated.drop_duplicates(["variant", "fact", "expected"]))
     assert set(facts[facts["subject"] == "iron"]["expected"]) == {"1538 °C"}
     assert json.loads((tmp_path / "first/data/manifest.json").read_text()) == {
         "max_new_tokens": 6,
