@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
+from lore.checking import base_files
 from lore.checking.code_dependencies import code_dependencies, is_code, lock_file_of
 from lore.checking.project import Project, StageEntry
 from lore.checking.sources import undeclared_sources
@@ -96,8 +97,9 @@ def check_paths(project: Project) -> list[str]:
         for path in entry.paths:
             if not overlaps_any(path, declared):
                 problems.append(f"{entry.name}: {path} is in cmd, but neither a dep nor an out")
+        named = base_files.paths(project) if entry.name == base_files.STAGE else []
         for path in declared:
-            if not overlaps_any(path, entry.paths):
+            if not overlaps_any(path, [*entry.paths, *named]):
                 problems.append(f"{entry.name}: {path} is declared, but not in cmd")
     return problems
 
@@ -150,7 +152,7 @@ def check_inputs(project: Project) -> list[str]:
         )
     for entry in project.entries:
         for path in entry.dependencies:
-            outside = path.startswith("../")
+            outside = path.startswith("../") or Path(path).is_absolute()
             known = exists_outside(project, path) if outside else is_tracked(project, path)
             made_before = any(Path(path).is_relative_to(output) for output in made)
             if not known and not made_before and path != lock_file:
@@ -177,6 +179,11 @@ def exists_outside(project: Project, path: str) -> bool:
 def check_sources(project: Project) -> list[str]:
     """Check that every source of params.yaml is a dependency of extract: else nobody sees it change."""
     return undeclared_sources(project.entries, project.params, project.root)
+
+
+def check_base(project: Project) -> list[str]:
+    """Check that every file that the section base names is a dependency: else nobody sees it change."""
+    return base_files.undeclared(project)
 
 
 def check_ignored(project: Project) -> list[str]:
@@ -244,6 +251,7 @@ CHECKS: tuple[Callable[[Project], list[str]], ...] = (
     check_cached,
     check_inputs,
     check_sources,
+    check_base,
     check_ignored,
     check_line_ends,
     check_shadowing,

@@ -10,7 +10,7 @@ Example: `lore check`, and `lore check --fix` after a stage got a new import.
 import argparse
 from pathlib import Path
 
-from lore.checking import code_dependencies
+from lore.checking import base_files, code_dependencies
 from lore.checking.pipeline import CHECKS
 from lore.checking.project import read_project
 from lore.rendering.terminal import shown
@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="write the code dependencies of each stage into dvc.yaml; all else is left to you",
+        help="write into dvc.yaml the code dependencies of each stage, and the files that the section "
+        "base of params.yaml names; all else is left to you",
     )
     parser.epilog = "Exit code 0 where all is well, 1 where something is wrong."
 
@@ -49,14 +50,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def fix(root: Path) -> None:
-    """Write the code dependencies into dvc.yaml, and say whether that changed it."""
+    """Write code dependencies and the base's files into dvc.yaml, and say whether that changed it."""
     path = root / artifacts.PIPELINE
     project = read_project(root)
     before = path.read_text(encoding="utf-8")
-    after = code_dependencies.rewrite(before, project)
+    with_files = base_files.rewrite(before, project)
+    if with_files != before:
+        added = ", ".join(base_files.unlisted(project).values())
+        print(f"{path}: added to the deps of base: {added}")
+    after = code_dependencies.rewrite(with_files, project)
     if after == before:
         print(f"{path}: the code dependencies are right")
         return
     with replacing(path) as temporary:
         temporary.write_text(after, encoding="utf-8")
-    print(f"{path}: code dependencies written")
+    if after != with_files:
+        print(f"{path}: code dependencies written")
