@@ -109,7 +109,7 @@ def ask_model(target: Target, versions: list[VersionRecords], model: str) -> Evi
     if not target.facts:
         return None
     # Of each fact that is still learned, one of its probes: they all have the subject and the value.
-    probe_of = {}
+    probe_of: dict[str, dict[str, Any]] = {}
     for row in versions[0].training:
         if row["split"] == "probe":
             probe_of.setdefault(row["fact"] or row["id"], row)

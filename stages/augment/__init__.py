@@ -125,7 +125,7 @@ def run(
     pairs = [row for row in records if not row["fact"] and row["kind"] == "qa"]
     pair_counts = free_pairs.Counts()
     shares = {"probe": params.probe_share, "valid": params.valid_share}
-    rows += free_pairs.rows_of_pairs(pairs, shares, thesaurus, protected, run.seed, pair_counts)
+    rows += free_pairs.rows_of_pairs(pairs, shares, run.seed, pair_counts)
     for row in records:
         if not row["fact"] and row["kind"] != "qa":
             rows += rows_of_text(row, thesaurus, params, protected)

@@ -6,10 +6,11 @@ model was never told. So the answer to every question that is asked was trained:
 - A pair is held out, in its own words, where another pair with the same answer is trained. That is the
   better test, since a person wrote both questions. Short answers ("Yes.") belong to many questions, so
   this holds for answers of `TELLING` characters or more.
-- Any other pair is trained in its own words, and asked in changed ones: a synonym where WordNet has a
-  safe one, inside a frame such as "Please answer: …". The changed question is never one that is trained.
+- Any other pair is trained in its own words, and asked inside a frame such as "Please answer: …". The framed
+  question is never one that is trained. Synonyms would change more, but only a safe one may be taken, most
+  questions have none, and the probes must stay as they are whatever `synonyms` says.
 
-Changed words are easier than another person's words. What is measured is whether an answer can be had
+A frame is easier than another person's words. What is measured is whether an answer can be had
 in a form that was not trained.
 """
 
@@ -20,7 +21,6 @@ from typing import Any
 
 from stages.augment.fact import Row, identity
 from stages.augment.probes import STATED, meta_of
-from stages.augment.synonyms import Thesaurus
 from stages.core.records.prompt import training_text
 from stages.core.records.record import fold
 from stages.core.records.wording import normalise
@@ -68,8 +68,6 @@ class Counts:
 def rows_of_pairs(
     pairs: list[Row],
     shares: dict[str, float],
-    thesaurus: Thesaurus,
-    protected: Set[str],
     seed: int,
     counts: Counts,
 ) -> list[Row]:
@@ -88,7 +86,7 @@ def rows_of_pairs(
         rows.append(pair_row(row, "train", row["question"]))
         if split == "train":
             continue
-        changed = changed_question(row, thesaurus, protected, trained, seed)
+        changed = changed_question(row, trained, seed)
         if changed is None:
             counts.same_words += 1
             continue
@@ -130,18 +128,12 @@ def pairs_to_hold_out(pairs: list[Row], split_of: dict[str, str]) -> set[str]:
     return held_out
 
 
-def changed_question(
-    row: Row, thesaurus: Thesaurus, protected: Set[str], trained: Set[str], seed: int
-) -> tuple[str, str] | None:
-    """Return a pair's question in other words and its frame, or None where it would be a trained one."""
-    question = row["question"]
-    if row["lang"] == "en":
-        variants = thesaurus.variants(question, 1, protected)
-        question = variants[0] if variants else question
+def changed_question(row: Row, trained: Set[str], seed: int) -> tuple[str, str] | None:
+    """Return a pair's question in a frame, and the frame. None where every framed one is trained."""
     frames = list(FRAMES.get(row["lang"], OTHER_FRAMES))
     rng_for(seed, "frame", row["id"]).shuffle(frames)
     for frame in frames:
-        changed = frame.replace(SLOT, question)
+        changed = frame.replace(SLOT, row["question"])
         if normalise(changed) not in trained:
             return changed, frame
     return None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages import augment
+from stages.augment.fact import number_in
 from stages.augment.synonyms import (
     FUNCTION_WORDS,
     TOKEN,
@@ -137,6 +138,11 @@ def of_iron(rows: list[dict[str, Any]], split: str, kind: str = "qa") -> list[di
     return [row for row in rows if (row["fact"], row["split"], row["kind"]) == (fact, split, kind)]
 
 
+def of_kind(rows: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    probes = [row for row in rows if row["split"] == "probe"]
+    return [row for row in probes if json.loads(row["meta"])["probe"] == kind]
+
+
 class TestRun:
     def test_no_record_is_lost(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
         rows, report = run(cleaned, tmp_path / "out", run_params)
@@ -165,10 +171,19 @@ class TestRun:
         assert "iron: melting point 1538 °C" in [row["text"] for row in statements]
         assert len({row["question"] for row in questions}) == PARAMS.questions
         answer = "The melting point of iron is 1538 °C."
-        (probe,) = of_iron(rows, "probe")
-        assert {row["answer"] for row in [*questions, probe]} == {answer}
+        stated = of_kind(of_iron(rows, "probe"), "stated")
+        assert {row["answer"] for row in [*questions, *stated]} == {answer}
+        templates = BANK["melting point"].probe.questions
+        assert [row["question"] for row in stated] == [
+            augment.fill(template, subject="iron") for template in templates
+        ]
+        probe = stated[0]
         assert probe["text"] == f"Question: {probe['question']}\nAnswer: {answer}"
-        assert json.loads(probe["meta"]) == {"accepted": [answer, "1538 °C", "1538"]}
+        assert json.loads(probe["meta"]) == {
+            "accepted": [answer, "1538 °C", "1538"],
+            "probe": "stated",
+            "wording": templates[0],
+        }
         assert probe["parents"] == [row["id"] for row in ROWS if row.get("fact") == probe["fact"]]
         assert len(probe["parents"]) == 2
 
@@ -176,9 +191,9 @@ class TestRun:
         self, cleaned: Path, tmp_path: Path, run_params: Run
     ) -> None:
         rows, _ = run(cleaned, tmp_path / "out", run_params)
-        (probe,) = [
+        probe = next(
             row for row in rows if row["split"] == "probe" and row["attribute"] == "discoverer"
-        ]
+        )
         assert json.loads(probe["meta"])["accepted"] == [
             "The discoverer of iron is unknown smiths.",
             "unknown smiths",
@@ -208,12 +223,74 @@ class TestRun:
     ) -> None:
         first, _ = run(cleaned, tmp_path / "a", run_params)
         second, _ = run(cleaned, tmp_path / "b", dataclasses.replace(run_params, seed=8))
-        for split in ("train", "probe"):
-            texts = [
-                {row["text"] for row in rows if row["split"] == split and row["fact"]}
-                for rows in (first, second)
-            ]
-            assert texts[0] != texts[1]
+        texts = [
+            {row["text"] for row in rows if row["split"] == "train" and row["fact"]}
+            for rows in (first, second)
+        ]
+        assert texts[0] != texts[1]
+        asked = [
+            {row["text"] for row in of_kind(rows, "stated") if row["fact"]}
+            for rows in (first, second)
+        ]
+        assert asked[0] == asked[1]  # all wordings, whatever the seed
+
+    def test_a_number_of_probe_wordings_is_drawn_for_each_fact(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
+        rows, _ = run(cleaned, tmp_path / "out", run_params, probe_wordings=2)
+        facts = Counter(row["fact"] for row in of_kind(rows, "stated") if row["fact"])
+        assert set(facts.values()) == {2}
+        used = {json.loads(row["meta"])["wording"] for row in of_kind(rows, "stated")}
+        assert used >= set(BANK["melting point"].probe.questions)
+
+    def test_reversed_questions_are_about_values_of_one_subject(
+        self, tmp_path: Path, run_params: Run
+    ) -> None:
+        # Two spellings of one value are two values: symbols differ by case.
+        symbols = {"cobalt": "Co", "oxide": "CO", "twin": "Tw", "other twin": "Tw"}
+        facts = [
+            fact_row(number, subject, "symbol", value, None)
+            for number, (subject, value) in enumerate(symbols.items())
+        ]
+        record.write(tmp_path / "clean" / "records.parquet", facts)
+        rows, report = run(tmp_path / "clean", tmp_path / "out", run_params)
+        reversed_rows = of_kind(rows, "reversed")
+        assert {row["subject"] for row in reversed_rows} == {"cobalt", "oxide"}
+        assert len(reversed_rows) == 2 * len(BANK["symbol"].probe.reversed)
+        first = next(row for row in reversed_rows if row["subject"] == "cobalt")
+        assert first["question"] == "Which element has the symbol Co?"
+        assert json.loads(first["meta"])["accepted"] == ["The symbol of cobalt is Co.", "cobalt"]
+        assert report["probes"]["value_not_unique"] == 2
+
+    def test_comparisons_ask_in_both_directions(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
+        rows, report = run(cleaned, tmp_path / "out", run_params, comparison_pairs=5)
+        compared = of_kind(rows, "comparison")
+        assert len(compared) == 5 * 2 == report["probes"]["asked"]["comparison"]
+        values = {row["subject"]: float(row["value"]) for row in ROWS if row.get("unit") == "°C"}
+        for row in compared:
+            meta = json.loads(row["meta"])
+            (right,), wrong = meta["accepted"], meta["wrong"]
+            is_larger = values[right] > values[wrong]
+            assert is_larger is (meta["wording"] in BANK["melting point"].probe.comparison.larger)
+            assert row["answer"] == right
+            assert len(row["parents"]) >= 2
+            for name in (right, wrong):
+                assert name in row["question"].lower()
+        none, _ = run(cleaned, tmp_path / "none", run_params, comparison_pairs=0)
+        assert not of_kind(none, "comparison")
+
+    def test_what_cannot_be_compared_is_counted(self, tmp_path: Path, run_params: Run) -> None:
+        facts = [fact_row(i, f"e{i}", "density", str(i), "g/cm³") for i in range(4)]
+        facts.append(fact_row(7, "gas", "density", "1.2", "kg/m³"))
+        facts.append(fact_row(8, "fog", "density", "thin", None))
+        record.write(tmp_path / "clean" / "records.parquet", facts)
+        rows, report = run(tmp_path / "clean", tmp_path / "out", run_params)
+        assert report["probes"]["not_comparable"] == 2
+        asked = " ".join(row["question"] for row in of_kind(rows, "comparison"))
+        assert "gas" not in asked
+        assert "fog" not in asked
 
     def test_the_ablation_trains_plain_texts_and_asks_the_same_probes(
         self, full: Path, cleaned: Path, tmp_path: Path, run_params: Run
@@ -252,19 +329,65 @@ class TestRun:
         assert 4 < len(asked[0.3]) < 22 < len(asked[0.7]) < 40
         assert asked[0.3] < asked[0.7]
 
-    def test_free_pairs_are_split_by_their_id(
+    def test_every_answer_of_free_pairs_is_trained(
         self, cleaned: Path, tmp_path: Path, run_params: Run
     ) -> None:
-        rows, _ = run(cleaned, tmp_path / "out", run_params)
+        rows, report = run(cleaned, tmp_path / "out", run_params)
         free = [row for row in rows if row["kind"] == "qa" and not row["fact"]]
-        counts = Counter(row["split"] for row in free)
-        assert sum(counts.values()) == 100
+        trained = [row for row in free if row["split"] == "train"]
+        assert {row["answer"] for row in trained} == {f"Reason {i}." for i in range(100)}
+        words = {normalise(row["question"]) for row in trained}
+        asked = [row for row in free if row["split"] != "train"]
+        counts = Counter(row["split"] for row in asked)
         assert 10 <= counts["probe"] <= 32
         assert 35 <= counts["valid"] <= 65
-        assert counts["train"] >= 15
-        probe = next(row for row in free if row["split"] == "probe")
-        assert json.loads(probe["meta"]) == {"accepted": [probe["answer"]]}
+        for row in asked:
+            assert normalise(row["question"]) not in words
+        assert report["free_pairs"] == {
+            "trained": 100,
+            "held_out": {},
+            "reworded": dict(counts),
+            "same_words": 0,
+        }
+        probe = next(row for row in asked if row["split"] == "probe")
+        meta = json.loads(probe["meta"])
+        assert meta["accepted"] == [probe["answer"]]
+        number = re.findall(r"\d+", probe["answer"])[0]
+        assert probe["question"] == meta["wording"].replace("{question}", f"Is {number} safe?")
         assert probe["text"] == f"Question: {probe['question']}\nAnswer: {probe['answer']}"
+
+    def test_a_pair_is_held_out_where_another_pair_teaches_its_answer(
+        self, tmp_path: Path, run_params: Run
+    ) -> None:
+        answer = "Keep it in a cool, dry and dark place."
+        pairs = []
+        for number in range(60):
+            words = {"text": "…", "question": f"How do I store item {number}?", "answer": answer}
+            pairs.append(cleaned_row(number, "qa", "faq", **words))
+            words = {"text": "…", "question": f"Is item {number} safe?", "answer": "Yes."}
+            pairs.append(cleaned_row(100 + number, "qa", "faq", **words))
+        record.write(tmp_path / "clean" / "records.parquet", pairs)
+        rows, report = run(tmp_path / "clean", tmp_path / "out", run_params)
+        held_out = sum(report["free_pairs"]["held_out"].values())
+        assert held_out > 10
+        # Short answers belong to many questions, so their pairs are all trained.
+        trained = [row["question"] for row in rows if row["split"] == "train"]
+        assert sum("safe" in question for question in trained) == 60
+        assert sum("store" in question for question in trained) == 60 - held_out > 0
+        assert report["free_pairs"]["trained"] == 120 - held_out
+
+    def test_frames_fit_the_language(self, tmp_path: Path, run_params: Run) -> None:
+        pairs = []
+        for lang, question in (("zh", "铁生锈吗？"), ("de", "Rostet Eisen?")):
+            for number in range(20):
+                words = {"text": "…", "question": f"{question} {number}", "answer": f"{number}."}
+                pairs.append(cleaned_row(number, "qa", lang, **words) | {"lang": lang})
+        record.write(tmp_path / "clean" / "records.parquet", pairs)
+        rows, _ = run(tmp_path / "clean", tmp_path / "out", run_params)
+        for row in rows:
+            if row["split"] != "train":
+                assert "Please" not in row["question"]
+                assert "Somebody" not in row["question"]
 
     def test_free_texts_pass_and_english_ones_get_synonyms(self, full: Path) -> None:
         free = [
@@ -779,7 +902,7 @@ class TestSynonyms:
     [("1538", True), ("-38.8", True), ("1.5e3", True), ("Fe", False), ("", False)],
 )
 def test_numbers(value: str, expected: bool) -> None:
-    assert augment.is_number(value) is expected
+    assert (number_in(value) is not None) is expected
 
 
 def test_names_are_words_without_punctuation() -> None:
