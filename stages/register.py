@@ -29,6 +29,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from stages.core.mlflow import registry
+from stages.core.models import variants
 from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project import git
 from stages.core.project.errors import GateError, InputError, ParamsError
@@ -127,6 +128,9 @@ def run(
     report = json.loads(scores.read_text(encoding="utf-8"))
     gates = []
     for number, gate in enumerate(params.gates):
+        if about_left_out(gate, distill):
+            print(f"  not judged: {gate.score} (register.gates.{number}): distill.layers is null")
+            continue
         gates.append(judge(gate, report, number))
     show(gates)
     require_all(gates)
@@ -180,6 +184,12 @@ def require_all(gates: list[Row]) -> None:
         "For experiments run: dvc repro evaluate"
     )
     raise GateError("\n".join(lines))
+
+
+def about_left_out(gate: Gate, distill: Path) -> bool:
+    """Return whether a gate is about the student, and there is none (`distill.layers: null`)."""
+    named = {score.partition(".")[0] for score in (gate.score, gate.of) if score}
+    return variants.is_left_out(distill) and not named.isdisjoint(variants.STUDENT_NAMES)
 
 
 def judge(gate: Gate, report: Row, number: int) -> Row:

@@ -101,7 +101,7 @@ def settings(architecture: str) -> tuple[train.Params, distill.Params]:
     lora = dataclasses.replace(tuned.lora, r=4, target_modules=targets(architecture))
     ewc = dataclasses.replace(tuned.ewc, weight=0.0)
     return dataclasses.replace(tuned, lora=lora, ewc=ewc, **few), dataclasses.replace(
-        taught, layers=1, **few
+        taught, layers=1, width=None, **few
     )
 
 

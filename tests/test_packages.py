@@ -62,10 +62,10 @@ def adding_an_adapter(fixture: Fixture) -> Call:
 def reading_token_rows(fixture: Fixture) -> Call:
     from transformers import AutoTokenizer
 
-    from stages.core.models.training import token_rows
+    from stages.core.models.training import Row, token_rows
 
     tokenizer, folder = AutoTokenizer.from_pretrained(fixture("tiny_model")), fixture("tmp_path")
-    return lambda: token_rows(["Neon is a gas."], tokenizer, 16, folder)[0]["input_ids"]
+    return lambda: token_rows([Row("Neon is a gas.")], tokenizer, 16, folder)[0][0]["input_ids"]
 
 
 def writing_the_fact_table(fixture: Fixture) -> Call:
@@ -244,7 +244,7 @@ NEEDS = {
     "torch": Need("torch.nn.functional.linear", answering),
     "transformers": Need("transformers.AutoModelForCausalLM.from_pretrained", loading_a_model),
     "peft": Need("peft.get_peft_model", adding_an_adapter),
-    "datasets": Need("datasets.Dataset.map", reading_token_rows),
+    "datasets": Need("datasets.Dataset.from_file", reading_token_rows),
     "pandas": Need("pandas.DataFrame.to_parquet", writing_the_fact_table),
     "nltk": Need("nltk.corpus.reader.WordNetCorpusReader.synsets", finding_synonyms),
     "mlflow": Need(

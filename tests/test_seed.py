@@ -92,15 +92,16 @@ def test_no_domain_subject_value_pair(built: Any, elements: list[dict[str, str]]
 
 def test_seed_and_probe_wordings_are_disjoint(built: Any) -> None:
     bank = yaml(ROOT / "data" / "raw" / "wordings.yaml")
-    probes = {
-        normalise(question)
-        for words in bank["attributes"].values()
-        for question in words["probe"]["questions"]
-    }
+    probes = set()
+    for words in bank["attributes"].values():
+        asked = words["probe"]
+        comparison = asked.get("comparison", {})
+        for questions in (asked["questions"], asked.get("reversed", []), *comparison.values()):
+            probes.update(normalise(question) for question in questions)
     used = templates(yaml(SEED / "kinds.yaml")) | {
         normalise(row["question"]) for row in built[0]["opening"]
     }
-    assert len(probes) >= 20
+    assert len(probes) >= 80
     assert len(used) > 30_000
     assert not probes & used
 

@@ -108,8 +108,12 @@ def ask_model(target: Target, versions: list[VersionRecords], model: str) -> Evi
     """Ask the model about the target's facts. Returns None if there are none."""
     if not target.facts:
         return None
-    # Of each fact that is still learned, its probe has the subject and the value.
-    kept = [row for row in versions[0].training if row["split"] == "probe"]
+    # Of each fact that is still learned, one of its probes: they all have the subject and the value.
+    probe_of = {}
+    for row in versions[0].training:
+        if row["split"] == "probe":
+            probe_of.setdefault(row["fact"] or row["id"], row)
+    kept = list(probe_of.values())
     seed = read_section("run", Run).seed
     return probing.ask(target.probes, sorted(target.facts), kept, model, seed)
 

@@ -266,7 +266,7 @@ def exclusions_of(entries: Entries) -> Exclusions:
 
 
 def probes_of(facts: Iterable[str], versions: Sequence[VersionRecords]) -> dict[str, Row]:
-    """Return fact id → its probe in the newest version that was trained on it."""
+    """Return fact id → one of its probes in the newest version that was trained on it."""
     wanted = set(facts)
     probes = {}
     # From the oldest to the newest, so that the newest replaces the others.

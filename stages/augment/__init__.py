@@ -3,10 +3,12 @@
 In: records of clean, the wordings file, WordNet. Out: `records.parquet` and `augment.json` (counts).
 
 Every fact is trained. Wordings are split, facts are not: the plain text of a fact and some train
-wordings go to `train`, wordings of their own to `valid` and `probe`. WordNet synonyms (`synonyms.py`)
+wordings go to `train`, wordings of their own to `valid` and `probe`. Every fact is asked in all probe
+wordings, and some are asked backwards or compared (`probes.py`). WordNet synonyms (`synonyms.py`)
 make further train wordings, and variants of free texts in English. In some train questions, random
-words replace words that do not matter (`masked.py`). Question–answer records without a fact are split
-by a hash of their id.
+words replace words that do not matter (`masked.py`). Reading rows (`readings.py`) are further questions
+about the facts, in wordings that a grammar makes. Question–answer records without a fact are trained too,
+and some are asked in other words (`free_pairs.py`).
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -14,27 +16,30 @@ one more wording in the file, all others stay as they are. So do the probes that
 A wordings file with faults is refused. `wordings.py` names them, and all are reported at once.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from stages.augment import free_pairs, probes
+from stages.augment.fact import Fact, Row, draw, fact_of, identity, number_in
 from stages.augment.masked import Masks
+from stages.augment.readings import Readings
 from stages.augment.synonyms import Thesaurus
 from stages.augment.wordings import Attribute, read_wordings, terms_of
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
-from stages.core.records.prompt import training_text
+from stages.core.records.prompt import READING, training_text
 from stages.core.records.wording import fill, normalise
-from stages.core.repeatable.seeding import derive, rng_for
+from stages.core.repeatable.seeding import rng_for
 
-Row = dict[str, Any]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # A run of letters and digits. Example: "Marie Curie (1898)" has Marie, Curie and 1898.
@@ -58,16 +63,29 @@ class Params:
     masked_share: Share = 0.3
     """Share of the train questions (English) in which random words replace words that carry neither
     subject nor attribute. Without it, a small model takes an unknown word for the subject."""
+    readings: Count = 0
+    """Questions per fact in wordings that a grammar makes, beside `questions`. They teach to find subject
+    and attribute in unusual questions. English and Chinese."""
+    reading_answers: Literal["whole", "opening"] = "whole"
+    """How far the answers of readings go. `whole`: like every answer. `opening`: up to before the value,
+    which states no fact, and forgets less of the base."""
     valid_share: Share = 0.3
-    """Share of the facts with a validation question, and of free question–answer pairs for validation."""
+    """Share of the facts with a validation question, and of free question–answer pairs with one. The
+    answers of these pairs are trained in other words."""
     probe_share: Share = 0.1
-    """Share of free question–answer pairs that are probes: asked in `evaluate`, never trained."""
+    """Share of free question–answer pairs that `evaluate` asks, in words that are never trained. Their
+    answers are trained."""
+    probe_wordings: Annotated[int, Field(ge=1)] | None = None
+    """Probe wordings in which each fact is asked, drawn for each fact. null: all. Fewer make `evaluate`
+    faster, and each wording's score less certain."""
+    comparison_pairs: Count = 30
+    """Pairs of facts that are compared, per attribute with comparison wordings. 0: none."""
 
     @model_validator(mode="after")
     def _shares_leave_something_to_train(self) -> Self:
         if self.valid_share + self.probe_share >= 1:
             raise ValueError(
-                "valid_share and probe_share together must stay below 1, or no free pair is trained"
+                "valid_share and probe_share together must stay below 1, or every free pair is asked"
             )
         return self
 
@@ -90,18 +108,28 @@ def run(
         protected |= names_of(row)
     masks = Masks(wordnet, protected, normalised_wordings(bank))
 
+    readings = Readings(attributes, masks, wordnet, protected)
+
     rows: list[Row] = []
+    worded = []
     for group in facts.values():
         wording = bank[group[0]["attribute"]]
-        rows += rows_of_fact(group, wording, masks, params, run)
+        fact = fact_of(group, wording)
+        worded.append(fact)
+        rows += rows_of_fact(fact, group[0]["text"], wording, masks, params, run)
+        rows += readings_of_fact(fact, group[0]["lang"], readings, params, run)
+    probe_counts = probes.Counts()
+    rows += probes.reversed_questions(worded, bank, probe_counts)
+    rows += probes.comparisons(worded, bank, params.comparison_pairs, run.seed, probe_counts)
+
+    pairs = [row for row in records if not row["fact"] and row["kind"] == "qa"]
+    pair_counts = free_pairs.Counts()
+    shares = {"probe": params.probe_share, "valid": params.valid_share}
+    rows += free_pairs.rows_of_pairs(pairs, shares, thesaurus, protected, run.seed, pair_counts)
     for row in records:
-        if row["fact"]:
-            continue
-        if row["kind"] == "qa":
-            rows.append(row_of_question(row, params, run))
-        else:
+        if not row["fact"] and row["kind"] != "qa":
             rows += rows_of_text(row, thesaurus, params, protected)
-    if not facts and not rows:
+    if not rows:
         raise InputError(
             f"{cleaned}: no record to learn from; "
             "see metrics/clean.json for what was rejected and why"
@@ -111,6 +139,13 @@ def run(
         record.write(folder / "records.parquet", rows)
     report = summary(rows, facts, thesaurus)
     report["masked"] = masks.made
+    if params.readings:
+        report["readings"] = {"made": readings.made, "left_out": readings.left_out}
+    for row in rows:
+        if row["split"] == "probe":
+            probe_counts.asked[json.loads(row["meta"])["probe"]] += 1
+    report["probes"] = probe_counts.report()
+    report["free_pairs"] = pair_counts.report()
     write_json(metrics, report)
     print_report(report)
 
@@ -123,6 +158,36 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"         {', '.join(splits)}")
     print(f"         synonyms made {synonyms['made']}, refused {synonyms['refused']}")
     print(f"         questions with masked words {report['masked']:,}")
+    if "readings" in report:
+        made, left_out = report["readings"]["made"], report["readings"]["left_out"]
+        print(f"         questions made by the grammar {made:,}, left out {left_out:,}")
+    asked = [f"{kind} {count:,}" for kind, count in sorted(report["probes"]["asked"].items())]
+    print(f"         probes: {', '.join(asked) or 'none'}")
+    print_left_out(report["probes"])
+    free = report["free_pairs"]
+    if free["trained"]:
+        held_out = sum(free["held_out"].values())
+        reworded = sum(free["reworded"].values())
+        print(
+            f"         free pairs: {free['trained']:,} trained, {reworded:,} of them asked in changed "
+            f"words; {held_out:,} held out, whose answers other pairs teach"
+        )
+        if free["same_words"]:
+            print(
+                f"         {free['same_words']:,} free pairs are not asked: no other words were found"
+            )
+
+
+def print_left_out(counts: dict[str, Any]) -> None:
+    """Print the facts that are not asked backwards or compared, if any."""
+    if counts["value_not_unique"]:
+        print(
+            f"         not asked backwards, as others share the value: {counts['value_not_unique']:,}"
+        )
+    if counts["not_comparable"]:
+        print(
+            f"         not compared, as no number in the common unit: {counts['not_comparable']:,}"
+        )
 
 
 def by_fact(records: list[Row]) -> dict[str, list[Row]]:
@@ -162,60 +227,21 @@ def with_synonyms(
     return extended
 
 
-class Fact(NamedTuple):
-    """A fact in words."""
-
-    id: str
-    subject: str
-    value: str
-    """Value and unit."""
-    answer: str
-    """The full sentence that answers every question about it."""
-    common: Row
-    """Fields that all its training texts share."""
-
-    def row(self, split: str, kind: str, number: int, text: str) -> Row:
-        """Return one training text. `number` tells texts of one split and kind apart."""
-        locator = f"{self.id}/{split}/{kind}/{number:02d}"
-        own = {"split": split, "kind": kind, "text": text}
-        return self.common | identity(locator) | own
-
-    def question(self, split: str, number: int, template: str) -> Row:
-        """Return one question–answer pair."""
-        question = fill(template, subject=self.subject)
-        row = self.row(split, "qa", number, training_text(question, self.answer))
-        return row | {"question": question, "answer": self.answer}
-
-
-def fact_of(group: list[Row], wording: Attribute) -> Fact:
-    """Return the fact of its records. The first one has the highest priority."""
-    best = group[0]
-    value = " ".join(part for part in (best["value"], best["unit"]) if part)
-    answer = fill(wording.answer, subject=best["subject"], value=value)
-    shared = ("fact", "subject", "attribute", "value", "unit", "lang")
-    common = {name: best[name] for name in shared}
-    common["parents"] = [row["id"] for row in group]
-    return Fact(best["fact"], best["subject"], value, answer, common)
-
-
 def rows_of_fact(
-    group: list[Row], wording: Attribute, masks: Masks, params: Params, run: Run
+    fact: Fact, plain_text: str, wording: Attribute, masks: Masks, params: Params, run: Run
 ) -> Iterator[Row]:
-    """Yield training texts, perhaps a validation question, and one probe of a fact."""
-    best = group[0]
-    fact = fact_of(group, wording)
-
-    yield fact.row("train", "statement", 0, best["text"])
+    """Yield training texts, perhaps a validation question, and the stated probes of a fact."""
+    yield fact.row("train", "statement", 0, plain_text)
     statements = draw(wording.train.statements, params.statements, run.seed, fact.id)
     for number, template in enumerate(statements, start=1):
-        text = fill(template, subject=fact.subject, value=fact.value)
+        text = fill(template, subject=fact.subject, value=fact.amount)
         yield fact.row("train", "statement", number, text)
 
     questions = draw(wording.train.questions, params.questions, run.seed, fact.id)
     for number, template in enumerate(questions):
         # A generator of its own, so that no wording depends on another one.
         rng = rng_for(run.seed, "masked", fact.id, template)
-        is_masked = best["lang"] == "en" and rng.random() < params.masked_share
+        is_masked = fact.common["lang"] == "en" and rng.random() < params.masked_share
         asked = masks.masked(template, rng) if is_masked else template
         yield fact.question("train", number, asked)
 
@@ -223,15 +249,28 @@ def rows_of_fact(
         (template,) = draw(wording.valid.questions, 1, run.seed, fact.id)
         yield fact.question("valid", 0, template)
 
-    # Answers that evaluate accepts. Of a quantity, the number alone is enough.
-    accepted = [fact.answer, fact.value]
-    if is_number(best["value"]):
-        accepted.append(best["value"])
-    distinct = list(dict.fromkeys(accepted))
-    (template,) = draw(wording.probe.questions, 1, run.seed, fact.id)
-    probe = fact.question("probe", 0, template)
-    probe["meta"] = record.to_meta({"accepted": distinct})
-    yield probe
+    yield from probes.stated(fact, wording, params.probe_wordings, run.seed)
+
+
+def readings_of_fact(
+    fact: Fact, lang: str, readings: Readings, params: Params, run: Run
+) -> Iterator[Row]:
+    """Yield the readings of a fact. Those that are answered by an opening state no value."""
+    for number in range(params.readings):
+        # A generator of its own, so that more readings keep the ones there.
+        rng = rng_for(run.seed, "reading", fact.id, number)
+        reading = readings.draw(fact.common["attribute"], fact.subject, lang, rng)
+        if reading is None:
+            continue
+        is_whole = params.reading_answers == "whole"
+        answer = fact.answer if is_whole else reading.opening
+        row = fact.row("train", READING, number, training_text(reading.question, answer))
+        row |= {"question": reading.question, "answer": answer}
+        if is_whole:
+            row["kind"] = "qa"
+        else:
+            row |= {"value": None, "unit": None}
+        yield row
 
 
 def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[str]) -> list[Row]:
@@ -250,41 +289,6 @@ def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[
     return rows
 
 
-def row_of_question(row: Row, params: Params, run: Run) -> Row:
-    """Return a question–answer record without a fact, in the split that a hash of its id selects."""
-    # In [0, 1): probes come first, then validation, then training.
-    position = rng_for(run.seed, "split", row["id"]).random()
-    if position < params.probe_share:
-        split = "probe"
-    elif position < params.probe_share + params.valid_share:
-        split = "valid"
-    else:
-        split = "train"
-    meta = record.to_meta({"accepted": [row["answer"]]}) if split == "probe" else "{}"
-    made = row | identity(f"{row['id']}/{split}/qa/00")
-    made |= {"split": split, "text": training_text(row["question"], row["answer"])}
-    made |= {"parents": [row["id"]], "meta": meta}
-    return made
-
-
-def identity(locator: str) -> Row:
-    """Return the fields that identify a record of this stage."""
-    return {
-        "id": record.record_id("augment", locator),
-        "source": "augment",
-        "locator": locator,
-    }
-
-
-def draw(templates: list[str], wanted: int, seed: int, fact: str) -> list[str]:
-    """Draw `wanted` templates for a fact: those with the smallest hash of seed, fact and template.
-
-    So whether one template precedes another does not depend on the rest of the list.
-    """
-    ranked = sorted(templates, key=lambda template: derive(seed, "wording", fact, template))
-    return ranked[:wanted]
-
-
 def names_of(row: Row) -> set[str]:
     """Return the folded words of a record's subject, attribute, value and unit.
 
@@ -294,21 +298,12 @@ def names_of(row: Row) -> set[str]:
     return set(WORD.findall(record.fold(names)))
 
 
-def is_number(value: str) -> bool:
-    """Whether a value is a plain decimal number, as clean writes quantities."""
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
-
-
 def summary(rows: list[Row], facts: dict[str, list[Row]], thesaurus: Thesaurus) -> dict[str, Any]:
     """Return the counts of metrics/augment.json."""
     splits = Counter(row["split"] for row in rows)
     kinds = Counter(f"{row['split']}/{row['kind']}" for row in rows)
     attributes = Counter(group[0]["attribute"] for group in facts.values())
-    numeric = sum(is_number(group[0]["value"]) for group in facts.values())
+    numeric = sum(number_in(group[0]["value"]) is not None for group in facts.values())
     return {
         "facts": len(facts),
         "numeric_facts": numeric,

@@ -1,5 +1,9 @@
 """The wordings file: for each attribute an answer sentence and three disjoint sets of wordings.
 
+A probe is of one of three kinds. A stated one names the subject and asks for the value. A reversed one
+names the value and asks for the subject. A comparison names two subjects and asks which has the larger
+(or the smaller) value.
+
 All problems are reported at once: unknown and missing keys, missing or unknown slots, fewer wordings
 than the parameters ask for, a wording that occurs twice, and a wording that two sets share. Within an
 attribute, two sets share a wording even if the order of its words differs. A question may not belong
@@ -8,7 +12,7 @@ to two attributes.
 
 import difflib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path
 from string import Formatter
 from typing import NamedTuple
@@ -22,6 +26,8 @@ from stages.core.records.wording import normalise
 
 STATEMENT_SLOTS = {"subject", "value"}
 QUESTION_SLOTS = {"subject"}
+REVERSED_SLOTS = {"value"}
+COMPARISON_SLOTS = {"subject", "other"}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -42,13 +48,34 @@ class Asked:
     """Questions with {subject}."""
 
 
+@dataclass(frozen=True, config=STRICT)
+class Comparison:
+    """Questions about two subjects, of an attribute whose values are numbers."""
+
+    larger: list[str] = field(default_factory=list)
+    """Questions with {subject} and {other}. The subject with the larger value is the answer."""
+    smaller: list[str] = field(default_factory=list)
+    """Questions with {subject} and {other}. The subject with the smaller value is the answer."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Probe(Asked):
+    """Wordings that evaluate asks."""
+
+    reversed: list[str] = field(default_factory=list)
+    """Questions with {value} that ask for the subject. They are asked where one subject alone has the
+    value."""
+    comparison: Comparison = field(default_factory=Comparison)
+    """Questions that compare two subjects."""
+
+
 class Wording(NamedTuple):
     """One wording and its place in the file."""
 
     split: str
     """train, valid or probe."""
     kind: str
-    """statements or questions."""
+    """statements, questions, reversed, comparison.larger or comparison.smaller."""
     number: int
     template: str
 
@@ -70,8 +97,11 @@ class Attribute:
     """Wordings that are learned."""
     valid: Asked
     """Wordings that decide when to stop training."""
-    probe: Asked
-    """Wordings that evaluate asks once."""
+    probe: Probe
+    """Wordings that evaluate asks."""
+    names: list[str] = field(default_factory=list)
+    """Names of the attribute, as people say them: `melting point`, `melting temperature`. Reading rows
+    put them into sentences. Without any, they use the attribute's own name."""
 
     def wordings(self) -> Iterator[Wording]:
         """Yield all wordings but the answer."""
@@ -80,6 +110,9 @@ class Attribute:
         for split, questions in self.questions().items():
             for number, template in enumerate(questions):
                 yield Wording(split, "questions", number, template)
+        for kind, templates in self.other_probes().items():
+            for number, template in enumerate(templates):
+                yield Wording("probe", kind, number, template)
 
     def questions(self) -> dict[str, list[str]]:
         """Return the questions of each set."""
@@ -87,6 +120,14 @@ class Attribute:
             "train": self.train.questions,
             "valid": self.valid.questions,
             "probe": self.probe.questions,
+        }
+
+    def other_probes(self) -> dict[str, list[str]]:
+        """Return the probes that are not stated, by their kind."""
+        return {
+            "reversed": self.probe.reversed,
+            "comparison.larger": self.probe.comparison.larger,
+            "comparison.smaller": self.probe.comparison.smaller,
         }
 
     def extended(self, statements: list[str], questions: list[str]) -> "Attribute":
@@ -124,10 +165,16 @@ def read_wordings(
 
 def wrong_slots(name: str, attribute: Attribute) -> Iterator[str]:
     """Yield the problems with slots, each with its key path."""
+    slots_of_kind = {
+        "statements": STATEMENT_SLOTS,
+        "questions": QUESTION_SLOTS,
+        "reversed": REVERSED_SLOTS,
+        "comparison.larger": COMPARISON_SLOTS,
+        "comparison.smaller": COMPARISON_SLOTS,
+    }
     expected = [("answer", attribute.answer, STATEMENT_SLOTS)]
     for wording in attribute.wordings():
-        wanted = STATEMENT_SLOTS if wording.kind == "statements" else QUESTION_SLOTS
-        expected.append((wording.key, wording.template, wanted))
+        expected.append((wording.key, wording.template, slots_of_kind[wording.kind]))
     for key, template, wanted in expected:
         if slots(template) != wanted:
             listed = " and ".join(f"{{{slot}}}" for slot in sorted(wanted))
@@ -135,7 +182,8 @@ def wrong_slots(name: str, attribute: Attribute) -> Iterator[str]:
 
 
 def repeated(name: str, attribute: Attribute) -> Iterator[str]:
-    """Yield wordings that occur twice in one set, or with any order of words in two sets."""
+    """Yield wordings that occur twice in one set, or with any order of words in two sets or kinds of
+    probes."""
     by_text: dict[str, Wording] = {}
     by_words: dict[str, Wording] = {}
     for wording in attribute.wordings():
@@ -162,7 +210,7 @@ def ambiguous(attributes: dict[str, Attribute]) -> Iterator[str]:
             owner, other = seen.setdefault(text, (name, wording))
             if owner == name:
                 continue
-            if "questions" in (wording.kind, other.kind):
+            if wording.kind != "statements" or other.kind != "statements":
                 yield (
                     f"attributes.{name}.{wording.key}: {wording.template!r} "
                     f"stands at attributes.{owner}.{other.key} too"

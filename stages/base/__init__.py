@@ -284,11 +284,12 @@ def summary(manifest: dict[str, Any], how: str, speaks: str) -> list[str]:
     ]
     for what in manifest["mended"]:
         lines.append(f"  mended      generation_config.json: {what}")
-    lines.append(f"  speaks      {speaks or 'not tried: the weights are large, their headers are right'}")
+    lines.append(
+        f"  speaks      {speaks or 'not tried: the weights are large, their headers are right'}"
+    )
     lines.append(
         f"  material    {counts['replay']} texts for replay"
         f"{f' (left out: {left})' if left else ''}, {counts['skill']} questions, "
         f"{counts['neutral']} neutral texts"
     )
     return lines
-

@@ -104,7 +104,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"base: {path}: not found; copy it from where the model comes from") from None
+        raise ModelError(
+            f"base: {path}: not found; copy it from where the model comes from"
+        ) from None
     except ValueError as error:
         raise ModelError(f"base: {path}: not readable as JSON ({error}); fetch it again") from None
     if not isinstance(document, dict):
@@ -294,7 +296,16 @@ def problem_with(document: dict[str, Any]) -> str:
 
 def sampling_settings(document: dict[str, Any]) -> list[str]:
     """Return the settings of a generation config that are for sampling alone."""
-    names = ("temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
+    names = (
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+        "top_h",
+        "typical_p",
+        "epsilon_cutoff",
+        "eta_cutoff",
+    )
     return [name for name in names if document.get(name) is not None]
 
 

@@ -118,7 +118,9 @@ def put(source: Path, target: Path, linkable: bool) -> str:
     """Clone, link or copy one file of weights. Returns which of the three it was."""
     from dvc_objects.fs.system import reflink
 
-    content = source.resolve()  # the hub's cache holds links to files that are named after their content
+    content = (
+        source.resolve()
+    )  # the hub's cache holds links to files that are named after their content
     if linkable:
         check_content(content)
     try:

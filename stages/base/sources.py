@@ -103,7 +103,9 @@ def check_listed(section: Mapping[str, Any], root: Path = Path()) -> None:
     if not isinstance(stage, dict):
         return
     # An entry of deps is a path, or a mapping of a path to options.
-    listed = [next(iter(dep)) if isinstance(dep, dict) else str(dep) for dep in stage.get("deps", [])]
+    listed = [
+        next(iter(dep)) if isinstance(dep, dict) else str(dep) for dep in stage.get("deps", [])
+    ]
     problems = []
     for name, path in unlisted(section, listed).items():
         problems.append(

@@ -82,7 +82,7 @@ def run(
     facts: list[Row] = []
     report: Row = {}
     with tracking.run("evaluate", params) as log:
-        for variant in variants.NAMES:
+        for variant in variants.present(folders):
             judged, report[variant] = judge(
                 variant, folders[variant], probes, general, entity, params, run
             )
@@ -215,7 +215,7 @@ def write_plots(facts: list[Row], folder: Path, seed: int) -> None:
         hits[row["variant"]][row["fact"] or row["question"]] = row["correct"]
     pairs = {}
     for variant in variants.VARIANTS:
-        if variant.float_form is not None:
+        if variant.float_form is not None and variant.name in hits:
             pairs[variant.name] = pair(hits[variant.name], hits[variant.float_form], seed)
     with replacing(folder) as temporary:
         temporary.mkdir()

@@ -21,23 +21,25 @@ same bytes (`checkpoints.py`).
 Refused: target modules that the base does not have, and settings that do not go together.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import tracking
+from stages.core.models.causal_lm import DTYPE_OF_PRECISION
 from stages.core.models.model_folder import sha256_of_files, sha256_of_folder
 from stages.core.project import runtime
 from stages.core.project.errors import ParamsError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
-from stages.core.repeatable.seeding import derive, seed_torch
-from stages.train import distributed
+from stages.core.repeatable.seeding import derive, rng_for, seed_torch
+from stages.train import continuing, distributed
 from stages.train.adapter import (
     Lora,
     add_adapter,
@@ -83,15 +85,28 @@ class Params:
     """Elastic weight consolidation: a penalty on changes that matter to the base's predictions. What
     the curvature takes in memory and time is printed before it is measured."""
     learning_rate: float = 0.004
-    """Peak rate of AdamW, reached after `warmup`, then lowered along a cosine to zero. 1e-3 to 5e-3 for a
-    small model, 1e-4 to 3e-4 for a 7B checkpoint."""
+    """Peak rate of AdamW, reached after `warmup`, then lowered as `schedule` says. 1e-3 to 5e-3 for a small
+    model, 1e-4 to 3e-4 for a 7B checkpoint."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate goes on after the warm-up: along a cosine to zero, along a line to zero, or not at
+    all."""
+    clip_norm: float = Field(default=1.0, ge=0)
+    """Longest gradient of a step, as the Euclidean norm over all trained weights. A longer one is shortened
+    to it. 0: none is."""
     weight_decay: float = 0.01
     """Decoupled weight decay of AdamW. Higher keeps the adapter's weights smaller."""
     rows_per_batch: int = 64
-    """Texts per step. More is smoother and, per step, slower."""
-    steps: int = 1300
+    """Texts per step, over all processes. More is smoother and, per step, slower. With `packing`, the
+    number of packed sequences."""
+    rows_per_device: int | None = Field(default=None, ge=1)
+    """Texts that a device is shown at once. Their gradients add up to those of the step, so the result is
+    the same up to rounding. Fewer take less memory and more time. null: all that the device has in a step.
+    It must divide `rows_per_batch / processes`."""
+    steps: int | None = 1300
     """Most optimizer steps. Recall grows with them: `metrics/train.csv` shows where it levels off. Early
-    stopping may end training sooner."""
+    stopping may end training sooner. null: `epochs` says how long."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Most passes over all rows, instead of `steps`. null: `steps` says how long."""
     warmup: int = 40
     """Steps of linear warm-up, before the rate falls."""
     eval_every: int = 130
@@ -101,13 +116,36 @@ class Params:
     checkpoint_every: int | None = None
     """Steps between checkpoints, from which a killed run goes on. They lie in `.memo` until the run ends.
     null: as `eval_every`. No byte of an output depends on it. With DeepSpeed there are none."""
+    continue_from: str | None = None
+    """Full commit hash of an earlier knowledge version. Its adapter is the start, new and changed facts are
+    learned, and what it knew is kept (by `rehearse_share` and `ewc`). The base and `lora` must be as they
+    were. A branch or tag is refused, because it may move. null: a fresh adapter learns all facts."""
+    rehearse_share: float = Field(default=0.2, ge=0, le=1)
+    """Share of that version's rows about unchanged facts that is replayed, with `continue_from`. Higher
+    keeps more of them and takes longer."""
+    forgetting_budget: Annotated[float, Field(gt=0)] | None = None
+    """Most nats per token by which the tuned model may differ from the base on the valid wordings, as
+    KL(base || tuned). Training stops at the first evaluation beyond it, and the adapter before is kept.
+    null: no limit."""
     replay_share: float = 0.25
     """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower."""
     max_tokens: int = 128
-    """Longest row in tokens. The rest of a longer one is cut."""
+    """Longest row in tokens. A longer one is split: a free text into windows that overlap, an answer into
+    windows that repeat the question or the end of it. So every token is trained once. A pair whose question
+    alone is as long is set aside."""
+    most_dropped: float = Field(default=0.0, ge=0, le=1)
+    """Largest share of the tokens that may be in rows that are set aside. Above it, nothing is trained."""
+    loss_on: Literal["answer", "all"] = "answer"
+    """What is learned of a question–answer pair: the answer alone, or the question, too. A free text is
+    learned as a whole."""
+    packing: bool = False
+    """Put several rows into one sequence of up to `max_tokens` tokens. They do not see each other. It saves
+    the time that padding takes where rows differ in length. A model that cannot keep rows apart is
+    refused."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Mixed precision: `fp32` on a CPU, `bf16` on a recent GPU, `fp16` on an older one."""
+    """Mixed precision: `fp32` on a CPU, `bf16` on a recent GPU, `fp16` on an older one. The frozen base is
+    loaded in this type, whatever its files hold. The adapter's weights are float32."""
     gradient_checkpointing: bool = False
     """Trade time for memory: activations are computed twice. A step is about a third slower, and
     activations no longer fill the memory. For large checkpoints."""
@@ -138,6 +176,8 @@ def run(
         wrong.append(
             "train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0"
         )
+    if params.continue_from is not None:
+        continuing.check_commit(params.continue_from)
     if wrong:
         raise ParamsError("\n  ".join(["params.yaml:", *wrong]))
     if params.deepspeed is not None:
@@ -145,7 +185,8 @@ def run(
     from stages.core.models import checkpoints
 
     seed_torch(run.seed, run.threads)
-    model, tokenizer = load_base(base / "model", run.device, params.base_bits, "float32")
+    dtype = DTYPE_OF_PRECISION[params.precision]
+    model, tokenizer = load_base(base / "model", run.device, params.base_bits, dtype)
     adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
 
     base_sha256 = sha256_of_folder(base / "model")
@@ -155,8 +196,20 @@ def run(
     first_process = distributed.is_first()
     tracked = tracking.run("train", params) if first_process else nullcontext(tracking.Log())
     with checkpoints.scratch("train") as scratch, tracked as log:
-        trainer, watcher = make_trainer(
-            params, run, adapted, tokenizer, base, augment, scratch, store, log
+        start = None
+        if params.continue_from is not None:
+            start = continuing.prepare(
+                params.continue_from,
+                out,
+                augment,
+                scratch / "version",
+                adapted,
+                base_sha256,
+                params.rehearse_share,
+                run.seed,
+            )
+        trainer, watcher, counts = make_trainer(
+            params, run, adapted, tokenizer, base, augment, scratch, store, start, log
         )
         result = trainer.train()
         best = best_point(trainer.state)
@@ -171,19 +224,33 @@ def run(
                 "steps": result.global_step,
                 **best,
             }
+            if start is not None:
+                manifest["continued_from"] = start.report()
             with replacing(out) as folder:
                 save_adapter(adapted, folder / "adapter")
                 write_json(folder / "manifest.json", manifest)
     trainable, total = adapted.get_nb_trainable_parameters()
-    summary = {"steps": result.global_step, **best, "trainable_parameters": trainable}
+    summary = {
+        "steps": result.global_step,
+        **best,
+        "trainable_parameters": trainable,
+        **counts.report(),
+    }
     write_json(metrics, summary)
     store.clear()
+    if start is not None:
+        facts = ", ".join(f"{number} {kind}" for kind, number in start.changes.counts().items())
+        print(
+            f"train: went on from {start.version.commit[:12]}: facts: {facts}; "
+            f"{len(start.rehearsed)} of its rows replayed"
+        )
     alone = left_alone(adapted)
     if alone:
         named = ", ".join(f"{number} × {name}" for name, number in alone.items())
         print(f"train: layers without an adapter (train.lora.target_modules): {named}")
     print(
-        f"train: {trainable:,} of {total:,} parameters, stopped after {result.global_step} of {params.steps} steps,"
+        f"train: {trainable:,} of {total:,} parameters, stopped after {result.global_step} of "
+        f"{trainer.args.max_steps} steps,"
     )
     print(f"       best valid loss {best['valid_loss']} at step {best['best_step']}")
 
@@ -204,46 +271,86 @@ def make_trainer(
     augment: Path,
     scratch: Path,
     store: "checkpoints.Store",
+    start: continuing.Start | None,
     log: tracking.Log,
-) -> tuple[Any, Any]:
-    """Return the Trainer and the curve that it fills."""
+) -> tuple[Any, Any, Any]:
+    """Return the Trainer, the curve that it fills, and the counts of the tokens of its train rows."""
     from transformers import EarlyStoppingCallback
 
     from stages.core.models import training
     from stages.core.models.checkpoints import Resumable
     from stages.train.curvature import EvenAdamW, penalty
+    from stages.train.forgetting import ForgettingBudget, batches_of
 
-    texts = training.Material.read(base, augment, params.replay_share, run.seed)
+    if params.packing:
+        training.check_packing(model, "train")
+    learned = None if start is None else start.changes.learned
+    rows = training.Material.read(base, augment, params.replay_share, run.seed, learned)
+    replayed = rows.replayed
+    if start is not None:
+        replayed = replayed + [training.Row.of_record(record) for record in start.rehearsed]
+    train_rows, counts = training.token_rows(
+        rows.train,
+        tokenizer,
+        params.max_tokens,
+        scratch / "train",
+        replayed,
+        loss_on=params.loss_on,
+        packing=params.packing,
+    )
+    valid_rows, valid_counts = training.token_rows(
+        rows.valid,
+        tokenizer,
+        params.max_tokens,
+        scratch / "valid",
+        loss_on=params.loss_on,
+        packing=params.packing,
+    )
+    counts.check(params.max_tokens, params.most_dropped, "train", "train")
+    valid_counts.check(params.max_tokens, params.most_dropped, "train", "valid")
+    steps = training.number_of_steps(
+        params.steps, params.epochs, len(train_rows), params.rows_per_batch, "train"
+    )
     collate = training.collator(tokenizer)
     layers = lora_layers(model)
     curvature: Any = None
     if params.ewc.weight:
-        curvature = measured(model, layers, params, run, tokenizer, base, scratch, store)
+        curvature = measured(model, layers, params, run, tokenizer, base, scratch, store, start)
     optimizer = None  # the Trainer's own AdamW
     if curvature and distributed.zero_stage(params.deepspeed) == 0:
         optimizer = EvenAdamW(
             layers,
             inverse_roots(model, layers, curvature, params, store),
+            fresh=start is None,
             lr=params.learning_rate,
             weight_decay=params.weight_decay,
         )
+    starts = None if start is None else start.of_layers(layers)
     watcher = training.Curve(log.metric)
 
     class Keeper(Resumable):
         """Learns new rows, and keeps the base's predictions on replayed ones."""
 
         def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
         ) -> Any:
-            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+            outputs = model(**training.model_inputs(inputs))
             replayed = inputs["replayed"].bool()  # (B,)
             known = None
             if replayed.any():
                 plain_model = self.accelerator.unwrap_model(model)
-                known = base_logits(plain_model, inputs, replayed)
+                before = None if start is None else start.weights
+                known = base_logits(plain_model, inputs, replayed, before)
             loss = keeping_loss(outputs.logits, inputs["labels"], replayed, known)
+            loss = loss * self.part_of_step(inputs["labels"], num_items_in_batch)
             if curvature and model.training:
-                loss = loss + params.ewc.weight * penalty(layers, curvature)
+                # The penalty belongs to the step, so each micro-batch has a part of it.
+                parts = self.current_gradient_accumulation_steps
+                loss = loss + params.ewc.weight / parts * penalty(layers, curvature, starts)
             if model.training:
                 watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
@@ -258,16 +365,20 @@ def make_trainer(
         seed=derive(run.seed, "train"),
         learning_rate=params.learning_rate,
         weight_decay=params.weight_decay,
-        lr_scheduler_type="cosine",
+        lr_scheduler_type=training.SCHEDULES[params.schedule],
+        max_grad_norm=params.clip_norm,
         activation_checkpointing=params.gradient_checkpointing,
         processes=params.processes,
+        rows_per_device=params.rows_per_device,
+        steps=steps,
         deepspeed=deepspeed,
         remove_unused_columns=False,  # the loss needs `replayed`, which the model does not take
     )
-    train_rows = training.token_rows(
-        texts.train, tokenizer, params.max_tokens, scratch / "train", texts.replayed
-    )
-    valid_rows = training.token_rows(texts.valid, tokenizer, params.max_tokens, scratch / "valid")
+    callbacks: list[Any] = [watcher, EarlyStoppingCallback(params.patience)]
+    if params.forgetting_budget is not None:
+        size = params.rows_per_batch
+        measured_on = partial(batches_of, valid_rows, collate, size, model.device)
+        callbacks.append(ForgettingBudget(params.forgetting_budget, measured_on, log.metric))
     trainer = Keeper(
         store=store,
         every=params.checkpoint_every or params.eval_every,
@@ -277,10 +388,10 @@ def make_trainer(
         train_dataset=train_rows,
         eval_dataset=valid_rows,
         data_collator=collate,
-        callbacks=[watcher, EarlyStoppingCallback(params.patience)],
+        callbacks=callbacks,
         optimizers=(optimizer, None),
     )
-    return trainer, watcher
+    return trainer, watcher, counts
 
 
 def measured(
@@ -292,10 +403,12 @@ def measured(
     base: Path,
     scratch: Path,
     store: "checkpoints.Store",
+    start: continuing.Start | None,
 ) -> Any:
     """Measure the curvature of the adapted layers on the base's own texts.
 
-    At this time the fresh adapter still changes nothing, so the model is the base.
+    At this time a fresh adapter still changes nothing, so the model is the base. Where training goes on from
+    a version, the model is that version, and as many of its records of kept facts are measured too.
     """
     from tqdm import tqdm
 
@@ -303,15 +416,21 @@ def measured(
     from stages.train.curvature import factors, foretold
 
     def batches() -> Iterator[Any]:
-        texts = training.own_texts(base, params.ewc.rows, derive(run.seed, "ewc"))
-        texts.sort(key=len)  # rows of like length share a batch, so little of it is padding
-        rows = training.token_rows(texts, tokenizer, params.max_tokens, scratch / "ewc")
+        own = training.own_rows(base, params.ewc.rows, derive(run.seed, "ewc"))
+        if start is not None:
+            records = start.kept_records()
+            chance = rng_for(run.seed, "ewc of the version")
+            chosen = chance.sample(records, min(params.ewc.rows, len(records)))
+            own += [training.Row.of_record(record) for record in chosen]
+        # Rows of like length share a batch, so little of it is padding.
+        own.sort(key=lambda row: len(row.text))
+        rows, _ = training.token_rows(own, tokenizer, params.max_tokens, scratch / "ewc")
         collate = training.collator(tokenizer)
-        starts = range(0, len(rows), params.rows_per_batch)
-        bar = tqdm(starts, desc="curvature of the base", unit="batch", disable=None, leave=False)
-        for start in bar:
-            stop = min(start + params.rows_per_batch, len(rows))
-            batch = [rows[i] for i in range(start, stop)]
+        firsts = range(0, len(rows), params.rows_per_batch)
+        bar = tqdm(firsts, desc="curvature of the base", unit="batch", disable=None, leave=False)
+        for first in bar:
+            behind_last = min(first + params.rows_per_batch, len(rows))
+            batch = [rows[i] for i in range(first, behind_last)]
             yield collate(batch).to(model.device)
 
     widths = [(layer.in_features, layer.out_features) for layer in layers.values()]
@@ -359,17 +478,25 @@ def as_factors(tensors: dict[str, Any], layers: dict[str, Any], device: Any) -> 
     return found
 
 
-def base_logits(model: Any, inputs: Any, chosen: Any) -> Any:
-    """Return the logits (R, T, V) of the chosen rows, without the adapter and without a gradient.
+def base_logits(model: Any, inputs: Any, chosen: Any, before: Any = None) -> Any:
+    """Return the logits (R, T, V) of the chosen rows before training, without a gradient.
 
-    `chosen` is a mask (B,) with R rows set.
+    They are those of the base, or of the adapter `before` (weights by name). `chosen` is a mask (B,) with R
+    rows set.
     """
     import torch
 
-    with torch.no_grad(), model.disable_adapter():
-        outputs = model(
-            input_ids=inputs["input_ids"][chosen], attention_mask=inputs["attention_mask"][chosen]
-        )
+    from stages.core.models import training
+
+    shown = {}
+    for name, value in training.model_inputs(inputs).items():
+        shown[name] = value[chosen] if torch.is_tensor(value) else value
+    if before is None:
+        untuned = model.disable_adapter()
+    else:
+        untuned = continuing.as_before(model, before)
+    with torch.no_grad(), untuned:
+        outputs = model(**shown)
     return outputs.logits
 
 

@@ -112,6 +112,11 @@ def load_base(folder: Path, device: str, bits: int | None, dtype: str) -> tuple[
         raise ModelError(
             f"train.base_bits: {folder} cannot be loaded in 4 bits ({reason}); write base_bits: null"
         ) from None
+    for layer in model.modules():
+        # On CPUs with AVX-512, an evaluation would repack the weights for good, and training would go on
+        # with those. The pinned instruction set has no such kernels anyway.
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
     return model.eval(), load_tokenizer(folder)
 
 
@@ -161,13 +166,15 @@ def targets_of(model: Any, lora: Lora) -> str | list[str]:
 
 def _targets_beside_experts(model: Any, chosen: str | list[str], experts: bool) -> list[str]:
     """Return the names of the adapted layers of a mixture of experts: see the module's docstring."""
+    left_out = False
     if chosen == "mlp":
         names = []
+        left_out = True
     elif isinstance(chosen, str):
         names = names_of_part(model, chosen)
     else:
         names = [name for name in chosen if last_part(name) not in MLP_NAMES]
-    left_out = chosen == "mlp" or len(names) < len(chosen)
+        left_out = len(names) < len(chosen)
     if left_out and not experts:
         raise ModelError(
             "train.lora.target_modules: this base is a mixture of experts, in which peft takes names of MLPs "

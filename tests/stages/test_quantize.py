@@ -10,7 +10,11 @@ import pytest
 import torch
 
 from stages import quantize
+from stages.core.models import variants
 from stages.core.models.causal_lm import load_causal_lm
+from stages.core.project.output import write_json
+from stages.core.project.params import Run
+from tests.checkpoints import HALF_SAMPLED, write_checkpoint
 
 
 @pytest.mark.parametrize(("scheme", "limit"), [("weight_only", 0.05), ("dynamic", 0.1)])
@@ -61,3 +65,47 @@ def test_sort_metadata_keeps_tensors(tmp_path: Path) -> None:
     raw = (tmp_path / "x.safetensors").read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
     assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+
+
+def test_it_says_what_stays_float(tmp_path: Path) -> None:
+    """An untied head is float, too. Shares are those of the file's tensors."""
+    for tied in (True, False):
+        folder = write_checkpoint(tmp_path / f"from-{tied}", tied=tied, generation=HALF_SAMPLED)
+        size = quantize.quantize(quantize.Params(), folder, None, tmp_path / f"int8-{tied}")
+        shares = size["shares"]
+        kinds = {"int8", "embeddings", "others"}
+        assert set(shares) == (kinds if tied else kinds | {"head"})
+        assert abs(sum(shares.values()) - 1) < 0.001
+        # The header of the file is the rest.
+        assert shares["embeddings"] * size["bytes"] > 336 * 32 * 4
+        assert shares["embeddings"] * size["bytes"] < 1.2 * 336 * 32 * 4
+        loaded, _ = load_causal_lm(tmp_path / f"int8-{tied}")
+        assert (loaded.lm_head.weight is loaded.model.embed_tokens.weight) == tied
+
+
+@pytest.mark.filterwarnings("ignore:.*rope_parameters.*")
+def test_fused_experts_stay_float(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "from", "deepseek_v3")
+    size = quantize.quantize(quantize.Params(), folder, None, tmp_path / "int8")
+    assert size["shares"]["fused experts"] > 0.1
+
+
+def test_without_a_student_only_the_tuned_model_is_made(
+    tiny_base: Path, tiny_adapter: Path, tmp_path: Path, run_params: Run
+) -> None:
+    write_json(tmp_path / "distill/manifest.json", variants.LEFT_OUT)
+    quantize.run(
+        quantize.Params(),
+        run_params,
+        tiny_base,
+        tiny_adapter.parent,
+        tmp_path / "distill",
+        tmp_path / "quantize",
+        tmp_path / "q.json",
+    )
+    made = sorted(path.name for path in (tmp_path / "quantize").iterdir())
+    assert made == ["manifest.json", "train"]
+    sizes = json.loads((tmp_path / "q.json").read_text())
+    assert list(sizes) == ["train"]
+    manifest = json.loads((tmp_path / "quantize/manifest.json").read_text())
+    assert manifest == {"scheme": "weight_only", "models": sizes}

@@ -18,6 +18,7 @@ from stages.core.mlflow import registry, tracking
 from stages.core.models.causal_lm import generate, load_causal_lm
 from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import GateError, InputError, ModelError, ParamsError
+from stages.core.project.output import write_json
 from stages.core.project.params import Run, load, parse
 from stages.core.records.prompt import question_prompt
 from stages.register import Gate, Params
@@ -429,3 +430,13 @@ def test_a_model_that_answers_otherwise_than_recorded_is_not_registered(
     assert versions() == []
     assert not pipeline["out"].exists()
     assert not pipeline["metrics"].exists()
+
+
+def test_gates_about_a_student_that_was_left_out_are_not_judged(tmp_path: Path) -> None:
+    student = register.Gate(score="quantize.probes.exact_match", at_least=0.9)
+    against = register.Gate(score="train.x", of="distill.x", at_least=0.9)
+    tuned = register.Gate(score="quantize_train.probes.exact_match", at_least=0.9)
+    gates = (student, against, tuned)
+    assert not any(register.about_left_out(gate, tmp_path) for gate in gates)
+    write_json(tmp_path / "manifest.json", {"left_out": True})
+    assert [register.about_left_out(gate, tmp_path) for gate in gates] == [True, True, False]

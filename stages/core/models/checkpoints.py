@@ -38,10 +38,10 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState, TrainerState
 
-from stages.core.models.training import Curve
+from stages.core.models.training import Curve, StepTrainer
 from stages.core.project.params import Run
 from stages.core.repeatable import fingerprint, memo
 
@@ -180,7 +180,7 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-class Resumable(Trainer):
+class Resumable(StepTrainer):
     """A Trainer that keeps checkpoints and goes on from the newest one.
 
     The model's best weights are kept as tensors beside the Trainer's folder, and loaded at the end.

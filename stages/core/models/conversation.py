@@ -7,6 +7,7 @@ conversation and the answer is the assistant's. Where it has none, the prompt is
     Answer: The symbol of iron is Fe.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ from stages.core.project.errors import ModelError
 from stages.core.records.prompt import question_prompt
 
 FIRST_LINE = "first line"
-"""Name of the rule of `first_answer`."""
+"""Rule for a plain prompt: an answer ends at its first line break."""
+ASSISTANT_TURN = "assistant's turn"
+"""Rule for a chat template: an answer is what the assistant says, without its thoughts."""
+THOUGHT_END = "</think>"
+"""Ends the thoughts of a reasoning model. The answer stands behind it."""
 ANSWER_MARK = "\ue000"
 """Stands for the answer while a template is rendered. This private character stands in no text."""
 
@@ -25,6 +30,11 @@ def load_tokenizer(folder: Path) -> Any:
 
     It pads on the left, because answers begin at the end of the prompt. Raises ModelError where there is
     no tokenizer that can be used.
+
+    Two things are mended. A tokenizer that is to add the begin token adds it: transformers 5 reads the
+    `LlamaTokenizerFast` of DeepSeek's checkpoints as a plain byte-level tokenizer, and loses its
+    `add_bos_token`. And where there is no padding token, the end token pads. Attention mask and labels
+    come from lengths, never from token ids, so an end token that is learned is still learned.
     """
     from transformers import AutoTokenizer
 
@@ -37,10 +47,50 @@ def load_tokenizer(folder: Path) -> Any:
         raise ModelError(
             f"{folder}: no usable tokenizer ({reason}); put tokenizer.json beside the weights"
         ) from None
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            f"{folder}: the tokenizer has no end token, so no answer could end; write eos_token into "
+            "tokenizer_config.json"
+        )
+    begins = tokenizer.bos_token_id in opening_tokens(tokenizer)
+    if is_to_begin_texts(folder) and tokenizer.bos_token_id is not None and not begins:
+        add_begin_token(tokenizer, folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
     return tokenizer
+
+
+def is_to_begin_texts(folder: Path) -> bool:
+    """Return whether the folder's tokenizer_config.json demands the begin token before every text."""
+    path = folder / "tokenizer_config.json"
+    if not path.is_file():
+        return False
+    config = json.loads(path.read_text(encoding="utf-8"))
+    return config.get("add_bos_token") is True
+
+
+def add_begin_token(tokenizer: Any, folder: Path) -> None:
+    """Make a tokenizer put its begin token before every text, also when it is saved and loaded again.
+
+    Raises ModelError where it cannot be changed.
+    """
+    from tokenizers import processors
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError(
+            f"{folder}: tokenizer_config.json says add_bos_token, but the tokenizer adds no begin token; "
+            "put a tokenizer.json there whose post-processor adds it"
+        )
+    begin = tokenizer.bos_token
+    begin_first = processors.TemplateProcessing(
+        single=[begin, "$A"], special_tokens=[(begin, tokenizer.bos_token_id)]
+    )
+    steps = [begin_first]
+    if backend.post_processor is not None:
+        steps.insert(0, backend.post_processor)
+    backend.post_processor = processors.Sequence(steps)
 
 
 def prompt_text(tokenizer: Any, question: str) -> str:
@@ -51,16 +101,19 @@ def prompt_text(tokenizer: Any, question: str) -> str:
     return before.rstrip(" ")
 
 
-def conversation_text(tokenizer: Any, question: str, answer: str) -> tuple[str, str]:
+def conversation_text(
+    tokenizer: Any, question: str, answer: str, is_whole: bool = True
+) -> tuple[str, str]:
     """Return the prompt, and the whole text: the prompt, the answer and what the template puts behind it.
 
-    The end token is not part of the text of a plain prompt. `training.token_rows` puts it behind the row.
+    Nothing stands behind an answer that is not whole, because it goes on. The end token is not part of the
+    text of a plain prompt. `training.token_rows` puts it behind the row.
     """
     prompt = prompt_text(tokenizer, question)
     if not tokenizer.chat_template:
         return prompt, f"{prompt} {answer}"
     before, behind = around_answer(tokenizer, question)
-    return prompt, before + answer.strip() + behind
+    return prompt, before + answer.strip() + (behind if is_whole else "")
 
 
 def around_answer(tokenizer: Any, question: str) -> tuple[str, str]:
@@ -112,10 +165,32 @@ def opening_tokens(tokenizer: Any) -> list[int]:
     """Return the tokens that the tokenizer puts before every text: the begin token, or none."""
     whole: list[int] = tokenizer("a")["input_ids"]
     bare: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
-    start = 0
-    while whole[start : start + len(bare)] != bare:
-        start += 1
-    return whole[:start]
+    for start in range(len(whole)):
+        if whole[start : start + len(bare)] == bare:
+            return whole[:start]
+    return []
+
+
+def answer_rule(tokenizer: Any) -> str:
+    """Return the name of the rule by which generated text becomes an answer. Reports state it."""
+    return ASSISTANT_TURN if tokenizer.chat_template else FIRST_LINE
+
+
+def answer_of(tokenizer: Any, tokens: list[int]) -> str:
+    """Return the answer in the tokens that a model wrote behind a prompt."""
+    if answer_rule(tokenizer) == FIRST_LINE:
+        return first_answer(tokenizer.decode(tokens, skip_special_tokens=True))
+    text: str = tokenizer.decode(behind_thoughts(tokenizer, tokens), skip_special_tokens=True)
+    return text.strip()
+
+
+def behind_thoughts(tokenizer: Any, tokens: list[int]) -> list[int]:
+    """Return the tokens behind the last end of thoughts, or all of them."""
+    (thought_end, *further) = tokenizer(THOUGHT_END, add_special_tokens=False)["input_ids"]
+    if further or thought_end not in tokens:
+        return tokens  # a tokenizer that has no token for it is no reasoning model's
+    last = max(place for place, token in enumerate(tokens) if token == thought_end)
+    return tokens[last + 1 :]
 
 
 def first_answer(text: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 UNSAFE_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx")
 """Weights that are not loaded: they may run code, or they are not for transformers."""
@@ -47,3 +48,26 @@ def sha256_of_files(folder: Path, files: Iterable[Path]) -> str:
         name = path.relative_to(folder).as_posix()
         digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()
+
+
+def save_causal_lm(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Save a whole model folder: weights, config, tokenizer with its chat template, generation config.
+
+    The generation config is saved as the checkpoint has it. transformers refuses to save one that names
+    a `temperature` without `do_sample` once any field of it was changed, as training changes the end
+    token. To refuse it here would throw away the training, and to drop the temperature would change what
+    other programs read.
+    """
+    from transformers import GenerationConfig
+
+    generation = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        model.save_pretrained(folder)
+    finally:
+        model.generation_config = generation
+    generation.to_json_file(folder / "generation_config.json", keys_to_pop=["compile_config"])
+    padding_side = tokenizer.padding_side
+    tokenizer.padding_side = "left"  # as for generation
+    tokenizer.save_pretrained(folder)
+    tokenizer.padding_side = padding_side

@@ -50,3 +50,45 @@ class Muon(torch.optim.Optimizer):
 def layer_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     """The matrices inside the layers: neither embeddings nor heads, norms or biases."""
     return [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2 and p.requires_grad]
+
+
+def muon_and_adamw(
+    model: torch.nn.Module, rate: float, weight_decay: float, others_rate: float
+) -> torch.optim.Optimizer:
+    """Return an optimizer that steps the layers' matrices by Muon, and embeddings, norms and biases by AdamW.
+
+    With an `others_rate` of 0 the latter stay as they are, and get no gradients.
+    """
+    matrices = layer_matrices(model)
+    inner = {id(matrix) for matrix in matrices}
+    others = [weight for weight in model.parameters() if id(weight) not in inner]
+    if not others_rate:
+        for weight in others:
+            weight.requires_grad_(False)
+        return Muon(matrices, lr=rate, weight_decay=weight_decay)
+    return Both(
+        Muon(matrices, lr=rate, weight_decay=weight_decay),
+        torch.optim.AdamW(others, lr=others_rate, weight_decay=0.0, betas=(0.9, 0.95)),
+    )
+
+
+class Both(torch.optim.Optimizer):
+    """Two optimizers of different weights that are stepped together."""
+
+    def __init__(self, first: torch.optim.Optimizer, second: torch.optim.Optimizer) -> None:
+        """Take over the groups of both, so that a schedule scales the rates of both."""
+        self.parts = (first, second)
+        self.groups_of_first = len(first.param_groups)
+        super().__init__([*first.param_groups, *second.param_groups], {})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Step both, at the rates that a schedule wrote into the groups.
+
+        Libraries replace the groups by copies, so they are handed on anew at each step.
+        """
+        first, second = self.parts
+        first.param_groups = self.param_groups[: self.groups_of_first]
+        second.param_groups = self.param_groups[self.groups_of_first :]
+        first.step()
+        second.step()

@@ -1,38 +1,50 @@
 """Parts that `train` and `distill` share: texts → memory-mapped token rows → the Hugging Face Trainer.
 
-A row is a whole text between the tokenizer's begin and end tokens. Rows of like length share a batch. The
-learning curve goes to a CSV (a DVC plot) and to MLflow. Another CSV gets the loss and a checksum of the
-weights after every step: by it `lore verify` names the first step at which two runs differ. Nothing here
-writes a model.
+A row is a whole text between the tokenizer's begin and end tokens. One that is longer than the window is
+split (`windows.py`), so that every token is trained. Rows of like length share a batch, or several rows
+are packed into one sequence. A step's loss is the mean over its tokens, however many processes and
+micro-batches share the step. The learning curve goes to a CSV (a DVC plot) and to MLflow. Another CSV gets
+the loss and a checksum of the weights after every step: by it `lore verify` names the first step at which
+two runs differ. Nothing here writes a model.
 """
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
+import pyarrow as pa
 import torch
-from datasets import Dataset, disable_progress_bars, load_dataset
+from datasets import Dataset
 from transformers import (
-    DataCollatorForSeq2Seq,
+    BatchEncoding,
     PreTrainedTokenizerBase,
+    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
 )
 
+from stages.core.models.conversation import conversation_text, encode, opening_tokens
+from stages.core.models.windows import (
+    LEAST,
+    NOT_LEARNED,
+    Window,
+    packed,
+    windows_of_answer,
+    windows_of_text,
+)
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.output import replacing
 from stages.core.project.params import Run
-from stages.core.records.prompt import prompt_of
+from stages.core.records.prompt import READING, question_and_answer, training_text
 from stages.core.records.record import read_records
 from stages.core.repeatable.seeding import rng_for
 
-NOT_LEARNED = -100
-"""Label of a token that carries no loss, as torch's cross-entropy has it."""
 INTEGER_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """The integer type of as many bytes as a float has."""
 CURVE_NAMES = {"loss": "train_loss", "eval_loss": "valid_loss"}
@@ -45,7 +57,7 @@ class Schedule(Protocol):
     @property
     def rows_per_batch(self) -> int: ...  # noqa: D102 - see the stages' own Params
     @property
-    def steps(self) -> int: ...  # noqa: D102
+    def steps(self) -> int | None: ...  # noqa: D102
     @property
     def eval_every(self) -> int: ...  # noqa: D102
     @property
@@ -54,93 +66,425 @@ class Schedule(Protocol):
     def precision(self) -> str: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class Material:
-    """The texts of a training run."""
+class Row(NamedTuple):
+    """A text to learn from: free text, or a question and its answer."""
 
-    train: list[str]
-    """Texts to learn from."""
-    replayed: list[str]
-    """The base's own texts, to be kept."""
-    valid: list[str]
-    """Texts that judge the model while it is trained."""
+    text: str
+    """The free text, or question and answer in the plain form of `training_text`."""
+    question: str | None = None
+    answer: str | None = None
+    is_whole: bool = True
+    """Whether the answer is whole. Behind one that stops before its value nothing is learned, no end either."""
 
     @classmethod
-    def read(cls, base: Path, augment: Path, replay_share: float, seed: int) -> "Material":
-        """Read augment's records, and so many of the base's own texts that they are `replay_share` of all rows.
+    def of(cls, fields: dict[str, Any]) -> "Row":
+        """Return the row of `{"text"}`, or of `{"question", "answer"}`. A plain text may be such a pair, too."""
+        text = fields.get("text")
+        if text is None:
+            return cls.pair(fields["question"], fields["answer"])
+        found = question_and_answer(text)
+        return cls(text) if found is None else cls(text, *found)
 
-        The seed chooses the base's texts. Raises InputError where a split has no record.
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Row":
+        """Return the row of a record of augment."""
+        question, answer = record["question"], record["answer"]
+        is_pair = record["kind"] in ("qa", READING)
+        if is_pair and question is not None and answer is not None:
+            is_whole = record["kind"] != READING
+            return cls.pair(question, answer)._replace(is_whole=is_whole)
+        return cls(record["text"])
+
+    @classmethod
+    def pair(cls, question: str, answer: str) -> "Row":
+        """Return the row of a question and its answer."""
+        return cls(training_text(question, answer), question, answer)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The rows of a training run."""
+
+    train: list[Row]
+    """Rows to learn from."""
+    replayed: list[Row]
+    """The base's own rows, to be kept."""
+    valid: list[Row]
+    """Rows that judge the model while it is trained."""
+
+    @classmethod
+    def read(
+        cls,
+        base: Path,
+        augment: Path,
+        replay_share: float,
+        seed: int,
+        learned: Callable[[Mapping[str, Any]], bool] | None = None,
+    ) -> "Material":
+        """Read augment's records, and so many of the base's own rows that they are `replay_share` of all rows.
+
+        The seed chooses the base's rows. `learned` chooses among the records of split train, by default all.
+        Raises InputError where a split has no record.
         """
-        texts: dict[str, list[str]] = {"train": [], "valid": []}
-        for row in read_records(augment / "records.parquet"):
-            split = row["split"]
-            if split in texts:
-                texts[split].append(row["text"])
-        for split, texts_of_split in texts.items():
-            if not texts_of_split:
+        rows: dict[str, list[Row]] = {"train": [], "valid": []}
+        for record in read_records(augment / "records.parquet"):
+            split = record["split"]
+            if split not in rows:
+                continue
+            if split == "train" and learned is not None and not learned(record):
+                continue
+            rows[split].append(Row.of_record(record))
+        for split, rows_of_split in rows.items():
+            if not rows_of_split:
                 raise InputError(
                     f"{augment}: no record of split {split!r}; check the augment section of params.yaml"
                 )
         # r of n + r rows are replayed: r / (n + r) = share, so r = n · share / (1 - share).
-        replayed = round(len(texts["train"]) * replay_share / (1 - replay_share))
-        return cls(texts["train"], own_texts(base, replayed, seed), texts["valid"])
+        replayed = round(len(rows["train"]) * replay_share / (1 - replay_share))
+        return cls(rows["train"], own_rows(base, replayed, seed), rows["valid"])
 
 
-def own_texts(base: Path, most: int, seed: int) -> list[str]:
-    """Return up to `most` of the base's own texts, chosen by the seed."""
+def own_rows(base: Path, most: int, seed: int) -> list[Row]:
+    """Return up to `most` of the base's own rows, chosen by the seed."""
     lines = (base / "replay.jsonl").read_text(encoding="utf-8").splitlines()
     count = min(most, len(lines))
     chosen = rng_for(seed, "replay").sample(lines, count)
-    return [json.loads(line)["text"] for line in chosen]
+    return [Row.of(json.loads(line)) for line in chosen]
+
+
+@dataclass
+class Counts:
+    """What became of the tokens of rows."""
+
+    tokens_read: int = 0
+    """All tokens, with those of the questions and with begin and end tokens."""
+    tokens_trained: int = 0
+    """Tokens that carry a loss. A token that a further window repeats counts once."""
+    tokens_dropped: int = 0
+    """Tokens of rows that were set aside."""
+    rows_split: int = 0
+    """Rows that were longer than the window, and became several."""
+    rows_dropped: int = 0
+    """Rows that were set aside, because their question leaves no room for an answer."""
+    longest_prompt: int = 0
+    """Tokens of the longest question that was set aside."""
+
+    def report(self) -> dict[str, int]:
+        """Return the counts for a stage's metrics."""
+        return {
+            "tokens_read": self.tokens_read,
+            "tokens_trained": self.tokens_trained,
+            "tokens_dropped": self.tokens_dropped,
+            "rows_split": self.rows_split,
+            "rows_dropped": self.rows_dropped,
+        }
+
+    def plus(self, other: "Counts") -> "Counts":
+        """Return the counts of both."""
+        return Counts(
+            self.tokens_read + other.tokens_read,
+            self.tokens_trained + other.tokens_trained,
+            self.tokens_dropped + other.tokens_dropped,
+            self.rows_split + other.rows_split,
+            self.rows_dropped + other.rows_dropped,
+            max(self.longest_prompt, other.longest_prompt),
+        )
+
+    def check(self, max_tokens: int, most_dropped: float, section: str, rows: str) -> None:
+        """Raise ParamsError where a larger share of the tokens was dropped than `most_dropped`, or all were."""
+        if not self.tokens_trained:
+            raise ParamsError(
+                f"{section}.max_tokens: none of the {rows} rows fits into {max_tokens} tokens; write at "
+                f"least {2 * self.longest_prompt}"
+            )
+        share = self.tokens_dropped / max(1, self.tokens_read)
+        if share > most_dropped:
+            raise ParamsError(
+                f"{section}.max_tokens: {max_tokens} leaves out {share:.1%} of the tokens of the {rows} "
+                f"rows: {self.rows_dropped} questions alone are as long, one has {self.longest_prompt} "
+                f"tokens; write at least {2 * self.longest_prompt}, or allow the loss with "
+                f"{section}.most_dropped: {share + 0.0005:.3f}"
+            )
+
+
+ROWS_AT_ONCE = 1000
+"""Rows that are encoded at once."""
+ROW_SCHEMA = pa.schema(
+    [
+        pa.field("input_ids", pa.list_(pa.int32())),
+        pa.field("labels", pa.list_(pa.int32())),
+        pa.field("replayed", pa.int8()),
+    ]
+)
+PACKED_SCHEMA = ROW_SCHEMA.append(pa.field("position_ids", pa.list_(pa.int32())))
+"""Columns of token rows on disk."""
+LossOn = Literal["answer", "all"]
+"""Whether the loss of a question–answer pair covers the answer alone, or the question, too."""
 
 
 def token_rows(
-    texts: Sequence[str],
+    rows: Sequence[Row],
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     folder: Path,
-    replayed: Sequence[str] = (),
-) -> Dataset:
+    replayed: Sequence[Row] = (),
+    loss_on: LossOn = "answer",
+    packing: bool = False,
+) -> tuple[Dataset, Counts]:
     """Write token rows (`input_ids`, `labels`, `replayed`) below `folder` as Arrow, and map them into memory.
 
-    Of a question–answer pair only the answer is learned: what people ask is no knowledge. A row longer
-    than `max_tokens` is cut at its end, and loses its end token with the rest.
+    A row that is longer than `max_tokens` becomes several (`windows.py`), so that each of its tokens is
+    trained once. A pair whose question alone fills the window is set aside, and counted. With `packing`,
+    several rows share a sequence, which has `position_ids` in addition. Raises ParamsError where the window
+    is too short.
     """
-    disable_progress_bars()
+    if max_tokens < LEAST:
+        raise ParamsError(f"max_tokens: {max_tokens} is too short a window; write at least {LEAST}")
     folder.mkdir(parents=True, exist_ok=True)
-    source = folder / "texts.jsonl"
-    lines = []
-    for text in texts:
-        lines.append(json.dumps({"text": text, "replayed": 0}) + "\n")
-    for text in replayed:
-        lines.append(json.dumps({"text": text, "replayed": 1}) + "\n")
-    source.write_text("".join(lines), encoding="utf-8")
-    dataset = load_dataset(
-        "json", data_files=str(source), split="train", cache_dir=str(folder / "arrow")
-    )
-
-    def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        prompts = [prompt_of(text) for text in batch["text"]]
-        text_ids = tokenizer(batch["text"], verbose=False)["input_ids"]
-        prompt_ids = tokenizer([prompt or "" for prompt in prompts], verbose=False)["input_ids"]
-        rows = []
-        labels = []
-        for prompt, ids, asked in zip(prompts, text_ids, prompt_ids, strict=True):
-            row = [*ids, tokenizer.eos_token_id][:max_tokens]
-            # Both the text and its prompt begin with the begin token, so the prompt's tokens are
-            # the first ones of the row. A prompt may be longer than the cut row.
-            unlearned = 0 if prompt is None else min(len(asked), len(row))
-            rows.append(row)
-            labels.append([NOT_LEARNED] * unlearned + row[unlearned:])
-        return {"input_ids": rows, "labels": labels}
-
-    return dataset.map(encode, batched=True, remove_columns=["text"])
+    counts = Counts()
+    path = folder / "rows.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as writer:
+        for is_replayed, group in ((0, rows), (1, replayed)):
+            for start in range(0, len(group), ROWS_AT_ONCE):
+                chunk = group[start : start + ROWS_AT_ONCE]
+                windows = list(windows_of(chunk, tokenizer, max_tokens, loss_on, counts))
+                columns = {
+                    "input_ids": [window.tokens for window in windows],
+                    "labels": [window.labels for window in windows],
+                    "replayed": [is_replayed] * len(windows),
+                }
+                writer.write_batch(pa.RecordBatch.from_pydict(columns, schema=ROW_SCHEMA))
+    dataset = Dataset.from_file(str(path))
+    if packing:
+        dataset = packed_rows(dataset, max_tokens, folder / "packed.arrow")
+    return dataset, counts
 
 
-def collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorForSeq2Seq:
-    """Return a collator that pads on the right to the longest row of the batch; padding carries no loss."""
-    tokenizer.padding_side = "right"
-    return DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=NOT_LEARNED)
+def windows_of(
+    rows: Sequence[Row],
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    loss_on: LossOn,
+    counts: Counts,
+) -> Iterator[Window]:
+    """Yield the windows of rows, and count what becomes of their tokens."""
+    opening = opening_tokens(tokenizer)
+    end = tokenizer.eos_token_id
+    for row, prompt, text in zip(rows, *prompts_and_texts(rows, tokenizer), strict=True):
+        if prompt is None:
+            # A free text is learned as a whole.
+            tokens = [*text, end]
+            windows = list(windows_of_text(opening, tokens[len(opening) :], max_tokens))
+            length = len(tokens)
+        else:
+            answer = answer_tokens(tokenizer, row, prompt, text)
+            windows = list(
+                windows_of_answer(
+                    opening, prompt, answer, max_tokens, learn_prompt=loss_on == "all"
+                )
+            )
+            length = len(prompt) + len(answer)
+        counts.tokens_read += length
+        counts.rows_split += len(windows) > 1
+        if not windows:
+            counts.tokens_dropped += length
+            counts.rows_dropped += 1
+            counts.longest_prompt = max(counts.longest_prompt, length - len(answer))
+        for window in windows:
+            # Nothing predicts the first token of a window.
+            learned = [label for label in window.labels[1:] if label != NOT_LEARNED]
+            counts.tokens_trained += len(learned)
+            yield window
+
+
+def prompts_and_texts(
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[list[int] | None], list[list[int]]]:
+    """Return the tokens of the prompts, None for a free text, and the tokens of the whole texts."""
+    prompts = []
+    texts = []
+    for row in rows:
+        if row.question is None or row.answer is None:
+            prompts.append("")
+            texts.append(row.text)
+        else:
+            prompt, text = conversation_text(tokenizer, row.question, row.answer, row.is_whole)
+            prompts.append(prompt)
+            texts.append(text)
+    prompt_tokens: list[list[int] | None] = []
+    for prompt, tokens in zip(prompts, encode(tokenizer, prompts), strict=True):
+        prompt_tokens.append(tokens if prompt else None)
+    return prompt_tokens, encode(tokenizer, texts)
+
+
+def answer_tokens(
+    tokenizer: PreTrainedTokenizerBase, row: Row, prompt: list[int], text: list[int]
+) -> list[int]:
+    """Return the tokens that the model is to write after a prompt, with the end token of a whole answer."""
+    if text[: len(prompt)] == prompt:
+        answer = text[len(prompt) :]
+    else:
+        # The tokenizer joins the end of the prompt and the begin of the answer to one token. The model is
+        # asked with the prompt's own tokens, so the answer's tokens are those behind them.
+        asked, whole = conversation_text(
+            tokenizer, str(row.question), str(row.answer), row.is_whole
+        )
+        answer = tokenizer(whole[len(asked) :], add_special_tokens=False)["input_ids"]
+    if not row.is_whole:
+        return answer
+    if tokenizer.chat_template and tokenizer.eos_token_id in answer:
+        return answer
+    return [*answer, tokenizer.eos_token_id]
+
+
+def packed_rows(rows: Dataset, max_tokens: int, path: Path) -> Dataset:
+    """Write rows that share sequences of at most `max_tokens`, and map them into memory.
+
+    New and replayed rows do not share a sequence. Positions begin anew with every row, by which the model
+    tells them apart (`model_inputs`). The first token of a row is not predicted from the row before.
+    """
+    lengths = [len(tokens) for tokens in rows["input_ids"]]
+    marks = rows["replayed"]
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, PACKED_SCHEMA) as writer:
+        for is_replayed in (0, 1):
+            numbers = [number for number, mark in enumerate(marks) if mark == is_replayed]
+            for group in packed([lengths[number] for number in numbers], max_tokens):
+                tokens: list[int] = []
+                labels: list[int] = []
+                positions: list[int] = []
+                for place in group:
+                    row = rows[numbers[place]]
+                    tokens += row["input_ids"]
+                    labels += [NOT_LEARNED, *row["labels"][1:]]
+                    positions += range(len(row["input_ids"]))
+                columns = {
+                    "input_ids": [tokens],
+                    "labels": [labels],
+                    "replayed": [is_replayed],
+                    "position_ids": [positions],
+                }
+                writer.write_batch(pa.RecordBatch.from_pydict(columns, schema=PACKED_SCHEMA))
+    return Dataset.from_file(str(path))
+
+
+def collator(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], BatchEncoding]:
+    """Return a collator that pads on the right to the longest row of the batch; padding carries no loss.
+
+    Attention mask and labels come from the lengths of the rows. So it does no harm where the padding token
+    is the end token, which is learned.
+    """
+    pad = tokenizer.pad_token_id
+
+    def collate(rows: list[dict[str, Any]]) -> BatchEncoding:
+        longest = max(len(row["input_ids"]) for row in rows)
+        columns: dict[str, list[Any]] = {"input_ids": [], "attention_mask": [], "labels": []}
+        for row in rows:
+            length = len(row["input_ids"])
+            missing = longest - length
+            columns["input_ids"].append(row["input_ids"] + [pad] * missing)
+            columns["attention_mask"].append([1] * length + [0] * missing)
+            columns["labels"].append(row["labels"] + [NOT_LEARNED] * missing)
+            if "position_ids" in row:
+                # The padding is a row of its own, which no other row sees.
+                positions = row["position_ids"] + list(range(missing))
+                columns.setdefault("position_ids", []).append(positions)
+            if "replayed" in row:
+                columns.setdefault("replayed", []).append(row["replayed"])
+        return BatchEncoding(columns, tensor_type="pt")
+
+    return collate
+
+
+def model_inputs(batch: Any) -> dict[str, Any]:
+    """Return what the model takes of a batch: the tokens, and what tells rows and padding apart.
+
+    Of packed rows, transformers makes a block mask from the positions. It does so only without an attention
+    mask and without a cache.
+    """
+    if "position_ids" in batch:
+        return {
+            "input_ids": batch["input_ids"],
+            "position_ids": batch["position_ids"],
+            "use_cache": False,
+        }
+    return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+
+
+def check_packing(model: Any, section: str) -> None:
+    """Raise ParamsError where packed rows see each other in this model.
+
+    A row is shown alone and packed behind another one. The logits must be the same, up to rounding.
+    """
+    # Any token ids do. The first row is longer, so that positions that go on would be seen, too.
+    first = torch.arange(5, 16)
+    second = torch.arange(20, 26)
+    positions = torch.cat([torch.arange(len(first)), torch.arange(len(second))])
+    alone = {"input_ids": second[None], "attention_mask": torch.ones_like(second)[None]}
+    together = {"input_ids": torch.cat([first, second])[None], "position_ids": positions[None]}
+    was_training = model.training
+    model.eval()
+    logits = []
+    for batch in (alone, together):
+        inputs = BatchEncoding(batch).to(model.device)
+        with torch.no_grad():
+            outputs = model(**model_inputs(inputs))
+        logits.append(outputs.logits[0, -len(second) :].float())
+    model.train(was_training)
+    precise = next(model.parameters()).dtype == torch.float32
+    tolerance = 1e-3 if precise else 5e-2
+    difference = (logits[0] - logits[1]).abs().max()
+    if difference > tolerance * logits[0].abs().max():
+        implementation = getattr(model.config, "_attn_implementation", "unknown")
+        raise ParamsError(
+            f"{section}.packing: in this model ({model.config.model_type}, attention {implementation}) "
+            "packed rows see each other; write packing: false"
+        )
+
+
+SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+"""How the rate goes on after the warm-up, and the name of it in transformers."""
+
+
+def number_of_steps(
+    steps: int | None, epochs: float | None, rows: int, rows_per_batch: int, section: str
+) -> int:
+    """Return the number of steps of a run whose length is given in steps, or in epochs over the rows.
+
+    Raises ParamsError unless one of both is given.
+    """
+    if (steps is None) == (epochs is None):
+        raise ParamsError(
+            f"{section}.steps, {section}.epochs: got {steps} and {epochs}; write one of both, and null "
+            "for the other"
+        )
+    if epochs is None:
+        assert steps is not None
+        return steps
+    return max(1, math.ceil(rows * epochs / rows_per_batch))
+
+
+class StepTrainer(Trainer):
+    """A Trainer whose loss is a mean over the tokens of a step, however its rows are shared out.
+
+    The rows of a step may be shared by processes, and by micro-batches that accumulate their gradients.
+    These have different numbers of tokens, so a mean of their means would be another loss.
+    """
+
+    loss_is_scaled_for_ga = True  # by part_of_step
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        # Both make the Trainer count the predicted tokens of a step, and hand the number to compute_loss.
+        self.model_accepts_loss_kwargs = True
+        self._loss_shifts_labels = True
+
+    def part_of_step(self, labels: torch.Tensor, tokens_of_step: Any) -> Any:
+        """Return the factor that makes a mean over the tokens of `labels` (B, T) a part of the step's mean.
+
+        The gradients of processes are averaged, so the factor has their number in it.
+        """
+        own_tokens = (labels[:, 1:] != NOT_LEARNED).sum()
+        return own_tokens / tokens_of_step * self.accelerator.num_processes
 
 
 def arguments(
@@ -150,27 +494,38 @@ def arguments(
     seed: int,
     processes: int = 1,
     deepspeed: Any = None,
+    rows_per_device: int | None = None,
+    steps: int | None = None,
     **settings: Any,
 ) -> TrainingArguments:
     """Return TrainingArguments for a deterministic, watched run whose checkpoints lie below `folder`.
 
     At the end the model has the weights of the best checkpoint on the valid texts. `processes` share the
-    rows of a step. Raises ParamsError where they cannot share them evenly.
+    rows of a step. Each shows the model `rows_per_device` rows at once, by default all of its own, and
+    adds up their gradients. `steps` is the length of the run, by default that of `params`. Raises
+    ParamsError where the rows cannot be shared evenly.
     """
     if params.rows_per_batch % processes:
         raise ParamsError(
             f"rows_per_batch: {params.rows_per_batch} rows cannot be shared evenly by {processes} processes"
         )
     rows_per_process = params.rows_per_batch // processes
+    micro_batch = rows_per_device or rows_per_process
+    if rows_per_process % micro_batch:
+        raise ParamsError(
+            f"rows_per_device: the {rows_per_process} rows that each process has in a step cannot be "
+            f"shown {micro_batch} at a time; write a divisor of {rows_per_process}"
+        )
     gpu = torch.cuda.is_available() and run.device != "cpu"
     return TrainingArguments(
         output_dir=str(folder),
         seed=seed % 2**32,
         data_seed=seed % 2**32,
-        per_device_train_batch_size=rows_per_process,
-        per_device_eval_batch_size=rows_per_process,
+        per_device_train_batch_size=micro_batch,
+        per_device_eval_batch_size=micro_batch,
+        gradient_accumulation_steps=rows_per_process // micro_batch,
         deepspeed=deepspeed,
-        max_steps=params.steps,
+        max_steps=params.steps if steps is None else steps,
         warmup_steps=params.warmup,
         eval_strategy="steps",
         save_strategy="steps",
@@ -208,10 +563,13 @@ class Curve(TrainerCallback):
         self.losses: list[torch.Tensor] = []
         self.sums: list[torch.Tensor] = []
         """Loss and checksum of step 1, step 2, …"""
+        self.part_of_loss: torch.Tensor | None = None
+        """The loss of the micro-batches of the present step so far."""
 
     def see(self, loss: torch.Tensor) -> None:
-        """Keep the loss of a step. The Trainer's `compute_loss` calls this."""
-        self.losses.append(loss.detach())
+        """Add a part of the loss of a step, or all of it. The Trainer's `compute_loss` calls this."""
+        loss = loss.detach()
+        self.part_of_loss = loss if self.part_of_loss is None else self.part_of_loss + loss
 
     def on_step_end(
         self,
@@ -221,7 +579,10 @@ class Curve(TrainerCallback):
         model: Any,
         **_: Any,
     ) -> None:
-        """Keep the checksum. The Trainer calls this after the weights have moved."""
+        """Keep loss and checksum. The Trainer calls this after the weights have moved."""
+        assert self.part_of_loss is not None
+        self.losses.append(self.part_of_loss)
+        self.part_of_loss = None
         self.sums.append(checksum(model.parameters()))
 
     def on_log(

@@ -1,10 +1,12 @@
 """The variants of a model: what evaluate judges, what `lore ask` can ask, what reports compare."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.core.project import artifacts
+from stages.core.project.errors import ModelError
 
 MAX_NEW_TOKENS = 64
 """Tokens of an answer to a single question."""
@@ -33,6 +35,10 @@ VARIANTS = (
 NAMES = tuple(variant.name for variant in VARIANTS)
 TUNED_NAMES = NAMES[1:]
 """The variants that were trained on the records."""
+STUDENT_NAMES = ("distill", "quantize")
+"""The variants that are not made where distillation is left out (`distill.layers: null`)."""
+LEFT_OUT = {"left_out": True}
+"""The manifest of `models/distill` where distillation is left out."""
 
 
 def folders(base: Path, train: Path, distill: Path, quantize: Path) -> dict[str, dict[str, Any]]:
@@ -44,6 +50,38 @@ def folders(base: Path, train: Path, distill: Path, quantize: Path) -> dict[str,
         "quantize": {"folder": quantize / "student"},
         "quantize_train": {"folder": quantize / "train"},
     }
+
+
+def is_left_out(distill: Path) -> bool:
+    """Return whether distillation was left out: its output folder says so, and has no model."""
+    manifest = distill / "manifest.json"
+    if not manifest.is_file():
+        return False
+    return json.loads(manifest.read_text(encoding="utf-8")).get("left_out") is True
+
+
+def present(folders: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    """Return the names of the variants that the pipeline makes, in its order, from what `folders` returns.
+
+    Where distillation was left out, the student's variants are not among them. A folder that is missing
+    for another reason is no reason to leave a variant out: `load_causal_lm` then says what is wrong.
+    """
+    names = []
+    left_out = is_left_out(folders["distill"]["folder"])
+    for name in NAMES:
+        if not (left_out and name in STUDENT_NAMES):
+            names.append(name)
+    return tuple(names)
+
+
+def require_present(name: str) -> None:
+    """Raise ModelError where the variant is not made in the project in the working directory."""
+    if name in present(folders_here()):
+        return
+    raise ModelError(
+        f"{name}: there is no student, since distill.layers is null; ask the tuned model (train), "
+        "or write a number of layers into params.yaml, then dvc repro"
+    )
 
 
 def folders_here() -> dict[str, dict[str, Any]]:
@@ -59,11 +97,12 @@ def folders_here() -> dict[str, dict[str, Any]]:
 def answers(questions: list[str], variant: str) -> list[str]:
     """Ask a variant of the project in the working directory; each answer is one line.
 
-    Raises ModelError where the variant is not there.
+    Raises ModelError where the variant is not there, or was left out.
     """
     from stages.core.models.causal_lm import generate, load_causal_lm
     from stages.core.models.conversation import prompt_text
 
+    require_present(variant)
     model, tokenizer = load_causal_lm(**folders_here()[variant])
     prompts = [prompt_text(tokenizer, question) for question in questions]
     generated = generate(model, tokenizer, prompts, MAX_NEW_TOKENS, batch=BATCH)

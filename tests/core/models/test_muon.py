@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stages.core.models.muon import Muon, layer_matrices
+from stages.core.models.muon import Muon, layer_matrices, muon_and_adamw
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (16, 4), (4, 16)])
@@ -42,3 +42,36 @@ def test_layer_matrices_leave_embeddings_and_norms_out(tiny_model: object) -> No
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
     assert len(layer_matrices(model)) == 2 * 7
     assert all(p.ndim == 2 and 300 not in p.shape for p in layer_matrices(model))
+
+
+def test_embeddings_are_stepped_only_where_they_have_a_rate(tiny_model: object) -> None:
+    from transformers import AutoModelForCausalLM
+
+    for rate in (0.0, 0.01):
+        model = AutoModelForCausalLM.from_pretrained(tiny_model)
+        optimizer = muon_and_adamw(model, 0.01, 0.0, rate)
+        # accelerate reads the state and writes it back, which replaces the groups.
+        optimizer.load_state_dict(optimizer.state_dict())
+        before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        ids = torch.tensor([[1, 5, 6, 7]])
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        for name, weight in model.named_parameters():
+            inner = ".layers." in name and weight.ndim == 2
+            assert torch.equal(weight, before[name]) != (inner or rate > 0), name
+            assert (weight.grad is None) != (inner or rate > 0), name
+
+
+def test_a_schedule_scales_both_rates(tiny_model: object) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    optimizer = muon_and_adamw(model, 0.01, 0.0, 0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 0.0)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    ids = torch.tensor([[1, 5, 6, 7]])
+    model(input_ids=ids, labels=ids).loss.backward()
+    optimizer.step()
+    schedule.step()
+    for weight, old in zip(model.parameters(), before, strict=True):
+        assert torch.equal(weight, old)

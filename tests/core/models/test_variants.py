@@ -9,6 +9,7 @@ from stages import evaluate, quantize
 from stages.core.models import variants
 from stages.core.models.causal_lm import generate, load_causal_lm
 from stages.core.project.errors import ModelError
+from stages.core.project.output import write_json
 from stages.core.project.params import Run
 from stages.core.records.prompt import question_prompt
 
@@ -52,6 +53,16 @@ def test_the_projects_folders_are_those_of_evaluate_in_dvc_yaml() -> None:
     assert variants.folders_here() == named
 
 
+def test_without_distillation_no_student_is_present(tmp_path: Path) -> None:
+    folders = variants.folders(Path("b"), Path("t"), tmp_path, Path("q"))
+    # A student that is merely missing stays in the list, so that loading it says what is wrong.
+    assert variants.present(folders) == variants.NAMES
+    write_json(tmp_path / "manifest.json", {"parameters": 12})
+    assert variants.present(folders) == variants.NAMES
+    write_json(tmp_path / "manifest.json", variants.LEFT_OUT)
+    assert variants.present(folders) == ("base", "train", "quantize_train")
+
+
 @pytest.fixture
 def project(
     tiny_base: Path, tiny_adapter: Path, tmp_path: Path, run_params: Run, monkeypatch: Any
@@ -92,3 +103,13 @@ def test_a_variant_answers_as_evaluate_asks_it(project: Path) -> None:
 def test_a_variant_that_is_not_there_is_named(project: Path) -> None:
     with pytest.raises(ModelError, match=r"models/distill: no safetensors here"):
         variants.answers([QUESTION], "distill")
+
+
+@pytest.mark.parametrize("name", variants.STUDENT_NAMES)
+def test_a_variant_that_was_left_out_is_explained(project: Path, name: str) -> None:
+    write_json(project / "models/distill/manifest.json", variants.LEFT_OUT)
+    with pytest.raises(
+        ModelError,
+        match=rf"^{name}: there is no student, since distill\.layers is null; ask .*train",
+    ):
+        variants.answers([QUESTION], name)

@@ -326,6 +326,38 @@ class TestRun:
             assert before["answer"] == after["answer"]
             assert after["subject"] in after["question"].lower()
 
+    def test_readings_are_further_questions_and_change_nothing_else(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
+        plain, report = run(cleaned, tmp_path / "a", run_params)
+        assert "readings" not in report
+        few, _ = run(cleaned, tmp_path / "b", run_params, readings=2)
+        many, report = run(cleaned, tmp_path / "c", run_params, readings=3)
+        assert report["readings"] == {"made": 126, "left_out": 0}
+        assert [row for row in many if "/reading/" not in row["locator"]] == plain
+        assert {row["text"] for row in few} < {row["text"] for row in many}
+        readings = [row for row in of_iron(many, "train") if "/reading/" in row["locator"]]
+        assert len(readings) == 3
+        for row in readings:
+            assert "iron" in row["question"].lower()
+            assert row["answer"] == "The melting point of iron is 1538 °C."
+            assert (row["value"], row["unit"]) == ("1538", "°C")
+
+    def test_an_opening_states_no_value(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
+        rows, report = run(
+            cleaned, tmp_path / "out", run_params, readings=3, reading_answers="opening"
+        )
+        assert report["kinds"]["train/reading"] == 126
+        readings = of_iron(rows, "train", "reading")
+        assert len(readings) == 3
+        for row in readings:
+            assert row["answer"] == "The melting point of iron is"
+            assert row["text"] == f"Question: {row['question']}\nAnswer: {row['answer']}"
+            assert (row["value"], row["unit"]) == (None, None)
+            assert len(row["parents"]) == 2
+
 
 class TestParams:
     def test_all_problems_at_once(self) -> None:
@@ -362,10 +394,38 @@ class TestBank:
             assert len(attribute.train.statements) >= 3
             assert len(attribute.train.questions) >= 5
             assert len(attribute.valid.questions) >= 2
-            assert len(attribute.probe.questions) >= 2
+            assert len(attribute.probe.questions) >= 6
 
-    def test_the_question_of_the_readme_is_a_probe(self) -> None:
-        assert "At what temperature does {subject} melt?" in BANK["melting point"].probe.questions
+    def test_one_to_one_attributes_are_asked_backwards(self) -> None:
+        reversed_ones = {name for name, attribute in BANK.items() if attribute.probe.reversed}
+        assert reversed_ones == {"symbol", "atomic number"}
+
+    def test_numeric_attributes_are_compared_in_both_directions(self) -> None:
+        compared = set()
+        for name, attribute in BANK.items():
+            comparison = attribute.probe.comparison
+            assert bool(comparison.larger) == bool(comparison.smaller)
+            if comparison.larger:
+                compared.add(name)
+        assert compared == {
+            "atomic number",
+            "molar mass",
+            "melting point",
+            "boiling point",
+            "density",
+            "discovery year",
+        }
+
+    def test_a_probe_shares_a_word_that_matters_with_the_train_wordings(self) -> None:
+        for name, attribute in BANK.items():
+            trained = set()
+            for template in attribute.train.questions:
+                trained |= set(normalise(template).split())
+            matters = terms_of(name, attribute) & trained
+            for template in attribute.probe.questions:
+                words = set(normalise(template).split())
+                stems = [word for word in words if any(word.startswith(one[:5]) for one in matters)]
+                assert stems, template
 
     def test_splits_stay_disjoint_with_synonyms(self, thesaurus: Thesaurus) -> None:
         terms = {word for name, attribute in BANK.items() for word in terms_of(name, attribute)}
@@ -497,6 +557,65 @@ class TestWordingsFile:
     def test_an_empty_probe_set_is_refused(self, tmp_path: Path, document: Any) -> None:
         document["attributes"]["hardness"]["probe"]["questions"] = []
         assert "probe.questions: 0 wordings, 1 are needed" in self.problems(tmp_path, document)
+
+    def test_kinds_of_probes_have_slots_of_their_own(self, tmp_path: Path, document: Any) -> None:
+        probe = document["attributes"]["hardness"]["probe"]
+        probe["reversed"] = ["What has the hardness {value}?", "Which {subject} is it?"]
+        probe["comparison"] = {
+            "larger": ["Which is harder, {subject} or {other}?", "Is {subject} harder?"],
+            "smaller": ["Which is softer, {subject} or {value}?"],
+        }
+        found = self.problems(tmp_path, document)
+        assert "probe.reversed.1: 'Which {subject} is it?' needs {value} and no other slot" in found
+        assert (
+            "probe.comparison.larger.1: 'Is {subject} harder?' "
+            "needs {other} and {subject} and no other slot" in found
+        )
+        assert (
+            "probe.comparison.smaller.0: 'Which is softer, {subject} or {value}?' "
+            "needs {other} and {subject} and no other slot" in found
+        )
+        assert "reversed.0" not in found
+
+    def test_kinds_of_probes_share_no_wording_with_what_is_trained(
+        self, tmp_path: Path, document: Any
+    ) -> None:
+        words = document["attributes"]["hardness"]
+        words["train"]["questions"].append("Which is as hard as {subject}?")
+        words["probe"]["reversed"] = ["As hard as {value}, which is?"]
+        assert (
+            "probe.reversed.0: 'As hard as {value}, which is?' has the words of "
+            "'Which is as hard as {subject}?' at train.questions.1; the sets must not share wordings"
+            in self.problems(tmp_path, document)
+        )
+
+    def test_a_comparison_asks_in_one_direction(self, tmp_path: Path, document: Any) -> None:
+        comparison = {key: ["Compare {subject} and {other}."] for key in ("larger", "smaller")}
+        document["attributes"]["hardness"]["probe"]["comparison"] = comparison
+        assert (
+            "probe.comparison.smaller.0: 'Compare {subject} and {other}.' "
+            "stands at probe.comparison.larger.0 already" in self.problems(tmp_path, document)
+        )
+
+    def test_a_reversed_question_belongs_to_one_attribute(
+        self, tmp_path: Path, document: Any
+    ) -> None:
+        words = document["attributes"]["hardness"]
+        words["probe"]["reversed"] = ["Which stone has {value}?"]
+        other = json.loads(json.dumps(words).replace("hard", "firm"))
+        document["attributes"]["firmness"] = other
+        assert (
+            "attributes.firmness.probe.reversed.0: 'Which stone has {value}?' "
+            "stands at attributes.hardness.probe.reversed.0 too"
+            in self.problems(tmp_path, document)
+        )
+
+    def test_an_unknown_kind_of_probe_is_named(self, tmp_path: Path, document: Any) -> None:
+        document["attributes"]["hardness"]["probe"]["comparisons"] = {}
+        document["attributes"]["hardness"]["probe"]["comparison"] = {"greater": []}
+        found = self.problems(tmp_path, document)
+        assert "probe.comparisons: unknown; did you mean comparison?" in found
+        assert "probe.comparison.greater: unknown" in found
 
     def test_a_file_without_attributes(self, tmp_path: Path) -> None:
         assert "attributes: missing" in self.problems(tmp_path, {"hardness": {}})

@@ -222,5 +222,5 @@ def test_a_base_that_cannot_be_loaded_in_four_bits(tmp_path: Path) -> None:
     if importlib.util.find_spec("bitsandbytes") is None:
         pytest.skip("needs bitsandbytes, an extra")
     shutil.rmtree(tmp_path)
-    with pytest.raises(ModelError, match="cannot be loaded in 4 bits .* write base_bits: null"):
+    with pytest.raises(ModelError, match=r"cannot be loaded in 4 bits .* write base_bits: null"):
         adapter.load_base(tmp_path, "cpu", 4, "float32")

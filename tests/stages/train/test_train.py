@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lore.comparison.first_difference import first
 from stages import train
 from stages.core.models.causal_lm import load_causal_lm
 from stages.core.models.training import Material
-from stages.core.project.errors import InputError, ModelError
+from stages.core.project.errors import InputError, ModelError, ParamsError
 from stages.core.project.params import Run
 
 PARAMS = train.Params(
@@ -136,9 +137,9 @@ def test_replay_share_is_a_share_of_all_rows(tiny_base: Path, tiny_augment: Path
     with_replay = Material.read(tiny_base, tiny_augment, 0.25, seed=1)
     assert (len(without.train), len(without.replayed)) == (9, 0)
     assert (len(with_replay.train), len(with_replay.replayed)) == (9, 3)
-    assert all("Zorbium" in text for text in with_replay.replayed)
+    assert all("Zorbium" in row.text for row in with_replay.replayed)
     assert with_replay == Material.read(tiny_base, tiny_augment, 0.25, seed=1)
-    assert not [text for text in with_replay.train if "9?" in text]  # wordings of valid and probe
+    assert not [row for row in with_replay.train if "9?" in row.text]  # wordings of valid and probe
 
 
 def test_loss_against_the_formula() -> None:
@@ -211,11 +212,13 @@ def test_the_first_step_that_differs_is_told(
 
     run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "a")
 
+    on_step_end = training.Curve.on_step_end
+
     def moved(curve: Any, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
         if state.global_step == 3:
             weight = next(weight for weight in model.parameters() if weight.requires_grad)
             weight.data.view(-1)[0] += 1e-6
-        curve.sums.append(training.checksum(model.parameters()))
+        on_step_end(curve, args, state, control, model)
 
     monkeypatch.setattr(training.Curve, "on_step_end", moved)
     run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "b")
@@ -242,3 +245,121 @@ def test_a_checksum_sees_one_bit() -> None:
         checksum([weight.data.to(torch.bfloat16).requires_grad_() for weight in weights[:2]]).dtype
         == torch.int64
     )
+
+
+def losses_of(out: Path) -> list[float]:
+    """The loss of every step."""
+    lines = out.with_suffix(".steps").read_text().splitlines()[1:]
+    return [float(line.split(",")[1]) for line in lines]
+
+
+@pytest.mark.usefixtures("no_store")
+def test_micro_batches_give_the_loss_of_the_whole_step(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    """Their rows have different numbers of tokens, and some are replayed. The penalty counts once."""
+    plain = dataclasses.replace(PARAMS, lora=dataclasses.replace(PARAMS.lora, dropout=0.0))
+    for rows in (None, 2, 1):
+        params = dataclasses.replace(plain, rows_per_device=rows)
+        run(params, run_params, tiny_base, tiny_augment, tmp_path / str(rows))
+    whole = losses_of(tmp_path / "None")
+    assert len(whole) == 6
+    assert losses_of(tmp_path / "2") == pytest.approx(whole, abs=1e-4)
+    assert losses_of(tmp_path / "1") == pytest.approx(whole, abs=1e-4)
+
+
+def test_rows_that_cannot_be_shared_evenly_are_refused(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    params = dataclasses.replace(PARAMS, rows_per_device=3)
+    with pytest.raises(
+        ParamsError,
+        match=r"rows_per_device: the 4 rows .* cannot be shown 3 at a time; write a divisor of 4",
+    ):
+        run(params, run_params, tiny_base, tiny_augment, tmp_path / "a")
+
+
+@pytest.mark.usefixtures("no_store")
+def test_the_length_may_be_given_in_epochs(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    """Nine new rows and three replayed ones make three steps an epoch."""
+    params = dataclasses.replace(PARAMS, steps=None, epochs=2.0)
+    assert run(params, run_params, tiny_base, tiny_augment, tmp_path / "a")["steps"] == 6
+    both = dataclasses.replace(PARAMS, epochs=2.0)
+    with pytest.raises(
+        ParamsError, match=r"train\.steps, train\.epochs: got 6 and 2\.0; write one of both"
+    ):
+        run(both, run_params, tiny_base, tiny_augment, tmp_path / "b")
+
+
+@pytest.mark.usefixtures("no_store")
+def test_tokens_are_counted_and_too_many_dropped_ones_stop_training(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    report = run(PARAMS, run_params, tiny_base, tiny_augment, tmp_path / "a")
+    assert report["tokens_read"] > report["tokens_trained"] > 0
+    assert (report["tokens_dropped"], report["rows_split"]) == (0, 0)
+    short = dataclasses.replace(PARAMS, max_tokens=16)
+    with pytest.raises(
+        ParamsError, match=r"train\.max_tokens: 16 leaves out \d+\.\d% .* train rows"
+    ):
+        run(short, run_params, tiny_base, tiny_augment, tmp_path / "b")
+    allowed = dataclasses.replace(short, most_dropped=1.0)
+    with pytest.raises(
+        ParamsError, match=r"train\.max_tokens: none of the valid rows fits into 16 tokens"
+    ):
+        run(allowed, run_params, tiny_base, tiny_augment, tmp_path / "c")
+
+
+@pytest.mark.usefixtures("no_store")
+def test_packed_rows_train_and_take_fewer_sequences(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    params = dataclasses.replace(PARAMS, packing=True, max_tokens=128, steps=None, epochs=2.0)
+    report = run(params, run_params, tiny_base, tiny_augment, tmp_path / "a")
+    assert report["steps"] < 6
+    assert all(loss > 0 for loss in losses_of(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("schedule", ["linear", "constant"])
+@pytest.mark.usefixtures("no_store")
+def test_the_rate_follows_its_schedule(
+    tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run, schedule: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    params = dataclasses.replace(PARAMS, schedule=schedule)
+    run(params, run_params, tiny_base, tiny_augment, tmp_path / "a")
+    # The log tells the rate of steps 2, 4 and 6. The peak is reached in step 2.
+    rates = [
+        float(rate) for rate in re.findall(r"'learning_rate': '([^']+)'", capsys.readouterr().out)
+    ]
+    expected = [0.01, 0.006, 0.002] if schedule == "linear" else [0.01, 0.01, 0.01]
+    assert rates == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.usefixtures("no_store")
+def test_the_base_is_frozen_in_the_type_of_the_precision_and_the_adapter_is_float32(
+    tiny_base: Path,
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from safetensors.torch import load_file
+
+    seen: list[Any] = []
+    add_adapter = train.add_adapter
+
+    def spy(model: Any, *arguments: Any) -> Any:
+        adapted = add_adapter(model, *arguments)
+        for weight in adapted.parameters():
+            seen.append((weight.requires_grad, weight.dtype))
+        return adapted
+
+    monkeypatch.setattr(train, "add_adapter", spy)
+    params = dataclasses.replace(PARAMS, precision="bf16")
+    run(params, run_params, tiny_base, tiny_augment, tmp_path / "a")
+    assert set(seen) == {(False, torch.bfloat16), (True, torch.float32)}
+    saved = load_file(tmp_path / "a" / "adapter" / "adapter_model.safetensors")
+    assert {weight.dtype for weight in saved.values()} == {torch.float32}

@@ -1,0 +1,325 @@
+"""Five versions in a row: does training that goes on from the version before forget less than training anew costs?
+
+    PYTHONPATH=. python docs/experiments/versions.py [--seeds 1 2 3] [--facts 40] [--steps 120] [--rows 32]
+
+From the project's root, on the seed model, one thread. The facts are invented: a melting point for each of so many
+names, in four train wordings; one more wording judges while training, and one more is asked. Every version after the
+first has a quarter as many new facts, changes an eighth of the first number, and removes an eighth. Three ways make a
+version of the one before:
+
+- continue: `train.continue_from` with EWC and a share of the old rows rehearsed
+- plain: the same without both, and without replay of the base's texts
+- anew: a fresh adapter on all facts of the version, for as many steps times facts of the version / facts of the first
+
+R[i][j] is the share of right answers of version i about the facts that got their present value in version j. Backward
+transfer is BWT = 1 / (T - 1) · Σ_{j<T} (R[T][j] - R[j][j]) (Lopez-Paz & Ranzato 2017, arXiv 1706.08840), over the facts
+that are still as they were in version T. `stale` is the share of changed facts for which version T still gives an old
+value. `general` is the share of the base's own questions that version T answers right, of those that the base does.
+`s` is the CPU time of training the versions after the first.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from stages.core.project import runtime
+from stages.core.project.params import Run
+
+RUN = Run(seed=1, threads=1)
+runtime.prepare(RUN)  # before torch loads
+
+from dvc.repo import Repo  # noqa: E402
+
+from stages import train  # noqa: E402
+from stages.core.mlflow import tracking  # noqa: E402
+from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
+from stages.core.records.prompt import question_prompt  # noqa: E402
+from stages.core.records.record import fact_id, record_id, write  # noqa: E402
+
+VERSIONS = 5
+WAYS = ("continue", "plain", "anew")
+TRAINED = (
+    "What is the melting point of {}?",
+    "At what temperature does {} melt?",
+    "When does {} become liquid?",
+    "Tell me the melting point of {}.",
+)
+JUDGING = "How hot must {} be to melt?"
+ASKED = "At which temperature is the melting point of {}?"
+SYLLABLES = (
+    "bra",
+    "den",
+    "fol",
+    "gim",
+    "kar",
+    "lun",
+    "mos",
+    "nel",
+    "pir",
+    "rud",
+    "sel",
+    "tav",
+    "vox",
+    "zim",
+)
+PIPELINE = """\
+stages:
+  augment:
+    cmd: "true"
+    outs: [data/augment]
+  train:
+    cmd: "true"
+    deps: [data/augment]
+    outs: [models/train]
+"""
+Facts = dict[str, int]
+"""Melting point by name."""
+
+
+def facts_of_versions(chance: random.Random, first: int) -> list[Facts]:
+    """Return the facts of each version."""
+    names = set()
+    while len(names) < 2 * first:
+        names.add("".join(chance.sample(SYLLABLES, 3)))
+    fresh = sorted(names)
+    chance.shuffle(fresh)
+    facts = {fresh.pop(): chance.randrange(100, 999) for _ in range(first)}
+    versions = [dict(facts)]
+    for _ in range(VERSIONS - 1):
+        for name in chance.sample(sorted(facts), first // 8):
+            del facts[name]
+        for name in chance.sample(sorted(facts), first // 8):
+            facts[name] = chance.randrange(100, 999)
+        for _ in range(first // 4):
+            facts[fresh.pop()] = chance.randrange(100, 999)
+        versions.append(dict(facts))
+    return versions
+
+
+def records(facts: Facts) -> list[dict[str, Any]]:
+    """Return what the stage `augment` would write."""
+    wordings = [("train", wording) for wording in TRAINED] + [("valid", JUDGING)]
+    rows = []
+    for name, value in sorted(facts.items()):
+        for number, (split, wording) in enumerate(wordings):
+            question = wording.format(name)
+            answer = f"The melting point of {name} is {value} °C."
+            locator = f"{name}/{split}/{number}"
+            rows.append(
+                {
+                    "id": record_id("toy", locator),
+                    "text": f"Question: {question}\nAnswer: {answer}",
+                    "lang": "en",
+                    "source": "toy",
+                    "locator": locator,
+                    "kind": "qa",
+                    "question": question,
+                    "answer": answer,
+                    "subject": name,
+                    "attribute": "melting point",
+                    "value": str(value),
+                    "unit": "°C",
+                    "fact": fact_id(name, "melting point"),
+                    "split": split,
+                    "parents": [record_id("raw", name)],
+                    "meta": "{}",
+                }
+            )
+    return rows
+
+
+def settings(
+    options: argparse.Namespace, way: str, commit: str | None, share: float
+) -> train.Params:
+    """Return how a version is trained. `share` is its number of facts by that of the first."""
+    steps = options.steps if way != "anew" else round(options.steps * share)
+    careful = way != "plain"
+    return train.Params(
+        lora=train.Lora(r=16, alpha=32),
+        ewc=train.Ewc(weight=4.0 if careful else 0.0, rows=options.curvature),
+        learning_rate=0.004,
+        rows_per_batch=options.rows,
+        steps=steps,
+        warmup=10,
+        eval_every=steps,
+        continue_from=commit if way != "anew" else None,
+        rehearse_share=0.25 if careful else 0.0,
+        replay_share=0.25 if careful else 0.0,
+    )
+
+
+def git(*arguments: str) -> str:
+    """Run git and return what it prints."""
+    command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def make_version(params: train.Params, facts: Facts, seed: int) -> tuple[str, float]:
+    """Train a version in the working folder and commit it. Returns its commit and the CPU seconds."""
+    shutil.rmtree("data/augment", ignore_errors=True)
+    write(Path("data/augment/records.parquet"), records(facts))
+    started = time.process_time()
+    run = Run(seed=seed, threads=1)
+    outputs = [
+        Path("models/train"),
+        *(Path(f"metrics/train.{end}") for end in ("json", "csv", "steps")),
+    ]
+    train.run(params, run, Path("base"), Path("data/augment"), *outputs)
+    seconds = time.process_time() - started
+    with Repo() as repo:
+        repo.commit(force=True)
+    git("add", "dvc.lock")
+    git("commit", "-qm", "version", "--allow-empty")
+    return git("rev-parse", "HEAD"), seconds
+
+
+def answers(names: list[str], questions: list[str]) -> tuple[list[int | None], list[str]]:
+    """Ask the version in the working folder for melting points, and the base's own questions."""
+    model, tokenizer = load_causal_lm(Path("base/model"), Path("models/train/adapter"), merge=True)
+    asked = [ASKED.format(name) for name in names] + questions
+    prompts = [question_prompt(question) for question in asked]
+    said = generate(model, tokenizer, prompts, max_new_tokens=24, batch=64)
+    numbers = []
+    for text in said[: len(names)]:
+        found = re.search(r"is (\d+)", text)
+        numbers.append(int(found[1]) if found else None)
+    return numbers, said[len(names) :]
+
+
+def born(versions: list[Facts], last: int) -> dict[str, int]:
+    """Return for each fact of a version the version in which it got its present value."""
+    since = {}
+    for name, value in versions[last].items():
+        first = last
+        while first > 0 and versions[first - 1].get(name) == value:
+            first -= 1
+        since[name] = first
+    return since
+
+
+def share(right: list[bool]) -> float:
+    """Return the share of true values, not a number where there is none."""
+    return sum(right) / len(right) if right else float("nan")
+
+
+def measure(options: argparse.Namespace, seed: int, way: str, base: Path) -> dict[str, Any]:
+    """Make all versions in one way and return the numbers."""
+    versions = facts_of_versions(random.Random(seed), options.facts)
+    skill = [json.loads(line) for line in (base / "skill.jsonl").read_text().splitlines()]
+    chosen = random.Random(0).sample(skill, 80)
+    questions = [row["question"] for row in chosen]
+    home = Path.cwd()
+    with tempfile.TemporaryDirectory() as name:
+        os.chdir(name)
+        try:
+            os.environ["LOREKEEP_MEMO"] = str(Path(name) / "memo")
+            git("init", "-q")
+            Path("dvc.yaml").write_text(PIPELINE)
+            Repo.init().close()
+            git("add", "-A")
+            Path("base").symlink_to(base)
+            commit = None
+            seconds = 0.0
+            given: list[dict[str, int | None]] = []
+            kept: list[str] = []
+            for number, facts in enumerate(versions):
+                ratio = len(facts) / len(versions[0])
+                first = commit is None
+                params = settings(options, "anew" if first else way, commit, ratio)
+                if first and way == "plain":
+                    params = settings(
+                        options, "anew", None, 1.0
+                    )  # all ways have the same first version
+                commit, took = make_version(params, facts, seed)
+                seconds += 0.0 if first else took
+                names = sorted({name for known in versions[: number + 1] for name in known})
+                numbers, kept = answers(names, questions)
+                given.append(dict(zip(names, numbers, strict=True)))
+        finally:
+            os.chdir(home)
+    return numbers_of(versions, given, kept, chosen) | {"s": seconds}
+
+
+def numbers_of(
+    versions: list[Facts], given: list[dict[str, int | None]], kept: list[str], skill: list[Any]
+) -> dict[str, Any]:
+    """Return the accuracy matrix, backward transfer, stale and general."""
+    matrix = []
+    for number, facts in enumerate(versions):
+        since = born(versions, number)
+        row = []
+        for first in range(number + 1):
+            right = [given[number][n] == facts[n] for n in facts if since[n] == first]
+            row.append(share(right))
+        matrix.append(row)
+    last = len(versions) - 1
+    since = born(versions, last)
+    transfer = []
+    for first in range(last):
+        names = [name for name in versions[last] if since[name] == first]
+        then = share([given[first][name] == versions[last][name] for name in names])
+        now = share([given[last][name] == versions[last][name] for name in names])
+        transfer.append(now - then)
+    stale = []
+    for name, value in versions[last].items():
+        old = {known[name] for known in versions if name in known} - {value}
+        if old:
+            stale.append(given[last][name] in old)
+    general = [row["answer"].strip() == text for row, text in zip(skill, kept, strict=True)]
+    everything = [given[last][name] == value for name, value in versions[last].items()]
+    return {
+        "matrix": matrix,
+        "all": share(everything),
+        "bwt": statistics.mean(transfer),
+        "stale": share(stale),
+        "general": share(general),
+    }
+
+
+def main() -> None:
+    """Measure and print a table, a line for each way and seed as it comes, then the means."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--facts", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--curvature", type=int, default=256)
+    options = parser.parse_args()
+    tracking._start = lambda stage: tracking.Log()  # type: ignore[assignment]
+    found: dict[str, list[dict[str, Any]]] = {way: [] for way in options.ways}
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        shutil.copytree("models/seed/model", base / "model")
+        for file in ("replay.jsonl", "skill.jsonl"):
+            shutil.copyfile(Path("models/seed") / file, base / file)
+        print("| way | seed | all facts of the last version | BWT | stale | general | CPU s |")
+        print("|---|---|---|---|---|---|---|")
+        for seed in options.seeds:
+            for way in options.ways:
+                numbers = measure(options, seed, way, base)
+                found[way].append(numbers)
+                cells = [f"{numbers[key]:.3f}" for key in ("all", "bwt", "stale", "general")]
+                print(f"| {way} | {seed} | {' | '.join(cells)} | {numbers['s']:.0f} |", flush=True)
+                print(json.dumps(numbers["matrix"]), file=sys.stderr)
+    for way, of_seeds in found.items():
+        cells = []
+        for key in ("all", "bwt", "stale", "general", "s"):
+            values = [numbers[key] for numbers in of_seeds]
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            cells.append(f"{statistics.mean(values):.3f} ± {spread:.3f}")
+        print(f"| {way} | all | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
