@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # Two processes share the files of tests. Threads that wait must not keep the other one's core busy.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help repro setup test test-all fuzz docs docs-test site reference bench bench-data lint lock materials seed clean
+.PHONY: help repro setup test test-all fuzz docs docs-test site reference bench bench-data bench-train lint lock materials seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -73,6 +73,9 @@ bench: setup ## what lore diff and lore verify cost, as a table
 
 bench-data: setup ## cleaning a corpus against the guide's recipe and two peers (BENCH=harness, DATA=real texts, OPTIONS=…)
 	PYTHONPATH=. $(BIN)/python docs/experiments/bench_data.py --harness $(BENCH) --data $(DATA) $(OPTIONS)
+
+bench-train: setup ## the training loop against a bare PyTorch and peft loop, and LoRA's memory (OPTIONS="--model FOLDER")
+	PYTHONPATH=. $(BIN)/python docs/experiments/bench_train.py $(OPTIONS)
 
 lint: setup ## formatting, lint rules, types, the layers of the packages, the project's own contract
 	ruff check .

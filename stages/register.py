@@ -11,8 +11,10 @@ whether the tree was dirty are tags. All these outputs are inputs of this stage.
 part of the identity: a change of them that changes no byte makes no other version, and DVC would not run
 this stage for it. The same identity is never registered twice.
 
-Refused: a gate that fails (all failures are named, nothing is registered); a model that, loaded from
-MLflow, gives another answer than evaluate recorded.
+Refused: a gate that fails (all failures are named, nothing is registered); a gate that measures nothing,
+since a score in it is null, or is about no question, or the score that it compares with is 0; a model that,
+loaded from MLflow, gives another answer than evaluate recorded. A gate about a student is not judged where
+there is none (`distill.layers: null`), and a line says so.
 """
 
 import hashlib
@@ -87,10 +89,20 @@ class Gate:
     `train.probes.exact_match`."""
     at_least: float | None = None
     """Least value. With `of`, the least share of the other score."""
+    at_most: float | None = None
+    """Largest value. With `of`, the largest share of the other score."""
     loses_at_most: float | None = None
-    """Largest loss against the score `of`. A gate has either this or `at_least`."""
+    """Largest loss against the score `of`. For scores that are better when higher."""
+    rises_at_most: float | None = None
+    """Largest rise above the score `of`. For scores that are better when lower, such as
+    `train.general.neutral_nll`. A gate has one of these four."""
     of: str | None = None
     """The score to compare with, such as `base.general.exact_match`."""
+
+    def variants(self) -> list[str]:
+        """Return the variants that it is about: the first parts of its scores."""
+        paths = [self.score, self.of] if self.of else [self.score]
+        return [path.split(".")[0] for path in paths]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -126,13 +138,8 @@ def run(
 ) -> None:
     """Judge the gates and register the tuned model."""
     report = json.loads(scores.read_text(encoding="utf-8"))
-    gates = []
-    for number, gate in enumerate(params.gates):
-        if about_left_out(gate, distill):
-            print(f"  not judged: {gate.score} (register.gates.{number}): distill.layers is null")
-            continue
-        gates.append(judge(gate, report, number))
-    show(gates)
+    gates, skipped = judge_all(params.gates, report, variants.is_left_out(distill))
+    show(gates, skipped)
     require_all(gates)
 
     folders = {
@@ -148,6 +155,8 @@ def run(
     for name, folder in folders.items():
         digests[name] = sha256_of_folder(folder)
     manifest: Row = {"identity": identity(Path("dvc.lock")), "gates": gates, "sha256": digests}
+    if skipped:
+        manifest["skipped_gates"] = skipped
     tags = {"knowledge_version": manifest["identity"], **git_state()}
     for name, digest in digests.items():
         tags[f"sha256.{name}"] = digest
@@ -178,7 +187,10 @@ def require_all(gates: list[Row]) -> None:
         return
     lines = [f"{len(failed)} of {len(gates)} gates failed, nothing was registered:"]
     for gate in failed:
-        lines.append(f"  {gate['gate']}: {gate['number']}, the limit is {gate['limit']}")
+        if gate["number"] is None:
+            lines.append(f"  {gate['gate']} {gate['limit']}: {gate['nothing']}")
+        else:
+            lines.append(f"  {gate['gate']}: {gate['number']}, the limit is {gate['limit']}")
     lines.append(
         "The models are in place; improve them, or change register.gates. "
         "For experiments run: dvc repro evaluate"
@@ -186,43 +198,90 @@ def require_all(gates: list[Row]) -> None:
     raise GateError("\n".join(lines))
 
 
-def about_left_out(gate: Gate, distill: Path) -> bool:
-    """Return whether a gate is about the student, and there is none (`distill.layers: null`)."""
-    named = {score.partition(".")[0] for score in (gate.score, gate.of) if score}
-    return variants.is_left_out(distill) and not named.isdisjoint(variants.STUDENT_NAMES)
+def judge_all(gates: list[Gate], report: Row, no_student: bool) -> tuple[list[Row], list[str]]:
+    """Return the judged gates, and a line for each gate about a student where there is none."""
+    judged = []
+    skipped = []
+    for number, gate in enumerate(gates):
+        is_about_student = not set(variants.STUDENT_NAMES).isdisjoint(gate.variants())
+        if no_student and is_about_student:
+            skipped.append(f"{gate.score} (register.gates.{number}): distill.layers is null")
+        else:
+            judged.append(judge(gate, report, number))
+    return judged, skipped
 
 
 def judge(gate: Gate, report: Row, number: int) -> Row:
-    """Return one gate with its number and limit.
+    """Return one gate with its number and limit. The number is None where the gate measures nothing.
 
     Raises ParamsError where the gate is not exactly one condition on scores that exist.
     """
     where = f"register.gates.{number}"
-    conditions = [gate.at_least is not None, gate.loses_at_most is not None]
-    lacks_comparison = gate.loses_at_most is not None and not gate.of
-    if sum(conditions) != 1 or lacks_comparison:
-        raise ParamsError(f"{where}: write at_least (perhaps with of), or loses_at_most with of")
+    conditions = {
+        "at_least": gate.at_least,
+        "at_most": gate.at_most,
+        "loses_at_most": gate.loses_at_most,
+        "rises_at_most": gate.rises_at_most,
+    }
+    written = {name: limit for name, limit in conditions.items() if limit is not None}
+    compares = gate.loses_at_most is not None or gate.rises_at_most is not None
+    if len(written) != 1 or (compares and not gate.of):
+        raise ParamsError(
+            f"{where}: write at_least or at_most (perhaps with of), "
+            "or loses_at_most or rises_at_most with of"
+        )
+    ((condition, written_limit),) = written.items()
     value = look_up(report, gate.score, where)
     other = look_up(report, gate.of, where) if gate.of else None
 
-    if gate.loses_at_most is not None and other is not None:
-        loss = round(other - value, 4)
-        return {
-            "gate": f"{gate.score} loses against {gate.of}",
-            "number": loss,
-            "limit": gate.loses_at_most,
-            "passed": loss <= gate.loses_at_most,
-        }
-    least = gate.at_least or 0.0
-    name = f"{gate.score} is at least"
-    if other is not None:
-        least = round(least * other, 4)
-        name = f"{gate.score} is at least {gate.at_least} of {gate.of}"
-    return {"gate": name, "number": value, "limit": least, "passed": value >= least}
+    limit = written_limit
+    name = f"{gate.score} {WORDS[condition]}"
+    if compares:
+        name = f"{name} {gate.of}"
+    elif gate.of:
+        name = f"{name} {written_limit} of {gate.of}"
+    nothing = measures_nothing(gate, value, other)
+    if nothing:
+        return {"gate": name, "number": None, "limit": limit, "passed": False, "nothing": nothing}
+    assert value is not None  # else it measures nothing
+
+    if compares and other is not None:
+        change = other - value if condition == "loses_at_most" else value - other
+        judged = round(change, 4)
+    else:
+        judged = value
+        if other is not None:
+            limit = round(written_limit * other, 4)
+    passed = judged >= limit if condition == "at_least" else judged <= limit
+    return {"gate": name, "number": judged, "limit": limit, "passed": passed}
 
 
-def look_up(report: Row, path: str, where: str) -> float:
-    """Return the number at a dotted path; of a score, its value."""
+WORDS = {
+    "at_least": "is at least",
+    "at_most": "is at most",
+    "loses_at_most": "loses against",
+    "rises_at_most": "rises above",
+}
+"""Each condition in a gate's name."""
+
+
+def measures_nothing(gate: Gate, value: float | None, other: float | None) -> str | None:
+    """Return why a gate measures nothing, or None where it measures something.
+
+    A model that knew nothing loses nothing: against 0, every gate would pass.
+    """
+    advice = "remove the gate, or measure something that the model can do"
+    if value is None:
+        return f"it measures nothing, since {gate.score} is about no question or text; {advice}"
+    if gate.of and other is None:
+        return f"it measures nothing, since {gate.of} is about no question or text; {advice}"
+    if gate.of and other == 0:
+        return f"it measures nothing, since {gate.of} is 0; {advice}"
+    return None
+
+
+def look_up(report: Row, path: str, where: str) -> float | None:
+    """Return the number at a dotted path; of a score, its value. None where nothing was measured."""
     entry: Any = report
     for part in path.split("."):
         if not isinstance(entry, dict) or part not in entry:
@@ -231,7 +290,11 @@ def look_up(report: Row, path: str, where: str) -> float:
                 f"{where}: evaluate.json has no {path!r}; at {part!r} there is {known}"
             )
         entry = entry[part]
+    if entry is None:
+        return None
     if isinstance(entry, dict) and "value" in entry:
+        if entry.get("n") == 0:
+            return None
         entry = entry["value"]
     if not isinstance(entry, (int, float)):
         raise ParamsError(
@@ -283,10 +346,16 @@ def known_answer(evaluate: Path) -> tuple[str, str]:
 
 
 def numbers(report: Row, prefix: str = "") -> dict[str, float]:
-    """Return every score's value by dotted name, for MLflow."""
+    """Return every score's value by dotted name, for MLflow.
+
+    Scores of nothing are left out, and so are those of single wordings: MLflow takes no question as a name.
+    They stand in metrics/evaluate/wordings.csv.
+    """
     values: dict[str, float] = {}
     for key, entry in report.items():
         name = f"{prefix}{key}"
+        if entry is None or key == "wordings":
+            continue
         if not isinstance(entry, dict):
             values[name] = float(entry)
         elif "value" in entry:
@@ -296,8 +365,11 @@ def numbers(report: Row, prefix: str = "") -> dict[str, float]:
     return values
 
 
-def show(gates: list[Row]) -> None:
+def show(gates: list[Row], skipped: list[str]) -> None:
     """Print the gates on one screen."""
     for gate in gates:
         verdict = "pass" if gate["passed"] else "FAIL"
-        print(f"  {verdict}  {gate['gate']} {gate['limit']}: {gate['number']}")
+        number = gate["nothing"] if gate["number"] is None else gate["number"]
+        print(f"  {verdict}  {gate['gate']} {gate['limit']}: {number}")
+    for line in skipped:
+        print(f"  skip  {line}")

@@ -64,7 +64,7 @@ def require_gates(version: Version) -> None:
     are judged here once more, on the scores that the version has.
     """
     from stages.core.project.errors import GateError
-    from stages.register import Params, judge, require_all
+    from stages.register import Params, judge_all, require_all
 
     require_judged_scores(version)
     scores = version.document(artifacts.EVALUATE_METRICS)
@@ -78,9 +78,7 @@ def require_gates(version: Version) -> None:
     if params is None:
         lines = "\n  ".join(problems)
         raise InputError(f"{artifacts.PARAMS} of {version.label}:\n  {lines}")
-    judged = []
-    for number, gate in enumerate(params.gates):
-        judged.append(judge(gate, scores, number))
+    judged, _ = judge_all(params.gates, scores)
     try:
         require_all(judged)
     except GateError as error:

@@ -1,17 +1,38 @@
-"""evaluate: every variant of the model on the same probes, one row per fact and variant.
+"""evaluate: every variant of the model on the same probes, in every wording.
 
-In: the models of base, train, distill and quantize; the probes of augment; the base's own questions. Out:
+In: the models of base, train, distill and quantize; the probes of augment; the base's own questions and
+neutral texts. Out:
 
-- `facts.parquet` and `manifest.json` (the longest answer, which register serves with)
+- `probes.parquet`: one row per question and variant
+- `facts.parquet`: one row per fact and variant, right where more than half of its stated wordings are. By
+  these rows two versions are compared fact by fact.
+- `manifest.json`: the longest answer, which register serves with, and the rule by which the end of an answer
+  is found
 - `evaluate.json`: scores with 95 % intervals
 - `attributes.csv`: exact match per attribute, and the score of always giving the most frequent value
+- `wordings.csv`: exact match per wording, of stated, reversed and comparison probes
 - `survival.csv`: facts right, and the share of those right in train that are still right
-- `pairs.json`: INT8 against float, paired by fact
+- `pairs.json`: INT8 against float, paired by fact and wording
 
-The variants are those of `core/models/variants.py`. Scores lie in [0, 1] and are defined in `scores.py`.
-`tasks.completion`: one task is one subject, done when all its facts are right. `general`: questions about
-the base's own entities that were never replayed; `general_replayed`: those that were. `bytes`: the
-safetensors that a variant needs, for train those of the merged float32 model.
+The variants are those of `core/models/variants.py`, without those that were left out. Scores lie in [0, 1],
+where nothing else is said, and are defined in `scores.py`. A score of nothing is null.
+
+- `probes.exact_match`: answers right, over all stated wordings of all facts. `probes.wordings` has it per
+  wording, `probes.worst_wording` the lowest of them.
+- `probes.contains`: the value stands in the answer. `probes.near`: of the numbers, those within a tolerance.
+- `probes.known_before`, `probes.new`: exact match of the facts that the base answers already (in more than
+  half of their wordings), and of all others.
+- `probes.reversed`, `probes.comparison`: as in `answers.py`. Guessing gives 0.5 of comparisons.
+- `probes.answer_nll`: NLL per token of the expected answer behind its question, in nats. It says how well
+  prose is known, which no exact match can.
+- `tasks.completion`: one task is one subject, done when all its facts are right, each in more than half of
+  its wordings.
+- `general`: questions that the base could answer, never replayed. `general_replayed`: those that were.
+  `general.neutral_nll`: NLL per token of texts that have nothing to do with the domain, in nats.
+- `forgetting.kl_neutral`, `forgetting.kl_domain`: KL(base‖variant) per token on these texts, and on the
+  questions of the probes, in nats. For these, the base stays in memory beside each variant.
+- `harness`: tasks of lm-evaluation-harness, where any are named.
+- `bytes`: the safetensors that a variant needs, for train those of the merged float32 model.
 
 Refused: probes that are missing, a model that cannot be loaded.
 """
@@ -19,43 +40,70 @@ Refused: probes that are missing, a model that cannot be loaded.
 import csv
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import tracking
 from stages.core.models import variants
 from stages.core.models.causal_lm import generate, load_causal_lm
-from stages.core.models.conversation import prompt_text
+from stages.core.models.conversation import answer_rule, conversation_text, encode, prompt_text
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records.record import Record, read_records
 from stages.core.repeatable.seeding import derive, seed_torch
-from stages.evaluate import figures, scores
+from stages.evaluate import answers, figures, harness, likelihood, report, scores
+from stages.evaluate.answers import STATED, Tolerances, own_questions
 from stages.evaluate.scores import Score
 
 Row = dict[str, Any]
 NUMERIC = re.compile(r"[-\d.]+$")
 """A value that is a number: 1538, -248.6. It is no name."""
+Tolerance = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
-    """How answers are made and how much is asked."""
+    """How answers are made, how much is asked, and what counts as near."""
 
     max_new_tokens: int = 64
     """Longest answer in tokens."""
     batch: int = 128
-    """Questions answered together. More is faster and takes more memory. Another number may change the
-    last bits, and so, rarely, an answer."""
+    """Questions answered together. More takes more memory, and is faster on a GPU. Another number may
+    change the last bits, and so, rarely, an answer."""
     general: int = 500
-    """Most questions about the base's own entities, of each kind (never replayed, replayed). More takes
+    """Most questions about what the base knows, of each kind (never replayed, replayed). More takes
     longer and narrows the interval of the score."""
+    tolerance: Tolerance = 0.01
+    """How far a number may lie from the expected one to count as near, as a share of it."""
+    tolerances: dict[str, Tolerance] = field(default_factory=dict)
+    """The same for single attributes, such as {discovery year: 0.001}."""
+    measured: Annotated[int, Field(ge=0)] = 1000
+    """Most stated probes whose likelihood and divergence from the base are measured, drawn by a hash. 0
+    measures neither, and does not keep the base in memory."""
+    harness: list[str] = field(default_factory=list)
+    """Tasks of lm-evaluation-harness, by name, such as [arc_easy]. The package lm-eval must be installed, and
+    most tasks fetch their questions from the network."""
+
+
+class Material(NamedTuple):
+    """What every variant is asked."""
+
+    probes: list[Record]
+    general: list[Row]
+    neutral: list[str]
+    """Texts that have nothing to do with the domain."""
+    measured: list[Record]
+    """Stated probes whose likelihood is measured."""
+    entity: re.Pattern[str]
 
 
 def run(
@@ -72,44 +120,67 @@ def run(
 ) -> None:
     """Judge all variants."""
     seed_torch(run.seed, run.threads)
-    records = read_records(augment / "records.parquet")
-    probes = [row for row in records if row["split"] == "probe"]
-    if not probes:
-        raise InputError(f"{augment}: no probe; check the augment section of params.yaml")
-    general = own_questions(base / "skill.jsonl", params.general, run.seed)
-    entity = entities_of(probes)
+    lm_eval = harness.harness(params.harness) if params.harness else None
+    material = material_of(base, augment, params, run.seed)
     folders = variants.folders(base, train, distill, quantize)
+    names = variants.present(folders)
     facts: list[Row] = []
-    report: Row = {}
+    scores_of: Row = {}
+    known: dict[str, bool] = {}
+    base_model = None
     with tracking.run("evaluate", params) as log:
-        for variant in variants.present(folders):
-            judged, report[variant] = judge(
-                variant, folders[variant], probes, general, entity, params, run
-            )
+        for variant in names:
+            model, tokenizer = load_causal_lm(device=run.device, **folders[variant])
+            judged, general = ask(variant, model, tokenizer, material, params)
+            if variant == variants.BASE:
+                known = answers.right_facts(judged)
+                base_model = model if params.measured else None
+            seed = derive(run.seed, "bootstrap")
+            entry: Row = {
+                "probes": report.probes(judged, material.entity, known, seed),
+                "tasks": {"completion": report.completion(judged)},
+                **general,
+            }
+            add_likelihoods(entry, model, tokenizer, base_model, material, seed)
+            if lm_eval is not None:
+                entry["harness"] = harness.judge(
+                    lm_eval, params.harness, model, tokenizer, params.batch, run.seed
+                )
+            entry |= sizes(model, folders[variant])
+            scores_of[variant] = entry
             facts += judged
-            exact_match = report[variant]["probes"]["exact_match"]["value"]
-            log.metric(f"{variant}.exact_match", exact_match)
-        write_facts(facts, {"max_new_tokens": params.max_new_tokens}, out)
-        write_json(metrics, report)
-        write_plots(facts, plots, derive(run.seed, "pairs"))
+            log.metric(f"{variant}.exact_match", entry["probes"]["exact_match"]["value"])
+        # All variants have the tokenizer of the base, and so its rule.
+        manifest = {"max_new_tokens": params.max_new_tokens, "answer_rule": answer_rule(tokenizer)}
+        lines = report.attribute_rows(facts, names, derive(run.seed, "attributes"))
+        write_facts(facts, names, manifest, out)
+        write_json(metrics, scores_of)
+        write_plots(facts, lines, names, plots, derive(run.seed, "pairs"))
         log.file(metrics)
         log.table(pd.read_parquet(out / "facts.parquet"), "facts.json")
         log.figure(figures.attributes(pd.read_csv(plots / "attributes.csv")), "attributes.png")
-    show(report)
+    show(scores_of, lines)
 
 
-def own_questions(path: Path, most: int, seed: int) -> list[Row]:
-    """Return up to `most` questions of each kind about the base's own entities, chosen by a hash of their id.
+def material_of(base: Path, augment: Path, params: Params, seed: int) -> Material:
+    """Read what is asked. Raises InputError where there is no stated probe."""
+    records = read_records(augment / "records.parquet")
+    probes = [row for row in records if row["split"] == "probe"]
+    stated = [row for row in probes if json.loads(row["meta"]).get("probe", STATED) == STATED]
+    if not stated:
+        raise InputError(f"{augment}: no probe; check the augment section of params.yaml")
+    stated.sort(key=lambda row: derive(seed, "measured", row["id"]))
+    general = own_questions(base / "skill.jsonl", params.general, seed)
+    neutral = neutral_texts(base / "neutral.jsonl") if params.measured else []
+    return Material(probes, general, neutral, stated[: params.measured], entities_of(probes))
 
-    The questions that were never replayed come first.
-    """
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        rows.append(json.loads(line))
-    rows.sort(key=lambda row: derive(seed, "general", row["id"]))
-    never_replayed = [row for row in rows if not row["replayed"]]
-    replayed = [row for row in rows if row["replayed"]]
-    return never_replayed[:most] + replayed[:most]
+
+def neutral_texts(path: Path) -> list[str]:
+    """Return the texts that have nothing to do with the domain. A base without the file has none."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["text"] for line in lines]
 
 
 def entities_of(probes: list[Record]) -> re.Pattern[str]:
@@ -125,109 +196,117 @@ def entities_of(probes: list[Record]) -> re.Pattern[str]:
     return scores.entity_pattern(names, units)
 
 
-def judge(
-    variant: str,
-    model_folders: dict[str, Any],
-    probes: list[Record],
-    general: list[Row],
-    entity: re.Pattern[str],
-    params: Params,
-    run: Run,
+def ask(
+    variant: str, model: Any, tokenizer: Any, material: Material, params: Params
 ) -> tuple[list[Row], Row]:
-    """Return one row per probe, and the scores of a variant.
+    """Ask a variant all probes and general questions.
 
-    `model_folders` is what `load_causal_lm` takes: `folder`, and perhaps `adapter` and `merge`.
+    Returns one judged row per probe, and the sections `general` and `general_replayed`.
     """
-    model, tokenizer = load_causal_lm(device=run.device, **model_folders)
-    questions = [row["question"] or "" for row in probes]
-    questions += [row["question"] for row in general]
+    questions = [row["question"] or "" for row in material.probes]
+    questions += [row["question"] for row in material.general]
     prompts = [prompt_text(tokenizer, question) for question in questions]
-    answers = generate(model, tokenizer, prompts, params.max_new_tokens, params.batch)
-    probe_answers = answers[: len(probes)]
-    general_answers = answers[len(probes) :]
+    texts = generate(model, tokenizer, prompts, params.max_new_tokens, params.batch)
+    probe_texts = texts[: len(material.probes)]
+    general_texts = texts[len(material.probes) :]
 
-    facts = []
-    sentences = []
-    task_hits: defaultdict[str, list[bool]] = defaultdict(list)
-    for probe, answer in zip(probes, probe_answers, strict=True):
-        fact = fact_row(variant, probe, answer)
-        facts.append(fact)
-        sentences.append((fact["expected_sentence"], answer))
-        task = fact["subject"] or fact["fact"] or fact["question"]
-        task_hits[task].append(fact["correct"])
+    tolerances = Tolerances(params.tolerance, params.tolerances)
+    judged = []
+    for probe, text in zip(material.probes, probe_texts, strict=True):
+        judged.append(answers.fact_row(variant, probe, text, tolerances))
 
     hits_never_replayed: list[bool] = []
     hits_replayed: list[bool] = []
-    for row, answer in zip(general, general_answers, strict=True):
+    for row, text in zip(material.general, general_texts, strict=True):
         hits = hits_replayed if row["replayed"] else hits_never_replayed
-        hits.append(scores.is_right(answer, [row["answer"]]))
-
-    parameters = model.num_parameters()
-    if "adapter" in model_folders:
-        size = parameters * 4  # merged, in float32
-    else:
-        weights = model_folders["folder"].glob("*.safetensors")
-        size = sum(path.stat().st_size for path in weights)
-    report = {
-        "probes": {
-            "exact_match": scores.share([fact["correct"] for fact in facts]),
-            **scores.texts(sentences, entity, derive(run.seed, "bootstrap")),
-        },
-        "tasks": {"completion": scores.share([all(hits) for hits in task_hits.values()])},
+        hits.append(answers.general_hit(row, text))
+    general = {
         "general": {"exact_match": scores.share(hits_never_replayed)},
         "general_replayed": {"exact_match": scores.share(hits_replayed)},
-        "bytes": size,
-        "parameters": parameters,
     }
-    return facts, report
+    return judged, general
 
 
-def fact_row(variant: str, probe: Record, answer: str) -> Row:
-    """Return one row of facts.parquet, with the full sentence that was expected."""
-    accepted = json.loads(probe["meta"])["accepted"]
-    value_and_unit = [part for part in (probe["value"], probe["unit"]) if part]
-    return {
-        "fact": probe["fact"],
-        "subject": probe["subject"],
-        "attribute": probe["attribute"],
-        "variant": variant,
-        "question": probe["question"],
-        "expected": " ".join(value_and_unit) or probe["answer"],
-        "answer": answer,
-        "correct": scores.is_right(answer, accepted),
-        "expected_sentence": probe["answer"],
-    }
+def add_likelihoods(
+    entry: Row, model: Any, tokenizer: Any, base: Any, material: Material, seed: int
+) -> None:
+    """Add the likelihoods to the scores of a variant. Without neutral texts or measured probes, they are None."""
+    longest = likelihood.longest_of(model)
+    neutral = likelihood.windows_of(encode(tokenizer, material.neutral), longest)
+    conversations = []
+    for row in material.measured:
+        conversations.append(
+            conversation_text(tokenizer, row["question"] or "", row["answer"] or "")
+        )
+    prompts = encode(tokenizer, [prompt for prompt, _ in conversations])
+    wholes = encode(tokenizer, [whole for _, whole in conversations])
+    windows = []
+    for number, (prompt, whole) in enumerate(zip(prompts, wholes, strict=True)):
+        # Of an answer that is longer than a window, the beginning is judged.
+        window = likelihood.answer_window(prompt, whole[:longest], number)
+        if window is not None:
+            windows.append(window)
+    questions = likelihood.windows_of(prompts, longest)
+
+    entry["probes"]["answer_nll"] = likelihood.negative_log_likelihood(model, windows, seed)
+    entry["general"]["neutral_nll"] = likelihood.negative_log_likelihood(model, neutral, seed)
+    entry["forgetting"] = {"kl_neutral": None, "kl_domain": None}
+    # The base does not differ from itself.
+    if base is not None and base is not model:
+        entry["forgetting"] = {
+            "kl_neutral": likelihood.divergence(base, model, neutral, seed),
+            "kl_domain": likelihood.divergence(base, model, questions, seed),
+        }
 
 
-def write_facts(facts: list[Row], manifest: Row, out: Path) -> None:
-    """Write facts.parquet, one row per fact and variant, and how the answers were made."""
-    table = pd.DataFrame(facts).drop(columns="expected_sentence")
+def sizes(model: Any, folders: Row) -> Row:
+    """Return the bytes and parameters of a variant. `folders` is what `load_causal_lm` takes."""
+    parameters = model.num_parameters()
+    if "adapter" in folders:
+        size = parameters * 4  # merged, in float32
+    else:
+        size = sum(path.stat().st_size for path in folders["folder"].glob("*.safetensors"))
+    return {"bytes": size, "parameters": parameters}
+
+
+def write_facts(judged: list[Row], names: tuple[str, ...], manifest: Row, out: Path) -> None:
+    """Write every judged answer, one row per fact and variant, and how the answers were made."""
+    facts = []
+    for variant in names:
+        facts += answers.one_per_fact([row for row in judged if row["variant"] == variant])
+    of_probes = pd.DataFrame(judged, columns=list(answers.COLUMNS))
+    of_facts = pd.DataFrame(facts, columns=list(answers.FACT_COLUMNS))
     with replacing(out) as folder:
         folder.mkdir()
-        table.to_parquet(folder / "facts.parquet", index=False, compression="zstd")
+        of_probes.to_parquet(folder / "probes.parquet", index=False, compression="zstd")
+        of_facts.to_parquet(folder / "facts.parquet", index=False, compression="zstd")
         write_json(folder / "manifest.json", manifest)
 
 
-def write_plots(facts: list[Row], folder: Path, seed: int) -> None:
+def write_plots(
+    facts: list[Row], attributes: list[Row], names: tuple[str, ...], folder: Path, seed: int
+) -> None:
     """Write the tables for plots, and those that say which facts a variant lost."""
-    hits: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+    rows_of: defaultdict[str, list[Row]] = defaultdict(list)
     for row in facts:
-        hits[row["variant"]][row["fact"] or row["question"]] = row["correct"]
+        rows_of[row["variant"]].append(row)
     pairs = {}
     for variant in variants.VARIANTS:
-        if variant.float_form is not None and variant.name in hits:
-            pairs[variant.name] = pair(hits[variant.name], hits[variant.float_form], seed)
+        if variant.float_form is not None and variant.name in names:
+            pairs[variant.name] = pair(rows_of[variant.name], rows_of[variant.float_form], seed)
+    right = {variant: answers.right_facts(rows) for variant, rows in rows_of.items()}
     with replacing(folder) as temporary:
         temporary.mkdir()
-        write_csv(temporary / "attributes.csv", attribute_rows(facts))
-        write_csv(temporary / "survival.csv", survival_rows(hits))
+        write_csv(temporary / "attributes.csv", attributes)
+        write_csv(temporary / "wordings.csv", report.wording_rows(facts, names), WORDING_COLUMNS)
+        write_csv(temporary / "survival.csv", survival_rows(right))
         write_json(temporary / "pairs.json", pairs)
 
 
 def survival_rows(hits: dict[str, dict[str, bool]]) -> list[Row]:
     """Return per variant the facts that are right, and how many of those right in train are still right.
 
-    `hits` says by variant and fact whether the answer is right.
+    `hits` says by variant and fact whether it is right in more than half of its wordings.
     """
     right_in_train = {fact for fact, hit in hits["train"].items() if hit}
     rows = []
@@ -245,75 +324,68 @@ def survival_rows(hits: dict[str, dict[str, bool]]) -> list[Row]:
     return rows
 
 
-def attribute_rows(facts: list[Row]) -> list[Row]:
-    """Return exact match per variant and attribute, with the majority control.
+def pair(int8: list[Row], float_form: list[Row], seed: int) -> Row:
+    """Return the answers to stated probes that INT8 lost and gained against its float form.
 
-    The control is the share of the most frequent value: the score of always giving that value.
-    """
-    groups: defaultdict[tuple[int, str], list[Row]] = defaultdict(list)
-    for row in facts:
-        position = variants.NAMES.index(row["variant"])
-        groups[position, row["attribute"] or "text"].append(row)
-    lines = []
-    for (position, attribute), rows in sorted(groups.items()):
-        score = scores.share([row["correct"] for row in rows])
-        expected = Counter(row["expected"] for row in rows)
-        _, most_frequent = expected.most_common(1)[0]
-        lines.append(
-            {
-                "variant": variants.NAMES[position],
-                "attribute": attribute,
-                "exact_match": score["value"],
-                "low": score["low"],
-                "high": score["high"],
-                "n": score["n"],
-                "control": round(most_frequent / len(rows), 4),
-            }
-        )
-    return lines
-
-
-def pair(int8: dict[str, bool], float_form: dict[str, bool], seed: int) -> Row:
-    """Return the facts that INT8 lost and gained against its float form.
-
-    `loss` is (lost - gained) / n, bootstrapped.
+    Both lists have the same questions in the same order. `loss` is (lost - gained) / n, bootstrapped over
+    facts.
     """
     both = lost = gained = 0
     differences = []
-    for fact, right_in_float in float_form.items():
-        right_in_int8 = int8[fact]
+    clusters = []
+    for in_int8, in_float in zip(answers.stated(int8), answers.stated(float_form), strict=True):
+        right_in_int8, right_in_float = in_int8["correct"], in_float["correct"]
         both += right_in_float and right_in_int8
         lost += right_in_float and not right_in_int8
         gained += right_in_int8 and not right_in_float
-        differences.append([float(right_in_float) - float(right_in_int8)])
-    return {
-        "both": both,
-        "lost": lost,
-        "gained": gained,
-        "loss": scores.bootstrap(np.array(differences), scores.mean, seed),  # (n, 1)
-    }
+        differences.append([float(right_in_float) - float(right_in_int8), 1.0])
+        clusters.append(answers.key_of(in_float))
+    by_fact = scores.by_cluster(np.array(differences), clusters)  # (facts, 2)
+    loss = scores.bootstrap(by_fact, scores.ratio, seed)
+    loss["n"] = len(differences)
+    return {"both": both, "lost": lost, "gained": gained, "loss": loss}
 
 
-def write_csv(path: Path, rows: list[Row]) -> None:
-    """Write a CSV with a header."""
+WORDING_COLUMNS = ("variant", "probe", "attribute", "wording", "exact_match", "low", "high", "n")
+
+
+def write_csv(path: Path, rows: list[Row], columns: Sequence[str] = ()) -> None:
+    """Write a CSV with a header. `columns` are needed where there may be no row."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, list(columns or rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def show(report: Row) -> None:
+def show(scores_of: Row, attributes: list[Row]) -> None:
     """Print the scores on one screen."""
 
-    def cell(score: Score) -> str:
+    def cell(score: Score | None) -> str:
+        if score is None or score["n"] == 0:
+            return "nothing to ask"
         return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
 
-    print(
-        f"{'variant':15} {'exact match':22} {'task completion':22} {'general (not replayed)':22} {'MB':>6}"
-    )
-    for variant, entry in report.items():
-        exact_match = cell(entry["probes"]["exact_match"])
-        completion = cell(entry["tasks"]["completion"])
-        general = cell(entry["general"]["exact_match"])
+    titles = ("exact match", "worst wording", "task completion", "general (not replayed)")
+    print(f"{'variant':15} " + " ".join(f"{title:22}" for title in titles) + f" {'MB':>6}")
+    for variant, entry in scores_of.items():
+        cells = (
+            entry["probes"]["exact_match"],
+            entry["probes"]["worst_wording"],
+            entry["tasks"]["completion"],
+            entry["general"]["exact_match"],
+        )
         megabytes = entry["bytes"] / 1e6
-        print(f"{variant:15} {exact_match:22} {completion:22} {general:22} {megabytes:6.2f}")
+        print(
+            f"{variant:15} "
+            + " ".join(f"{cell(score):22}" for score in cells)
+            + f" {megabytes:6.2f}"
+        )
+    for variant, entry in scores_of.items():
+        known = entry["probes"]["known_before"]
+        if variant == variants.BASE and known is not None:
+            print(
+                f"The base answers some facts already: {known['n']:,} of the answers are about them."
+            )
+    for variant, found in report.no_better_than_control(attributes).items():
+        if variant != variants.BASE:
+            print(f"{variant}: not above always giving the most frequent value: {', '.join(found)}")

@@ -2,25 +2,33 @@
 
 Exact match: the answer, folded (NFKC, case, white space, final full stops), is one of the accepted answers.
 These are the full sentence, the value with its unit and, for a number, the number. Numbers compare as they
-are written. The interval is Wilson's (E. B. Wilson, 1927).
+are written. Where each answer is about another fact, the interval is Wilson's (E. B. Wilson, 1927).
+
+Several answers about one fact, asked in several wordings, are not independent. Their interval is
+bootstrapped over facts: percentiles of 1,000 seeded resamples, each of which draws whole facts (the cluster
+bootstrap: A. C. Davison and D. V. Hinkley, 1997, section 3.8). `n` is the number of answers.
 
 BLEU (sacrebleu, effective order) and ROUGE-L F1 (rouge-score) are means over full-sentence answers. Both
 take a Chinese character as a token. Entity F1 is micro-averaged: 2 hits / (entities expected + entities
 answered). Each answer's entities are a multiset, found by rules that are fixed beforehand
-(`entity_pattern`). These three intervals are bootstrapped: percentiles of 1,000 seeded resamples (B. Efron,
-1979).
+(`entity_pattern`). These three intervals are bootstrapped over facts too (B. Efron, 1979).
+
+A number is near where it lies within a tolerance of the expected one (`is_near`). An answer contains the
+value where the value stands in it as a whole.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import cache
 from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from stages.core.records.record import fold
+from stages.core.records.stated import states
 
 Z = 1.959964  # two-sided 95 % of the normal distribution
 RESAMPLES = 1000
@@ -50,6 +58,30 @@ def is_right(answer: str, accepted: list[str]) -> bool:
     return strip(answer) in {strip(text) for text in accepted}
 
 
+def contains(answer: str, accepted: Iterable[str]) -> bool:
+    """Return whether one of the accepted answers stands in the answer as a whole."""
+    return any(states(answer, text) for text in accepted)
+
+
+def is_near(answer: str, value: str, subject: str, relative: float) -> bool:
+    """Return whether the first number of an answer lies within a tolerance of a value.
+
+    `relative` is a share of the value. Numbers in the subject's name, such as in uranium-235, do not count.
+    Words are never near.
+    """
+    try:
+        expected = float(value)
+    except ValueError:
+        return False
+    rest = fold(answer).replace(fold(subject), " ") if subject else fold(answer)
+    # A comma between groups of three digits is no decimal point: 1,538 is 1538.
+    rest = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", rest)
+    found = re.search(NUMBER, rest)
+    if found is None:
+        return False
+    return abs(float(found[0]) - expected) <= relative * abs(expected)
+
+
 def strip(text: str) -> str:
     """Fold a text and remove its final full stops."""
     return fold(text).rstrip(".。 ")
@@ -62,6 +94,43 @@ def share(hits: list[bool]) -> Score:
         return {"value": 0.0, "low": 0.0, "high": 1.0, "n": 0}
     low, high = wilson(sum(hits), n)
     return rounded(sum(hits) / n, low, high, n)
+
+
+def clustered_share(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int) -> Score:
+    """Return the share of hits, with an interval over clusters: the fact of each answer, for example.
+
+    Wilson's interval is taken where each cluster has one hit or miss. Where all answers are right, or all
+    are wrong, resamples do not differ. Then Wilson's interval of as many answers as there are clusters is
+    taken, which is the wider one.
+    """
+    n = len(hits)
+    number = len(set(clusters))
+    if n == number:
+        return share(list(hits))
+    right = sum(hits)
+    if right in (0, n):
+        low, high = wilson(number if right else 0, number)
+        return rounded(right / n, low, high, n)
+    rows = np.array([[float(hit), 1.0] for hit in hits])  # (n, 2)
+    score = bootstrap(by_cluster(rows, clusters), ratio, seed)
+    score["n"] = n
+    return score
+
+
+def by_cluster(values: Floats, clusters: Sequence[Hashable]) -> Floats:
+    """Return the sums of the rows (n, k) of each cluster, in the order of their first rows: (clusters, k)."""
+    position: dict[Hashable, int] = {}
+    for cluster in clusters:
+        position.setdefault(cluster, len(position))
+    sums = np.zeros((len(position), values.shape[1]))
+    np.add.at(sums, [position[cluster] for cluster in clusters], values)
+    return sums
+
+
+def ratio(sums: Floats) -> float:
+    """Return the sum of the first column of (n, 2), divided by that of the second."""
+    total, count = sums.sum(axis=0)
+    return float(total / count)
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
@@ -78,21 +147,36 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
-def texts(pairs: list[tuple[str, str]], entity: re.Pattern[str], seed: int) -> dict[str, Score]:
-    """Return BLEU, ROUGE-L and entity F1 of (expected, answer) pairs."""
+def texts(
+    pairs: list[tuple[str, str]],
+    entity: re.Pattern[str],
+    seed: int,
+    clusters: Sequence[Hashable] | None = None,
+) -> dict[str, Score]:
+    """Return BLEU, ROUGE-L and entity F1 of (expected, answer) pairs.
+
+    `clusters`: the fact of each pair. Without them, each pair is a cluster of its own.
+    """
+    if clusters is None:
+        clusters = range(len(pairs))
     overlap_of = overlaps()
     overlap_rows = []
     count_rows = []
     for expected, answer in pairs:
         overlap_rows.append(overlap_of((expected, answer)))
         count_rows.append(entity_counts(entity, expected, answer))
-    overlap = np.array(overlap_rows)  # (n, 2): BLEU, ROUGE-L
+    one = np.ones((len(pairs), 1))
+    overlap = np.hstack([np.array(overlap_rows), one])  # (n, 3): BLEU, ROUGE-L, 1
     counts = np.array(count_rows, dtype=np.float64)  # (n, 3): hits, expected, answered
-    return {
-        "bleu": bootstrap(overlap[:, :1], mean, seed),
-        "rouge_l": bootstrap(overlap[:, 1:], mean, seed),
-        "entity_f1": bootstrap(counts, micro_f1, seed),
+    overlap_of_cluster = by_cluster(overlap, clusters)
+    scores = {
+        "bleu": bootstrap(overlap_of_cluster[:, [0, 2]], ratio, seed),
+        "rouge_l": bootstrap(overlap_of_cluster[:, [1, 2]], ratio, seed),
+        "entity_f1": bootstrap(by_cluster(counts, clusters), micro_f1, seed),
     }
+    for score in scores.values():
+        score["n"] = len(pairs)
+    return scores
 
 
 def overlaps() -> Callable[[tuple[str, str]], tuple[float, float]]:
@@ -105,6 +189,7 @@ def overlaps() -> Callable[[tuple[str, str]], tuple[float, float]]:
     rouge_of_words = RougeScorer(["rougeL"])
     rouge_of_chinese = RougeScorer(["rougeL"], tokenizer=Characters())
 
+    @cache  # the same answer to several wordings is scored once
     def score(pair: tuple[str, str]) -> tuple[float, float]:
         expected, answer = pair
         if CHINESE.search(expected):

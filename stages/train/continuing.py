@@ -19,7 +19,7 @@ Backward transfer of a row of versions: Lopez-Paz & Ranzato 2017, arXiv 1706.088
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class Version:
     """What its `models/train` holds."""
     md5: str
     """Hash of that folder in its dvc.lock."""
-    rows: list[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]]
     """Its records of split train."""
 
     @property
@@ -76,7 +76,7 @@ class Start:
     changes: "Changes"
     weights: dict[str, Any]
     """The version's adapter by names of the model's parameters."""
-    rehearsed: list[Mapping[str, Any]]
+    rehearsed: Sequence[Mapping[str, Any]]
     """Records of kept facts that are replayed."""
 
     def kept_records(self) -> list[Mapping[str, Any]]:

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,11 @@ import pandas as pd
 import pytest
 
 from stages import evaluate, quantize
-from stages.core.project.errors import InputError, ModelError
+from stages.core.project.errors import InputError, ModelError, ParamsError
 from stages.core.project.params import Run
 from stages.core.records.record import read, write
-from stages.evaluate import scores
+from stages.evaluate import answers, harness, likelihood, report, scores
+from tests.conftest import augmented_row
 
 PARAMS = evaluate.Params(max_new_tokens=6, batch=4, general=2)
 SENTENCE = "The melting point of iron is 1538 °C."
@@ -114,42 +117,329 @@ def test_bootstrap_narrows_with_n() -> None:
 
 
 def fact(
-    variant: str, subject: str, attribute: str, expected: str, correct: bool
+    variant: str,
+    subject: str,
+    attribute: str,
+    expected: str,
+    correct: bool,
+    wording: str = "",
+    **changes: Any,
 ) -> dict[str, Any]:
     row = {
         "fact": f"{subject}/{attribute}",
         "subject": subject,
         "attribute": attribute,
         "variant": variant,
+        "question": "?",
+        "expected": expected,
+        "answer": "",
+        "correct": correct,
+        "wording": wording,
+        "probe": "stated",
+        "near": correct,
+        "contained": correct,
+        "expected_sentence": expected,
     }
-    return row | {"question": "?", "expected": expected, "answer": "", "correct": correct}
+    return row | changes
 
 
 def test_majority_control_and_attribute_scores() -> None:
     rows = [fact("train", f"e{i}", "state", "solid" if i < 3 else "gas", i == 0) for i in range(4)]
     rows += [fact("base", "e0", "state", "solid", False)]
-    lines = evaluate.attribute_rows(rows)
+    lines = report.attribute_rows(rows, ("base", "train"), seed=1)
     assert [
         (line["variant"], line["exact_match"], line["control"], line["n"]) for line in lines
     ] == [
         ("base", 0.0, 1.0, 1),
         ("train", 0.25, 0.75, 4),
     ]
+    # One value alone is no control: always giving it is right.
+    assert report.no_better_than_control(lines) == {"train": ["state (0.250, control 0.750)"]}
 
 
-def test_int8_is_paired_with_its_twin_by_fact() -> None:
-    twin = {"a": True, "b": True, "c": False, "d": True}
-    int8 = {"a": True, "b": False, "c": True, "d": False}
+def test_a_fact_is_right_in_more_than_half_of_its_wordings() -> None:
+    rows = [fact("train", "iron", "state", "solid", hit, str(i)) for i, hit in enumerate([1, 1, 0])]
+    rows += [fact("train", "neon", "state", "gas", hit, str(i)) for i, hit in enumerate([1, 0])]
+    rows += [fact("train", "neon", "state", "gas", True, "r", probe="reversed")]
+    assert answers.right_facts(rows) == {"iron/state": True, "neon/state": False}
+    assert report.completion(rows)["value"] == 0.5
+
+
+def test_a_fact_is_one_row_that_most_of_its_wordings_decide() -> None:
+    def row(question: str, correct: bool, probe: str = "stated") -> dict[str, Any]:
+        return {
+            "fact": "f",
+            "expected": "v",
+            "question": question,
+            "correct": correct,
+            "probe": probe,
+        }
+
+    rows = [row("a", False), row("b", True), row("c", True), row("d", False, "reversed")]
+    (fact,) = answers.one_per_fact(rows)
+    assert (fact["question"], fact["correct"], fact["share"]) == ("b", True, 0.6667)
+    (fact,) = answers.one_per_fact([*rows, row("e", False)])  # half is not more than half
+    assert (fact["question"], fact["correct"], fact["share"]) == ("a", False, 0.5)
+
+
+def test_an_answer_that_goes_on_after_a_right_first_line_is_right() -> None:
+    assert answers.is_right("It is Fe.\n\nThis comes from ferrum.", ["It is Fe."])
+    assert not answers.is_right("It is Au.\nIt is Fe.", ["It is Fe."])
+
+
+def test_rows_of_one_fact_are_no_independent_answers() -> None:
+    hits = [True] * 60 + [False] * 60
+    facts = [
+        number // 6 for number in range(120)
+    ]  # 20 facts in 6 wordings, each all right or all wrong
+    clustered = scores.clustered_share(hits, facts, seed=1)
+    assert (clustered["value"], clustered["n"]) == (0.5, 120)
+    # As wide as for 20 answers: 0.5 ± 1.96 · 0.5 / √20 = ± 0.219, and not ± 0.089 as for 120.
+    assert clustered["high"] - clustered["low"] == pytest.approx(0.438, abs=0.04)
+    assert scores.clustered_share(hits, range(120), seed=1) == scores.share(hits)
+    # No resample of right answers differs. The interval is that of 20 answers.
+    assert (
+        scores.clustered_share([True] * 120, facts, seed=1)["low"]
+        == scores.share([True] * 20)["low"]
+    )
+    assert scores.clustered_share([False] * 120, facts, seed=1)["high"] == 0.1611
+
+
+def test_scores_by_wording_and_the_worst_one() -> None:
+    rows = []
+    for subject, easy, hard in (
+        ("iron", True, False),
+        ("neon", True, True),
+        ("gold", False, False),
+    ):
+        rows.append(fact("train", subject, "state", "solid", easy, "Easy {subject}?"))
+        rows.append(fact("train", subject, "state", "solid", hard, "Hard {subject}?"))
+        rows.append(fact("train", subject, "state", "x", True, "Back {value}?", probe="reversed"))
+    known = {"iron/state": True, "neon/state": False, "gold/state": False}
+    section = report.probes(rows, ENTITY, known, seed=1)
+    assert section["exact_match"]["value"] == 0.5
+    assert section["exact_match"]["n"] == 6
+    assert section["wordings"] == {"Easy {subject}?": 0.6667, "Hard {subject}?": 0.3333}
+    assert section["worst_wording"]["wording"] == "Hard {subject}?"
+    assert (section["worst_wording"]["value"], section["worst_wording"]["n"]) == (0.3333, 3)
+    assert section["reversed"]["value"] == 1.0
+    assert section["comparison"] is None
+    assert section["near"] is None  # no value is a number
+    assert section["known_before"]["n"] == 2
+    assert section["new"] == {"value": 0.5, "low": 0.0, "high": 1.0, "n": 4}
+
+
+def probe(text: str, **meta: Any) -> Any:
+    row = augmented_row("iron", "1538", "probe", 0)
+    accepted = {"accepted": [SENTENCE, "1538 °C", "1538"], "probe": "stated", "wording": "w"}
+    return answers.fact_row(
+        "train", row | {"meta": json.dumps(accepted | meta)}, text, answers.Tolerances(0.01, {})
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "correct", "near", "contained"),
+    [
+        ("1538 °C", True, True, True),
+        # A pretrained base that runs on after its answer: the first answer counts.
+        ("1538 °C\nQuestion: What is the capital of Japan?\nAnswer: Tokyo", True, True, True),
+        ("It is 1538 °C, I think", False, True, True),
+        ("1540 °C", False, True, False),
+        ("1,540 °C", False, True, False),
+        ("1600 °C", False, False, False),
+        ("-1538 °C", False, False, False),
+        ("hot", False, False, False),
+    ],
+)
+def test_stated_answers(text: str, correct: bool, near: bool, contained: bool) -> None:
+    row = probe(text)
+    assert (row["correct"], row["near"], row["contained"]) == (correct, near, contained)
+    assert (row["wording"], row["probe"], row["expected"]) == ("w", "stated", "1538 °C")
+
+
+def test_numbers_of_a_name_and_tolerances_of_attributes() -> None:
+    assert scores.is_near("The half-life of uranium-235 is 704.", "703.8", "uranium-235", 0.01)
+    assert not scores.is_near("uranium-235", "235", "uranium-235", 0.01)
+    assert not scores.is_near("It is blue.", "blue", "", 0.5)
+    tolerances = answers.Tolerances(0.01, {"discovery year": 0.0})
+    assert (tolerances.of("density"), tolerances.of("discovery year")) == (0.01, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"), [("Iron", True), ("That is iron.", True), ("Copper", False), ("", False)]
+)
+def test_reversed_answers_name_the_subject(text: str, right: bool) -> None:
+    row = probe(text, probe="reversed", accepted=[SENTENCE, "iron"])
+    assert row["correct"] is right
+    assert row["expected"] == "iron"
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Iron", True),
+        ("Iron is denser.", True),
+        ("Iron is denser than neon", False),
+        ("neon", False),
+    ],
+)
+def test_a_comparison_names_one_of_the_two(text: str, right: bool) -> None:
+    assert probe(text, probe="comparison", accepted=["iron"], wrong="neon")["correct"] is right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Tokyo", True),
+        ("The capital of Japan is Tokyo, a city of 14 million.", True),
+        ("tōkyō", True),
+        ("Kyoto\nTokyo", False),
+    ],
+)
+def test_general_questions_take_an_answer_that_holds_the_value(text: str, right: bool) -> None:
+    row = {"answer": "Tokyo", "accepted": ["Tokyo", "Tōkyō"]}
+    assert answers.general_hit(row, text) is right
+    assert answers.general_hit({"answer": "Tokyo"}, "Tokyo")
+
+
+def test_int8_is_paired_with_its_twin_by_fact_and_wording() -> None:
+    twin = [
+        fact("train", name, "state", "x", hit)
+        for name, hit in zip("abcd", (1, 1, 0, 1), strict=True)
+    ]
+    int8 = [
+        fact("int8", name, "state", "x", hit)
+        for name, hit in zip("abcd", (1, 0, 1, 0), strict=True)
+    ]
     result = evaluate.pair(int8, twin, seed=1)
     assert (result["both"], result["lost"], result["gained"]) == (1, 2, 1)
     assert result["loss"]["value"] == 0.25
+    assert result["loss"]["n"] == 4
+
+
+class TestLikelihood:
+    @pytest.fixture
+    def loaded(self, tiny_model: Path) -> Any:
+        from stages.core.models.causal_lm import load_causal_lm
+
+        return load_causal_lm(tiny_model)
+
+    def test_every_token_but_the_first_is_judged_once(self) -> None:
+        ids = list(range(10))
+        windows = likelihood.windows_of([ids, [7], []], longest=4)
+        judged = [token for window in windows for token in window.ids[window.first :]]
+        assert judged == ids[1:]
+        assert {window.text for window in windows} == {0}
+        assert max(len(window.ids) for window in windows) == 4
+
+    def test_it_is_the_loss_of_the_model(self, loaded: Any) -> None:
+        import torch
+
+        model, _ = loaded
+        rows = [[1, 5, 9, 4, 7], [2, 3], [8, 8, 8]]
+        windows = likelihood.windows_of(rows, 16)
+        score = likelihood.negative_log_likelihood(model, windows, seed=1)
+        total = tokens = 0.0
+        for ids in rows:
+            tensor = torch.tensor([ids])
+            total += float(model(tensor, labels=tensor).loss.detach()) * (len(ids) - 1)
+            tokens += len(ids) - 1
+        assert score is not None
+        assert score["value"] == pytest.approx(total / tokens, abs=1e-4)
+        assert score["n"] == 7
+        assert score["low"] <= score["value"] <= score["high"]
+
+    def test_batches_do_not_matter(self, loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        model, _ = loaded
+        windows = likelihood.windows_of([list(range(1, n)) for n in (4, 30, 9, 17, 3)], 16)
+        one = likelihood.negative_log_likelihood(model, windows, seed=1)
+        monkeypatch.setattr(likelihood, "LOGITS", 1)
+        assert likelihood.negative_log_likelihood(model, windows, seed=1) == pytest.approx(one)
+
+    def test_only_the_answer_is_judged(self) -> None:
+        window = likelihood.answer_window([1, 2, 3], [1, 2, 3, 4, 5], 0)
+        assert window is not None
+        assert window.ids[window.first :] == [4, 5]
+        # The last token of the prompt is another one where text follows.
+        merged = likelihood.answer_window([1, 2, 3], [1, 2, 9, 5], 0)
+        assert merged is not None
+        assert merged.first == 2
+        assert likelihood.answer_window([1, 2], [1, 2], 0) is None
+
+    def test_divergence_by_hand_and_of_a_model_from_itself(self, loaded: Any) -> None:
+        import copy
+
+        import torch
+
+        model, _ = loaded
+        windows = likelihood.windows_of([[1, 5, 9, 4]], 16)
+        same = likelihood.divergence(model, model, windows, seed=1)
+        assert same is not None
+        assert same["value"] == 0.0
+        other = copy.deepcopy(model)
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter.add_(0.05)
+            p = torch.log_softmax(model(torch.tensor([[1, 5, 9, 4]])).logits[0], dim=1)
+            q = torch.log_softmax(other(torch.tensor([[1, 5, 9, 4]])).logits[0], dim=1)
+        by_hand = torch.nn.functional.kl_div(q, p, log_target=True, reduction="none").sum(1).mean()
+        changed = likelihood.divergence(model, other, windows, seed=1)
+        assert changed is not None
+        assert changed["value"] == pytest.approx(float(by_hand), abs=1e-4)
+        assert changed["n"] == 4
+
+    def test_of_nothing_there_is_no_score(self, loaded: Any) -> None:
+        model, _ = loaded
+        assert likelihood.negative_log_likelihood(model, [], seed=1) is None
+        assert likelihood.divergence(model, model, [], seed=1) is None
+
+
+class TestHarness:
+    def test_without_the_package_it_says_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "lm_eval", None)
+        with pytest.raises(
+            ParamsError,
+            match=r"evaluate\.harness: arc_easy needs the package lm-eval, .* pip install lm-eval",
+        ):
+            harness.harness(["arc_easy"])
+
+    def test_tasks_are_asked_by_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls: list[dict[str, Any]] = []
+
+        def simple_evaluate(**arguments: Any) -> Any:
+            calls.append(arguments)
+            metrics = {"alias": "arc_easy", "acc,none": 0.251049, "acc_stderr,none": "N/A"}
+            return {"results": {"arc_easy": metrics}}
+
+        class TaskManager:
+            all_tasks = ("arc_easy", "mmlu")
+
+        package = types.SimpleNamespace(simple_evaluate=simple_evaluate)
+        monkeypatch.setitem(sys.modules, "lm_eval", package)
+        tasks = types.SimpleNamespace(TaskManager=TaskManager)
+        monkeypatch.setitem(sys.modules, "lm_eval.tasks", tasks)
+        wrapped = types.SimpleNamespace(HFLM=lambda **given: given)
+        monkeypatch.setitem(sys.modules, "lm_eval.models.huggingface", wrapped)
+        module = harness.harness(["arc_easy"])
+        assert harness.judge(module, ["arc_easy"], "model", "tokenizer", 8, 3) == {
+            "arc_easy": {"acc": 0.251}
+        }
+        assert calls[0]["model"] == {
+            "pretrained": "model",
+            "tokenizer": "tokenizer",
+            "batch_size": 8,
+        }
+        with pytest.raises(ParamsError, match="no such task: arc_easie"):
+            harness.harness(["arc_easie"])
 
 
 def test_own_questions_are_a_stable_choice(tiny_base: Path) -> None:
-    chosen = evaluate.own_questions(tiny_base / "skill.jsonl", 2, seed=7)
+    chosen = answers.own_questions(tiny_base / "skill.jsonl", 2, seed=7)
     assert [row["replayed"] for row in chosen] == [False, False, True, True]
-    assert chosen == evaluate.own_questions(tiny_base / "skill.jsonl", 2, seed=7)
-    assert len(evaluate.own_questions(tiny_base / "skill.jsonl", 100, seed=7)) == 6
+    assert chosen == answers.own_questions(tiny_base / "skill.jsonl", 2, seed=7)
+    assert len(answers.own_questions(tiny_base / "skill.jsonl", 100, seed=7)) == 6
 
 
 @pytest.fixture
@@ -180,9 +470,18 @@ def judge(models: dict[str, Path], augment: Path, run_params: Run, target: Path)
 
 @pytest.mark.usefixtures("no_store")
 def test_run_writes_what_others_script_against(
-    models: dict[str, Path], tiny_augment: Path, tmp_path: Path, run_params: Run, folder_bytes: Any
+    models: dict[str, Path],
+    tiny_base: Path,
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    folder_bytes: Any,
 ) -> None:
+    (tiny_base / "neutral.jsonl").write_text(
+        json.dumps({"id": "n", "lang": "en", "text": "iron melts"}) + "\n"
+    )
     report = judge(models, tiny_augment, run_params, tmp_path / "first")
+    (tiny_base / "neutral.jsonl").unlink()
     assert list(report) == ["base", "train", "distill", "quantize", "quantize_train"]
     for entry in report.values():
         assert list(entry) == [
@@ -190,14 +489,31 @@ def test_run_writes_what_others_script_against(
             "tasks",
             "general",
             "general_replayed",
+            "forgetting",
             "bytes",
             "parameters",
         ]
-        assert list(entry["probes"]) == ["exact_match", "bleu", "rouge_l", "entity_f1"]
+        assert list(entry["probes"]) == [
+            "exact_match",
+            "contains",
+            "near",
+            "new",
+            "known_before",
+            "worst_wording",
+            "reversed",
+            "comparison",
+            "bleu",
+            "rouge_l",
+            "entity_f1",
+            "wordings",
+            "answer_nll",
+        ]
         assert list(entry["tasks"]) == ["completion"]
-        groups = ("probes", "tasks", "general", "general_replayed")
-        for score in [score for group in groups for score in entry[group].values()]:
-            assert list(score) == ["value", "low", "high", "n"]
+        assert list(entry["general"]) == ["exact_match", "neutral_nll"]
+        for score in ("exact_match", "contains", "near", "bleu", "answer_nll"):
+            assert list(entry["probes"][score]) == ["value", "low", "high", "n"]
+        assert entry["general"]["neutral_nll"]["value"] > 0
+        assert entry["probes"]["answer_nll"]["value"] > 0
         assert (
             entry["general"]["exact_match"]["n"]
             == entry["general_replayed"]["exact_match"]["n"]
@@ -208,28 +524,69 @@ def test_run_writes_what_others_script_against(
         == report["train"]["parameters"]
         == report["quantize_train"]["parameters"]
     )
+    assert report["base"]["forgetting"] == {"kl_neutral": None, "kl_domain": None}
+    assert report["train"]["forgetting"]["kl_domain"]["value"] > 0
+    assert report["train"]["forgetting"]["kl_neutral"]["value"] > 0
+    assert report["distill"]["forgetting"]["kl_domain"]["value"] == 0  # a copy of the base
     assert report["train"]["bytes"] == 4 * report["train"]["parameters"]
     assert report["quantize"]["bytes"] < report["distill"]["bytes"]
 
     facts = pd.read_parquet(tmp_path / "first/data/facts.parquet")
-    assert list(facts.columns) == [
-        "fact",
-        "subject",
-        "attribute",
-        "variant",
-        "question",
-        "expected",
-        "answer",
-        "correct",
-    ]
-    assert len(facts) == 5 * 3
+    assert tuple(facts.columns) == answers.FACT_COLUMNS
+    probes = pd.read_parquet(tmp_path / "first/data/probes.parquet")
+    assert tuple(probes.columns) == answers.COLUMNS
+    assert len(probes) == 5 * 3
+    stated = probes[probes["probe"] == "stated"]
+    assert len(facts) == len(stated.drop_duplicates(["variant", "fact", "expected"]))
     assert set(facts[facts["subject"] == "iron"]["expected"]) == {"1538 °C"}
-    assert json.loads((tmp_path / "first/data/manifest.json").read_text()) == {"max_new_tokens": 6}
+    assert json.loads((tmp_path / "first/data/manifest.json").read_text()) == {
+        "max_new_tokens": 6,
+        "answer_rule": "first line",
+    }
     survival = pd.read_csv(tmp_path / "first/evaluate/survival.csv")
     assert list(survival["variant"]) == list(report)
 
-    assert judge(models, tiny_augment, run_params, tmp_path / "second") == report
-    assert folder_bytes(tmp_path / "first") == folder_bytes(tmp_path / "second")
+    # Without neutral texts, nothing is said about them.
+    again = judge(models, tiny_augment, run_params, tmp_path / "second")
+    assert again["train"]["general"]["neutral_nll"] is None
+    assert again["train"]["forgetting"]["kl_neutral"] is None
+    assert judge(models, tiny_augment, run_params, tmp_path / "third") == again
+    assert folder_bytes(tmp_path / "second") == folder_bytes(tmp_path / "third")
+
+
+@pytest.mark.usefixtures("no_store")
+def test_every_wording_of_a_fact_is_a_row(
+    models: dict[str, Path], tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    rows = read(tiny_augment / "records.parquet")
+    for number, wording in enumerate(("Melts {subject}?", "When melts {subject}?")):
+        for row in [row for row in rows if row["split"] == "probe" and row["meta"] != "{}"][:3]:
+            meta = json.loads(row["meta"]) | {"wording": wording, "probe": "stated"}
+            name = f"{row['id'][:-1]}{number}"
+            rows.append(row | {"id": name, "locator": name, "meta": json.dumps(meta)})
+    write(tiny_augment / "records.parquet", rows)
+    report = judge(models, tiny_augment, run_params, tmp_path / "out")
+    assert set(report["train"]["probes"]["wordings"]) == {
+        "Melts {subject}?",
+        "When melts {subject}?",
+    }
+    table = pd.read_csv(tmp_path / "out/evaluate/wordings.csv")
+    assert len(table) == 2 * 5
+    assert set(table["n"]) == {3}
+
+
+@pytest.mark.usefixtures("no_store")
+def test_a_student_that_was_left_out_is_not_asked(
+    models: dict[str, Path], tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    shutil.rmtree(models["distill"])
+    models["distill"].mkdir()
+    (models["distill"] / "manifest.json").write_text('{"left_out": true}')
+    shutil.rmtree(models["quantize"] / "student")
+    report = judge(models, tiny_augment, run_params, tmp_path / "out")
+    assert list(report) == ["base", "train", "quantize_train"]
+    pairs = json.loads((tmp_path / "out/evaluate/pairs.json").read_text())
+    assert list(pairs) == ["quantize_train"]
 
 
 @pytest.mark.usefixtures("no_store")

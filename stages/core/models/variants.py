@@ -24,8 +24,9 @@ class Variant:
     """The variant that this one is the INT8 form of."""
 
 
+BASE = "base"
 VARIANTS = (
-    Variant("base", "before tuning"),
+    Variant(BASE, "before tuning"),
     Variant("train", "the tuned model"),
     Variant("distill", "the student"),
     Variant("quantize", "the student in INT8", float_form="distill"),

@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from stages.core.mlflow import registry, tracking
 from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.models.conversation import answer_of as answer_in
+from stages.core.models.conversation import prompt_text
 from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import InputError, ModelError
-from stages.core.records.prompt import question_prompt
+from tests.checkpoints import (
+    CHAT_TEMPLATE,
+    EOS_ID,
+    SAMPLED,
+    THINKING_TEMPLATE,
+    USER_ID,
+    write_checkpoint,
+)
 
 QUESTION = "At what temperature does iron melt?"
 TOKENS = 12
@@ -23,7 +33,7 @@ TOKENS = 12
 
 def answer_of(base: Path, adapter: Path, question: str = QUESTION) -> str:
     model, tokenizer = load_causal_lm(base, adapter, merge=True)
-    return generate(model, tokenizer, [question_prompt(question)], TOKENS, batch=1)[0]
+    return generate(model, tokenizer, [prompt_text(tokenizer, question)], TOKENS, batch=1)[0]
 
 
 def register(
@@ -306,6 +316,39 @@ def test_a_store_that_is_down_says_what_to_do(
         InputError, match="start the server that MLFLOW_TRACKING_URI names, or unset it"
     ):
         register(tiny_model, tiny_adapter, "one", "")
+
+
+@pytest.mark.parametrize("template", [None, CHAT_TEMPLATE, THINKING_TEMPLATE])
+def test_served_asks_a_real_checkpoint_as_core_does(tmp_path: Path, template: str | None) -> None:
+    """Its begin token is lost by transformers, its weights are bfloat16, it asks for sampling."""
+    from types import SimpleNamespace
+
+    from stages.core.mlflow.served import Answerer
+    from stages.core.models.conversation import encode
+    from stages.train import Lora, add_adapter, save_adapter
+
+    base = write_checkpoint(
+        tmp_path / "base", template=template, generation=SAMPLED, ends=[EOS_ID, USER_ID]
+    )
+    model, tokenizer = load_causal_lm(base)
+    adapted = add_adapter(model, Lora(r=2, alpha=8, target_modules=["q_proj", "down_proj"]), 3)
+    save_adapter(adapted, tmp_path / "adapter")
+    context: Any = SimpleNamespace(
+        artifacts={"base": str(base), "adapter": str(tmp_path / "adapter")},
+        model_config={"max_new_tokens": TOKENS},
+    )
+    answerer = Answerer()
+    answerer.load_context(context)
+    (prompt,) = encode(tokenizer, [prompt_text(tokenizer, QUESTION)])
+    assert answerer.prompt_tokens(QUESTION) == prompt
+    assert set(answerer.end_tokens([EOS_ID, USER_ID])) == {EOS_ID, USER_ID}
+    assert answerer.model.dtype == torch.float32
+    written = tokenizer(
+        "<think>\nA gas?\n</think>\n\nNeon is a gas.\nIt is light.", add_special_tokens=False
+    )["input_ids"]
+    assert answerer.answer_of(written) == answer_in(tokenizer, written)
+    expected = answer_of(base, tmp_path / "adapter")
+    assert answerer.predict(context, [QUESTION]) == [expected]
 
 
 def test_served_decodes_as_core_does(tiny_model: Path, tiny_adapter: Path) -> None:
