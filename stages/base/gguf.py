@@ -60,7 +60,7 @@ def convert(source: Path, target: Path) -> None:
         dtype = getattr(torch, stored_type(source))
         tokenizer = AutoTokenizer.from_pretrained(source.parent, **place)
         model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=dtype, **place)
-    except Exception as error:  # noqa: BLE001 - the readers of a foreign format raise errors of any kind
+    except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise ModelError(
             f"base: {source}: transformers cannot read this GGUF file ({reason}); take the model's "

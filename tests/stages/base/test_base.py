@@ -61,9 +61,7 @@ def test_folder_takes_only_what_is_safe(seed: Path, tmp_path: Path, run_params: 
     shutil.copytree(seed / "model", tmp_path / "mine")
     (tmp_path / "mine" / "modeling_evil.py").write_text("raise SystemExit")
     (tmp_path / "mine" / "optimizer.pt").write_bytes(b"pickle")
-    params = base.Params(
-        source="folder", folder=str(tmp_path / "mine"), replay=NOTHING_WRITTEN
-    )
+    params = base.Params(source="folder", folder=str(tmp_path / "mine"), replay=NOTHING_WRITTEN)
     base.run(params, run_params, seed, GENERAL, tmp_path / "out")
     names = {path.name for path in (tmp_path / "out" / "model").iterdir()}
     assert "model.safetensors" in names

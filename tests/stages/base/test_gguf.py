@@ -26,7 +26,9 @@ def test_safetensors_beside_it_are_taken_instead(tmp_path: Path) -> None:
 def test_of_several_one_must_be_named(tmp_path: Path) -> None:
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match=r"holds 2 GGUF files \(a.gguf, b.gguf\); name one of them"):
+    with pytest.raises(
+        ModelError, match=r"holds 2 GGUF files \(a.gguf, b.gguf\); name one of them"
+    ):
         gguf.gguf_file(tmp_path)
 
 
