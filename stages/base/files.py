@@ -124,7 +124,7 @@ def put(source: Path, target: Path, linkable: bool) -> str:
     if linkable:
         check_content(content)
     try:
-        reflink(str(content), str(target))
+        reflink(str(content), str(target))  # type: ignore[no-untyped-call]
     except OSError:  # this file system cannot, or source and target are on different ones
         pass
     else:

@@ -106,7 +106,10 @@ def test_dvc_notices_a_changed_and_a_new_file_of_the_folder(tmp_path: Path) -> N
     (model / "chat_template.jinja").write_text("new")
     assert str(model) in dvc(project, "status")
     dvc(project, "repro", "-q")
+    assert "up to date" in dvc(project, "status")
     (model / "config.json").write_text('{"changed": 1}')
     assert str(model) in dvc(project, "status")
+    dvc(project, "repro", "-q")
+    assert (project / "out").read_text() == '{"changed": 1}'
     shutil.rmtree(model)
     assert str(model) in dvc(project, "status")

@@ -282,6 +282,17 @@ def test_scores_that_were_edited_by_hand_are_refused(ready: Released, lore: Lore
     assert "dvc.lock" in said
 
 
+def test_gates_about_a_student_are_skipped_where_there_is_none(ready: Released, lore: Lore) -> None:
+    params = YAML(typ="safe").load((ready.root / "params.yaml").read_text())
+    params["register"]["gates"] = [{"score": "distill.probes", "at_least": 0.9}]
+    ready.dump("params.yaml", params)
+    ready.commit()
+    assert "distill.probes" in lore("release", "1.1.0", "--dry-run", code=1)
+    (ready.root / "metrics/distill.json").write_text('{"left_out": true}')
+    ready.commit()
+    assert "alias" in lore("release", "1.1.0", "--dry-run")
+
+
 def test_gates_that_cannot_be_read_are_refused(ready: Released, lore: Lore) -> None:
     params = YAML(typ="safe").load((ready.root / "params.yaml").read_text())
     params["register"]["gate"] = []

@@ -155,7 +155,8 @@ def test_model_without_tokenizer_is_refused(seed: Path, tmp_path: Path, run_para
 def real_base(folder: Path, **settings: Any) -> base.Params:
     """Params of a base in a folder that writes few texts."""
     few = base.Replay(texts=6, max_new_tokens=4)
-    return base.Params(**{"source": "folder", "folder": str(folder), "replay": few} | settings)
+    every: dict[str, Any] = {"source": "folder", "folder": str(folder), "replay": few} | settings
+    return base.Params(**every)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
