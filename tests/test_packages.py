@@ -73,8 +73,10 @@ def writing_the_fact_table(fixture: Fixture) -> Call:
 
     folder = fixture("tmp_path") / "evaluate"
 
+    answer = {"fact": "f", "variant": "train", "probe": "stated", "correct": True}
+
     def write() -> int:
-        write_facts([{"fact": "f", "correct": True, "expected_sentence": "s"}], {}, folder)
+        write_facts([answer], ("train",), {}, folder)
         return (folder / "facts.parquet").stat().st_size
 
     return write
