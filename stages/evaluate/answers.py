@@ -110,7 +110,8 @@ class Tolerances:
 def general_hit(row: Row, text: str) -> bool:
     """Return whether a question about what the base knows was answered right."""
     accepted = row.get("accepted") or [row["answer"]]
-    return is_right(text, accepted) or scores.contains(text, accepted)
+    # Only in the first line may one stand among other words: an answer that lists several is no answer.
+    return is_right(text, accepted) or scores.contains(first_answer(text), accepted)
 
 
 def is_right(answer: str, accepted: list[str]) -> bool:
