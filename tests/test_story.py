@@ -133,7 +133,11 @@ def test_a_merge_runs_what_the_driver_named_and_no_more(clone: Clone) -> None:
     }
 
 
-def test_a_rollback_brings_the_first_version_back(clone: Clone) -> None:
+def test_a_rollback_brings_the_first_version_back(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Wide enough that no question in the table is cut.
+    monkeypatch.setitem(clone.environment, "COLUMNS", "600")
     first = {
         path: clone("git", "show", f"knowledge@v0.1.0:{path}")
         for path in ("dvc.lock", "metrics/evaluate.json")
@@ -195,7 +199,7 @@ def test_a_listing_that_is_not_sorted_is_named(clone: Clone) -> None:
 def test_a_seed_left_out_is_named_with_the_first_step(clone: Clone) -> None:
     clone("git", "revert", "--no-edit", "HEAD")
     clone.edit("stages/train/__init__.py", r'derive\(run.seed, "train"\)', "time.time_ns()")
-    clone.edit("stages/train/__init__.py", "^import json$", "import json\nimport time")
+    clone.edit("stages/train/__init__.py", "^from functools import partial$", "import time\nfrom functools import partial")
     assert ran(clone("dvc", "repro", "train")) == ["train"]
     save(clone, "A seed left out")
     said = lore(clone, "verify", "--stage", "train", code=3)

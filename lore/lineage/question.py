@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages.core.records import record
+from stages.core.records.prompt import READING
 
 Row = dict[str, Any]
 
@@ -40,22 +41,26 @@ def match(question: str, records: Sequence[Row], wordings: Sequence[Row]) -> str
         return None
 
     known = []
+    for attribute in sorted({row["attribute"] for row in records}):
+        known.append((attribute, words(attribute)))
     for row in wordings:
-        if row["fact"] and row["question"]:
+        # A reading names other attributes too, with random words around them.
+        is_reading = f"/{READING}/" in row["locator"]
+        if row["fact"] and row["question"] and not is_reading:
             known.append((row["attribute"], words(row["question"]) - words(row["subject"])))
     rest = asked - words(subject)
     exact = {attribute for attribute, wording in known if wording == rest}
     if len(exact) == 1:
-        attribute: str | None = exact.pop()
+        found: str | None = exact.pop()
     else:
-        attribute = likeliest(rest, word_shares(known))
-    if not attribute:
+        found = likeliest(rest, word_shares(known))
+    if not found:
         return None
 
     fact = None
     for row in records:
         same_subject = record.compared_name(row["subject"]) == record.compared_name(subject)
-        if same_subject and row["attribute"] == attribute:
+        if same_subject and row["attribute"] == found:
             fact = str(row["fact"])
     return fact
 

@@ -60,7 +60,7 @@ __all__ = ["Ewc", "Lora", "Params", "add_adapter", "lora_layers", "run", "save_a
 class Ewc:
     """Elastic weight consolidation against the base."""
 
-    weight: float = 14.0
+    weight: float = 20.0
     """Weight of the penalty, which estimates the divergence KL(base, tuned) on the base's own texts in nats
     per token. Higher keeps more of the base's knowledge and learns slower. 0 switches it off."""
     rows: int = 2560

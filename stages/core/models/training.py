@@ -481,8 +481,11 @@ class StepTrainer(Trainer):
     def part_of_step(self, labels: torch.Tensor, tokens_of_step: Any) -> Any:
         """Return the factor that makes a mean over the tokens of `labels` (B, T) a part of the step's mean.
 
-        The gradients of processes are averaged, so the factor has their number in it.
+        The gradients of processes are averaged, so the factor has their number in it. An evaluation takes no
+        step: the Trainer averages over the rows of all processes itself, and the factor is 1.
         """
+        if not self.model.training:
+            return 1.0
         own_tokens = (labels[:, 1:] != NOT_LEARNED).sum()
         return own_tokens / tokens_of_step * self.accelerator.num_processes
 

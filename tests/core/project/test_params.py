@@ -20,8 +20,8 @@ from stages.core.project.errors import ParamsError
 from stages.core.project.params import STRICT, Run, load, parse, read_section, read_yaml
 
 ROOT = Path(__file__).parents[3]
-OWN = ("extract", "clean", "register")
-"""Stages with settings of this project: its sources, attributes, and gates."""
+OWN = ("extract", "clean", "augment", "evaluate", "register")
+"""Stages with settings of this project: its sources, attributes, their wordings and tolerances, and gates."""
 RUN = "run: {seed: 1, threads: 2, isa: avx2, device: cpu}\n"
 
 
@@ -132,6 +132,22 @@ def test_the_defaults_of_clean_know_no_attribute_and_filter_as_this_project_does
         stated.normalise, units={}, meta_units={}, years=[], dates=[]
     )
     assert defaults.verify == dataclasses.replace(stated.verify, tolerance={}, single_valued=[])
+
+
+def test_the_defaults_of_evaluate_know_no_attribute() -> None:
+    evaluate = importlib.import_module("stages.evaluate").Params
+    stated, _ = load("evaluate", evaluate, ROOT / "params.yaml")
+    assert evaluate() == dataclasses.replace(stated, tolerances={})
+
+
+def test_the_defaults_of_augment_make_no_readings() -> None:
+    augment = importlib.import_module("stages.augment").Params
+    defaults = augment()
+    stated, _ = load("augment", augment, ROOT / "params.yaml")
+    assert defaults.readings == 0
+    assert defaults == dataclasses.replace(
+        stated, questions=defaults.questions, readings=0
+    )
 
 
 def test_a_limit_that_is_not_given_allows_no_difference(tmp_path: Path) -> None:
