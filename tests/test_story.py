@@ -199,7 +199,11 @@ def test_a_listing_that_is_not_sorted_is_named(clone: Clone) -> None:
 def test_a_seed_left_out_is_named_with_the_first_step(clone: Clone) -> None:
     clone("git", "revert", "--no-edit", "HEAD")
     clone.edit("stages/train/__init__.py", r'derive\(run.seed, "train"\)', "time.time_ns()")
-    clone.edit("stages/train/__init__.py", "^from functools import partial$", "import time\nfrom functools import partial")
+    clone.edit(
+        "stages/train/__init__.py",
+        "^from functools import partial$",
+        "import time\nfrom functools import partial",
+    )
     assert ran(clone("dvc", "repro", "train")) == ["train"]
     save(clone, "A seed left out")
     said = lore(clone, "verify", "--stage", "train", code=3)

@@ -5,29 +5,61 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, DeepseekV3Config, LlamaConfig, Qwen2Config
 
-from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.models.causal_lm import Ends, continued, generate, load_causal_lm
 from stages.core.models.conversation import prompt_text
 from tests.checkpoints import CHAT_TEMPLATE, EOS_ID, SAMPLED, USER_ID, write_checkpoint
 
 QUESTION = "What is iron?"
+SMALL: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+}
+CONFIGS = [
+    LlamaConfig(**SMALL),
+    # A window smaller than the texts: the cache forgets its beginning.
+    Qwen2Config(
+        **SMALL,
+        use_sliding_window=True,
+        sliding_window=6,
+        max_window_layers=1,
+    ),
+    DeepseekV3Config(
+        **SMALL,
+        moe_intermediate_size=16,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        n_group=1,
+        topk_group=1,
+        first_k_dense_replace=1,
+        kv_lora_rank=8,
+        q_lora_rank=8,
+        qk_rope_head_dim=4,
+        qk_nope_head_dim=4,
+        v_head_dim=8,
+    ),
+]
 ON_AND_ON = " Fe\nQuestion: What is the symbol of gold?\nAnswer: Au\nQuestion: What"
 
 
-def scripted(model: Any, tokenizer: Any, texts: list[str], end: int) -> list[int]:
-    """Make the model write these texts, each with the end token, whatever it is asked.
+def scripted(model: Any, tokenizer: Any, text: str, end: int) -> list[int]:
+    """Make the model write this text and the end token, whatever it is asked.
 
-    Returns a list that will have the number of its steps.
+    Returns a list that will have as many entries as the model makes steps.
     """
-    rows = [[*tokenizer(text, add_special_tokens=False)["input_ids"], end] for text in texts]
+    row = [*tokenizer(text, add_special_tokens=False)["input_ids"], end]
     steps: list[int] = []
 
     def forced(head: Any, arguments: Any, logits: Any) -> Any:
         wanted = torch.zeros_like(logits)
-        for number, row in enumerate(rows):
-            # Behind the end token comes something that must not be seen.
-            token = row[len(steps)] if len(steps) < len(row) else rows[0][0]
-            wanted[number, -1, token] = 1.0
+        # Behind the end token comes something that must not be seen.
+        token = row[len(steps)] if len(steps) < len(row) else row[0]
+        wanted[:, -1, token] = 1.0
         steps.append(1)
         return wanted
 
@@ -36,11 +68,16 @@ def scripted(model: Any, tokenizer: Any, texts: list[str], end: int) -> list[int
 
 
 def asked(folder: Path, texts: list[str], end: int = EOS_ID, most: int = 64) -> tuple[Any, int]:
-    """Answers of a model that writes these texts, and its number of steps."""
-    model, tokenizer = load_causal_lm(folder)
-    steps = scripted(model, tokenizer, texts, end)
-    prompts = [prompt_text(tokenizer, QUESTION)] * len(texts)
-    return generate(model, tokenizer, prompts, most, batch=8), len(steps)
+    """Answers of a model that writes these texts, and the most steps that one of them took."""
+    answers = []
+    most_steps = 0
+    for text in texts:
+        model, tokenizer = load_causal_lm(folder)
+        steps = scripted(model, tokenizer, text, end)
+        prompts = [prompt_text(tokenizer, QUESTION)]
+        answers += generate(model, tokenizer, prompts, most, batch=8)
+        most_steps = max(most_steps, len(steps))
+    return answers, most_steps
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -100,6 +137,54 @@ def test_sampling_and_penalties_of_the_checkpoint_do_not_count(tmp_path: Path) -
         temperature = model.generation_config.temperature  # as it was
         assert temperature == (0.6 if name == "said" else None)
     assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
+def test_a_row_that_ended_leaves_the_batch_and_the_others_stay_as_they_are(config: Any) -> None:
+    """Each row has the tokens that `model.generate` gives it alone, up to its end."""
+    torch.manual_seed(7)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    prompts = [torch.randint(5, 60, (size,)) for size in (3, 9, 5, 7, 4)]
+    alone = [
+        model.generate(
+            prompt[None], do_sample=False, max_new_tokens=12, eos_token_id=None, pad_token_id=0
+        )[0, len(prompt) :].tolist()
+        for prompt in prompts
+    ]
+    # Two rows end early, at tokens that they happen to write.
+    end_tokens = [alone[0][2], alone[3][6]]
+    expected = [up_to_end(row, end_tokens) for row in alone]
+    assert len({len(row) for row in expected}) > 1
+
+    width = max(len(prompt) for prompt in prompts)
+    rows = torch.zeros(len(prompts), width, dtype=torch.long)
+    mask = torch.zeros_like(rows)
+    for number, prompt in enumerate(prompts):
+        rows[number, width - len(prompt) :] = prompt
+        mask[number, width - len(prompt) :] = 1
+    batch_sizes: list[int] = []
+    model.get_output_embeddings().register_forward_hook(
+        lambda head, arguments, logits: batch_sizes.append(len(logits))
+    )
+    with torch.inference_mode():
+        assert continued(model, rows, mask, 12, EndTokens(end_tokens)) == expected
+    assert batch_sizes[-1] < batch_sizes[0] == len(prompts)
+
+
+class EndTokens(Ends):
+    """Ends at given tokens alone."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self.tokens = torch.tensor(tokens)
+        self.lines = None
+
+
+def up_to_end(row: list[int], ends: list[int]) -> list[int]:
+    """The tokens up to the first end token, which is included."""
+    for place, token in enumerate(row):
+        if token in ends:
+            return row[: place + 1]
+    return row
 
 
 def test_a_prompt_has_the_begin_token_once(tmp_path: Path) -> None:

@@ -145,9 +145,7 @@ def test_the_defaults_of_augment_make_no_readings() -> None:
     defaults = augment()
     stated, _ = load("augment", augment, ROOT / "params.yaml")
     assert defaults.readings == 0
-    assert defaults == dataclasses.replace(
-        stated, questions=defaults.questions, readings=0
-    )
+    assert defaults == dataclasses.replace(stated, questions=defaults.questions, readings=0)
 
 
 def test_a_limit_that_is_not_given_allows_no_difference(tmp_path: Path) -> None:
