@@ -120,9 +120,9 @@ class Params:
     """Full commit hash of an earlier knowledge version. Its adapter is the start, new and changed facts are
     learned, and what it knew is kept (by `rehearse_share` and `ewc`). The base and `lora` must be as they
     were. A branch or tag is refused, because it may move. null: a fresh adapter learns all facts."""
-    rehearse_share: float = Field(default=0.2, ge=0, le=1)
-    """Share of that version's rows about unchanged facts that is replayed, with `continue_from`. Higher
-    keeps more of them and takes longer."""
+    rehearse_share: float = Field(default=1.0, ge=0, le=1)
+    """Share of that version's rows about unchanged facts that is replayed, with `continue_from`. Over versions
+    in a row, replaying all of them kept earlier facts best. Fewer take less time."""
     forgetting_budget: Annotated[float, Field(gt=0)] | None = None
     """Most nats per token by which the tuned model may differ from the base on the valid wordings, as
     KL(base || tuned). Training stops at the first evaluation beyond it, and the adapter before is kept.
