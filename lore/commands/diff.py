@@ -2,7 +2,8 @@
 
 It shows facts added, removed and changed with their sources, how the model answers each, what the model
 forgot or picked up besides, changed rules and settings, and scores with the verdict whether they differ
-by more than chance. Both versions are read from git and DVC's cache. Nothing is checked out.
+by more than chance. Where metrics/spread.json is there, it also says whether a score differs by more than
+another seed does. Both versions are read from git and DVC's cache. Nothing is checked out.
 Example: `lore diff main` compares main with the files here, `lore diff main my-branch` two branches.
 `lore diff main...my-branch --markdown` compares my-branch with the commit where it left main, which is
 what a pull request changes. Exit code 0, with --exit-code 3 where facts or answers differ, 1 for an

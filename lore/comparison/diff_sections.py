@@ -187,8 +187,13 @@ def shown(value: Any) -> str:
     return settings.written(value)
 
 
-def scores_section(rows: Sequence[Row], variant: str, everything: bool) -> Section:
-    """List the scores with their verdicts: those of the variant and those outside the noise, or all."""
+def scores_section(
+    rows: Sequence[Row], variant: str, everything: bool, spread: str | None = None
+) -> Section:
+    """List the scores with their verdicts: those of the variant and those outside the noise, or all.
+
+    `spread` is the line that describes the spread of seeds, where it was measured.
+    """
     lines = [
         "share of right answers with 95 % interval; p: McNemar's exact test, by fact; "
         "else intervals of two proportions"
@@ -201,9 +206,16 @@ def scores_section(rows: Sequence[Row], variant: str, everything: bool) -> Secti
             was = score_cell(row["a"])
             now = score_cell(row["b"])
             change = change_cell(row)
-            cells.append((row["variant"], row["score"], was, now, change, row["verdict"]))
+            cells_of_row = [row["variant"], row["score"], was, now, change, row["verdict"]]
+            if spread is not None:
+                by_seed = row.get("spread", {"verdict": ""})
+                cells_of_row.append(by_seed["verdict"])
+            cells.append(tuple(cells_of_row))
     hidden = len(rows) - len(cells)
     if hidden:
         lines.append(f"{hidden} more, all inside the noise, listed with --all")
-    columns = ("variant", "score", "was", "is", "difference", "verdict")
-    return Section("Scores", tuple(lines), columns, cells)
+    columns = ["variant", "score", "was", "is", "difference", "verdict"]
+    if spread is not None:
+        lines.append(spread)
+        columns.append("spread of seeds")
+    return Section("Scores", tuple(lines), tuple(columns), cells)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lore.comparison.facts import Collateral, Facts
     from lore.comparison.settings import Setting
+    from lore.comparison.spread import Spread
     from lore.rendering.report import Section
     from lore.versions.version import Version
 
@@ -29,7 +30,8 @@ METRICS = artifacts.EVALUATE_METRICS
 class Difference:
     """All that `lore diff` knows of two versions.
 
-    `collateral` is None, and `scores` is empty, where one of them was never evaluated.
+    `collateral` is None, and `scores` is empty, where one of them was never evaluated. `spread` is None where
+    neither holds a measurement of how far scores differ by the seed alone.
     """
 
     a: "Version"
@@ -40,6 +42,7 @@ class Difference:
     collateral: "Collateral | None"
     settings: "dict[str, list[Setting]]"
     scores: list[dict[str, Any]]
+    spread: "Spread | None"
 
     def differs(self) -> bool:
         """Return whether a fact differs, or whether an answer is right in one version alone."""
@@ -57,7 +60,7 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
     """
     import pandas as pd
 
-    from lore.comparison import facts, significance
+    from lore.comparison import facts, significance, spread
 
     demand_tables(a)
     demand_tables(b)
@@ -78,6 +81,9 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
     if answers_a is not None and answers_b is not None:
         metrics_a, metrics_b = a.document(METRICS) or {}, b.document(METRICS) or {}
         scores = significance.judge(metrics_a, metrics_b, answers_a, answers_b)
+    by_seed = spread.spread_of(b) or spread.spread_of(a)
+    if by_seed is not None:
+        scores = spread.with_verdicts(scores, by_seed)
     return Difference(
         a=a,
         b=b,
@@ -87,6 +93,7 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
         collateral=collateral,
         settings=changed_settings(a, b),
         scores=scores,
+        spread=by_seed,
     )
 
 
@@ -155,7 +162,7 @@ def notes(version: "Version", answers: "pd.DataFrame | None", model: str) -> Ite
 
 def sections_of(difference: Difference, everything: bool) -> "list[Section]":
     """Return the parts of the report: a screenful, or everything."""
-    from lore.comparison import diff_sections
+    from lore.comparison import diff_sections, spread
 
     model = difference.model
     sections = [diff_sections.facts_section(difference.facts, model, everything)]
@@ -164,7 +171,11 @@ def sections_of(difference: Difference, everything: bool) -> "list[Section]":
         sections.append(unchanged)
     sections.append(diff_sections.settings_section(difference.settings, everything))
     if difference.scores:
-        sections.append(diff_sections.scores_section(difference.scores, model, everything))
+        by_seed = None
+        if difference.spread is not None:
+            by_seed = spread.description(difference.spread, difference.b)
+        scores = diff_sections.scores_section(difference.scores, model, everything, by_seed)
+        sections.append(scores)
     return sections
 
 

@@ -8,23 +8,24 @@ variance. In float32 they are 4, 4 and 8. With N processes a ZeRO stage gives ea
 what the optimizer keeps (stage 1), also of the gradients (stage 2), also of the weights, frozen ones
 too (stage 3). Source: Rajbhandari et al. 2020, arXiv 1910.02054, section 5.
 
-LoRA trains float32 adapters and keeps the weights as the checkpoint has them (Hu et al. 2021, arXiv
-2106.09685). QLoRA keeps the linear layers in 4 bits and 0.127 bits of constants (Dettmers et al.
-2023, arXiv 2305.14314, section 3) and all others as they are. The fused experts of a mixture are no
-linear layers, so they stay as they are.
+LoRA trains float32 adapters and keeps the weights in the type of `train.precision` (Hu et al. 2021,
+arXiv 2106.09685). QLoRA keeps the linear layers in 4 bits and 0.127 bits of constants (Dettmers et al.
+2023, arXiv 2305.14314, section 3) and all others in that type. The fused experts of a mixture are no
+linear layers, so they are among the others.
 
 Activations. They follow Korthikanti et al. 2022 (arXiv 2205.05198, section 4), "what the backward
 pass needs", for a layer with gated MLP, grouped or latent attention by a fused kernel (no term in the
 square of the length) and no dropout. Per token a layer keeps inputs and outputs of both norms,
 queries, keys, values, the attention's output, and four times the MLP's width. With checkpointing
-each layer keeps its input, and one whole layer is recomputed at a time.
+each layer keeps its input, and one whole layer is recomputed at a time. A step may be shared by
+micro-batches (`train.rows_per_device`). The activations of one of them are kept at a time.
 
 Logits come on top, with their copies in the loss. With small layers and a large vocabulary they are
 the largest part.
 
 Curvature. Elastic weight consolidation measures it before the first step, with the outputs and
 gradients of all adapted layers at once and without checkpointing. It counts where it takes more than
-a step.
+a step. The factors of layers wider than `train.ewc.widest` are diagonals.
 
 DeepSpeed's own buffers and rows longer than `max_tokens` are not counted.
 """
@@ -58,14 +59,14 @@ class Model:
     """Weights of linear layers except the output head. QLoRA keeps these in 4 bits."""
     adapter: int
     """Parameters of the LoRA adapter."""
-    weight_bytes: int
-    """Bytes of a weight in the checkpoint."""
     per_token: tuple[int, ...]
     """Elements that each layer keeps per token for the backward pass."""
     hidden: int
     vocabulary: int
     factors: int
     """Elements of the curvature's factors A and G over all adapted layers (stages/train/curvature.py)."""
+    root_seconds: float
+    """Seconds that the inverse roots of these factors take on this machine, at most."""
     outputs: int
     """Widths of the outputs of all adapted layers."""
 
@@ -78,12 +79,12 @@ class Settings:
     """
 
     rows: int
-    """Rows per step and process."""
+    """Rows that a process shows the model at once: a micro-batch."""
     max_tokens: int
     mixed: bool
-    """Whether activations have 16 bits. Else they have 32."""
-    curvature: bool
-    """Whether elastic weight consolidation keeps its factors."""
+    """Whether activations and frozen weights have 16 bits. Else they have 32."""
+    curvature_rows: int
+    """Rows in which elastic weight consolidation measures the curvature at once. 0: it does not."""
     processes: int = 1
     gaps: float = 1.0
     """Memory of a process divided by that of its tensors.
@@ -121,50 +122,54 @@ def need(model: Model, run: Settings, method: str, checkpointing: bool, zero: in
     optimizer_share = run.processes if zero >= 1 else 1
 
     # Bytes of weights that are not trained, and number of parameters that are.
+    element = 2 if run.mixed else 4  # bytes of an activation, and of a frozen weight
     if method == FULL:
         frozen = 0.0
         trained = model.parameters
     elif method == LORA:
-        frozen = float(model.parameters * model.weight_bytes)
+        frozen = float(model.parameters * element)
         trained = model.adapter
     else:
         others = model.parameters - model.linear
-        frozen = model.linear * FOUR_BITS + others * min(2, model.weight_bytes)
+        frozen = model.linear * FOUR_BITS + others * element
         trained = model.adapter
     mixed = method == FULL and run.mixed  # adapters are float32 whatever the activations are
     weight, gradient, adam = ADAM_16 if mixed else ADAM_32
 
-    element = 2 if run.mixed else 4  # bytes of an activation
     tokens = run.rows * run.max_tokens
     all_layers = sum(model.per_token)
     kept = all_layers
     if checkpointing:
         kept = model.hidden * len(model.per_token) + max(model.per_token)
     # Three copies in the type of the activations, and two float32 ones in the loss.
-    logits = tokens * model.vocabulary * (3 * element + 8) * run.gaps
+    logits_of_token = model.vocabulary * (3 * element + 8)
 
     factors = 0
     measuring = 0.0
-    if run.curvature and method != FULL:
+    if run.curvature_rows and method != FULL:
         # Without ZeRO the optimizer steps by the factors' inverse roots, kept beside the factors.
         copies = 2 if zero == 0 else 1
         factors = 4 * model.factors * copies
-        outputs = tokens * (all_layers + model.outputs) * min(4, model.weight_bytes) * run.gaps
-        measuring = outputs + logits
+        measured_tokens = run.curvature_rows * run.max_tokens
+        outputs_of_token = (all_layers + model.outputs) * element
+        measuring = measured_tokens * (outputs_of_token + logits_of_token) * run.gaps
 
     return Need(
         weights=(frozen + weight * trained) / weights_share,
         gradients=gradient * trained / gradients_share,
         optimizer=adam * trained / optimizer_share,
         activations=tokens * kept * element * run.gaps,
-        logits=logits,
+        logits=tokens * logits_of_token * run.gaps,
         factors=float(factors),
         measuring=measuring,
     )
 
 
-def model_of(folder: Path, lora: Any) -> Model:
-    """Read config.json of a folder and count its parameters. `lora` is the section train.lora.
+def model_of(folder: Path, lora: Any, widest: int | None, device: str = "cpu") -> Model:
+    """Read config.json of a folder and count its parameters.
+
+    `lora` is the section train.lora, `widest` is train.ewc.widest, and `device` the one that is tried for the
+    time of an inverse root.
 
     Raises InputError where there is no config.json that transformers knows, ModelError where the
     target modules do not fit.
@@ -172,11 +177,11 @@ def model_of(folder: Path, lora: Any) -> Model:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from stages.train import add_adapter, lora_layers
+    from stages.train import add_adapter, lora_layers, widths_of
+    from stages.train.curvature import foretold
 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        dtype = config.dtype or torch.float32
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -195,18 +200,19 @@ def model_of(folder: Path, lora: Any) -> Model:
     with torch.device("meta"):
         adapted = add_adapter(model, lora, 0)
     trained, _ = adapted.get_nb_trainable_parameters()
-    layers = list(lora_layers(adapted).values())
+    widths = widths_of(lora_layers(adapted))
+    cost = foretold(widths, widest, device)
     return Model(
         name=f"{folder} ({config.model_type})",
         parameters=parameters,
         linear=linear,
         adapter=trained,
-        weight_bytes=torch.empty(0, dtype=dtype).element_size(),
         per_token=tuple(kept_per_token(config)),
         hidden=config.hidden_size,
         vocabulary=config.vocab_size,
-        factors=sum(layer.in_features**2 + layer.out_features**2 for layer in layers),
-        outputs=sum(layer.out_features for layer in layers),
+        factors=cost.numbers,
+        root_seconds=cost.seconds,
+        outputs=sum(width_out for _, width_out in widths),
     )
 
 

@@ -1,4 +1,7 @@
-"""The report of `lore plan --memory`: the memory that each way of tuning takes, and the devices here."""
+"""The report of `lore plan --memory`: the memory that each way of tuning takes, and the devices here.
+
+Only what params.yaml can ask for is offered. Elsewhere stands a dash, and a line below says why.
+"""
 
 import json
 import resource
@@ -14,6 +17,7 @@ from stages.core.project.errors import InputError
 if TYPE_CHECKING:
     from lore.planning.devices import Device
     from lore.planning.memory import Model, Need, Settings
+    from stages.train import Params
 
 BASE = Path(artifacts.BASE) / "model"
 SEED = Path("models/seed/model")
@@ -22,6 +26,7 @@ CONTEXT = GIB // 2
 """Bytes of a GPU that CUDA's context and kernels take: an order of magnitude."""
 GAPS = 2.0
 """`Settings.gaps` of a process in main memory."""
+DASH = "–"
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,24 @@ class Row:
 
     method: str
     checkpointing: bool
-    bytes: list[int]
+    bytes: list[int | None]
+    """None where train refuses the settings, or where there are none."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings that decide the memory of a process, as params.yaml has them or might have them."""
+
+    run: "Settings"
+    method: str
+    checkpointing: bool
+    zero: int
+
+    def total(self, model: "Model") -> int:
+        """Return the bytes at the peak."""
+        from lore.planning.memory import need
+
+        return need(model, self.run, self.method, self.checkpointing, self.zero).total
 
 
 @dataclass(frozen=True)
@@ -39,15 +61,23 @@ class Estimate:
 
     model: "Model"
     run: "Settings"
+    rows_of_step: int
+    """Rows that a process has in a step. It shows the model `run.rows` of them at once."""
     table: list[Row]
+    dashes: list[str]
+    """A line for each reason why there is no number."""
+    full_tuning: int
+    """Bytes that full tuning would take without ZeRO and checkpointing, for comparison."""
     devices: "list[Device]"
     """All devices here."""
     device: "Device"
     """The one that the verdict is about: the smallest usable GPU, else main memory."""
     room: int
     """Bytes that a process may fill on it."""
+    as_set: Choice
+    """What params.yaml says."""
     parts: "Need"
-    """The memory of LoRA as params.yaml sets it."""
+    """The memory that it takes."""
     verdict: str
     measured: list[str]
     """The peak of the last run beside the estimate, where one is recorded."""
@@ -67,21 +97,27 @@ def lines(config: Path | None, processes: int | None) -> list[str]:
     titles = [f"{title:>13}" for title in ("no ZeRO", "ZeRO 1", "ZeRO 2", "ZeRO 3")]
     printed = [
         f"memory on each of {devices}: {model.name}",
-        f"  {model.parameters:,} parameters of {model.weight_bytes} bytes, "
-        f"adapter {model.adapter:,}; {run.rows} rows of {run.max_tokens} tokens a step, "
-        f"which is the longest; activations of {bits} bits",
-        f"  {'':<8}{'checkpointing':<16}{''.join(titles)}",
+        f"  {model.parameters:,} parameters, adapter {model.adapter:,}; frozen weights and activations "
+        f"of {bits} bits",
+        f"  {estimate.rows_of_step} rows of at most {run.max_tokens} tokens a step, {run.rows} at once "
+        "(train.rows_per_device)",
     ]
+    if run.curvature_rows:
+        printed.append(curvature_line(estimate))
+    printed.append(f"  {'':<8}{'checkpointing':<16}{''.join(titles)}")
     some_too_large = False
     for row in estimate.table:
         cells = []
         for size in row.bytes:
-            too_large = size > room
+            too_large = size is not None and size > room
             some_too_large = some_too_large or too_large
             mark = "!" if too_large else " "
-            cells.append(f"{f'{size / GIB:.1f} GiB':>12}{mark}")
+            shown = DASH if size is None else f"{size / GIB:.1f} GiB"
+            cells.append(f"{shown:>12}{mark}")
         checkpointing = "yes" if row.checkpointing else "no"
-        printed.append(f"  {row.method:<8}{checkpointing:<16}{''.join(cells)}")
+        printed.append(f"  {row.method:<8}{checkpointing:<16}{''.join(cells)}".rstrip())
+    for reason in estimate.dashes:
+        printed.append(f"  {DASH} {reason}")
     if some_too_large:
         name = estimate.device.name
         printed.append(f"  ! does not fit in the {room / GIB:.1f} GiB that {name} has for it")
@@ -93,6 +129,19 @@ def lines(config: Path | None, processes: int | None) -> list[str]:
         free = f"{device.free / GIB:.1f} GiB free"
         printed.append(f"  {device.name}: {total}, {free}{unusable}")
     return [*printed, estimate.verdict, *estimate.measured]
+
+
+def curvature_line(estimate: Estimate) -> str:
+    """Return the line on elastic weight consolidation: its memory, and the time of its inverse roots."""
+    size = f"{estimate.parts.factors / GIB:.2f} GiB"
+    rows = f"{estimate.run.curvature_rows} rows at once"
+    if estimate.as_set.zero:
+        return f"  curvature (train.ewc): {size}, measured on {rows}; with ZeRO it has no inverse roots"
+    seconds = f"{estimate.model.root_seconds:,.0f} s"
+    return (
+        f"  curvature (train.ewc): {size} with its inverse roots, measured on {rows}; the roots take at "
+        f"most about {seconds}, once"
+    )
 
 
 def as_json(config: Path | None, processes: int | None) -> dict[str, Any]:
@@ -110,15 +159,19 @@ def make_estimate(config: Path | None, processes: int | None) -> Estimate:
 
     params, run = load("train", train.Params)
     runtime.prepare(run)
-    model = memory.model_of(config or folder_of_base(), params.lora)
-    count = processes or params.processes
     graphics = devices.gpus()
     usable = [device for device in graphics if device.usable and run.device == "auto"]
+    kind = "cuda" if usable else "cpu"
+    model = memory.model_of(config or folder_of_base(), params.lora, params.ewc.widest, kind)
+
+    count = processes or params.processes
+    rows_of_step = max(1, params.rows_per_batch // count)
+    micro_batch = min(params.rows_per_device or rows_of_step, rows_of_step)
     settings = memory.Settings(
-        rows=max(1, params.rows_per_batch // count),
+        rows=micro_batch,
         max_tokens=params.max_tokens,
         mixed=params.precision != "fp32",
-        curvature=bool(params.ewc.weight),
+        curvature_rows=train.rows_of_curvature(params) if params.ewc.weight else 0,
         processes=count,
         gaps=1.0 if usable else GAPS,
     )
@@ -135,32 +188,80 @@ def make_estimate(config: Path | None, processes: int | None) -> Estimate:
     table = []
     for method in memory.METHODS:
         for checkpointing in (False, True):
-            row = sizes(model, settings, method, checkpointing)
+            row = sizes(model, settings, params, method, checkpointing)
             table.append(Row(method, checkpointing, row))
 
-    checkpointing = params.gradient_checkpointing
+    method = memory.LORA if params.base_bits is None else memory.QLORA
     zero = distributed.zero_stage(params.deepspeed)
-    parts = memory.need(model, settings, memory.LORA, checkpointing, zero)
+    as_set = Choice(settings, method, params.gradient_checkpointing, zero)
+    parts = memory.need(model, settings, method, as_set.checkpointing, zero)
+    full_tuning = memory.need(model, settings, memory.FULL, False, 0).total
+    wrong = refused(params, method, zero)
+    if wrong:
+        said = f"{method} as set cannot be trained: {'; '.join(wrong)}"
+    else:
+        four_bits = not refused(params, memory.QLORA, 0)
+        said = verdict(model, as_set, rows_of_step, four_bits, device, room)
     # The last run was one of params.yaml's own base, not of the model that --config names.
     last_run = list(measured(parts.total)) if config is None else []
     return Estimate(
         model=model,
         run=settings,
+        rows_of_step=rows_of_step,
         table=table,
+        dashes=list(reasons(params, full_tuning)),
+        full_tuning=full_tuning,
         devices=[main_memory, *graphics],
         device=device,
         room=room,
+        as_set=as_set,
         parts=parts,
-        verdict=verdict(model, settings, checkpointing, zero, device, room),
+        verdict=said,
         measured=last_run,
     )
 
 
-def sizes(model: "Model", run: "Settings", method: str, checkpointing: bool) -> list[int]:
-    """Return the bytes at each ZeRO stage."""
-    from lore.planning.memory import ZERO_STAGES, need
+def sizes(
+    model: "Model", run: "Settings", params: "Params", method: str, checkpointing: bool
+) -> list[int | None]:
+    """Return the bytes at each ZeRO stage, and None where no setting asks for them."""
+    from lore.planning.memory import FULL, ZERO_STAGES
 
-    return [need(model, run, method, checkpointing, zero).total for zero in ZERO_STAGES]
+    found: list[int | None] = []
+    for zero in ZERO_STAGES:
+        if method == FULL or refused(params, method, zero):
+            found.append(None)
+        else:
+            found.append(Choice(run, method, checkpointing, zero).total(model))
+    return found
+
+
+def refused(params: "Params", method: str, zero: int) -> list[str]:
+    """Return what train would say against LoRA or QLoRA at a ZeRO stage, with all other settings as they are."""
+    from lore.planning.memory import QLORA
+    from stages.train.adapter import problems
+
+    bits = 4 if method == QLORA else None
+    return problems(params.lora, params.ewc.weight, bits, zero)
+
+
+def reasons(params: "Params", full_tuning: int) -> Iterator[str]:
+    """Yield a line for each reason why a cell of the table is a dash."""
+    from lore.planning.memory import LORA, QLORA
+
+    yield (
+        "full: no setting tunes all weights, train tunes an adapter; for comparison, it would take "
+        f"{full_tuning / GIB:.1f} GiB"
+    )
+    of_lora = refused(params, LORA, 0)
+    for line in of_lora:
+        yield f"LoRA, QLoRA: {line}"
+    for line in refused(params, QLORA, 0):
+        if line not in of_lora:
+            yield f"QLoRA: {line}"
+    for line in refused(params, LORA, 3):
+        if line not in of_lora:
+            yield f"ZeRO 3: {line}"
 
 
 def folder_of_base() -> Path:
@@ -204,24 +305,30 @@ def libraries() -> int:
 
 
 def verdict(
-    model: "Model", run: "Settings", checkpointing: bool, zero: int, device: "Device", room: int
+    model: "Model",
+    as_set: Choice,
+    rows_of_step: int,
+    four_bits: bool,
+    device: "Device",
+    room: int,
 ) -> str:
-    """Say whether LoRA as params.yaml sets it fits. If it does not, name the first setting that does."""
-    from lore.planning.memory import LORA, need
+    """Say whether the settings fit. If they do not, name the first change of them that does.
 
-    size = need(model, run, LORA, checkpointing, zero).total
-    as_set = f"LoRA as set takes {size / GIB:.1f} GiB"
+    `four_bits` says whether the base can be held in 4 bits here.
+    """
+    size = as_set.total(model)
+    takes = f"{as_set.method} as set takes {size / GIB:.1f} GiB"
     there = f"the {room / GIB:.1f} GiB that {device.name} has for it"
     if size <= room:
-        return f"{as_set}: fits in {there}"
-    for remedy in remedies(run, checkpointing, zero):
-        needed = need(model, remedy.run, LORA, remedy.checkpointing, remedy.zero).total
+        return f"{takes}: fits in {there}"
+    least = size
+    for remedy in remedies(as_set, rows_of_step, four_bits):
+        needed = remedy.choice.total(model)
         if needed <= room:
-            return f"{as_set}: will not fit in {there}; set {remedy.advice}"
-    smallest = replace(run, rows=1, curvature=False)
-    least = need(model, smallest, LORA, True, zero).total
+            return f"{takes}: will not fit in {there}; set {remedy.advice}"
+        least = min(least, needed)
     return (
-        f"{as_set}: will not fit in {there}, with no setting: at least {least / GIB:.1f} GiB are "
+        f"{takes}: will not fit in {there}, with no setting: at least {least / GIB:.1f} GiB are "
         "needed; choose a smaller base, a device with more memory, or several (train.processes) "
         "with train.deepspeed: 3"
     )
@@ -233,28 +340,45 @@ class Remedy:
 
     advice: str
     """The settings as a person writes them in params.yaml."""
-    run: "Settings"
-    checkpointing: bool
-    zero: int
+    choice: Choice
 
 
-def remedies(run: "Settings", checkpointing: bool, zero: int) -> Iterator[Remedy]:
-    """Yield settings to try, the least costly first. Each includes those before it, except the batch."""
+def remedies(as_set: Choice, rows_of_step: int, four_bits: bool) -> Iterator[Remedy]:
+    """Yield settings to try. Each includes those before it, except the number of rows at once.
+
+    First come those that leave the result as it is, and take time.
+    """
+    from lore.planning.memory import LORA, QLORA
+
     advice: list[str] = []
-    if not checkpointing:
+    choice = as_set
+    if not choice.checkpointing:
         advice.append("train.gradient_checkpointing: true")
-        yield Remedy(", ".join(advice), run, True, zero)
-    if run.curvature:
+        choice = replace(choice, checkpointing=True)
+    yield from with_fewer_rows(advice, choice, rows_of_step)
+    if choice.run.curvature_rows:
         advice.append("train.ewc.weight: 0")
-        run = replace(run, curvature=False)
-        yield Remedy(", ".join(advice), run, True, zero)
-    while run.rows > 1:
-        run = replace(run, rows=run.rows // 2)
-        batch = f"train.rows_per_batch: {run.rows * run.processes}"
-        yield Remedy(", ".join([*advice, batch]), run, True, zero)
-    if run.processes > 1 and zero < 3:
-        batch = f"train.rows_per_batch: {run.processes}"
-        yield Remedy(", ".join([*advice, batch, "train.deepspeed: 3"]), run, True, 3)
+        choice = replace(choice, run=replace(choice.run, curvature_rows=0))
+        yield from with_fewer_rows(advice, choice, rows_of_step)
+    if choice.run.processes > 1 and choice.zero < 3 and choice.method == LORA:
+        run = replace(choice.run, rows=1)
+        shared = ", ".join([*advice, "train.rows_per_device: 1", "train.deepspeed: 3"])
+        yield Remedy(shared, replace(choice, run=run, zero=3))
+    if four_bits and choice.method == LORA:
+        advice.append("train.base_bits: 4")
+        yield from with_fewer_rows(advice, replace(choice, method=QLORA), rows_of_step)
+
+
+def with_fewer_rows(advice: list[str], choice: Choice, rows_of_step: int) -> Iterator[Remedy]:
+    """Yield the settings as they are, then with ever fewer rows at once. They divide those of a step."""
+    if advice:
+        yield Remedy(", ".join(advice), choice)
+    for rows in range(choice.run.rows, 0, -1):
+        measured_rows = min(rows, choice.run.curvature_rows)
+        run = replace(choice.run, rows=rows, curvature_rows=measured_rows)
+        if rows_of_step % rows == 0 and run != choice.run:
+            batch = f"train.rows_per_device: {rows}"
+            yield Remedy(", ".join([*advice, batch]), replace(choice, run=run))
 
 
 def measured(total: int) -> Iterator[str]:

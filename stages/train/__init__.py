@@ -99,9 +99,9 @@ class Params:
     """Texts per step, over all processes. More is smoother and, per step, slower. With `packing`, the
     number of packed sequences."""
     rows_per_device: int | None = Field(default=None, ge=1)
-    """Texts that a device is shown at once. Their gradients add up to those of the step, so the result is
-    the same up to rounding. Fewer take less memory and more time. null: all that the device has in a step.
-    It must divide `rows_per_batch / processes`."""
+    """Texts that a device is shown at once. Their gradients add up to those of the step, so the steps are
+    the same up to rounding. The curvature of `ewc` is measured on as many at once. Fewer take less memory
+    and more time. null: all that the device has in a step. It must divide `rows_per_batch / processes`."""
     steps: int | None = 1300
     """Most optimizer steps. Recall grows with them: `metrics/train.csv` shows where it levels off. Early
     stopping may end training sooner. null: `epochs` says how long."""
@@ -120,9 +120,9 @@ class Params:
     """Full commit hash of an earlier knowledge version. Its adapter is the start, new and changed facts are
     learned, and what it knew is kept (by `rehearse_share` and `ewc`). The base and `lora` must be as they
     were. A branch or tag is refused, because it may move. null: a fresh adapter learns all facts."""
-    rehearse_share: float = Field(default=0.2, ge=0, le=1)
-    """Share of that version's rows about unchanged facts that is replayed, with `continue_from`. Higher
-    keeps more of them and takes longer."""
+    rehearse_share: float = Field(default=1.0, ge=0, le=1)
+    """Share of that version's rows about unchanged facts that is replayed, with `continue_from`. Over versions
+    in a row, replaying all of them kept earlier facts best. Fewer take less time."""
     forgetting_budget: Annotated[float, Field(gt=0)] | None = None
     """Most nats per token by which the tuned model may differ from the base on the valid wordings, as
     KL(base || tuned). Training stops at the first evaluation beyond it, and the adapter before is kept.
@@ -171,11 +171,8 @@ def run(
     if params.processes > 1 and not distributed.launched():
         distributed.launch(params.processes, "train", [base, augment, out, metrics, curve, steps])
         return
-    wrong = problems(params.lora, params.ewc.weight, params.base_bits)
-    if distributed.zero_stage(params.deepspeed) == 3 and params.ewc.weight:
-        wrong.append(
-            "train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0"
-        )
+    zero = distributed.zero_stage(params.deepspeed)
+    wrong = problems(params.lora, params.ewc.weight, params.base_bits, zero)
     if params.continue_from is not None:
         continuing.check_commit(params.continue_from)
     if wrong:
@@ -376,7 +373,7 @@ def make_trainer(
     )
     callbacks: list[Any] = [watcher, EarlyStoppingCallback(params.patience)]
     if params.forgetting_budget is not None:
-        size = params.rows_per_batch
+        size = params.rows_per_device or params.rows_per_batch
         measured_on = partial(batches_of, valid_rows, collate, size, model.device)
         callbacks.append(ForgettingBudget(params.forgetting_budget, measured_on, log.metric))
     trainer = Keeper(
@@ -426,20 +423,21 @@ def measured(
         own.sort(key=lambda row: len(row.text))
         rows, _ = training.token_rows(own, tokenizer, params.max_tokens, scratch / "ewc")
         collate = training.collator(tokenizer)
-        firsts = range(0, len(rows), params.rows_per_batch)
+        at_once = rows_of_curvature(params)
+        firsts = range(0, len(rows), at_once)
         bar = tqdm(firsts, desc="curvature of the base", unit="batch", disable=None, leave=False)
         for first in bar:
-            behind_last = min(first + params.rows_per_batch, len(rows))
+            behind_last = min(first + at_once, len(rows))
             batch = [rows[i] for i in range(first, behind_last)]
             yield collate(batch).to(model.device)
 
-    widths = [(layer.in_features, layer.out_features) for layer in layers.values()]
-    cost = foretold(widths, params.ewc.widest)
     if distributed.is_first():
-        print(
-            f"train: the curvature of {len(layers)} layers takes {cost.bytes / 1e9:.2f} GB, "
-            f"its inverse roots about {cost.seconds:.0f} s (train.ewc.widest, train.ewc.weight)"
-        )
+        cost = foretold(widths_of(layers), params.ewc.widest, model.device)
+        with_roots = distributed.zero_stage(params.deepspeed) == 0
+        said = f"train: the curvature of {len(layers)} layers takes {cost.bytes(with_roots) / 1e9:.2f} GB"
+        if with_roots:
+            said += f", its inverse roots about {cost.seconds:.0f} s"
+        print(f"{said} (train.ewc.widest, train.ewc.weight)")
 
     def compute() -> dict[str, Any]:
         seed = derive(run.seed, "curvature")
@@ -447,6 +445,19 @@ def measured(
         return as_tensors(found)
 
     return as_factors(store.remembered("curvature", compute), layers, model.device)
+
+
+def rows_of_curvature(params: Params) -> int:
+    """Return the number of rows in which the curvature is measured at once: those of a micro-batch."""
+    return params.rows_per_device or params.rows_per_batch
+
+
+def widths_of(layers: dict[str, Any]) -> list[tuple[int, int]]:
+    """Return the widths (in, out) of layers, as `foretold` takes them."""
+    widths = []
+    for layer in layers.values():
+        widths.append((layer.in_features, layer.out_features))
+    return widths
 
 
 def inverse_roots(

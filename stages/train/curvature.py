@@ -104,33 +104,56 @@ def times(rows: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 class Cost:
     """What the curvature of the adapted layers costs."""
 
-    bytes: int
-    """Of the factors and of their inverse roots, in float32."""
+    numbers: int
+    """Elements of the factors A and G of all layers. A wide layer's count as diagonals."""
     seconds: float
-    """Of the inverse roots, estimated from one of `WIDTH_OF_TRIAL` on this machine."""
+    """Of the inverse roots at most, estimated from one on this machine. Layers that share a root count each."""
+
+    def bytes(self, with_roots: bool) -> int:
+        """Return the bytes of the factors in float32, and of as many inverse roots where they are kept."""
+        copies = 2 if with_roots else 1
+        return 4 * copies * self.numbers
 
 
-WIDTH_OF_TRIAL = 256
+WIDTH_OF_TRIAL = 512
 
 
-def foretold(widths: Iterable[tuple[int, int]], widest: int | None) -> Cost:
-    """Return the cost for layers of these widths (in, out). Takes some milliseconds, to try this machine."""
-    trial = torch.eye(WIDTH_OF_TRIAL, dtype=torch.float64)
-    started = time.perf_counter()
-    torch.linalg.eigh(trial + 0.5)
-    of_trial = time.perf_counter() - started
+def foretold(
+    widths: Iterable[tuple[int, int]], widest: int | None, device: str | torch.device = "cpu"
+) -> Cost:
+    """Return the cost for layers of these widths (in, out). Takes some milliseconds, to try the device.
 
+    The time of an inverse root grows with the cube of the width. On a GPU a small one takes longer than this
+    cube says, so the estimate is too high there.
+    """
     numbers = 0
-    seconds = 0.0
+    cubes = 0
     for widths_of_layer in widths:
         for width in widths_of_layer:
             if widest is not None and width > widest:
                 numbers += width
             else:
                 numbers += width**2
-                seconds += of_trial * (width / WIDTH_OF_TRIAL) ** 3
-    factors_and_roots = 2
-    return Cost(4 * factors_and_roots * numbers, seconds)
+                cubes += width**3
+    if not cubes:
+        return Cost(numbers, 0.0)
+    return Cost(numbers, cubes * seconds_of_root(device) / WIDTH_OF_TRIAL**3)
+
+
+def seconds_of_root(device: str | torch.device) -> float:
+    """Return the seconds that the inverse root of a random factor of `WIDTH_OF_TRIAL` takes.
+
+    Beside other programs, the clock also counts their time. Then the CPU time is less, and counts.
+    """
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(WIDTH_OF_TRIAL, WIDTH_OF_TRIAL, generator=generator)
+    factor = (rows.T @ rows).to(device)
+    took = 0.0
+    for _ in range(2):  # the first one also loads the library, so the second counts
+        started, used = time.perf_counter(), time.process_time()
+        inverse_root(factor, 0.1).cpu()  # waits for a GPU
+        took = min(time.perf_counter() - started, time.process_time() - used)
+    return took
 
 
 @contextmanager

@@ -1,8 +1,11 @@
-"""memory: parameters are counted exactly, activations as torch keeps them, and what does not fit is told with what to set."""
+"""memory: parameters are counted exactly, activations as torch keeps them, only what a setting can do is offered,
+and what does not fit is told with what to set."""
 
 import dataclasses
+import importlib.util
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from lore.planning import devices, memory, memory_table
 from lore.planning.devices import Device
 from lore.planning.memory import FULL, LORA, METHODS, QLORA, Model, Settings, need
+from lore.planning.memory_table import Choice
 from stages.core.project.errors import InputError
 from stages.train import Lora, add_adapter
 from tests.beside import SHARED, needs_shared
@@ -24,16 +28,16 @@ ROOT = Path(__file__).parents[3]
 CONFIGS = SHARED / "deepseek_configs"
 LORA_ALL = Lora(r=4, alpha=8, dropout=0.0, target_modules="auto")
 ATTENTION = Lora(r=16, alpha=32, dropout=0.0, target_modules=["o_proj"])
-SMALL = Model("small", 1000, 800, 50, 2, (300, 300), 32, 400, 5000, 200)
+SMALL = Model("small", 1000, 800, 50, (300, 300), 32, 400, 5000, 1.0, 200)
 GIB = 2**30
 
 
 def test_parameters_and_adapter_are_counted_as_a_loaded_model_has_them(tiny_model: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    found = memory.model_of(tiny_model, LORA_ALL)
+    found = memory.model_of(tiny_model, LORA_ALL, widest=None)
     loaded = AutoModelForCausalLM.from_pretrained(tiny_model)
-    assert (found.parameters, found.weight_bytes) == (loaded.num_parameters(), 4)
+    assert found.parameters == loaded.num_parameters()
     assert (
         found.linear == found.parameters - 300 * 32 - 5 * 32
     )  # all but the tied embeddings and the norms
@@ -41,22 +45,28 @@ def test_parameters_and_adapter_are_counted_as_a_loaded_model_has_them(tiny_mode
     assert found.adapter == adapted.get_nb_trainable_parameters()[0]
     per_layer = 4 * (32**2 + 32**2) + 3 * (32**2 + 64**2)
     assert found.factors == 2 * per_layer
+    assert found.root_seconds > 0
+
+
+def test_factors_of_wide_layers_are_counted_as_diagonals(tiny_model: Path) -> None:
+    found = memory.model_of(tiny_model, LORA_ALL, widest=32)
+    per_layer = 4 * (32**2 + 32**2) + 3 * (32**2 + 64)
+    assert found.factors == 2 * per_layer
+    without = memory.model_of(tiny_model, LORA_ALL, widest=16)
+    assert without.root_seconds == 0
 
 
 @needs_shared
 @pytest.mark.parametrize(
-    ("name", "parameters", "bits"),
+    ("name", "parameters"),
     [
-        ("deepseek-llm-7b", 6_910_365_696, 2),
-        ("DeepSeek-V2-Lite", 15_706_484_224, 2),
-        ("DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000, 2),
+        ("deepseek-llm-7b", 6_910_365_696),
+        ("DeepSeek-V2-Lite", 15_706_484_224),
+        ("DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000),
     ],
 )
-def test_real_checkpoints_are_counted_from_their_config_alone(
-    name: str, parameters: int, bits: int
-) -> None:
-    found = memory.model_of(CONFIGS / name, ATTENTION)
-    assert (found.parameters, found.weight_bytes) == (parameters, bits)
+def test_real_checkpoints_are_counted_from_their_config_alone(name: str, parameters: int) -> None:
+    assert memory.model_of(CONFIGS / name, ATTENTION, widest=2048).parameters == parameters
 
 
 def test_activations_are_what_torch_keeps_for_the_backward_pass() -> None:
@@ -88,7 +98,7 @@ def test_activations_are_what_torch_keeps_for_the_backward_pass() -> None:
 
 
 def test_full_tuning_takes_16_bytes_a_parameter_and_lora_16_of_the_adapter() -> None:
-    idle = Settings(rows=0, max_tokens=0, mixed=True, curvature=False)
+    idle = Settings(rows=0, max_tokens=0, mixed=True, curvature_rows=0)
     assert need(SMALL, idle, FULL, False, 0).total == 16_000
     assert need(SMALL, idle, LORA, False, 0).total == 2_000 + 16 * 50
     assert need(SMALL, idle, QLORA, False, 0).total == round(800 * 0.515875 + 200 * 2 + 16 * 50)
@@ -102,28 +112,34 @@ def test_full_tuning_takes_16_bytes_a_parameter_and_lora_16_of_the_adapter() -> 
 
 
 def test_curvature_counts_where_it_takes_more_than_a_step() -> None:
-    without = Settings(rows=2, max_tokens=8, mixed=False, curvature=False)
-    curved = dataclasses.replace(without, curvature=True)
+    without = Settings(rows=2, max_tokens=8, mixed=False, curvature_rows=0)
+    curved = dataclasses.replace(without, curvature_rows=2)
     assert need(SMALL, curved, FULL, False, 0) == need(SMALL, without, FULL, False, 0)
-    measuring = 16 * (600 + 200) * 2 + 16 * 400 * 20
+    measuring = 16 * (600 + 200) * 4 + 16 * 400 * 20
     assert need(SMALL, curved, LORA, True, 0).measuring == measuring
+    whole_batch = dataclasses.replace(curved, curvature_rows=8)
+    assert need(SMALL, whole_batch, LORA, True, 0).measuring == 4 * measuring
+    assert (
+        need(SMALL, whole_batch, LORA, True, 0).activations
+        == need(SMALL, curved, LORA, True, 0).activations
+    )
     assert need(SMALL, curved, LORA, True, 0).factors == 2 * 4 * 5000
     assert need(SMALL, curved, LORA, True, 2).factors == 4 * 5000
 
 
 @given(
     method=st.sampled_from(METHODS), rows=st.integers(1, 64), tokens=st.integers(1, 512), mixed=st.booleans(),
-    curvature=st.booleans(), processes=st.integers(1, 16),
+    curvature_rows=st.sampled_from([0, 1, 64]), processes=st.integers(1, 16),
 )  # fmt: skip
 def test_saving_never_takes_more(
-    method: str, rows: int, tokens: int, mixed: bool, curvature: bool, processes: int
+    method: str, rows: int, tokens: int, mixed: bool, curvature_rows: int, processes: int
 ) -> None:
-    run = Settings(rows, tokens, mixed, curvature, processes)
+    run = Settings(rows, tokens, mixed, curvature_rows, processes)
     totals = [need(SMALL, run, method, False, zero).total for zero in memory.ZERO_STAGES]
     assert totals == sorted(totals, reverse=True)
     assert need(SMALL, run, method, True, 0).total <= totals[0]
     assert need(SMALL, dataclasses.replace(run, gaps=2.0), method, False, 0).total >= totals[0]
-    if processes == 1 and not curvature:
+    if processes == 1 and not curvature_rows:
         assert len(set(totals)) == 1
 
 
@@ -132,40 +148,68 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         InputError,
         match=r"no config\.json of a causal language model .*; name its folder with --config$",
     ):
-        memory.model_of(tmp_path, LORA_ALL)
+        memory.model_of(tmp_path, LORA_ALL, widest=None)
 
 
 CPU = Device("cpu", 8 * GIB, 6 * GIB)
-LARGE = Model("large", 10**9, 8 * 10**8, 10**7, 2, (60_000,) * 20, 2048, 100_000, 10**9, 10**6)
-RUN = Settings(rows=16, max_tokens=128, mixed=True, curvature=True)
+LARGE = Model("large", 10**9, 8 * 10**8, 10**7, (60_000,) * 20, 2048, 100_000, 10**9, 60.0, 10**6)
+RUN = Settings(rows=16, max_tokens=128, mixed=True, curvature_rows=16)
+AS_SET = Choice(RUN, LORA, checkpointing=False, zero=0)
 
 
 @pytest.mark.parametrize(
-    ("room", "said"),
+    ("room", "four_bits", "said"),
     [
-        (100, "fits in the 100.0 GiB that cpu has for it"),
+        (100, False, "fits in the 100.0 GiB that cpu has for it"),
         (
-            13,
-            "will not fit in the 13.0 GiB that cpu has for it; set train.gradient_checkpointing: true, train.ewc.weight: 0",
+            11,
+            False,
+            "LoRA as set takes 20.4 GiB: will not fit in the 11.0 GiB that cpu has for it; "
+            "set train.gradient_checkpointing: true, train.rows_per_device: 2",
         ),
         (
             4,
-            "; set train.gradient_checkpointing: true, train.ewc.weight: 0, train.rows_per_batch: 8",
+            False,
+            "; set train.gradient_checkpointing: true, train.ewc.weight: 0, train.rows_per_device: 8",
+        ),
+        (
+            2,
+            True,
+            "; set train.gradient_checkpointing: true, train.ewc.weight: 0, train.base_bits: 4, "
+            "train.rows_per_device: 4",
         ),
         (
             1,
+            False,
             "with no setting: at least 2.2 GiB are needed; choose a smaller base, a device with more memory, or several",
         ),
     ],
 )
-def test_what_does_not_fit_is_reported_with_the_settings_that_help(room: int, said: str) -> None:
-    assert said in memory_table.verdict(LARGE, RUN, False, 0, CPU, room * GIB)
+def test_what_does_not_fit_is_reported_with_the_settings_that_help(
+    room: int, four_bits: bool, said: str
+) -> None:
+    assert said in memory_table.verdict(LARGE, AS_SET, 16, four_bits, CPU, room * GIB)
+
+
+def test_rows_at_once_divide_those_of_a_step() -> None:
+    choice = Choice(dataclasses.replace(RUN, rows=12, curvature_rows=12), LORA, True, 0)
+    tried = [remedy.choice.run.rows for remedy in memory_table.with_fewer_rows([], choice, 12)]
+    assert tried == [6, 4, 3, 2, 1]
+
+
+def test_fewer_rows_at_once_help_where_the_curvature_alone_takes_too_much() -> None:
+    """Eight processes have a row each, and the curvature is measured on the eight rows of a step."""
+    run = dataclasses.replace(RUN, rows=1, curvature_rows=8, processes=8)
+    (remedy,) = memory_table.with_fewer_rows([], Choice(run, LORA, True, 0), 1)
+    assert remedy.advice == "train.rows_per_device: 1"
+    assert remedy.choice.run.curvature_rows == 1
 
 
 def test_of_several_devices_zero_3_is_the_last_resort() -> None:
-    run = dataclasses.replace(RUN, rows=1, processes=8, curvature=False)
-    said = memory_table.verdict(LARGE, run, True, 0, CPU, GIB)
-    assert said.endswith("; set train.rows_per_batch: 8, train.deepspeed: 3")
+    run = dataclasses.replace(RUN, rows=1, processes=8, curvature_rows=0)
+    choice = Choice(run, LORA, checkpointing=True, zero=0)
+    said = memory_table.verdict(LARGE, choice, 1, False, CPU, GIB)
+    assert said.endswith("; set train.rows_per_device: 1, train.deepspeed: 3")
 
 
 def test_main_memory_is_what_the_container_leaves(
@@ -246,23 +290,96 @@ def test_the_report_on_the_seed(seed_project: Path, lore: Lore) -> None:
         "memory on each of one device, where ZeRO has nothing to share: models/seed/model (llama)"
         in said
     )
-    assert "2,557,632 parameters of 4 bytes, adapter 282,624; 64 rows of 128 tokens a step" in said
+    assert (
+        "2,557,632 parameters, adapter 282,624; frozen weights and activations of 32 bits" in said
+    )
+    assert "64 rows of at most 128 tokens a step, 64 at once" in said
+    assert "its inverse roots, measured on 64 rows at once; the roots take at most about" in said
     assert "measured: train's last run took 2.00 GiB at most; estimated, with" in said
     whole = json.loads(lore("plan", "--memory", "--json", "--processes", "2"))["memory"]
-    assert (whole["model"]["parameters"], whole["run"]["processes"], whole["run"]["rows"]) == (
-        2_557_632,
-        2,
-        32,
-    )
-    assert [row["method"] for row in whole["table"]] == [
-        "full",
-        "full",
-        "LoRA",
-        "LoRA",
-        "QLoRA",
-        "QLoRA",
-    ]
-    assert "measured" not in lore("plan", "--memory", "--config", "models/seed/model")
+    assert (whole["model"]["parameters"], whole["run"]["processes"]) == (2_557_632, 2)
+    assert (whole["run"]["rows"], whole["run"]["curvature_rows"]) == (32, 64)
+    assert "measured: " not in lore("plan", "--memory", "--config", "models/seed/model")
+
+
+def changed(project: Path, old: str, new: str) -> None:
+    """Change one line of params.yaml."""
+    path = project / "params.yaml"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def bytes_of(lore: Lore, method: str) -> list[int | None]:
+    """The row of a method without checkpointing."""
+    table = json.loads(lore("plan", "--memory", "--json"))["memory"]["table"]
+    (row,) = [row for row in table if (row["method"], row["checkpointing"]) == (method, False)]
+    found: list[int | None] = row["bytes"]
+    return found
+
+
+def with_bitsandbytes(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    find_spec = importlib.util.find_spec
+
+    def found(name: str, *arguments: Any) -> Any:
+        if name == "bitsandbytes":
+            return find_spec("json") if there else None
+        return find_spec(name, *arguments)
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+
+
+def test_what_no_setting_can_do_is_a_dash_with_its_reason(
+    seed_project: Path, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bitsandbytes(monkeypatch, there=False)
+    assert bytes_of(lore, "full") == [None] * 4
+    assert bytes_of(lore, "QLoRA") == [None] * 4
+    *of_lora, zero_3 = bytes_of(lore, "LoRA")
+    assert all(of_lora)
+    assert zero_3 is None  # with train.ewc
+    said = lore("plan", "--memory")
+    assert re.search(r"\n  full +no( +–){4}\n", said)
+    assert "\n  – full: no setting tunes all weights" in said
+    assert "\n  – QLoRA: train.base_bits: 4 bits need bitsandbytes, which is not installed" in said
+    assert "\n  – ZeRO 3: train.deepspeed: stage 3 shards the adapter that ewc needs whole" in said
+
+    with_bitsandbytes(monkeypatch, there=True)
+    changed(seed_project, "ewc: {weight: 20,", "ewc: {weight: 0,")
+    assert all(bytes_of(lore, "QLoRA"))
+    assert all(bytes_of(lore, "LoRA"))
+    said = lore("plan", "--memory")
+    assert said.count("\n  – ") == 1  # full tuning
+    assert "curvature" not in said
+
+
+def test_the_verdict_is_about_the_settings_as_they_are(
+    seed_project: Path, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bitsandbytes(monkeypatch, there=True)
+    changed(seed_project, "base_bits: null", "base_bits: 4")
+    assert "\nQLoRA as set takes" in lore("plan", "--memory")
+    with_bitsandbytes(monkeypatch, there=False)
+    wrong = "QLoRA as set cannot be trained: train.base_bits: 4 bits need bitsandbytes"
+    assert f"\n{wrong}" in lore("plan", "--memory")
+
+
+def test_a_micro_batch_takes_the_memory_of_its_rows(seed_project: Path, lore: Lore) -> None:
+    whole = json.loads(lore("plan", "--memory", "--json"))["memory"]["parts"]
+    changed(seed_project, "rows_per_device: null", "rows_per_device: 4")
+    said = json.loads(lore("plan", "--memory", "--json"))["memory"]
+    assert (said["run"]["rows"], said["run"]["curvature_rows"], said["rows_of_step"]) == (4, 4, 64)
+    for part in ("activations", "logits", "measuring"):
+        assert said["parts"][part] == pytest.approx(whole[part] / 16)
+    assert said["parts"]["factors"] == whole["factors"]
+
+
+def test_wide_layers_take_less_for_the_curvature(seed_project: Path, lore: Lore) -> None:
+    whole = json.loads(lore("plan", "--memory", "--json"))["memory"]
+    changed(seed_project, "widest: 2048", "widest: 1")
+    thin = json.loads(lore("plan", "--memory", "--json"))["memory"]
+    assert thin["parts"]["factors"] < whole["parts"]["factors"] / 50
+    assert thin["model"]["root_seconds"] == 0
 
 
 def test_a_base_that_is_not_here_is_named(seed_project: Path, lore: Lore) -> None:

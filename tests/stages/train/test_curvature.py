@@ -291,8 +291,16 @@ def test_layers_with_the_same_inputs_share_their_root(adapted: torch.nn.Module) 
 
 def test_the_cost_is_foretold() -> None:
     cost = foretold([(256, 512)], widest=None)
-    assert cost.bytes == 2 * 4 * (256**2 + 512**2)
+    assert cost.bytes(with_roots=True) == 2 * 4 * (256**2 + 512**2)
+    assert cost.bytes(with_roots=False) == 4 * (256**2 + 512**2)
     assert cost.seconds > 0
     thin = foretold([(256, 512)], widest=256)
-    assert thin.bytes == 2 * 4 * (256**2 + 512)
+    assert thin.bytes(with_roots=True) == 2 * 4 * (256**2 + 512)
     assert thin.seconds < cost.seconds
+    assert foretold([(256, 512)], widest=1).seconds == 0
+
+
+def test_the_time_of_a_root_is_that_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A root of half the trial's width takes an eighth of its time, one of twice the width eight times."""
+    monkeypatch.setattr("stages.train.curvature.seconds_of_root", lambda device: 0.5)
+    assert foretold([(256, 1024)], widest=None).seconds == pytest.approx(0.5 / 8 + 0.5 * 8)

@@ -268,6 +268,34 @@ def test_micro_batches_give_the_loss_of_the_whole_step(
     assert losses_of(tmp_path / "1") == pytest.approx(whole, abs=1e-4)
 
 
+@pytest.mark.usefixtures("no_store")
+@pytest.mark.parametrize(("rows_per_device", "at_once"), [(None, 4), (2, 2)])
+def test_the_curvature_is_measured_on_as_many_rows_as_a_device_is_shown(
+    tiny_base: Path,
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    rows_per_device: int | None,
+    at_once: int,
+) -> None:
+    from stages.train import curvature
+
+    sizes = []
+    factors = curvature.factors
+
+    def spy(model: Any, batches: Any, *arguments: Any) -> Any:
+        kept = list(batches)
+        sizes.extend(len(batch["input_ids"]) for batch in kept)
+        return factors(model, kept, *arguments)
+
+    monkeypatch.setattr(curvature, "factors", spy)
+    params = dataclasses.replace(PARAMS, rows_per_device=rows_per_device, steps=2)
+    run(params, run_params, tiny_base, tiny_augment, tmp_path / "a")
+    assert set(sizes[:-1]) == {at_once}
+    assert sum(sizes) == PARAMS.ewc.rows
+
+
 def test_rows_that_cannot_be_shared_evenly_are_refused(
     tiny_base: Path, tiny_augment: Path, tmp_path: Path, run_params: Run
 ) -> None:
