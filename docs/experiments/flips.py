@@ -1,11 +1,12 @@
 """Is a flipped bit found by `lore diff`, `lore verify` and `lore trace`, whichever object it is in?
 
-    PYTHONPATH=. python docs/experiments/flips.py <result.csv> [flips]
+    PYTHONPATH=. python docs/experiments/flips.py <result.csv> [flips] [beginning of an object's name]
 
 From the project's root. The project is small and has two versions: tables, reports, a model and a learning
 curve in DVC's cache, all else in git. One bit at a drawn place of one object is flipped, as a bad disk does,
 and each command is called. Then the object is mended. The objects are every file and every list of a folder
-in DVC's cache, the objects of git that hold what the commands read, and the certificate of `lore verify`.
+in DVC's cache, the files on disk that `lore diff` compares, the objects of git that hold what the commands
+read, and the certificate of `lore verify`.
 
     named     the command ends with an error or exit code 3, and names the file, its hash or its path
     the same  it says what it says of the whole object
@@ -69,6 +70,8 @@ COMMANDS: dict[str, list[str]] = {
     "trace": ["trace", IRON["fact"], "--rev", TAG_B, "--json"],
 }
 GIT_BY_DIFF_ALONE = tuple(f"git: {file}" for file in GIT_FILES if file != "dvc.lock")
+DISK_FILES = ("data/clean/records.parquet", "data/evaluate/facts.parquet", "metrics/evaluate.json")
+"""Files on disk that are flipped."""
 TABLES = (
     "data/clean",
     "data/clean/records.parquet",
@@ -181,6 +184,16 @@ def of_git(project: Project) -> list[Flipped]:
     return found
 
 
+def on_disk(project: Project) -> list[Flipped]:
+    """Return the files that `lore diff` reads where one of the versions is that of the files here."""
+    found = []
+    for name in DISK_FILES:
+        folder = name.rpartition("/")[0] if name.startswith("data/") else name
+        words = [f"not as in dvc.lock: {folder};", f"{name} of workspace"]
+        found.append(Flipped(f"disk: {name}", project.root / name, words))
+    return found
+
+
 def verdict(whole: Answer, flipped: Answer, words: Sequence[str]) -> str:
     """Return in a word what a command made of a flipped bit."""
     if flipped.code == -1:
@@ -190,7 +203,8 @@ def verdict(whole: Answer, flipped: Answer, words: Sequence[str]) -> str:
     is_named = any(word in flipped.said for word in words)
     if flipped.code in (1, 3) and flipped.code != whole.code:
         return "named" if is_named else "unnamed"
-    return "named" if is_named and "!" in flipped.said else "silent"
+    was_said = any(word in whole.said for word in words)
+    return "named" if is_named and not was_said else "silent"
 
 
 def is_right(command: str, name: str, found: str) -> bool:
@@ -198,8 +212,10 @@ def is_right(command: str, name: str, found: str) -> bool:
     if found == "named":
         return True
     is_read = name in READS[command] or name.startswith("git: ")
-    if name in GIT_BY_DIFF_ALONE and not command.startswith("diff"):
-        is_read = False
+    if name.startswith("disk: "):
+        is_read = command == "diff here"
+    if name in GIT_BY_DIFF_ALONE:
+        is_read = command.startswith("diff")
     if name == CERTIFICATE:
         # It is not signed, so a word of its environment may be another one.
         return found in ("the same", "silent", "unnamed")
@@ -240,23 +256,25 @@ def main() -> None:
     """Flip bits in each object, write a row per object and command, print the sums."""
     result = Path(sys.argv[1]).resolve()
     flips = int(sys.argv[2]) if len(sys.argv) > 2 else 25
+    beginning = sys.argv[3] if len(sys.argv) > 3 else ""
     os.environ.update(IDENTITY)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "project"
         root.mkdir()
         with contextlib.chdir(root):
-            run(root, result, flips)
+            run(root, result, flips, beginning)
 
 
-def run(root: Path, result: Path, flips: int) -> None:
+def run(root: Path, result: Path, flips: int, beginning: str) -> None:
     """Do all of it in a new project in this folder."""
     project = make(root)
     wholes = {name: answer(arguments) for name, arguments in COMMANDS.items()}
     for name, whole in wholes.items():
         if whole.code:
             raise SystemExit(f"{name} fails on whole objects: {whole.said}")
-    targets = [*cached(project), *of_git(project)]
+    targets = [*cached(project), *on_disk(project), *of_git(project)]
     targets.append(Flipped(CERTIFICATE, root / CERTIFICATE, [CERTIFICATE]))
+    targets = [target for target in targets if target.name.startswith(beginning)]
     found = []
     for target in targets:
         of_target = tried(target, flips, wholes)
