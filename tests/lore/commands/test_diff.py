@@ -1,5 +1,6 @@
 """diff: every way in which a fact, an answer or a setting may differ is told; what cannot be read is named with what to do."""
 
+import json
 import os
 import random
 import re
@@ -421,6 +422,31 @@ def test_a_flipped_bit_on_disk_is_named_and_never_a_traceback(
             assert f"InputError: {path} of workspace: " in said.err
         else:
             assert f"on disk, not as in dvc.lock: {DAMAGED[path]};" in said.out
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda score: {"higi" if key == "high" else key: score[key] for key in score},
+        lambda score: score | {"low": "0.5"},
+        lambda score: {key: score[key] for key in score if key != "n"},
+    ],
+)
+def test_a_score_that_is_not_whole_is_named(
+    project: Project, lore: Lore, damage: Callable[[Row], Row]
+) -> None:
+    project.version("a", [IRON], [answer(IRON)])
+    file = project.root / "metrics/evaluate.json"
+    document = json.loads(file.read_text())
+    probes = document["train"]["probes"]
+    probes["exact_match"] = damage(probes["exact_match"])
+    file.write_text(json.dumps(document))
+    assert lore("diff", code=1).startswith(
+        "InputError: metrics/evaluate.json of workspace: train.probes.exact_match is no score with its interval; "
+    )
+    assert "train.probes.exact_match is no score with its interval" in lore("versions")
+    file.write_text("[1]")
+    assert "metrics/evaluate.json of workspace: it is no score" in lore("diff", code=1)
 
 
 def test_what_pandas_notes_in_a_table_may_be_damaged(project: Project, lore: Lore) -> None:
