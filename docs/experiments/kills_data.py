@@ -15,8 +15,9 @@ small, but has enough batches that `clean` starts worker processes. Each kill ta
 
 Half of the kills come at a moment drawn uniformly from the time that the act takes when it is left alone.
 The other half come just before the process renames, removes or makes a file or folder for the n-th time,
-since most of the time passes before the first one. `n` is drawn from as many as there are. In turn, the
-whole process group is killed, or one process alone: the leader, of `clean` also a worker or the stage.
+since most of the time passes before the first one. `n` is drawn from as many as there are. Of a snapshot and
+an exclusion there are few, so a last round comes before each of them. In turn, the whole process group is
+killed, or one process alone: the leader, of `clean` also a worker or the stage.
 
 `left` is what is there after the kill: everything as `before`, everything as `after`, `open` or `between`.
 It is `open` where a command that people use says that something is unfinished: `lore check` for a snapshot,
@@ -35,7 +36,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -471,6 +472,22 @@ def is_right(row: Row) -> bool:
     return ended and row["left"] != "between" and row["again code"] == 0
 
 
+def drawn(kills: int) -> Iterator[tuple[Act, int, float]]:
+    """Yield act, turn and share of so many kills, each act in turn."""
+    generator = random.Random(20260701)
+    for number in range(kills):
+        yield ACTS[number % len(ACTS)], number // len(ACTS), generator.random()
+
+
+def every_change(alone: Mapping[str, Alone]) -> Iterator[tuple[Act, int, float]]:
+    """Yield a kill before each change of a snapshot and of an exclusion, of which there are few."""
+    for act in ACTS:
+        if act.name in ("snapshot", "forget"):
+            changes = alone[act.kind].changes
+            for number in range(changes):
+                yield act, 1, (number + 0.5) / changes
+
+
 def run_all(folder: Path, result: Path, kills: int, server: servers.Server) -> None:
     """Run all kills, write a row each, print the sums."""
     template = folder / "template"
@@ -482,16 +499,13 @@ def run_all(folder: Path, result: Path, kills: int, server: servers.Server) -> N
             alone[act.kind] = undisturbed(template, folder / f"{act.name}-alone", act)
             measured = alone[act.kind]
             print(f"{act.name}: {measured.seconds:.1f} s, {measured.changes} changes", flush=True)
-    generator = random.Random(20260701)
     rows = []
     with result.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for number in range(kills):
-            act = ACTS[number % len(ACTS)]
+        for number, (act, turn, share) in enumerate([*drawn(kills), *every_change(alone)]):
             place = folder / f"trial{number}"
-            turn = number // len(ACTS)
-            row = killed(template, place, act, alone[act.kind], turn, generator.random())
+            row = killed(template, place, act, alone[act.kind], turn, share)
             rows.append(row)
             writer.writerow(row)
             file.flush()
