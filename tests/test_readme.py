@@ -1,32 +1,20 @@
 """The READMEs and pages are true: numbers are those of metrics/evaluate.json, links lead somewhere, translations give the
 same commands, and the tour reads a page as a reader would."""
 
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from tests.scripts import script
+
 ROOT = Path(__file__).parent.parent
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
-    assert spec
-    assert spec.loader
-    module = sys.modules[name] = importlib.util.module_from_spec(
-        spec
-    )  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-results, tour = script("results"), script("tour")
+results, tour = script("docs/results.py"), script("docs/tour.py")
 
 # A link of Markdown to a file of the project: `[jobs](docs/jobs.md#forget)` gives ("docs/jobs.md", "#forget").
 LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?P<anchor>#[^)\s]+)?\)")

@@ -1,28 +1,19 @@
 """The reference pages say what the code says."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from ruamel.yaml import YAML
 
+from tests.scripts import script
+
 ROOT = Path(__file__).parent.parent
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    made: dict[str, str] = script("reference").pages()
+    made: dict[str, str] = script("docs/reference.py").pages()
     return made
 
 
@@ -34,13 +25,13 @@ def test_a_page_is_current(pages: dict[str, str], name: str) -> None:
 
 def test_the_picture_of_packages_is_current() -> None:
     committed = (ROOT / "docs/assets/packages.svg").read_text(encoding="utf-8")
-    assert committed == script("packages").picture(), "run make reference"
+    assert committed == script("docs/packages.py").picture(), "run make reference"
 
 
 def test_packages_that_import_each_other_are_named() -> None:
     circle = {"lore.a": {"lore.b"}, "lore.b": {"lore.a", "lore.c"}, "lore.c": set()}
     with pytest.raises(ValueError, match=r"in a circle: lore\.a, lore\.b$"):
-        script("packages").floors_of(circle)
+        script("docs/packages.py").floors_of(circle)
 
 
 def test_every_setting_says_what_it_means(pages: dict[str, str]) -> None:

@@ -2,10 +2,8 @@
 
 import copy
 import csv
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,23 +11,13 @@ import pytest
 from stages.core.project.errors import ParamsError
 from stages.core.project.params import Run, read_yaml
 from tests.beside import SHARED, needs_shared
+from tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "real_data", ROOT / "docs/experiments/real_data.py"
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-real_data = script()
+real_data = script("docs/experiments/real_data.py")
 OVERLAYS: dict[str, dict[str, Any]] = real_data.overlays()
 RECOGNISED = {"ocr_pages", "speech_clips"}
 """Read by OCR and a speech engine, which takes minutes: docs/experiments/real_data.py runs them."""

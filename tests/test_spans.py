@@ -1,12 +1,10 @@
 """The score of dates and quantities (docs/experiments/spans.py) counts what it says, and its labels fit the real data."""
 
-import importlib.util
 import json
 import re
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,21 +13,13 @@ from hypothesis import strategies as st
 
 from stages.clean.span import Span, apart
 from tests.beside import SHARED, needs_shared
+from tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
 HALVES = ("tuning", "sealed")
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("spans", ROOT / "docs/experiments/spans.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-spans = script()
+spans = script("docs/experiments/spans.py")
 NUMBERS = st.decimals(-1000, 1000, places=2).map(str)
 
 

@@ -1,17 +1,16 @@
 """The second labelled set has its form, and its score (docs/experiments/spans_peers.py) counts what it says."""
 
 import hashlib
-import importlib.util
 import re
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from stages.clean.span import Span, apart
+from tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "docs" / "experiments"
@@ -19,18 +18,9 @@ HALVES = ("open", "sealed")
 Row = dict[str, Any]
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 sys.path.insert(0, str(EXPERIMENTS))
-peers = script("spans_peers")
-workers = script("spans_workers")
+peers = script("docs/experiments/spans_peers.py")
+workers = script("docs/experiments/spans_workers.py")
 
 
 def label(text: str, part: str, normal: Any, kind: str = "date", **more: bool) -> Row:

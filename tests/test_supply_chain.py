@@ -1,28 +1,17 @@
 """Where libraries come from: every pin has hashes, a bill and a licence; actions are pinned by commit."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "bill_of_materials", ROOT / "setup/bill_of_materials.py"
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bill_of_materials = script()
+bill_of_materials = script("setup/bill_of_materials.py")
 PINS = bill_of_materials.pins_in(ROOT / "requirements.lock")
 
 

@@ -14,6 +14,7 @@ from lore.checking import base_files, code_dependencies
 from lore.checking.pipeline import CHECKS
 from lore.checking.project import read_project
 from lore.rendering.terminal import shown
+from lore.snapshot import unfinished
 from stages.core.project import artifacts
 from stages.core.project.output import replacing
 
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     problems = []
     for check in CHECKS:
         problems += check(project)
+    problems += unfinished.problems()
     for problem in problems:
         print(shown(problem))
     names = ", ".join(entry.name for entry in project.entries)

@@ -160,6 +160,23 @@ def apply(target: "Target", reason: str) -> list[str]:
 
     Raises ParamsError if the file is broken.
     """
+    from lore.erasure import excluded
+
+    with excluded.locked():
+        lines = add_entries(target, reason.strip())
+    path = excluded.EXCLUSIONS
+    if not lines:
+        return [f"{path}: all of it is excluded already; dvc repro, then lore forget --check"]
+    check = f"lore forget --check {target.entries_option()}".rstrip()
+    lines.append(f"next: dvc repro, git commit, then: {check}")
+    return lines
+
+
+def add_entries(target: "Target", reason: str) -> list[str]:
+    """Add the entries that are not there yet to the exclusions file, and return a line for each.
+
+    Raises ParamsError if the file is broken.
+    """
     from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
 
     from lore.erasure import excluded
@@ -177,16 +194,13 @@ def apply(target: "Target", reason: str) -> list[str]:
             if name in present:
                 continue
             # Quoted, since an id may look like a number: 12345678e1234567.
-            document[kind].append({"id": Quoted(name), "reason": Quoted(reason.strip())})
+            document[kind].append({"id": Quoted(name), "reason": Quoted(reason)})
             lines.append(f"{path}: {kind}: {name} added")
-    if not lines:
-        return [f"{path}: all of it is excluded already; dvc repro, then lore forget --check"]
-    # An empty list is written as [], and would else grow within one line.
-    for kind in exclusions.KINDS:
-        document[kind].fa.set_block_style()
-    yaml_file.write(path, document)
-    check = f"lore forget --check {target.entries_option()}".rstrip()
-    lines.append(f"next: dvc repro, git commit, then: {check}")
+    if lines:
+        # An empty list is written as [], and would else grow within one line.
+        for kind in exclusions.KINDS:
+            document[kind].fa.set_block_style()
+        yaml_file.write(path, document)
     return lines
 
 

@@ -45,12 +45,16 @@ def run(options: argparse.Namespace) -> int:
 
     Raises InputError where a database failed, after the others are done.
     """
+    from lore.snapshot import placing
     from lore.snapshot.declaration import declared
     from lore.snapshot.taking import locked, take
 
     taken = []
     failures = []
     with locked():
+        finished = [] if options.dry_run else placing.finish()
+        if finished and not options.json:
+            print(f"an earlier call was cut off, now complete: {', '.join(finished)}", flush=True)
         snapshots = chosen(declared(), options.names)
         for group in by_database(snapshots):
             try:

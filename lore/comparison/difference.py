@@ -79,7 +79,7 @@ def compare(a: "Version", b: "Version", model: str, ask: bool = False) -> Differ
         collateral = facts.collateral(compared, before, after)
     scores: list[dict[str, Any]] = []
     if answers_a is not None and answers_b is not None:
-        metrics_a, metrics_b = a.document(METRICS) or {}, b.document(METRICS) or {}
+        metrics_a, metrics_b = significance.scores_of(a), significance.scores_of(b)
         scores = significance.judge(metrics_a, metrics_b, answers_a, answers_b)
     by_seed = spread.spread_of(b) or spread.spread_of(a)
     if by_seed is not None:

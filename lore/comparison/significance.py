@@ -15,13 +15,18 @@ average is called better or worse.
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.core.project.artifacts import EVALUATE_METRICS
+from stages.core.project.errors import InputError
 from stages.evaluate.scores import wilson
+
+if TYPE_CHECKING:
+    from lore.versions.version import Version
 
 Row = dict[str, Any]
 Cells = tuple[int, int, int, int]
@@ -43,6 +48,38 @@ The first of these columns that is filled counts. A question about no fact has i
 NEGLIGIBLE = 1e-17
 """Share of a sum that a float no longer sees."""
 HITS = ["variant", "fact", "subject", "question", "correct"]
+
+
+def scores_of(version: "Version") -> Row:
+    """Return metrics/evaluate.json of a version. Without the file, nothing.
+
+    Raises InputError where the file is damaged: a score in it is not whole.
+    """
+    document = version.document(EVALUATE_METRICS)
+    if document is None:
+        return {}
+    metrics: Row = document if isinstance(document, dict) else {}
+    damaged = [] if isinstance(document, dict) else ["it"]
+    for variant in metrics:
+        for path in SCORES.values():
+            score = look_up(metrics, variant, *path)
+            if score is not None and not is_whole(score):
+                damaged.append(".".join([variant, *path]))
+    if damaged:
+        raise InputError(
+            f"{EVALUATE_METRICS} of {version.label}: {damaged[0]} is no score with its interval; "
+            "git checkout brings the file back, or dvc repro makes it again"
+        )
+    return metrics
+
+
+def is_whole(score: Row) -> bool:
+    """Whether a score has its value, its interval and the number of answers."""
+    for key in ("value", "low", "high", "n"):
+        number = score.get(key)
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            return False
+    return True
 
 
 def judge(metrics_a: Row, metrics_b: Row, answers_a: pa.Table, answers_b: pa.Table) -> list[Row]:

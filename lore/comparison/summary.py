@@ -20,9 +20,9 @@ def row_of(version: "Version") -> Row:
 
     Raises InputError where one of these files cannot be read.
     """
-    from lore.comparison.significance import look_up
+    from lore.comparison.significance import look_up, scores_of
 
-    scores = version.document(artifacts.EVALUATE_METRICS) or {}
+    scores = scores_of(version)
     augmented = version.document(artifacts.AUGMENT_METRICS) or {}
     registered = version.document(artifacts.REGISTER_METRICS) or {}
     state, doubts = state_of(version)

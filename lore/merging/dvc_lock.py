@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lore.paths import is_inside, touch
+
 Row = Mapping[str, Any]
 Key = tuple[str, str]
 """File and key of a parameter."""
@@ -238,7 +240,7 @@ class Merge:
             made = [hashes(row.get("outs")).get(out) for row in kept.values()]
             if expected not in made:
                 return False
-        if any(inside(path, out) for out in outs):
+        if any(is_inside(path, out) for out in outs):
             return True
         # No stage makes all of it, so the merged raw file must have this hash too.
         return content in self.source(path)
@@ -350,16 +352,6 @@ def makers(stage: Mapping[str, Any], stages: Mapping[str, Any]) -> set[str]:
             if any(touch(path, out) for path in stage["inputs"]):
                 names.add(name)
     return names
-
-
-def touch(path: str, other: str) -> bool:
-    """Whether two paths are the same, or one lies in the other."""
-    return inside(path, other) or inside(other, path)
-
-
-def inside(path: str, folder: str) -> bool:
-    """Whether a path is the folder or lies in it."""
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from lore.paths import touch
 from lore.releasing.stored import (
     PIPELINE_FILES,
     declared_paths,
@@ -19,7 +20,6 @@ from lore.releasing.stored import (
     pointers_of_inputs,
     problems,
 )
-from lore.versions.pointers import touch
 from lore.versions.version import Version
 from stages.core.project import git
 

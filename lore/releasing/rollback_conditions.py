@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from lore.paths import touch
 from lore.releasing import registered, stored
 from lore.releasing.listing import first_names
 from lore.rendering import terminal
-from lore.versions import dvc_cache, inputs, pointers
+from lore.versions import dvc_cache, inputs
 from lore.versions.version import Version
 from stages.core.project import git
 from stages.core.project.errors import InputError
@@ -33,7 +34,7 @@ def require_saved(paths: Iterable[str]) -> None:
     known = set(paths)
     changed = []
     for name in uncommitted():
-        if any(pointers.touch(name, path) for path in known):
+        if any(touch(name, path) for path in known):
             changed.append(name)
     if changed:
         raise InputError(

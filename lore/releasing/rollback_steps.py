@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lore.paths import touch
 from lore.releasing import restore_commit, stored
 from lore.releasing.alias import alias_plan, alias_step
 from lore.releasing.registered import Registration
 from lore.releasing.transaction import Journal, Plan, Step
-from lore.versions.pointers import touch
 from lore.versions.version import Version
 from stages.core.project import git
 from stages.core.project.errors import InputError

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lore.paths import touch
 from lore.releasing.listing import first_names
 from lore.rendering import terminal
-from lore.versions import pointers
 from lore.versions.dvc_cache import DAMAGED, MISSING
 from lore.versions.dvc_private import FOLDER_HASH
 from lore.versions.pointers import Pointer
@@ -47,7 +47,7 @@ def pointers_of_inputs(version: Version, declared: set[str]) -> list[Pointer]:
     """Return the pointers of DVC in a version that stand for a declared path, or for a part of one."""
     chosen = []
     for pointer in version.pointers:
-        if any(pointers.touch(pointer.path, path) for path in declared):
+        if any(touch(pointer.path, path) for path in declared):
             chosen.append(pointer)
     return chosen
 

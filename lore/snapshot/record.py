@@ -30,6 +30,12 @@ def read_record(name: str) -> Record | None:
     return record if isinstance(record, dict) else None
 
 
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as JSON that git can compare line by line."""
+    text = json.dumps(record, ensure_ascii=False, indent=2)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
 def record_of(
     snapshot: Snapshot, columns: dict[str, str], server: str, rows: int, sha256: str
 ) -> Record:

@@ -28,9 +28,9 @@ from lore.snapshot.order import (
     read_lines,
     write_lines,
 )
-from lore.snapshot.record import Record, read_record, record_of, record_path
+from lore.snapshot.placing import Placement, together
+from lore.snapshot.record import Record, read_record, record_of, record_path, write_record
 from stages.core.project.errors import InputError
-from stages.core.project.output import replacing
 
 
 @dataclass
@@ -97,13 +97,13 @@ def take(snapshots: Sequence[Snapshot], dry_run: bool) -> list[Taken]:
     """
     taken: list[Taken] = []
     try:
-        # When the database is closed without an error, each file takes its place. Else none does.
-        with ExitStack() as pending, opened(snapshots[0].url_env) as database:
+        # When the database is closed without an error, all files take their places. Else none does.
+        with together() as placement, opened(snapshots[0].url_env) as database:
             for snapshot in snapshots:
                 former, notes = former_of(snapshot)
                 one = Taken(snapshot, former, notes, database.server)
                 taken.append(one)
-                read(database, one, pending, dry_run)
+                read(database, one, placement, dry_run)
     except (InputError, OSError) as error:
         names = ", ".join(snapshot.name for snapshot in snapshots)
         rows = ""
@@ -150,10 +150,10 @@ def former_of(snapshot: Snapshot) -> tuple[bool, list[str]]:
     return True, [f"{path} was not as {source} says: edited, or of another version"]
 
 
-def read(database: Database, taken: Taken, pending: ExitStack, dry_run: bool) -> None:
+def read(database: Database, taken: Taken, placement: Placement, dry_run: bool) -> None:
     """Read one snapshot and compare it with the former one.
 
-    Unless it is a dry run, write it to a temporary file. `pending` renames it when it is closed.
+    Unless it is a dry run, write it and its record as new files of `placement`.
     """
     snapshot = taken.snapshot
     columns, portions = database.read(snapshot.query)
@@ -182,13 +182,9 @@ def read(database: Database, taken: Taken, pending: ExitStack, dry_run: bool) ->
         if dry_run:
             deque(lines, maxlen=0)  # goes through all of them, so that they are counted
             return
-        target = pending.enter_context(replacing(snapshot.path))
-        digest = write_lines(target, lines)
+        digest = write_lines(placement.new(snapshot.path), lines)
     record = record_of(snapshot, taken.columns, database.server, taken.rows, digest)
-    # Contexts are left in reverse, so the record takes its place before the file. A kill between the
-    # two leaves a record of the file that the next run makes, never a file without a record.
-    target = pending.enter_context(replacing(record_path(snapshot.name)))
-    target.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    write_record(placement.new(record_path(snapshot.name)), record)
 
 
 def counted(portions: Iterator[list[Sequence[Any]]], taken: Taken) -> Iterator[list[Sequence[Any]]]:

@@ -176,7 +176,9 @@ def is_certificate(document: dict[str, Any]) -> bool:
     """Whether a parsed file has the parts that are read here."""
     if document["form"] != FORM:
         return False
-    if not {"revision", "dvc.lock", "environment", "verdict"} <= document.keys():
+    if not {"revision", "dvc.lock", "environment"} <= document.keys():
+        return False
+    if document["verdict"] not in (EXACT, DIFFERS):
         return False
     return all({"path", "locked", "made"} <= output.keys() for output in document["outputs"])
 

@@ -21,6 +21,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from lore.paths import touch
 from lore.versions.dvc_cache import hash_of
 from lore.versions.dvc_private import FOLDER_HASH
 from lore.versions.version import Version
@@ -194,7 +195,7 @@ def bring_inputs(version: Version, root: Path) -> None:
                 f"{path}: an input outside the project, which no clone has; put it into the project"
             )
         in_git = (root / path).exists()
-        if not in_git and not any(touch(path, out) for out in made):
+        if not in_git and not any(touch(str(path), out) for out in made):
             bring(version, path, str(dep.get("md5")), root / path)
 
 
@@ -225,11 +226,6 @@ def bring(version: Version, path: Path, digest: str, target: Path) -> None:
         file.write_bytes(version.cache.read(single, f"{path}/{name}"))
 
 
-def touch(path: Path, other: str) -> bool:
-    """Whether two paths are the same, or one lies in the other."""
-    return path.is_relative_to(other) or Path(other).is_relative_to(path)
-
-
 def chosen(version: Version, stage: str | None, register: bool = False) -> list[str]:
     """Return the stages to rebuild, in the order in which they run.
 
@@ -258,7 +254,7 @@ def upstream(stages: dict[str, Any], stage: str) -> set[str]:
     needed: set[str] = set()
     todo = [stage]
     while todo:
-        deps = [Path(dep["path"]) for dep in stages[todo.pop()].get("deps", [])]
+        deps = [dep["path"] for dep in stages[todo.pop()].get("deps", [])]
         for name, other in stages.items():
             if name not in needed and makes(other, deps):
                 needed.add(name)
@@ -266,7 +262,7 @@ def upstream(stages: dict[str, Any], stage: str) -> set[str]:
     return needed
 
 
-def makes(stage: dict[str, Any], paths: list[Path]) -> bool:
+def makes(stage: dict[str, Any], paths: list[str]) -> bool:
     """Whether a stage makes one of the paths, or a part of one, or a folder around one."""
     outs = [out["path"] for out in stage.get("outs", [])]
     return any(touch(path, out) for path, out in product(paths, outs))

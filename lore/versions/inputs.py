@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lore.paths import touch
 from lore.versions import dvc_private, pointers
 from lore.versions.dvc_cache import hash_of, manifest
 from lore.versions.dvc_private import FOLDER_HASH
@@ -40,7 +41,7 @@ def recorded(version: "Version") -> Iterator[dict[str, Any]]:
     for stage in version.stages.values():
         for dep in stage.get("deps", []):
             key = (dep["path"], str(dep.get("md5")))
-            is_made = any(pointers.touch(dep["path"], out) for out in made)
+            is_made = any(touch(dep["path"], out) for out in made)
             if "md5" in dep and not is_made and key not in seen:
                 seen.add(key)
                 yield dep

@@ -67,12 +67,3 @@ def joined(folder: PurePosixPath, path: str) -> str:
         elif part != ".":
             parts.append(part)
     return "/".join(parts)
-
-
-def touch(path: str, other: str) -> bool:
-    """Whether two paths are the same, or one lies in the other."""
-    if path == other:
-        return True
-    lies_in_other = path.startswith(f"{other}/")
-    holds_other = other.startswith(f"{path}/")
-    return lies_in_other or holds_other

@@ -253,6 +253,9 @@ class Version:
             table = None
             if not lacking:
                 table = file.read(columns=list(columns))
+                # What pandas noted of its own types is not needed, and a flipped bit in it makes
+                # pandas raise anything, later than here.
+                table = in_known_types(table.replace_schema_metadata(None))
                 # A flipped bit may leave texts that are no UTF-8, which is seen here and not later.
                 table.validate(full=True)
         except Exception as error:  # whatever a damaged file makes the library raise
@@ -378,6 +381,25 @@ class Version:
                 f"{PARAMS}, not as in {LOCK}: {', '.join(changed)}; "
                 "dvc repro brings the version up to date"
             )
+
+
+def in_known_types(table: "pa.Table") -> "pa.Table":
+    """Return a table with all its texts in one type, whichever type their writer gave them.
+
+    Raises TypeError for a column that holds no texts, lists of texts, or yes and no. No table that
+    is read here has one, so it is damaged.
+    """
+    import pyarrow as pa
+
+    texts = (pa.string(), pa.large_string(), pa.null())
+    others = (pa.bool_(), pa.list_(pa.string()))
+    fields = []
+    for field in table.schema:
+        is_text = field.type in texts or pa.types.is_dictionary(field.type)
+        if not is_text and field.type not in others:
+            raise TypeError(f"the column {field.name} is of the type {field.type}")
+        fields.append(field.with_type(pa.string()) if is_text else field)
+    return table.cast(pa.schema(fields))
 
 
 def workspace() -> Version:

@@ -56,3 +56,11 @@ class Live:
             for path in (self.root / "data").rglob("*")
             if path.is_file()
         )
+
+    def contents(self) -> dict[str, bytes]:
+        """The snapshots and their records: path below data → bytes."""
+        found = {}
+        for name in self.left():
+            if not name.endswith(".partial"):
+                found[name] = (self.root / "data" / name).read_bytes()
+        return found

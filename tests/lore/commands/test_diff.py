@@ -1,6 +1,8 @@
 """diff: every way in which a fact, an answer or a setting may differ is told; what cannot be read is named with what to do."""
 
+import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -391,6 +393,69 @@ def test_nothing_in_the_workspace_is_touched(project: Project, lore: Lore) -> No
         if ".git" not in path.parts
     }
     assert project.git("status", "--porcelain") == ""
+
+
+DAMAGED = {
+    "data/clean/records.parquet": "data/clean",
+    "data/evaluate/facts.parquet": "data/evaluate",
+    "metrics/evaluate.json": "metrics/evaluate.json",
+}
+"""File on disk → the output that is named where it is damaged."""
+
+
+@pytest.mark.parametrize("path", DAMAGED)
+def test_a_flipped_bit_on_disk_is_named_and_never_a_traceback(
+    project: Project, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    project.version("a", [IRON, GOLD], [answer(IRON), answer(GOLD)])
+    file = project.root / path
+    whole = file.read_bytes()
+    rng = random.Random(7)
+    for _ in range(12):
+        content = bytearray(whole)
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        file.write_bytes(bytes(content))
+        code = main(["diff"])
+        said = capsys.readouterr()
+        assert code in (0, 1)
+        if code:
+            assert f"InputError: {path} of workspace: " in said.err
+        else:
+            assert f"on disk, not as in dvc.lock: {DAMAGED[path]};" in said.out
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda score: {"higi" if key == "high" else key: score[key] for key in score},
+        lambda score: score | {"low": "0.5"},
+        lambda score: {key: score[key] for key in score if key != "n"},
+    ],
+)
+def test_a_score_that_is_not_whole_is_named(
+    project: Project, lore: Lore, damage: Callable[[Row], Row]
+) -> None:
+    project.version("a", [IRON], [answer(IRON)])
+    file = project.root / "metrics/evaluate.json"
+    document = json.loads(file.read_text())
+    probes = document["train"]["probes"]
+    probes["exact_match"] = damage(probes["exact_match"])
+    file.write_text(json.dumps(document))
+    assert lore("diff", code=1).startswith(
+        "InputError: metrics/evaluate.json of workspace: train.probes.exact_match is no score with its interval; "
+    )
+    assert "train.probes.exact_match is no score with its interval" in lore("versions")
+    file.write_text("[1]")
+    assert "metrics/evaluate.json of workspace: it is no score" in lore("diff", code=1)
+
+
+def test_what_pandas_notes_in_a_table_may_be_damaged(project: Project, lore: Lore) -> None:
+    project.version("a", [IRON], [answer(IRON)])
+    file = project.root / "data/evaluate/facts.parquet"
+    content = file.read_bytes()
+    assert b'"pandas_type"' in content
+    file.write_bytes(content.replace(b'"pandas_type"', b'"pandas_tyqe"'))
+    assert "on disk, not as in dvc.lock: data/evaluate;" in lore("diff")
 
 
 def test_answers_of_an_earlier_run_are_not_taken_for_learned(

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lore.commands import forget
 from lore.erasure.target import Target
+from lore.versions import yaml_file
 from stages.clean import exclusions
 from stages.core.records.record import REJECTED, write
 from tests.lore.commands.test_trace import (
@@ -255,11 +258,33 @@ def test_an_exclusion_names_ids_alone_and_keeps_comments(full: Project, lore: Lo
     assert "exclusions.facts: " in lore("forget", GOLD["fact"], "--apply", "--reason", "r", code=1)
 
 
+def test_of_two_exclusions_at_once_none_is_lost(
+    full: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second call begins while the first one has read the file and not written it yet."""
+    read = yaml_file.read
+    gold = Target("gold", {"facts": [GOLD["fact"]]}, {}, {}, {}, [], {})
+    second = threading.Thread(target=forget.apply, args=(gold, "request 8"))
+
+    def read_while_another_begins(path: Path) -> Any:
+        document = read(path)
+        if second.ident is None:
+            second.start()
+            second.join(timeout=0.5)
+            assert second.is_alive(), "the second call did not wait for the first one"
+        return document
+
+    monkeypatch.setattr(yaml_file, "read", read_while_another_begins)
+    iron = Target("iron", {"facts": [IRON["fact"]]}, {}, {}, {}, [], {})
+    forget.apply(iron, "request 7")
+    second.join(timeout=60)
+    assert {entry.id for entry in file_of(full.root).facts} == {IRON["fact"], GOLD["fact"]}
+
+
 @given(name=st.from_regex(r"[0-9]{8}e[0-9]{7}|[0-9]{16}", fullmatch=True))
 def test_an_id_that_looks_like_a_number_stays_an_id(
     tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
-    from lore.commands import forget
     from lore.erasure import excluded
 
     file = tmp_path_factory.mktemp("ids") / "exclusions.yaml"

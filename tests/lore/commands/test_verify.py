@@ -477,6 +477,11 @@ def test_a_certificate_that_was_tampered_with(certified: Path, lore: Lore) -> No
     document["certificate"]["revision"] = "nowhere"
     certified.write_text(json.dumps(document))
     assert "nowhere: no such revision" in lore("verify", "--check", str(certified), code=1)
+    document["certificate"]["verdict"] = "bit-ezact"
+    certified.write_text(json.dumps(document))
+    assert "not a certificate of this Lorekeep" in lore(
+        "verify", "--check", str(certified), code=1
+    )
 
 
 def test_a_damaged_object_is_named(small: Small, certified: Path, lore: Lore) -> None:

@@ -18,7 +18,8 @@ from urllib.parse import quote
 import pytest
 from ruamel.yaml import YAML
 
-from lore.snapshot import database, declaration
+from lore.__main__ import main
+from lore.snapshot import database, declaration, unfinished
 from stages import extract
 from stages.core.project.params import Run, parse
 from stages.core.records import record
@@ -501,8 +502,6 @@ def test_how_a_query_may_begin(query: str) -> None:
 
 
 def test_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    from lore.__main__ import main
-
     with pytest.raises(SystemExit):
         main(["snapshot", "--help"])
     said = " ".join(capsys.readouterr().out.split())
@@ -567,9 +566,86 @@ def test_what_a_kill_while_writing_leaves_is_no_hindrance(live: Live, lore: Lore
         path.with_name(f".{path.name}.partial").write_text("half")
     lore("snapshot")
     assert live.left() == ["raw/melting.json", "raw/snapshots.yaml", "snapshots/melting.json"]
+
+
+OTHER = DECLARED | {"name": "names", "query": "SELECT id, name FROM t", "file": "names.json"}
+
+
+class Cut(BaseException):
+    """Stands for a kill: nothing of Lorekeep catches it."""
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2, 3])
+def test_snapshots_of_one_database_are_renewed_together_even_by_a_call_that_is_cut_off(
+    live: Live,
+    lore: Lore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    renames: int,
+) -> None:
+    live.declare(DECLARED, OTHER)
+    lore("snapshot")
+    former = live.contents()
+    live.sql("UPDATE t SET name = 'tin', value = '232'")
+    replace = os.replace
+    done = []
+
+    def replace_until_cut(source: Path | str, target: Path | str) -> None:
+        takes_its_place = str(target).endswith(".json")
+        if takes_its_place and len(done) == renames:
+            raise Cut
+        replace(source, target)
+        if takes_its_place:
+            done.append(target)
+
+    monkeypatch.setattr(os, "replace", replace_until_cut)
+    with pytest.raises(Cut):
+        lore("snapshot")
+    monkeypatch.setattr(os, "replace", replace)
+    left = live.contents()
+    changed = [name for name in former if left[name] != former[name]]
+    assert len(changed) == renames
+    (problem,) = unfinished.problems()
+    assert "was cut off while its files took their places; call lore snapshot again" in problem
+
+    # The database is away, so the next call can only finish what was begun.
+    live.database.rename(live.root / "away.db")
+    capsys.readouterr()
+    assert main(["snapshot"]) == 1
+    said = capsys.readouterr().out
+    assert "an earlier call was cut off, now complete: data/raw/melting.json, " in said
+    finished = live.contents()
+    assert all(b"tin" in finished[name] for name in ("raw/melting.json", "raw/names.json"))
+    for name, file in (("melting", "melting.json"), ("names", "names.json")):
+        digest = hashlib.sha256(finished[f"raw/{file}"]).hexdigest()
+        assert json.loads(finished[f"snapshots/{name}.json"])["sha256"] == digest
+    assert live.left() == sorted([*former])
+    assert unfinished.problems() == []
+
+
+def test_a_failure_while_files_take_their_places_is_finished_by_the_next_call(
+    live: Live, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lore("snapshot")
     live.sql("UPDATE t SET value = '1'")
-    kept = live.file.read_bytes()
-    lore("snapshot")  # killed between the two renames: the record is new, the file is not
-    live.file.write_bytes(kept)
-    assert "changed 3, new 0, deleted 0, same 0" in lore("snapshot")
-    assert "nothing has changed" in lore("snapshot")
+    replace = os.replace
+
+    def refuse(source: Path | str, target: Path | str) -> None:
+        if Path(target) == Path("data/raw/melting.json"):
+            raise OSError(30, "Read-only file system")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    assert "Read-only file system" in lore("snapshot", code=1)
+    monkeypatch.setattr(os, "replace", replace)
+    assert lore("snapshot").startswith("an earlier call was cut off, now complete: ")
+    assert b'"value": "1"' in live.file.read_bytes()
+    assert live.left() == ["raw/melting.json", "raw/snapshots.yaml", "snapshots/melting.json"]
+
+
+def test_a_damaged_list_of_places_is_named(live: Live, lore: Lore) -> None:
+    lore("snapshot")
+    (live.root / "data/snapshots/.places.partial").write_text("{")
+    assert "data/snapshots/.places.partial: not a list of files; git checkout" in lore(
+        "snapshot", code=1
+    )

@@ -1,6 +1,5 @@
 """blocks: what a reader sees of a document, in its order and with its lines; no script, no navigation, nothing fetched."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from stages.extract.blocks import Block, of_html, of_markdown, of_text
 from stages.extract.styles import MOST_RULES
+from tests.timed import quickest
 
 MARKDOWN = """\
 ---
@@ -322,12 +322,6 @@ def test_a_line_break_of_the_file_is_no_space_in_chinese() -> None:
     assert of_html(page)[1] == [Block(1, "锌的熔点是 419 度，x y")]
 
 
-def seconds_of(page: str) -> float:
-    start = time.process_time()
-    of_html(page)
-    return time.process_time() - start
-
-
 @pytest.mark.parametrize(
     "piece",
     [
@@ -342,8 +336,8 @@ def seconds_of(page: str) -> float:
 )
 def test_the_time_grows_with_the_page(piece: str) -> None:
     page = "<table><ul>" if piece.startswith("<") else "<p>"
-    once = min(seconds_of(page + piece * 1000) for _ in range(3))
-    eightfold = min(seconds_of(page + piece * 8000) for _ in range(3))
+    once = quickest(lambda: of_html(page + piece * 1000), 3)
+    eightfold = quickest(lambda: of_html(page + piece * 8000), 3)
     # Eight times the text. Quadratic would be 64 times the time.
     assert eightfold < 30 * max(once, 0.01)
 

@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import string
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from stages.core.project.errors import ParamsError
 from stages.core.project.params import load
 from stages.core.records import record
 from tests.stages.clean.test_clean import fact, run, text
+from tests.timed import quickest
 
 ROOT = Path(__file__).parents[4]
 PARAMS, _ = load("clean", clean.Params, ROOT / "params.yaml")
@@ -310,12 +310,7 @@ def test_twice_is_once_and_nothing_found_is_left(written: str, name: str, action
 def test_time_is_linear_in_the_text(unit: str, size: int) -> None:
     def seconds(times: int) -> float:
         written = (unit * size)[: times * size // 4]
-        best = 9.0
-        for _ in range(2):
-            started = time.process_time()
-            find_personal(written, "en")
-            best = min(best, time.process_time() - started)
-        return best
+        return quickest(lambda: find_personal(written, "en"), 2)
 
     short, long = seconds(1), seconds(4)
     assert long < 0.1 or long < 8 * short, f"{short:.3f} s, then {long:.3f} s"

@@ -1,7 +1,5 @@
 """Quantities of fields and of running text: one form, nothing guessed, conversion both ways."""
 
-import gc
-import time
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +13,7 @@ from stages.clean.values.normalise import clean_text
 from stages.clean.values.quantities import convert, find_quantities, plain, quantity
 from stages.clean.values.units import unit_of
 from stages.clean.values.unusable import Unusable
+from tests.timed import quickest
 
 
 @pytest.mark.parametrize(
@@ -325,23 +324,11 @@ def test_any_text_gives_quantities_that_lie_apart_and_convert(text: str, lang: s
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_long_texts_made_to_be_slow_are_not(unit: str, lang: str) -> None:
     def seconds(size: int) -> float:
-        return min(once(unit * (size // len(unit))) for _ in range(3))
+        text = unit * (size // len(unit))
+        return quickest(lambda: (find_quantities(text, lang), find_dates(text, lang, None)), 3)
 
-    def once(text: str) -> float:
-        gc.collect()
-        gc.disable()  # it would walk through all that earlier tests have left in memory
-        start = time.process_time()
-        try:
-            find_quantities(text, lang)
-            find_dates(text, lang, None)
-            return time.process_time() - start
-        finally:
-            gc.enable()
-
-    seconds(1000)
-    assert seconds(40_000) < 40 * max(
-        seconds(4_000), 0.02
-    )  # ten times the text: quadratic would be a hundred times the time
+    # Ten times the text. Quadratic would be a hundred times the time.
+    assert seconds(40_000) < 40 * max(seconds(4_000), 0.02)
 
 
 @pytest.mark.parametrize("digits", [27, 28, 29, 40])
