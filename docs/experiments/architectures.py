@@ -74,6 +74,7 @@ COLUMNS = (
     "width",
     "parameters",
     "adapted layers",
+    "left alone",
     "trained",
     "loss",
     "merged − adapter",
@@ -158,6 +159,7 @@ def measure(case: Case, steps: int) -> list[str]:
     total = adapted.num_parameters()
     trained = trained_parameters(case.folder / "train.json")
     layers = adapted_layers(adapted)
+    alone = layers_left_alone(adapted)
     ids = question_ids(tokenizer)
     expected = logits_of(adapted, ids)
     ended = answer_ends(adapted, tokenizer)
@@ -174,6 +176,7 @@ def measure(case: Case, steps: int) -> list[str]:
         f"{width:,}",
         f"{(total - trained) / 1e6:,.0f} M",
         ", ".join(layers),
+        ", ".join(alone) or "none",
         f"{trained / 1e6:.2f} M",
         f"{losses[0]:.2f} → {losses[-1]:.2f}",
         f"{merged_difference:.1e}",
@@ -271,6 +274,13 @@ def adapted_layers(model: Any) -> list[str]:
     from stages.train import lora_layers
 
     return sorted({name.rpartition(".")[2] for name in lora_layers(model)})
+
+
+def layers_left_alone(model: Any) -> list[str]:
+    """Return the names of the weights that could have an adapter and have none, such as fused experts."""
+    from stages.train.adapter import left_alone
+
+    return list(left_alone(model))
 
 
 def logits_of(model: Any, ids: list[int]) -> Any:
