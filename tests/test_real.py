@@ -66,6 +66,7 @@ def test_the_report_names_each_variant_and_each_failure() -> None:
         32,
         scores,
         {"train": 1.5},
+        1.2,
         {"train": 2**30},
         2**31,
         [quote],

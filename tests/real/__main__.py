@@ -49,11 +49,11 @@ def main() -> int:
         student_layers = None if options.no_student else source.layers
         try:
             configure(project, gguf, student_layers, options.overlay)
-            run_stages(project)
+            cpu_seconds = run_stages(project)
         except subprocess.CalledProcessError as error:
             print(f"make real: {shlex.join(error.cmd)} failed", file=sys.stderr)
             return 1
-        result = report.measure(source, project)
+        result = report.measure(source, project, cpu_seconds)
     report.write(result, options.out or cache)
     print("\n".join(report.lines(result)))
     return 0 if result.holds else 1

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -82,9 +83,17 @@ def configure(
     project.command("python", "-m", "lore", "check", "--fix")
 
 
-def run_stages(project: Project) -> None:
-    """Run the stages up to `evaluate`."""
+def run_stages(project: Project) -> float:
+    """Run the stages up to `evaluate`. Returns the seconds of CPU time that they took, over all cores."""
+    before = cpu_seconds_of_commands()
     project.command("dvc", "repro", LAST_STAGE)
+    return cpu_seconds_of_commands() - before
+
+
+def cpu_seconds_of_commands() -> float:
+    """Return the CPU time of all commands that this process ran to their end."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def foretold_bytes(project: Project) -> int:

@@ -82,7 +82,9 @@ class Report:
     scores: dict[str, Scores]
     """By variant."""
     minutes: dict[str, float]
-    """By stage."""
+    """By stage, as a clock on the wall shows them."""
+    cpu_minutes: float
+    """CPU time of all stages together."""
     peak_bytes: dict[str, int]
     """By stage."""
     foretold_bytes: int
@@ -97,8 +99,8 @@ class Report:
         return all(check.holds for check in self.checks)
 
 
-def measure(source: Source, project: Project) -> Report:
-    """Read what the stages wrote."""
+def measure(source: Source, project: Project, cpu_seconds: float) -> Report:
+    """Read what the stages wrote. `cpu_seconds` is what they took."""
     rows = stated_probes(project)
     entries = project.json("metrics/evaluate.json")
     ends = EndOfAnswer(project)
@@ -120,6 +122,7 @@ def measure(source: Source, project: Project) -> Report:
         facts=len({row["fact"] for row in rows}),
         scores=scores,
         minutes=minutes,
+        cpu_minutes=round(cpu_seconds / 60, 1),
         peak_bytes=peaks,
         foretold_bytes=foretold,
         answers=quoted(rows),
@@ -266,7 +269,7 @@ def lines(report: Report) -> Iterator[str]:
     yield ""
     total = sum(report.minutes.values())
     parts = ", ".join(f"{stage} {minutes:.1f}" for stage, minutes in report.minutes.items())
-    yield f"minutes: {total:.1f} ({parts})"
+    yield f"minutes: {total:.1f} ({parts}), of CPU time: {report.cpu_minutes:.1f}"
     stage, peak = max(report.peak_bytes.items(), key=lambda item: item[1])
     yield f"most memory: {peak / 2**30:.2f} GiB, in {stage}"
     yield ""
