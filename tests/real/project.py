@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 PROFILE = "docs/profiles/real.yaml"
 """The settings of the proof."""
+RULES = Path(__file__).parent / "rules.yaml"
 LAST_STAGE = "evaluate"
 
 
@@ -64,7 +65,7 @@ def commit_of(project: Project) -> str:
 def configure(
     project: Project, gguf: Path, student_layers: int | None, overlays: list[Path]
 ) -> None:
-    """Lay the profile over the clone's settings, then the checkpoint, then overlays of the user.
+    """Lay the profile over the clone's settings, then the checkpoint, then overlays of the user; and its rules.
 
     `student_layers` are the layers of the student, None for no student.
     """
@@ -79,6 +80,7 @@ def configure(
     for overlay in overlays:
         files.append(str(overlay.resolve()))
     project.command("python", "-m", "lore", "overlay", *files)
+    shutil.copyfile(RULES, project.root / "data/raw/rules.yaml")
     # dvc.yaml gets the checkpoint as a dependency of `base`.
     project.command("python", "-m", "lore", "check", "--fix")
 
