@@ -100,4 +100,4 @@ seed: setup ## rebuild the seed model in models/seed (about half an hour)
 	cd models/seed && dvc repro
 
 clean: ## remove the environment and everything that can be made again
-	rm -rf $(VENV) data/wordnet .memo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) data/wordnet .memo .pytest_cache .mypy_cache .ruff_cache .hypothesis .real_cache
