@@ -19,6 +19,8 @@ import csv
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -106,19 +108,23 @@ class Case:
 
 
 def main() -> None:
-    """Measure the architectures, and print a row for each as it is done."""
+    """Measure the architectures, and print a row for each as it is done. With --only, the row alone."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", choices=ARCHITECTURES, help="one architecture; default: all")
     parser.add_argument("--steps", type=int, default=8, help="of training")
     options = parser.parse_args()
-    print(f"| {' | '.join(COLUMNS)} |")
-    print(f"|{'---|' * len(COLUMNS)}", flush=True)
-    for name in [options.only] if options.only else ARCHITECTURES:
-        with tempfile.TemporaryDirectory() as folder:
-            case = prepare(name, Path(folder), options.data / "deepseek_configs")
-            cells = measure(case, options.steps)
-        print(f"| {' | '.join(cells)} |", flush=True)
+    if options.only is None:
+        print(f"| {' | '.join(COLUMNS)} |")
+        print(f"|{'---|' * len(COLUMNS)}", flush=True)
+        for name in ARCHITECTURES:
+            # A process of its own, so that time and memory are those of one architecture.
+            subprocess.run([sys.executable, *sys.argv, "--only", name], check=True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        case = prepare(options.only, Path(folder), options.data / "deepseek_configs")
+        cells = measure(case, options.steps)
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def prepare(name: str, folder: Path, configs: Path) -> Case:
