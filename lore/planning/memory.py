@@ -89,7 +89,7 @@ class Settings:
     gaps: float = 1.0
     """Memory of a process divided by that of its tensors.
 
-    Measured on a CPU: 1.4 to 2.3, since glibc keeps freed blocks.
+    Measured on a CPU: 1.4 to 3.0, since glibc keeps freed blocks.
     """
 
 

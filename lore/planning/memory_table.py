@@ -24,7 +24,7 @@ SEED = Path("models/seed/model")
 GIB = 2**30
 CONTEXT = GIB // 2
 """Bytes of a GPU that CUDA's context and kernels take: an order of magnitude."""
-GAPS = 2.0
+GAPS = 3.0
 """`Settings.gaps` of a process in main memory."""
 DASH = "–"
 
