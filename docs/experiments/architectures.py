@@ -17,6 +17,7 @@ the adapter on the base, the merged model, and the adapter as peft alone loads i
 import argparse
 import csv
 import dataclasses
+import gc
 import json
 import os
 import subprocess
@@ -158,6 +159,7 @@ def measure(case: Case, steps: int) -> list[str]:
     """Train, and compare the ways to use the adapter. Returns the cells of the table."""
     started = time.process_time()
     train_adapter(case, steps)
+    gc.collect()  # the Trainer and its model refer to each other
     losses = losses_of(case.folder / "steps.csv")
 
     adapted, tokenizer = loaded(case, merge=False)
@@ -172,10 +174,12 @@ def measure(case: Case, steps: int) -> list[str]:
     begin_token = begins_once(ids)
     kept = template_is_kept(case, tokenizer)
     del adapted
+    gc.collect()
 
     merged, _ = loaded(case, merge=True)
     merged_difference = largest_difference(logits_of(merged, ids), expected)
     del merged
+    gc.collect()
     alone_difference = largest_difference(logits_of(by_peft_alone(case), ids), expected)
     return [
         case.name,
