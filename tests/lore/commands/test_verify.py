@@ -479,9 +479,7 @@ def test_a_certificate_that_was_tampered_with(certified: Path, lore: Lore) -> No
     assert "nowhere: no such revision" in lore("verify", "--check", str(certified), code=1)
     document["certificate"]["verdict"] = "bit-ezact"
     certified.write_text(json.dumps(document))
-    assert "not a certificate of this Lorekeep" in lore(
-        "verify", "--check", str(certified), code=1
-    )
+    assert "not a certificate of this Lorekeep" in lore("verify", "--check", str(certified), code=1)
 
 
 def test_a_damaged_object_is_named(small: Small, certified: Path, lore: Lore) -> None:
