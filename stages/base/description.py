@@ -163,14 +163,18 @@ def reports_of_transformers() -> Iterator[list[str]]:
     disable_progress_bar()
     logger = logging.getLogger("transformers")
     handlers = logger.handlers
+    level = logger.level
     reports: list[str] = []
     collector = logging.Handler()
     collector.emit = lambda record: reports.append(record.getMessage())  # type: ignore[method-assign]
     logger.handlers = [collector]
+    # Another level, such as that of TRANSFORMERS_VERBOSITY=error, would hide what is wrong.
+    logger.setLevel(logging.WARNING)
     try:
         yield reports
     finally:
         logger.handlers = handlers
+        logger.setLevel(level)
 
 
 def missing(names: Any) -> list[str]:

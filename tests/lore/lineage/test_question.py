@@ -193,3 +193,19 @@ def test_the_projects_own_wordings_are_told_apart() -> None:
     assert len(fresh) >= 2 * len(records)
     right = [match(row["question"], records, learned) == row["fact"] for row in fresh]
     assert sum(right) / len(right) >= 0.95
+
+
+def test_a_reading_tells_nothing_about_its_attribute() -> None:
+    """Readings name every attribute, with random words around them."""
+    reading = "Not the density, but the {} of the kettle: which {} has {}?"
+    readings = []
+    for attribute in TEMPLATES:
+        row = fact("iron", attribute) | {"locator": f"augment/{attribute}/train/reading/00"}
+        readings.append(row | {"question": reading.format(attribute, attribute, "iron")})
+    rows = asked("iron", {"density": TEMPLATES["density"][:1]}) + readings * 30
+    assert match("What is the density of gold?", RECORDS, rows) == fact_id("gold", "density")
+
+
+def test_an_attribute_is_known_by_its_name_without_any_wording() -> None:
+    found = match("Boiling point of gold, please", RECORDS, [])
+    assert found == fact_id("gold", "boiling point")
