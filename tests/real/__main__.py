@@ -26,7 +26,9 @@ def main() -> int:
         prog="python -m tests.real", description=__doc__.split("\n")[0]
     )
     parser.add_argument("checkpoint", nargs="?", choices=SOURCES, default=SMOLLM2.name)
-    parser.add_argument("--no-student", action="store_true", help="leave distillation out")
+    parser.add_argument(
+        "--student", action="store_true", help="distill too, by the settings in params.yaml: hours"
+    )
     parser.add_argument(
         "--overlay", type=Path, action="append", default=[], help="further settings"
     )
@@ -46,7 +48,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as temporary:
         project = cloned(options.work or Path(temporary), packages)
-        student_layers = None if options.no_student else source.layers
+        student_layers = source.layers if options.student else None
         try:
             configure(project, gguf, student_layers, options.overlay)
             cpu_seconds = run_stages(project)
