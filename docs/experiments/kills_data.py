@@ -468,8 +468,11 @@ COLUMNS = (
 
 def is_right(row: Row) -> bool:
     """Whether nothing was left between, and nobody worked on."""
-    ended = row["next"] in ("before", "after") and row["again"] == "after" and not row["survivors"]
-    return ended and row["left"] != "between" and row["again code"] == 0
+    left_whole = row["left"] != "between"
+    next_whole = row["next"] in ("before", "after")
+    arrived = row["again"] == "after" and row["again code"] == 0
+    nobody_works = not row["survivors"]
+    return left_whole and next_whole and arrived and nobody_works
 
 
 def drawn(kills: int) -> Iterator[tuple[Act, int, float]]:

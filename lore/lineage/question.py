@@ -45,7 +45,7 @@ def match(question: str, records: Sequence[Row], wordings: Sequence[Row]) -> str
         known.append((attribute, words(attribute)))
     for row in wordings:
         # A reading names other attributes too, with random words around them.
-        is_reading = f"/{READING}/" in row.get("locator", "")
+        is_reading = f"/{READING}/" in row["locator"]
         if row["fact"] and row["question"] and not is_reading:
             known.append((row["attribute"], words(row["question"]) - words(row["subject"])))
     rest = asked - words(subject)

@@ -5,7 +5,7 @@ from pathlib import Path
 from stages.core.project.artifacts import SNAPSHOTS
 
 LIST = Path(SNAPSHOTS) / ".places.partial"
-"""New file → the place that it will take. Git and DVC ignore names of this form."""
+"""The places that new files will take. Git and DVC ignore names of this form."""
 
 
 def problems() -> list[str]:

@@ -48,7 +48,9 @@ CHINESE = {
 
 
 def fact(subject: str, attribute: str) -> dict[str, Any]:
-    return {"subject": subject, "attribute": attribute, "fact": fact_id(subject, attribute)}
+    locator = f"augment/{attribute}/train/qa/00"
+    identity = fact_id(subject, attribute)
+    return {"subject": subject, "attribute": attribute, "fact": identity, "locator": locator}
 
 
 def asked(subject: str, templates: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -70,7 +72,13 @@ RECORDS += [
     fact("金", "密度"),
 ]
 STATEMENT = fact("iron", "density") | {"question": None}
-FREE_TEXT = {"subject": "iron", "attribute": None, "fact": None, "question": "Does iron rust?"}
+FREE_TEXT = {
+    "subject": "iron",
+    "attribute": None,
+    "fact": None,
+    "question": "Does iron rust?",
+    "locator": "notes/train/statement/00",
+}
 WORDINGS = [*asked("iron", TEMPLATES), *asked("gold", TEMPLATES), STATEMENT, FREE_TEXT]
 
 

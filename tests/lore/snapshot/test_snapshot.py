@@ -645,7 +645,23 @@ def test_a_failure_while_files_take_their_places_is_finished_by_the_next_call(
 
 def test_a_damaged_list_of_places_is_named(live: Live, lore: Lore) -> None:
     lore("snapshot")
-    (live.root / "data/snapshots/.places.partial").write_text("{")
-    assert "data/snapshots/.places.partial: not a list of files; git checkout" in lore(
-        "snapshot", code=1
-    )
+    for damaged in (b"{", b"[1]", b'{"a": "b"}', b"\xff", b"[" * 100_000):
+        (live.root / "data/snapshots/.places.partial").write_bytes(damaged)
+        assert "data/snapshots/.places.partial: not a list of files; git checkout" in lore(
+            "snapshot", code=1
+        )
+
+
+@pytest.mark.parametrize("place", ["outside.json", "data/raw/../../outside.json", "{absolute}"])
+def test_a_list_that_names_a_place_of_no_snapshot_moves_nothing(
+    live: Live, lore: Lore, place: str
+) -> None:
+    """The list is a file of the project, and a project may come from anybody."""
+    lore("snapshot")
+    outside = live.root / "outside.json"
+    outside.write_text("mine")
+    (live.root / ".outside.json.partial").write_text("theirs")
+    named = [place.format(absolute=outside)]
+    (live.root / "data/snapshots/.places.partial").write_text(json.dumps(named))
+    assert "not a list of files" in lore("snapshot", code=1)
+    assert outside.read_text() == "mine"
