@@ -43,8 +43,10 @@ def main() -> None:
     among = []
     for hits, (_, fact) in zip(found, asked, strict=True):
         among.append(fact in [facts[hit.record] for hit in hits])
-    print(f"{len(asked)} questions with an answer: right record nearest {share(first):.3f}, "
-          f"among the nearest {NEAREST} {share(among):.3f}; {1000 * seconds / len(asked):.1f} ms of CPU each")
+    print(
+        f"{len(asked)} questions with an answer: right record nearest {share(first):.3f}, "
+        f"among the nearest {NEAREST} {share(among):.3f}; {1000 * seconds / len(asked):.1f} ms of CPU each"
+    )
 
     foreign = general_questions()[: options.questions]
     far = [vectors.search(index, encoder.vector(question), 1)[0].similarity for question in foreign]
