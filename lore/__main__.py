@@ -39,6 +39,7 @@ GROUPS = {
         "overlay": "write the settings of a file into params.yaml: a profile, or a mapping of sources",
         "snapshot": "write rows of a live database into a file that git or DVC versions",
         "why-rejected": "show why clean rejected a record, and how it changed the record before",
+        "gaps": "show what the model fails, what the records lack, and what was asked in vain",
         "docs": "build pages that show the records that break a rule, and the contradictions",
         "forget": "exclude a fact, a record, a subject or a source, and check that it is gone",
     },

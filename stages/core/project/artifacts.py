@@ -40,6 +40,7 @@ AUGMENT_METRICS = "metrics/augment.json"
 EVALUATE = "data/evaluate"
 ANSWERS = "data/evaluate/facts.parquet"
 EVALUATE_METRICS = "metrics/evaluate.json"
+WORDING_METRICS = "metrics/evaluate/wordings.csv"
 
 BASE = "models/base"
 TRAIN = "models/train"
