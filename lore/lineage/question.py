@@ -111,7 +111,7 @@ def word_shares(known: Sequence[tuple[str, set[str]]]) -> dict[str, dict[str, fl
     for attribute, wording in known:
         counts[attribute].update(wording)
         totals[attribute] += 1
-    shares = {}
+    shares: dict[str, dict[str, float]] = {}
     for name, counted in counts.items():
         shares[name] = {}
         for word, number in counted.items():
