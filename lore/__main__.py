@@ -26,6 +26,7 @@ GROUPS = {
         "diff": "compare two versions: facts, answers of the model, rules, settings and scores",
         "versions": "list the versions with their facts and scores",
         "plan": "show the stages that dvc repro will run, with reasons and times",
+        "update": "take in what is new: records and index at once, weights where it is worth it",
         "ask": "ask the model a question, and see the fact and the sources behind the answer",
         "trace": "follow an answer back to the raw file, or a source forward to every answer",
     },
