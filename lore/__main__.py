@@ -41,6 +41,7 @@ GROUPS = {
         "snapshot": "write rows of a live database into a file that git or DVC versions",
         "why-rejected": "show why clean rejected a record, and how it changed the record before",
         "gaps": "show what the model fails, what the records lack, and what was asked in vain",
+        "drift": "show whether the records are distributed as those of another version",
         "docs": "build pages that show the records that break a rule, and the contradictions",
         "forget": "exclude a fact, a record, a subject or a source, and check that it is gone",
     },
