@@ -31,6 +31,7 @@ from stages.core.records.wording import normalise
 ROOT = Path(__file__).parents[3]
 WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
 WORDNET = ROOT / "data" / "wordnet"
+TEACHER = ROOT / "data" / "teacher"
 PARAMS = augment.Params(
     statements=2,
     questions=3,
@@ -115,7 +116,8 @@ def run(
     cleaned: Path, out: Path, run_params: Run, **changes: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     params = dataclasses.replace(PARAMS, **changes)
-    augment.run(params, run_params, cleaned, WORDINGS, WORDNET, out, out.with_suffix(".json"))
+    metrics = out.with_suffix(".json")
+    augment.run(params, run_params, cleaned, WORDINGS, WORDNET, TEACHER, out, metrics)
     return record.read(out / "records.parquet"), json.loads(out.with_suffix(".json").read_text())
 
 
@@ -429,6 +431,7 @@ class TestRun:
                 cleaned,
                 WORDINGS,
                 tmp_path,
+                TEACHER,
                 tmp_path / "out",
                 tmp_path / "m.json",
             )
