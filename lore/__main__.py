@@ -38,6 +38,7 @@ GROUPS = {
         "check-data": "show what each source will be read as, value by value, before training",
         "overlay": "write the settings of a file into params.yaml: a profile, or a mapping of sources",
         "snapshot": "write rows of a live database into a file that git or DVC versions",
+        "teach": "ask a language model for wordings and questions, and keep its answers as data",
         "why-rejected": "show why clean rejected a record, and how it changed the record before",
         "docs": "build pages that show the records that break a rule, and the contradictions",
         "forget": "exclude a fact, a record, a subject or a source, and check that it is gone",
