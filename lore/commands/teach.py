@@ -112,7 +112,7 @@ def ask(plan: "Plan", journal: "Journal") -> int:
         print(next_step(0))
         return 0
     budget = Budget(plan.teacher, plan.answered.values())
-    asking = Run(plan.teacher, missing, journal, budget)
+    asking = Run(plan.teacher, missing, journal, budget, plan.answered_before())
     try:
         outcome = asking.all()
     finally:

@@ -50,14 +50,23 @@ class Run:
     """One run over the missing requests."""
 
     def __init__(
-        self, teacher: Teacher, requests: list[Request], journal: Journal, budget: Budget
+        self,
+        teacher: Teacher,
+        requests: list[Request],
+        journal: Journal,
+        budget: Budget,
+        answered_before: bool = False,
     ) -> None:
-        """Raises InputError where there is no key."""
+        """`answered_before`: the record has answers of this endpoint to the same settings.
+
+        Raises InputError where there is no key.
+        """
         self.endpoint = Endpoint(teacher)
         self.teacher = teacher
         self.waiting = list(reversed(requests))
         self.journal = journal
         self.budget = budget
+        self.answered_before = answered_before
         self.outcome = Outcome()
         self.lock = threading.Lock()
         self.stop = threading.Event()
@@ -87,8 +96,20 @@ class Run:
         finally:
             self.bar.close()
         if self.refused and not self.outcome.error and not self.outcome.stopped:
-            self.settings_are_wrong()
+            self.left_refused()
         return self.outcome
+
+    def left_refused(self) -> None:
+        """Decide about refused requests where none was answered in this run.
+
+        If the record has answers to the same settings, the requests themselves are at fault. Else the settings are.
+        """
+        if not self.answered_before:
+            self.settings_are_wrong()
+            return
+        refused, self.refused = self.refused, []
+        for request, refusal in refused:
+            self.keep_refusal(request, refusal)
 
     def wait_for(self, threads: list[threading.Thread]) -> None:
         """Wait until all threads are done, open to Ctrl-C."""
@@ -179,9 +200,9 @@ class Run:
             self.outcome.output_tokens += entry.output_tokens
             self.in_a_row = 0
             refused, self.refused = self.refused, []
-        form = entry.read()
-        if isinstance(form, Failure):
-            self.outcome.failed[form.reason] += 1
+            form = entry.read()
+            if isinstance(form, Failure):
+                self.outcome.failed[form.reason] += 1
         for request, refusal in refused:
             self.keep_refusal(request, refusal)
 

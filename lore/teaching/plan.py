@@ -49,6 +49,15 @@ class Plan:
             return False
         return not (self.again and isinstance(entry.read(), Failure))
 
+    def answered_before(self) -> bool:
+        """Return whether an endpoint has answered a request with the settings of today."""
+        for key in self.distinct:
+            entry = self.answered.get(key)
+            if entry is not None and entry.origin == "endpoint":
+                if entry.attempts[-1].finish_reason != "refused":
+                    return True
+        return False
+
     def unneeded(self) -> list[str]:
         """Return the keys of answers that no request needs now."""
         return sorted(self.answered.keys() - self.distinct.keys())

@@ -143,6 +143,9 @@ def needed(teacher: Teacher, records: list[Row], worded: set[str]) -> Needed:
     for name in sorted(by_attribute):
         if name in worded:
             continue
+        if gives_orders(name):
+            found.not_asked["attribute_gives_orders"] += 1
+            continue
         language = language_of(by_attribute[name])
         if language not in teacher.ask:
             found.not_asked["attribute_in_another_language"] += 1
@@ -154,7 +157,7 @@ def needed(teacher: Teacher, records: list[Row], worded: set[str]) -> Needed:
         if asked is None:
             found.not_asked["text_in_another_language"] += 1
             continue
-        if gives_orders(row["text"]):
+        if gives_orders(f"{row['subject'] or ''} {row['text']}"):
             found.not_asked["text_gives_orders"] += 1
             continue
         if asked.text_questions:
@@ -166,7 +169,11 @@ def needed(teacher: Teacher, records: list[Row], worded: set[str]) -> Needed:
 
     for row in facts:
         asked = teacher.ask.get(row["lang"])
-        if asked is not None and asked.corrupted:
+        if asked is None or not asked.corrupted:
+            continue
+        if gives_orders(f"{row['subject']} {row['attribute']} {row['value']}"):
+            found.not_asked["fact_gives_orders"] += 1
+        else:
             found.requests.append(writer.corrupted(row, asked))
     return found
 

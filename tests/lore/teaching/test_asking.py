@@ -37,7 +37,8 @@ def ask(**changes: Any) -> Outcome:
     plan = plan_of()
     teacher = dataclasses.replace(plan.teacher, **changes)
     journal = Journal(FOLDER)
-    run = Run(teacher, plan.missing(), journal, Budget(teacher, plan.answered.values()))
+    budget = Budget(teacher, plan.answered.values())
+    run = Run(teacher, plan.missing(), journal, budget, plan.answered_before())
     outcome = run.all()
     journal.finish()
     return outcome
@@ -247,6 +248,16 @@ class TestWhatTheEndpointSupports:
         assert outcome.answered == MISSING
         assert outcome.failed == {"refused_by_endpoint": 1}
         assert outcome.error is None
+
+    def test_the_only_request_of_a_later_run_is_refused(self, teacher: Teacher) -> None:
+        ask()
+        path = FOLDER / "corrupted.jsonl"
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+        teacher.faults = [send_error(400, "too many tokens")] * 9
+        outcome = ask()
+        assert outcome.error is None
+        assert outcome.failed == {"refused_by_endpoint": 1}
+        assert plan_of().missing() == []
 
     def test_everything_is_refused(self, teacher: Teacher) -> None:
         teacher.faults = [send_error(400, "temperature must be 1")] * 100
