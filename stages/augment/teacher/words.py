@@ -4,6 +4,7 @@ All functions are pure. English is compared by words, Chinese by characters.
 """
 
 import re
+from collections import Counter
 
 from stages.augment.synonyms import FUNCTION_WORDS
 from stages.core.records.record import fold
@@ -132,6 +133,10 @@ ENGLISH = frozenset(
     | set("a an of in on at by to as be or if so it i me my we do with from up out about".split())
 )
 """English function words, by which English is told from other languages in Latin letters."""
+CONNECTING = frozenset(
+    "的了是在于为和与及或就也都而之以其由从到对把被会能可这那个们吗呢吧啊着过它他她"
+)
+"""Chinese characters that connect words and say little."""
 SHARED_BEGINNING = 4
 """Letters that two forms of one word share at the least: melt, melts, melting."""
 
@@ -161,14 +166,14 @@ def plain(number: str) -> str:
     return number
 
 
-def quantities_of(text: str) -> set[tuple[str, str]]:
-    """Return the numbers of a text, each with the unit right behind it, or with ""."""
+def quantities_of(text: str) -> Counter[tuple[str, str]]:
+    """Return how often each number stands in a text, with the unit right behind it, or with ""."""
     folded = folded_numbers(text)
-    found = set()
+    found: Counter[tuple[str, str]] = Counter()
     for match in NUMBER.finditer(folded):
         behind = BEHIND.match(folded, match.end())
         unit = unit_at_beginning(behind[1].replace("^", "")) if behind else ""
-        found.add((plain(match[0]), unit))
+        found[plain(match[0]), unit] += 1
     return found
 
 
@@ -189,12 +194,13 @@ def number_words_of(text: str) -> set[str]:
     return said | set(CHINESE_NUMBER.findall(text))
 
 
-def negates(text: str) -> bool:
-    """Return whether a text holds a negation."""
+def negations_in(text: str) -> int:
+    """Return the number of negations in a text, in English and Chinese."""
+    count = 0
     for word in words_of(text):
         if word in NEGATIONS or word.endswith("n't"):
-            return True
-    return CHINESE_NEGATION.search(NO_NEGATION.sub("", text)) is not None
+            count += 1
+    return count + len(CHINESE_NEGATION.findall(NO_NEGATION.sub("", text)))
 
 
 def turned_round(text: str, source: str, language: str) -> str:
@@ -222,6 +228,18 @@ def content_of(text: str, language: str) -> list[str]:
             found += [run[start : start + 2] for start in range(len(run) - 1)]
         return found + [word for word in words_of(text) if not HAN.search(word)]
     return [word for word in words_of(text) if len(word) > 2 and word not in ENGLISH]
+
+
+def told_by(text: str, language: str) -> list[str]:
+    """Return the parts of an answer that its support must have: content words, in Chinese characters.
+
+    In Chinese, pairs of characters would find fault with every place where two words meet anew.
+    """
+    if language != "zh":
+        return content_of(text, language)
+    found = [character for character in text if HAN.match(character)]
+    found = [character for character in found if character not in CONNECTING]
+    return found + [word for word in words_of(text) if not HAN.search(word)]
 
 
 def share_found(parts: list[str], source: list[str]) -> float:

@@ -17,6 +17,7 @@ import pytest
 
 from lore.__main__ import main
 from stages.augment.teacher.record import read_record
+from stages.core.records import record
 from tests.lore.teaching import taught
 from tests.lore.teaching.taught import KEY, ROOT, Teacher, scripted, send_error, send_text
 
@@ -313,3 +314,66 @@ class TestKills:
         for path in project.rglob("*"):
             if path.is_file():
                 assert KEY.encode() not in path.read_bytes(), path
+
+
+DVC_YAML = """
+stages:
+  augment:
+    cmd: >-
+      python -m stages augment data/clean data/raw/wordings.yaml WORDNET data/teacher
+      data/augment metrics/augment.json
+    deps: [data/clean, data/raw/wordings.yaml, data/teacher]
+    params: [augment]
+    outs: [data/augment]
+"""
+
+
+@pytest.mark.slow
+def test_a_changed_record_asks_for_itself_only(
+    project: Path, teacher: Teacher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With real DVC: teach, repro, change a record, be told what is missing, teach, repro."""
+
+    def command(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            words,
+            cwd=project,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    (project / "dvc.yaml").write_text(DVC_YAML.replace("WORDNET", str(ROOT / "data/wordnet")))
+    (project / "requirements.lock").write_text("")
+    assert command("git", "init", "-q")[0] == 0
+    assert command("dvc", "init", "-q")[0] == 0
+    code, out = command("dvc", "repro")
+    assert code != 0
+    assert "22 requests to the teacher have no answer" in out
+    assert "run lore teach --dry-run" in out
+    assert main(["teach"]) == 0
+    code, out = command("dvc", "repro")
+    assert code == 0, out
+    assert "Running stage 'augment'" in out
+    # Nothing asks, and nothing runs again.
+    code, out = command("dvc", "repro")
+    assert "didn't change" in out
+    assert len(teacher.bodies) == MISSING
+
+    path = project / "data/clean/records.parquet"
+    rows = record.read(path)
+    for row in rows:
+        if row["subject"] == "talc" and row["kind"] == "statement":
+            row["text"] = "Talc is the softest mineral. Tailors mark cloth and paper with talc."
+    record.write(path, rows)
+    code, out = command("dvc", "repro")
+    assert code != 0
+    assert "2 requests to the teacher have no answer (1 paraphrases, 1 text_questions)" in out
+    capsys.readouterr()
+    assert main(["teach"]) == 0
+    assert "2 of 2 missing requests answered" in capsys.readouterr().out
+    assert len(teacher.bodies) == MISSING + 2
+    code, out = command("dvc", "repro")
+    assert code == 0, out

@@ -140,7 +140,7 @@ SPAN = "Radium was discovered by Marie Curie in 1898."
         ("Was radium discovered by Marie Curie?", MARIE, SPAN, "answer_in_question"),
         ("Who discovered it, by the text?", MARIE, SPAN, "refers_to_the_text"),
         ("Why is that?", MARIE, SPAN, "not_about_the_source"),
-        ("Which element glows?", "It glows in nature.", "It glows", "subject_missing"),
+        ("Which element glows?", "It glows.", "It glows", "subject_missing"),
         ("Radium was discovered.", MARIE, SPAN, "not_a_question"),
         (WHO, "Radium wurde von Marie Curie vor langer Zeit entdeckt.", SPAN, "wrong_language"),
         (WHO, MARIE + " {value}", SPAN, "braces"),
@@ -154,6 +154,28 @@ def test_a_question_with_its_answer(
     question: str, answer: str, support: str, expected: str
 ) -> None:
     assert pair(question, answer, support) == expected
+
+
+def test_how_often_a_number_stands_there_counts() -> None:
+    source = "In the scale of hardness, 3 to 4 is soft, and 4 to 6 is medium."
+    made = Pair(
+        "detail", "What does the scale of hardness say?", source.replace("3 to", "4 to"), source
+    )
+    assert reason(checks.refused_pair(made, source, None, "en")) == "other_number"
+
+
+def test_one_more_negation_counts() -> None:
+    source = "It does not float, and iron rusts in water."
+    made = Pair(
+        "detail", "What about iron in water?", source.replace("rusts", "never rusts"), source
+    )
+    assert reason(checks.refused_pair(made, source, None, "en")) == "negation_differs"
+
+
+def test_a_question_in_chinese_ends_in_its_own_mark() -> None:
+    source = "石膏的硬度是二。"
+    made = Pair("detail", "石膏的硬度有多大？", source, source)
+    assert reason(checks.refused_pair(made, source, None, "zh")) == ""
 
 
 def paraphrase(text: str) -> str:

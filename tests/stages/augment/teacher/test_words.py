@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stages.augment.teacher.words import (
     content_of,
-    negates,
+    negations_in,
     number_words_of,
     numbers_of,
     quantities_of,
@@ -47,7 +47,7 @@ def test_numbers_have_one_form(text: str, numbers: set[str]) -> None:
     ],
 )
 def test_a_number_has_its_unit(text: str, quantities: set[tuple[str, str]]) -> None:
-    assert quantities_of(text) == quantities
+    assert quantities_of(text) == dict.fromkeys(quantities, 1)
 
 
 @given(st.integers(min_value=-(10**12), max_value=10**12))
@@ -77,7 +77,7 @@ def test_words_that_say_a_number() -> None:
     ],
 )
 def test_negations(text: str, is_negative: bool) -> None:
-    assert negates(text) is is_negative
+    assert (negations_in(text) > 0) is is_negative
 
 
 def test_an_opposite_is_noticed() -> None:
