@@ -31,6 +31,7 @@ from stages.core.records.wording import normalise
 ROOT = Path(__file__).parents[3]
 WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
 WORDNET = ROOT / "data" / "wordnet"
+TEACHER = ROOT / "data" / "teacher"
 PARAMS = augment.Params(
     statements=2,
     questions=3,
@@ -118,9 +119,8 @@ def run(
     pictures = cleaned.parent / "pictures"
     if not pictures.exists():
         record.write(pictures / "records.parquet", [])
-    augment.run(
-        params, run_params, cleaned, pictures, WORDINGS, WORDNET, out, out.with_suffix(".json")
-    )
+    metrics = out.with_suffix(".json")
+    augment.run(params, run_params, cleaned, pictures, WORDINGS, WORDNET, TEACHER, out, metrics)
     return record.read(out / "records.parquet"), json.loads(out.with_suffix(".json").read_text())
 
 
@@ -436,6 +436,7 @@ class TestRun:
                 tmp_path / "pictures",
                 WORDINGS,
                 tmp_path,
+                TEACHER,
                 tmp_path / "out",
                 tmp_path / "m.json",
             )
