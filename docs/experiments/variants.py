@@ -49,11 +49,12 @@ def main() -> None:
     encoder = checkpoints.Model(options.encoder) if options.encoder else None
     masked = checkpoints.Model(options.masked) if options.masked else None
     settings = texts.Settings(options.wordnet, options.rule, 3, 1, encoder, masked)
-    sentences = list(own_sentences(options.clean))
+    rng = random.Random(options.seed)
+    sentences = own_sentences(options.clean)
     if options.data.is_dir():
-        sentences += pubmedqa(options.data) + medquad(options.data)
-    random.Random(options.seed).shuffle(sentences)
-    sentences = sentences[: options.texts]
+        for source in (pubmedqa(options.data), medquad(options.data)):
+            rng.shuffle(source)
+            sentences += source[: options.texts]
 
     began = time.process_time()
     pairs = [(text, "en") for _, text in sentences]
@@ -64,7 +65,7 @@ def main() -> None:
         for variant in variants:
             if masked is None or variant.operation == texts.MASKED:
                 found.append((source, text, variant))
-    random.Random(options.seed).shuffle(found)
+    rng.shuffle(found)
     found = found[: options.count]
 
     changed = [
@@ -95,7 +96,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--clean", type=Path, default=Path("data/clean"))
     parser.add_argument("--wordnet", type=Path, default=Path("data/wordnet"))
-    parser.add_argument("--texts", type=int, default=12_000, help="most sentences")
+    parser.add_argument("--texts", type=int, default=5000, help="most sentences of a source")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--read", type=int, default=100)
     parser.add_argument("--seed", type=int, default=7)

@@ -66,8 +66,9 @@ class Params:
     words around them must leave without doubt. Terms stay, and synonyms are inflected. It finds more and is
     right more often on free texts."""
     encoder: checkpoints.Model | None = None
-    """A sentence encoder (`model`, `revision`), for `in_context` and `masked_model`. It chooses the sense of a
-    word by its sentence, and compares sentences. null: the shares of a word's senses decide."""
+    """A sentence encoder (`model`, `revision`), for `in_context` and `masked_model`. The gloss of
+    a word's sense must be the one nearest to the sentence, and sentences are compared by it. null: the shares of
+    a word's senses decide alone."""
     masked_model: checkpoints.Model | None = None
     """A masked language model (`model`, `revision`). In free texts it replaces words for which WordNet has
     none, also in Chinese, until there are `synonyms` variants. null: none."""

@@ -10,7 +10,7 @@ The rule of `synonyms.py` looks at a word alone. It takes base forms, and offers
 - sense: word and synonym do not both have the common sense with a probability of `SURE`. The probability is
   the product of two shares: the uses of the word, as this part of speech, that have the sense, and the uses of
   the synonym, as any part of speech, that have it. With `augment.encoder`, the sense whose gloss is nearest to
-  the sentence takes the place of the first share: it must be the common one.
+  the sentence must be the common one, too. In place of the first share, it made more variants wrong.
 - form: the synonym's form is not sure (`inflection.py`).
 
 The common sense must be the first one of the synonym. The synonym takes the form of the word that it replaces.
@@ -218,14 +218,10 @@ class ContextThesaurus(Thesaurus):
 
     def _of_sense(self, text: str, start: int, entry: Entry) -> list[Offer]:
         """Return the synonyms whose sense is surely that of the word at `start`."""
-        likely = [offer for offer in entry.offers if offer.of_synonym >= SURE]
-        if self._sense_of is None:
-            sure = [offer for offer in likely if offer.of_word * offer.of_synonym >= SURE]
-        elif likely and len(entry.glosses) > 1:
+        sure = [offer for offer in entry.offers if offer.of_word * offer.of_synonym >= SURE]
+        if self._sense_of is not None and sure and len(entry.glosses) > 1:
             sense = self._sense_of(sentence.at(text, start), entry.glosses)
-            sure = [offer for offer in likely if offer.sense == sense]
-        else:
-            sure = likely
+            sure = [offer for offer in sure if offer.sense == sense]
         if not sure:
             self.refused["several_senses"] += 1
         return sure

@@ -39,8 +39,7 @@ TOKEN = re.compile(
 )
 # A word of the letters a to z alone: iron, but not `rust-proof` or `Iron`.
 PLAIN_WORD = re.compile(r"[a-z]+")
-# A number directly before or after a word. Examples: "12 " in "12 grams", " 1" in "group 1".
-NUMBER_BEFORE = re.compile(r"\d\s*$")
+# A number directly after a word. Example: " 1" in "group 1".
 NUMBER_AFTER = re.compile(r"\s*\d")
 # An article directly before a word. Example: "a " in "This is a metal".
 ARTICLE = re.compile(r"\b(an?)\s+$", re.IGNORECASE)
@@ -177,7 +176,8 @@ class Thesaurus:
         if lookup.reason:
             self.refused[lookup.reason] += 1
         for synonym in lookup.synonyms:
-            if is_protected(synonym, protected):
+            # "percentage" has the synonym "percent", which is a unit.
+            if is_protected(synonym, protected) or synonym in FUNCTION_WORDS:
                 self.refused["protected_synonym"] += 1
             else:
                 yield synonym
@@ -255,10 +255,16 @@ def reader_of(wordnet: Path) -> Any:
     root = str(wordnet.resolve())
     if root not in nltk.data.path:
         nltk.data.path.insert(0, root)
+
+    class English(WordNetCorpusReader):  # type: ignore[misc]
+        """The reader without a map to other languages, which takes most of the time to load."""
+
+        def map_wn(self, version: str = "wordnet") -> None:
+            """Return no map: only English words are looked up."""
+
     with warnings.catch_warnings():
-        # Only English words are looked up.
         warnings.filterwarnings("ignore", "The multilingual functions are not available")
-        return WordNetCorpusReader(str(folder), None)
+        return English(str(folder), None)
 
 
 def kept_because(before: str, word: str, after: str, protected: Set[str]) -> str | None:
@@ -266,7 +272,7 @@ def kept_because(before: str, word: str, after: str, protected: Set[str]) -> str
     if any(letter.isdigit() for letter in word):
         return "number"
     # A word beside a number may be a unit, or a name such as "group 1".
-    if NUMBER_BEFORE.search(before) or NUMBER_AFTER.match(after):
+    if before.rstrip()[-1:].isdecimal() or NUMBER_AFTER.match(after):
         return "beside_a_number"
     if word.lower() != word:
         return "name"
