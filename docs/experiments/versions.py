@@ -15,7 +15,7 @@ version of the one before:
 R[i][j] is the share of right answers of version i about the facts that got their present value in version j. Backward
 transfer is BWT = 1 / (T - 1) · Σ_{j<T} (R[T][j] - R[j][j]) (Lopez-Paz & Ranzato 2017, arXiv 1706.08840), over the facts
 that are still as they were in version T. `stale` is the share of changed facts for which version T still gives an old
-value. `general` is the share of the base's own questions that version T answers right, of those that the base does.
+value. `general` is the share of 80 of the base's own questions that version T answers right.
 `s` is the CPU time of training the versions after the first.
 
 A line of JSON per way and seed is appended to `docs/experiments/versions.jsonl`. A way and seed that stand there with
@@ -32,6 +32,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ RESULTS = Path(__file__).resolve().parent / "versions.jsonl"
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """Number of values → Student's t for 95 % of both sides."""
 VERSIONS = 5
+QUESTIONS = 80
+"""Questions about what the base knows."""
 WAYS = ("continue", "plain", "anew")
 TRAINED = (
     "What is the melting point of {}?",
@@ -218,41 +221,66 @@ def share(right: list[bool]) -> float:
     return sum(right) / len(right) if right else float("nan")
 
 
-def measure(options: argparse.Namespace, seed: int, way: str, base: Path) -> dict[str, Any]:
-    """Make all versions in one way and return the numbers."""
+def start_project(base: Path) -> None:
+    """Make a git and DVC project of the working folder."""
+    git("init", "-q")
+    Path("dvc.yaml").write_text(PIPELINE)
+    Repo.init().close()
+    git("add", "-A")
+    Path("base").symlink_to(base)
+
+
+def measure(
+    options: argparse.Namespace, seed: int, ways: list[str], base: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Make all versions in each way, and yield way and numbers. All ways have the same first version."""
     versions = facts_of_versions(random.Random(seed), options.facts)
     skill = [json.loads(line) for line in (base / "skill.jsonl").read_text().splitlines()]
-    chosen = random.Random(0).sample(skill, 80)
+    chosen = random.Random(0).sample(skill, QUESTIONS)
     questions = [row["question"] for row in chosen]
     home = Path.cwd()
     with tempfile.TemporaryDirectory() as name:
-        os.chdir(name)
+        folder = Path(name)
         try:
-            os.environ["LOREKEEP_MEMO"] = str(Path(name) / "memo")
-            git("init", "-q")
-            Path("dvc.yaml").write_text(PIPELINE)
-            Repo.init().close()
-            git("add", "-A")
-            Path("base").symlink_to(base)
-            commit = None
-            seconds = 0.0
-            given: list[dict[str, int | None]] = []
-            kept: list[str] = []
-            for number, facts in enumerate(versions):
-                ratio = len(facts) / len(versions[0])
-                first = commit is None
-                params = settings(options, "anew" if first else way, commit, ratio)
-                if first and way == "plain":
-                    params = settings(
-                        options, "anew", None, 1.0
-                    )  # all ways have the same first version
-                commit, took = make_version(params, facts, seed)
-                seconds += 0.0 if first else took
-                names = sorted({name for known in versions[: number + 1] for name in known})
-                numbers, kept = answers(names, questions)
-                given.append(dict(zip(names, numbers, strict=True)))
+            (folder / "first").mkdir()
+            os.chdir(folder / "first")
+            os.environ["LOREKEEP_MEMO"] = str(folder / "memo")
+            start_project(base)
+            first, _ = make_version(settings(options, "anew", None, 1.0), versions[0], seed)
+            known = sorted(versions[0])
+            numbers, _ = answers(known, [])
+            of_first = dict(zip(known, numbers, strict=True))
+            for way in ways:
+                shutil.copytree(folder / "first", folder / way, symlinks=True)
+                os.chdir(folder / way)
+                yield way, one_way(options, seed, way, versions, chosen, questions, first, of_first)
         finally:
             os.chdir(home)
+
+
+def one_way(
+    options: argparse.Namespace,
+    seed: int,
+    way: str,
+    versions: list[Facts],
+    chosen: list[Any],
+    questions: list[str],
+    commit: str,
+    of_first: dict[str, int | None],
+) -> dict[str, Any]:
+    """Make the versions after the first, which `commit` is, in one way. Returns the numbers."""
+    seconds = 0.0
+    given = [of_first]
+    kept: list[str] = []
+    for number in range(1, VERSIONS):
+        facts = versions[number]
+        ratio = len(facts) / len(versions[0])
+        commit, took = make_version(settings(options, way, commit, ratio), facts, seed)
+        seconds += took
+        names = sorted({name for known in versions[: number + 1] for name in known})
+        is_last = number == VERSIONS - 1
+        numbers, kept = answers(names, questions if is_last else [])
+        given.append(dict(zip(names, numbers, strict=True)))
     return numbers_of(versions, given, kept, chosen) | {"s": seconds}
 
 
@@ -365,12 +393,14 @@ def main() -> None:
         for file in ("replay.jsonl", "skill.jsonl"):
             shutil.copyfile(Path("models/seed") / file, base / file)
         for seed in options.seeds:
+            key = {"seed": seed, **sizes}
+            missing = []
             for way in options.ways:
-                key = {"way": way, "seed": seed, **sizes}
-                if any(row.items() >= key.items() for row in results()):
-                    print(f"{way}, seed {seed}: done before")
-                    continue
-                row = key | measure(options, seed, way, base)
+                wanted = key | {"way": way}
+                if not any(row.items() >= wanted.items() for row in results()):
+                    missing.append(way)
+            for way, numbers in measure(options, seed, missing, base) if missing else ():
+                row = {"way": way} | key | numbers
                 with RESULTS.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
