@@ -75,7 +75,8 @@ def main() -> None:
     base = Path("models/base")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sources = (Path("data/clean"), Path("data/raw/wordings.yaml"), Path("data/wordnet"))
+        names = ("data/clean", "data/pictures", "data/raw/wordings.yaml", "data/wordnet")
+        sources = [Path(name) for name in names]
         augment.run(augment_params, SETTINGS, *sources, folder / "augment", folder / "augment.json")
         probes = [
             row

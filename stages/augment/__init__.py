@@ -1,6 +1,6 @@
 """augment: cleaned records → training texts in many wordings, and disjoint wordings for validation and probes.
 
-In: records of clean, the wordings file, WordNet. Out: `records.parquet` and `augment.json` (counts).
+In: records of clean, statements of pictures, the wordings file, WordNet. Out: `records.parquet` and `augment.json` (counts).
 
 Every fact is trained. Wordings are split, facts are not: the plain text of a fact and some train
 wordings go to `train`, wordings of their own to `valid` and `probe`. Every fact is asked in all probe
@@ -8,7 +8,8 @@ wordings, and some are asked backwards or compared (`probes.py`). WordNet synony
 make further train wordings, and variants of free texts in English. In some train questions, random
 words replace words that do not matter (`masked.py`). Reading rows (`readings.py`) are further questions
 about the facts, in wordings that a grammar makes. Question–answer records without a fact are trained too,
-and some are asked in other words (`free_pairs.py`).
+and some are asked in other words (`free_pairs.py`). Statements about pictures are trained as they are. Captions
+are not: they stand in these statements.
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -36,6 +37,7 @@ from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
+from stages.core.records.picture import PICTURE
 from stages.core.records.prompt import READING, training_text
 from stages.core.records.wording import fill, normalise
 from stages.core.repeatable.seeding import rng_for
@@ -91,10 +93,19 @@ class Params:
 
 
 def run(
-    params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, out: Path, metrics: Path
+    params: Params,
+    run: Run,
+    cleaned: Path,
+    pictures: Path,
+    wordings: Path,
+    wordnet: Path,
+    out: Path,
+    metrics: Path,
 ) -> None:
     """Write the augmented records."""
     records = record.read(cleaned / "records.parquet")
+    records = [row for row in records if row["kind"] != PICTURE]
+    of_pictures = record.read(pictures / "records.parquet")
     facts = by_fact(records)
     needed = sorted({row["attribute"] for row in records if row["fact"]})
     attributes = read_wordings(wordings, needed, params.statements, params.questions)
@@ -129,6 +140,8 @@ def run(
     for row in records:
         if not row["fact"] and row["kind"] != "qa":
             rows += rows_of_text(row, thesaurus, params, protected)
+    about_pictures = [row_about_picture(row) for row in of_pictures if row["kind"] != PICTURE]
+    rows += about_pictures
     if not rows:
         raise InputError(
             f"{cleaned}: no record to learn from; "
@@ -146,6 +159,8 @@ def run(
             probe_counts.asked[json.loads(row["meta"])["probe"]] += 1
     report["probes"] = probe_counts.report()
     report["free_pairs"] = pair_counts.report()
+    if about_pictures:
+        report["pictures"] = len(about_pictures)
     write_json(metrics, report)
     print_report(report)
 
@@ -164,6 +179,8 @@ def print_report(report: dict[str, Any]) -> None:
     asked = [f"{kind} {count:,}" for kind, count in sorted(report["probes"]["asked"].items())]
     print(f"         probes: {', '.join(asked) or 'none'}")
     print_left_out(report["probes"])
+    if "pictures" in report:
+        print(f"         statements about pictures {report['pictures']:,}")
     free = report["free_pairs"]
     if free["trained"]:
         held_out = sum(free["held_out"].values())
@@ -287,6 +304,15 @@ def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[
         made |= {"parents": [row["id"]], "meta": "{}"}
         rows.append(made)
     return rows
+
+
+def row_about_picture(row: Row) -> Row:
+    """Return a statement about a picture for training, as it stands: a synonym could change a file's name.
+
+    Its parents are the records of the caption and of the fact, so that a trace finds it from both.
+    """
+    made = row | identity(f"{row['id']}/train/statement/00")
+    return made | {"split": "train", "meta": "{}"}
 
 
 def names_of(row: Row) -> set[str]:

@@ -115,7 +115,12 @@ def run(
     cleaned: Path, out: Path, run_params: Run, **changes: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     params = dataclasses.replace(PARAMS, **changes)
-    augment.run(params, run_params, cleaned, WORDINGS, WORDNET, out, out.with_suffix(".json"))
+    pictures = cleaned.parent / "pictures"
+    if not pictures.exists():
+        record.write(pictures / "records.parquet", [])
+    augment.run(
+        params, run_params, cleaned, pictures, WORDINGS, WORDNET, out, out.with_suffix(".json")
+    )
     return record.read(out / "records.parquet"), json.loads(out.with_suffix(".json").read_text())
 
 
@@ -422,11 +427,13 @@ class TestRun:
 
     def test_missing_wordnet_is_named(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
         params = dataclasses.replace(PARAMS, synonyms=1)
+        record.write(tmp_path / "pictures" / "records.parquet", [])
         with pytest.raises(InputError, match=r"WordNet is not here; run `make setup`"):
             augment.run(
                 params,
                 run_params,
                 cleaned,
+                tmp_path / "pictures",
                 WORDINGS,
                 tmp_path,
                 tmp_path / "out",
