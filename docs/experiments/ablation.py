@@ -137,13 +137,16 @@ def augmented(
             records.append(row)
     (folder / "clean").mkdir()
     record.write(folder / "clean" / "records.parquet", records)
+    record.write(folder / "pictures" / "records.parquet", [])
     began = time.process_time()
     augment.run(
         params,
         run,
         folder / "clean",
+        folder / "pictures",
         Path("data/raw/wordings.yaml"),
         options.wordnet,
+        Path("data/teacher"),
         folder / "augment",
         folder / "augment.json",
     )

@@ -154,11 +154,13 @@ def stage(options: argparse.Namespace) -> dict[str, Any]:
 
     from stages import augment
     from stages.core.project.params import Run
+    from stages.core.records import record
 
     params = augment.Params(synonym_rule="in_context", readings=0, comparison_pairs=0)
     with tempfile.TemporaryDirectory(prefix="lorekeep-bench-") as name:
         folder = Path(name)
         (folder / "clean").mkdir()
+        record.write(folder / "pictures" / "records.parquet", [])
         # The first run, on ten records, loads what is loaded at the first use.
         for count in (10, options.facts):
             write_records(folder / "clean" / "records.parquet", count)
@@ -167,8 +169,10 @@ def stage(options: argparse.Namespace) -> dict[str, Any]:
                 params,
                 Run(),
                 folder / "clean",
+                folder / "pictures",
                 Path("data/raw/wordings.yaml"),
                 options.wordnet,
+                Path("data/teacher"),
                 folder / "augment",
                 folder / "augment.json",
             )

@@ -222,8 +222,17 @@ def augmented(
         questions=0, synonyms=2, masked_model=masked, masked_similarity=-1.0, **settings
     )
     out = folder / "out"
+    record.write(folder / "pictures" / "records.parquet", [])
     augment.run(
-        params, run, folder / "clean", test_augment.WORDINGS, WORDNET, out, folder / "out.json"
+        params,
+        run,
+        folder / "clean",
+        folder / "pictures",
+        test_augment.WORDINGS,
+        WORDNET,
+        test_augment.TEACHER,
+        out,
+        folder / "out.json",
     )
     report = json.loads((folder / "out.json").read_text(encoding="utf-8"))
     return (out / "records.parquet").read_bytes(), report
