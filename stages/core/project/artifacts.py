@@ -39,6 +39,7 @@ EVALUATE_METRICS = "metrics/evaluate.json"
 
 BASE = "models/base"
 TRAIN = "models/train"
+ALIGN = "models/align"
 DISTILL = "models/distill"
 QUANTIZE = "models/quantize"
 REGISTER_METRICS = "metrics/register.json"
