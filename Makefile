@@ -31,8 +31,8 @@ repro: setup ## (default) set up, then run what changed: dvc repro
 setup: $(STAMP) ## create .venv with the locked libraries, fetch WordNet 3.0
 
 $(STAMP): requirements.lock requirements.hashes pyproject.toml setup/wordnet.py setup/wordnet.sha256 setup/wordnet.lexnames
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11, 5) <= sys.version_info[:3] < (3, 14))' || \
-	  { echo "Python 3.11.5 to 3.13 is needed, found $$($(PYTHON) --version 2>&1); Debian 12 has 3.11.2, so install a newer one and say where: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "Python 3.11 to 3.13 is needed, found $$($(PYTHON) --version 2>&1); say where another one is: make PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "Installing the libraries of requirements.lock into $(VENV) (once; some minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "No virtual environment could be made; on Debian: sudo apt-get install python3-venv"; exit 1; }

@@ -39,6 +39,9 @@ from contextlib import chdir, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Set before MLflow is imported: its telemetry changes the environment in a thread, while this script copies it.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
 from mlflow.exceptions import MlflowException
 
 from stages.core.mlflow import registry, tracking

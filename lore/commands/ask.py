@@ -5,17 +5,25 @@ the records, and are printed below the answer. Where the model says something el
 line beginning with `!` says so. Another one names models and records that are not as in dvc.lock, such
 as damaged ones. Example: `lore ask "At what temperature does iron melt?"`. Exit code 0
 with a fact, 3 where no fact matches the question.
+
+With --retrieve the records answer: the fact that the question names, else the nearest record of the
+index (stage `index`). The answer is a record's own text. The next line says whether the model agrees. This
+is how a changed row is answered before a model is trained on it. Where no record is near, it says so, and the
+exit code is 3.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lore.rendering.terminal import quoted, shown
 from stages.core.models.variants import NAMES, VARIANTS, answers
 from stages.core.project import artifacts
 from stages.core.project.errors import InputError, LorekeepError, ModelError
+
+if TYPE_CHECKING:
+    from lore.retrieval.search import Found
 
 Row = dict[str, Any]
 RECORDS, WORDINGS = Path(artifacts.CLEAN_RECORDS), Path(artifacts.TRAINING_RECORDS)
@@ -32,6 +40,10 @@ FOLDERS = {
 MOST_HASHED = 2**30
 """A folder of at most so many bytes is hashed before its model is asked, which takes seconds."""
 DEFAULT = "train"
+LEAST = 0.5
+"""Lowest cosine at which a record of the index answers (docs/experiments.md, "Questions to the index")."""
+THREADS = 1
+"""One question is too little work for more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +62,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask a version of MLflow's registry instead, such as models:/elements@champion "
         "or models:/elements/3",
     )
+    parser.add_argument(
+        "--retrieve",
+        action="store_true",
+        help="answer with the record itself, found by words or in the index, and compare the model with it",
+    )
+    parser.add_argument(
+        "--least",
+        type=similarity,
+        default=LEAST,
+        metavar="COSINE",
+        help="with --retrieve: lowest similarity, in [-1, 1], at which a record of the index answers. "
+        f"Default: {LEAST}",
+    )
+
+
+def similarity(text: str) -> float:
+    """Return a cosine. argparse shows the ValueError's type as a wrong value."""
+    value = float(text)
+    if not -1 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no cosine; write a number from -1 to 1")
+    return value
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
 
     Raises ModelError where the variant is not there or damaged, InputError for damaged records.
     """
+    if options.retrieve:
+        return run_retrieve(options)
     changed = changed_outputs(options.model, options.registered)
     try:
         answer = answer_to(options.question, options.model, options.registered)
@@ -79,6 +114,68 @@ def run(options: argparse.Namespace) -> int:
         print(shown(difference_line(records[0])))
     print("\n".join(shown(line) for line in fact_lines(records)))
     return 0
+
+
+def run_retrieve(options: argparse.Namespace) -> int:
+    """Print what the records say, whether the model agrees, and the sources. Raises as `run` does."""
+    from lore.retrieval.search import find
+
+    records = read_table(RECORDS)
+    wordings = read_table(WORDINGS) if WORDINGS.is_file() else []
+    found = find(options.question, records, wordings, THREADS, options.least)
+    for line in stale_lines():
+        print(line)
+    if not found.rows:
+        print("I do not know: no record is near enough to the question.")
+        if found.nearest is not None:
+            print(
+                shown(
+                    f"  nearest record, cosine {found.similarity:.2f} of the {options.least} needed: "
+                    f"{found.nearest['text']}"
+                )
+            )
+        return NO_FACT
+    print(shown(found.rows[0]["text"]), flush=True)
+    print(shown(agreement_line(options, found)))
+    print("\n".join(shown(line) for line in record_lines(found.rows)))
+    return 0
+
+
+def stale_lines() -> list[str]:
+    """Return a line where records or index are not as in dvc.lock, else nothing."""
+    from lore.versions.version import workspace
+
+    try:
+        changed = workspace().changed_outputs([artifacts.CLEAN, artifacts.INDEX], MOST_HASHED)
+    except InputError:
+        return []
+    return [f"! {damage_line(changed)}"] if changed else []
+
+
+def agreement_line(options: argparse.Namespace, found: "Found") -> str:
+    """Return the line that says how the record was found, and whether the model says the same."""
+    if found.by == "words":
+        source = "from the records, by the words of the question"
+    else:
+        source = f"from the index, cosine {found.similarity:.2f}"
+    facts = [row for row in found.rows if row["fact"]]
+    if not facts:
+        return f"{source}; a text states no single value, so the model is not compared"
+    try:
+        answer = answer_to(options.question, options.model, options.registered)
+    except ModelError as error:
+        return f"{source}; the model was not asked: {error}"
+    if is_stated(answer, facts):
+        return f"{source}; the model ({options.model}) agrees"
+    return f"{source}; the model ({options.model}) differs: {answer}"
+
+
+def record_lines(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of a fact, or of a record that states none, with each source."""
+    if rows[0]["fact"]:
+        return fact_lines(rows)
+    row = rows[0]
+    return [f"record {row['id']}", f"  source {row['source']}: {row['locator']}"]
 
 
 def changed_outputs(variant: str, registered: str | None) -> list[str]:
@@ -121,23 +218,29 @@ def records_behind(question: str) -> list[Row]:
     The first one is that of highest priority, which the model is trained on.
     """
     from lore.lineage.question import match
-    from stages.core.records import record
 
     if not (RECORDS.is_file() and WORDINGS.is_file()):
         return []
+    records = [row for row in read_table(RECORDS) if row["fact"]]
+    wordings = read_table(WORDINGS)
+    fact = match(question, records, wordings)
+    return [row for row in records if row["fact"] == fact]
+
+
+def read_table(path: Path) -> list[Row]:
+    """Return the rows of a table of records. Raises InputError where it is missing or damaged."""
+    from stages.core.records import record
+
     try:
-        records = [row for row in record.read(RECORDS) if row["fact"]]
-        wordings = record.read(WORDINGS)
+        return record.read(path)
     except LorekeepError:
         raise
     except Exception as error:  # whatever a damaged table makes a library raise
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{RECORDS} or {WORDINGS}: not a table ({reason}); "
-            f"dvc checkout --force {RECORDS.parent} {WORDINGS.parent} brings the recorded ones back"
+            f"{path}: not a table ({reason}); "
+            f"dvc checkout --force {path.parent} brings the recorded one back"
         ) from None
-    fact = match(question, records, wordings)
-    return [row for row in records if row["fact"] == fact]
 
 
 def is_stated(answer: str, records: Sequence[Row]) -> bool:

@@ -26,6 +26,9 @@ FUNCTION_WORDS = frozenset(
 A question that shares nothing else with an attribute is not about it.
 """
 
+RARE = 0.01
+"""A word in a smaller share of an attribute's wordings came there by chance, as `augment` masks words."""
+
 
 def match(question: str, records: Sequence[Row], wordings: Sequence[Row]) -> str | None:
     """Return the id of the fact that the question is about, or None.
@@ -102,15 +105,19 @@ def likeliest(asked: set[str], shares: dict[str, dict[str, float]]) -> str | Non
 
 
 def word_shares(known: Sequence[tuple[str, set[str]]]) -> dict[str, dict[str, float]]:
-    """Return attribute → word → share of the attribute's wordings that have the word."""
+    """Return attribute → word → share of the attribute's wordings that have the word, without rare words."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     totals: Counter[str] = Counter()
     for attribute, wording in known:
         counts[attribute].update(wording)
         totals[attribute] += 1
-    shares = {}
+    shares: dict[str, dict[str, float]] = {}
     for name, counted in counts.items():
-        shares[name] = {word: number / totals[name] for word, number in counted.items()}
+        shares[name] = {}
+        for word, number in counted.items():
+            share = number / totals[name]
+            if share >= RARE:
+                shares[name][word] = share
     return shares
 
 

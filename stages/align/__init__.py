@@ -66,14 +66,14 @@ class Warmup:
 
     questions: Count = 1024
     """Train questions that the model answers by chance, to see what it gets right."""
-    unknown: Count = 250
+    unknown: Count = 600
     """Questions about invented subjects, which are answered by abstentions."""
-    steps: Count = 60
+    steps: Count = 50
     """Optimizer steps."""
     rows_per_batch: Count = 40
     """Questions per step. Three quarters as many of the base's own rows are kept beside
     them."""
-    learning_rate: Positive = 0.0005
+    learning_rate: Positive = 0.001
     """Peak rate of AdamW."""
 
 
@@ -81,7 +81,7 @@ class Warmup:
 class Ppo:
     """Proximal policy optimization."""
 
-    iterations: Annotated[int, Field(ge=0)] = 24
+    iterations: Annotated[int, Field(ge=0)] = 16
     """Rollouts, each followed by its updates. 0: the supervised start alone."""
     answers: Count = 64
     """Answers per rollout."""

@@ -29,6 +29,10 @@ CLEAN_RECORDS = "data/clean/records.parquet"
 REJECTED_RECORDS = "data/clean/rejected.parquet"
 CONTRADICTIONS = "data/clean/contradictions.json"
 
+INDEX = "models/index"
+INDEX_MANIFEST = "models/index/manifest.json"
+INDEX_VECTORS = "models/index/records.faiss"
+
 AUGMENT = "data/augment"
 TRAINING_RECORDS = "data/augment/records.parquet"
 AUGMENT_METRICS = "metrics/augment.json"
@@ -36,6 +40,7 @@ AUGMENT_METRICS = "metrics/augment.json"
 EVALUATE = "data/evaluate"
 ANSWERS = "data/evaluate/facts.parquet"
 EVALUATE_METRICS = "metrics/evaluate.json"
+WORDING_METRICS = "metrics/evaluate/wordings.csv"
 
 BASE = "models/base"
 TRAIN = "models/train"

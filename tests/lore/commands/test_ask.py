@@ -332,3 +332,78 @@ def test_control_sequences_of_an_answer_do_nothing(
     monkeypatch.setattr(ask, "answers", lambda questions, _: ["\x1b[2J iron\u202e"])
     assert main(["ask", QUESTION]) == 0
     assert capsys.readouterr().out.startswith("\\x1b[2J iron\\u202e\n")
+
+
+@pytest.mark.usefixtures("project")
+def test_the_records_answer_before_the_model_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "--retrieve", QUESTION]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "iron 1538",
+        f"from the records, by the words of the question; the model (train) differs: {answer_of('train')}",
+        f"fact {FACT}: iron · melting point · 1538 °C",
+        "  source elements: elements.sql#properties/7",
+        "  source legacy: legacy.csv#L17",
+    ]
+
+
+@pytest.mark.usefixtures("project")
+def test_retrieve_says_where_the_model_agrees(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "answer_to", lambda *_: "It melts at 1538 °C.")
+    assert main(["ask", "--retrieve", QUESTION, "--model", "base"]) == 0
+    assert "by the words of the question; the model (base) agrees\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("project")
+def test_retrieve_needs_no_model_and_no_wordings(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree("models")
+    shutil.rmtree("data/augment")
+    assert main(["ask", "--retrieve", "What is the boiling point of iron?"]) == 0
+    said = capsys.readouterr().out
+    assert "iron 2861" in said
+    assert "from the records, by the words of the question; the model was not asked: " in said
+
+
+@pytest.mark.usefixtures("project")
+def test_retrieve_without_an_index_says_how_to_make_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "--retrieve", "Does it rust?"]) == 1
+    assert "models/index/manifest.json: not found; run dvc repro index" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(("least", "code"), [(0.5, 0), (0.9, 3)])
+def test_a_text_of_the_index_answers_or_is_not_near_enough(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, least: float, code: int
+) -> None:
+    from lore.retrieval import search
+    from stages.core.records.record import read
+
+    note = next(row for row in read(RECORDS) if not row["fact"])
+
+    def found(*arguments: object) -> search.Found:
+        rows = [note] if least < 0.8 else []
+        return search.Found(rows, "meaning", 0.8, note)
+
+    monkeypatch.setattr(search, "find", found)
+    assert main(["ask", "--retrieve", "--least", str(least), "Does it rust?"]) == code
+    said = capsys.readouterr().out.splitlines()
+    if code == 0:
+        assert said == [
+            "Iron rusts.",
+            "from the index, cosine 0.80; a text states no single value, so the model is not compared",
+            f"record {note['id']}",
+            "  source uses: uses.jsonl#L1",
+        ]
+    else:
+        assert said == [
+            "I do not know: no record is near enough to the question.",
+            "  nearest record, cosine 0.80 of the 0.9 needed: Iron rusts.",
+        ]
+
+
+def test_a_limit_outside_the_cosines_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["ask", "--retrieve", "--least", "3", "Does it rust?"])
+    assert "3 is no cosine; write a number from -1 to 1" in capsys.readouterr().err

@@ -217,3 +217,14 @@ def test_a_reading_tells_nothing_about_its_attribute() -> None:
 def test_an_attribute_is_known_by_its_name_without_any_wording() -> None:
     found = match("Boiling point of gold, please", RECORDS, [])
     assert found == fact_id("gold", "boiling point")
+
+
+def test_a_word_that_masking_left_in_one_wording_tells_nothing() -> None:
+    records = [fact("iron", "mass"), fact("iron", "use")]
+    wordings = []
+    for number in range(150):
+        word = "toxic" if number == 0 else "main"
+        templates = {"use": [f"What is the {word} use of {{}}?"], "mass": ["What mass has {}?"]}
+        wordings += asked("iron", templates)
+    assert match("How toxic is iron?", records, wordings) is None
+    assert match("What is iron mainly in use for?", records, wordings) is not None
