@@ -76,7 +76,7 @@ def measure(name: str, rows: int) -> tuple[int, int]:
         curvature_rows=train.rows_of_curvature(params) if params.ewc.weight else 0,
         gaps=GAPS,
     )
-    need = memory.need(model, settings, memory.LORA, checkpointing=False, zero=0)
+    need = memory.need(model, settings, memory.LORA, checkpointing=False, share="ddp")
 
     tracking._start = lambda stage: tracking.Log()  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder:

@@ -75,7 +75,13 @@ def main() -> None:
     base = Path("models/base")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sources = (Path("data/clean"), Path("data/raw/wordings.yaml"), Path("data/wordnet"))
+        sources = (
+            Path("data/clean"),
+            Path("data/pictures"),
+            Path("data/raw/wordings.yaml"),
+            Path("data/wordnet"),
+            Path("data/teacher"),
+        )
         augment.run(augment_params, SETTINGS, *sources, folder / "augment", folder / "augment.json")
         probes = [
             row

@@ -1,7 +1,7 @@
 """Say which stages `dvc repro` will run and why, and how long each took when it last ran here.
 
 With --memory it also says whether tuning the base model fits this machine: LoRA and QLoRA, with and
-without gradient checkpointing, at every DeepSpeed ZeRO stage. What no setting can do is a dash, with
+without gradient checkpointing, with each way to share a step (ddp, ZeRO, fsdp2). What no setting can do is a dash, with
 the reason below. It also says how long the inverse roots of EWC take. Nothing runs and nothing is
 changed. Example: `lore plan`, then `lore plan --memory` after `lore overlay` of a model's profile.
 `lore plan --memory --config FOLDER` needs a model's config.json alone. Exit code 0, 1 for an error.

@@ -6,7 +6,8 @@ Weights, gradients, optimizer. A step with Adam keeps 16 bytes per trained param
 precision these are 2 for the weight, 2 for its gradient and 12 for the float32 copy, mean and
 variance. In float32 they are 4, 4 and 8. With N processes a ZeRO stage gives each the N-th part of
 what the optimizer keeps (stage 1), also of the gradients (stage 2), also of the weights, frozen ones
-too (stage 3). Source: Rajbhandari et al. 2020, arXiv 1910.02054, section 5.
+too (stage 3). Source: Rajbhandari et al. 2020, arXiv 1910.02054, section 5. `fsdp2` spreads the frozen weights
+alone. Embeddings and head, and two layers at a time, are whole on each process meanwhile.
 
 LoRA trains float32 adapters and keeps the weights in the type of `train.precision` (Hu et al. 2021,
 arXiv 2106.09685). QLoRA keeps the linear layers in 4 bits and 0.127 bits of constants (Dettmers et al.
@@ -41,7 +42,9 @@ FULL = "full"
 LORA = "LoRA"
 QLORA = "QLoRA"
 METHODS = (FULL, LORA, QLORA)
-ZERO_STAGES = (0, 1, 2, 3)
+ZERO_STAGES = {"ddp": 0, "zero1": 1, "zero2": 2, "zero3": 3, "fsdp2": 0}
+"""What DeepSpeed shards, by the ways to share a step (train.share). With one process, `ddp` is no sharing."""
+SHARES = tuple(ZERO_STAGES)
 FOUR_BITS = (4 + 0.127) / 8
 """Bytes of a weight in QLoRA's NF4 with double quantisation."""
 ADAM_32 = (4.0, 4.0, 8.0)
@@ -114,9 +117,10 @@ class Need:
         return round(self.weights + self.factors + max(step, self.measuring))
 
 
-def need(model: Model, run: Settings, method: str, checkpointing: bool, zero: int) -> Need:
-    """Return the bytes that a step takes on each device. `zero` is the ZeRO stage, 0 to 3."""
+def need(model: Model, run: Settings, method: str, checkpointing: bool, share: str) -> Need:
+    """Return the bytes that a step takes on each device. `share` is one of `SHARES`."""
     # Each ZeRO stage divides one part more among the processes.
+    zero = ZERO_STAGES[share]
     weights_share = run.processes if zero >= 3 else 1
     gradients_share = run.processes if zero >= 2 else 1
     optimizer_share = run.processes if zero >= 1 else 1
@@ -133,6 +137,9 @@ def need(model: Model, run: Settings, method: str, checkpointing: bool, zero: in
         others = model.parameters - model.linear
         frozen = model.linear * FOUR_BITS + others * element
         trained = model.adapter
+    if share == "fsdp2" and run.processes > 1:
+        gathered = gathered_parameters(model) * element
+        frozen = min(frozen, frozen / run.processes + gathered)
     mixed = method == FULL and run.mixed  # adapters are float32 whatever the activations are
     weight, gradient, adam = ADAM_16 if mixed else ADAM_32
 
@@ -163,6 +170,13 @@ def need(model: Model, run: Settings, method: str, checkpointing: bool, zero: in
         factors=float(factors),
         measuring=measuring,
     )
+
+
+def gathered_parameters(model: Model) -> int:
+    """Return the parameters that are whole on a process with `fsdp2`: embeddings and head, and two layers."""
+    ends = min(model.parameters, 2 * model.vocabulary * model.hidden)
+    of_layer = (model.parameters - ends) // len(model.per_token)
+    return ends + 2 * of_layer
 
 
 def model_of(folder: Path, lora: Any, widest: int | None, device: str = "cpu") -> Model:

@@ -8,7 +8,7 @@ import resource
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lore.planning.timing import timings
 from stages.core.project import artifacts
@@ -27,11 +27,13 @@ CONTEXT = GIB // 2
 GAPS = 3.0
 """`Settings.gaps` of a process in main memory."""
 DASH = "–"
+SPREAD = ("fsdp2", "zero3")
+"""Ways to share a step in which no process holds the whole base."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way of tuning, and the bytes that it takes at each ZeRO stage."""
+    """One way of tuning, and the bytes that it takes with each way to share a step (`memory.SHARES`)."""
 
     method: str
     checkpointing: bool
@@ -46,13 +48,14 @@ class Choice:
     run: "Settings"
     method: str
     checkpointing: bool
-    zero: int
+    share: str
+    """One of `memory.SHARES`."""
 
     def total(self, model: "Model") -> int:
         """Return the bytes at the peak."""
         from lore.planning.memory import need
 
-        return need(model, self.run, self.method, self.checkpointing, self.zero).total
+        return need(model, self.run, self.method, self.checkpointing, self.share).total
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,15 @@ def lines(config: Path | None, processes: int | None) -> list[str]:
 
     Raises InputError, ParamsError or ModelError where params.yaml or config.json cannot be used.
     """
+    from lore.planning.memory import SHARES
+
     estimate = make_estimate(config, processes)
     model, run, room = estimate.model, estimate.run, estimate.room
-    devices = "one device, where ZeRO has nothing to share"
+    devices = "one device, where there is nothing to share"
     if run.processes > 1:
         devices = f"{run.processes} devices"
     bits = 16 if run.mixed else 32
-    titles = [f"{title:>13}" for title in ("no ZeRO", "ZeRO 1", "ZeRO 2", "ZeRO 3")]
+    titles = [f"{share:>13}" for share in SHARES]
     printed = [
         f"memory on each of {devices}: {model.name}",
         f"  {model.parameters:,} parameters, adapter {model.adapter:,}; frozen weights and activations "
@@ -135,7 +140,7 @@ def curvature_line(estimate: Estimate) -> str:
     """Return the line on elastic weight consolidation: its memory, and the time of its inverse roots."""
     size = f"{estimate.parts.factors / GIB:.2f} GiB"
     rows = f"{estimate.run.curvature_rows} rows at once"
-    if estimate.as_set.zero:
+    if estimate.as_set.share.startswith("zero"):
         return f"  curvature (train.ewc): {size}, measured on {rows}; with ZeRO it has no inverse roots"
     seconds = f"{estimate.model.root_seconds:,.0f} s"
     return (
@@ -155,7 +160,6 @@ def make_estimate(config: Path | None, processes: int | None) -> Estimate:
     from stages import train
     from stages.core.project import runtime
     from stages.core.project.params import load
-    from stages.train import distributed
 
     params, run = load("train", train.Params)
     runtime.prepare(run)
@@ -192,15 +196,15 @@ def make_estimate(config: Path | None, processes: int | None) -> Estimate:
             table.append(Row(method, checkpointing, row))
 
     method = memory.LORA if params.base_bits is None else memory.QLORA
-    zero = distributed.zero_stage(params.deepspeed)
-    as_set = Choice(settings, method, params.gradient_checkpointing, zero)
-    parts = memory.need(model, settings, method, as_set.checkpointing, zero)
-    full_tuning = memory.need(model, settings, memory.FULL, False, 0).total
-    wrong = refused(params, method, zero)
+    share = share_of(params)
+    as_set = Choice(settings, method, params.gradient_checkpointing, share)
+    parts = memory.need(model, settings, method, as_set.checkpointing, share)
+    full_tuning = memory.need(model, settings, memory.FULL, False, "ddp").total
+    wrong = refused(params, method, share)
     if wrong:
         said = f"{method} as set cannot be trained: {'; '.join(wrong)}"
     else:
-        four_bits = not refused(params, memory.QLORA, 0)
+        four_bits = not refused(params, memory.QLORA, "ddp")
         said = verdict(model, as_set, rows_of_step, four_bits, device, room)
     # The last run was one of params.yaml's own base, not of the model that --config names.
     last_run = list(measured(parts.total)) if config is None else []
@@ -224,44 +228,65 @@ def make_estimate(config: Path | None, processes: int | None) -> Estimate:
 def sizes(
     model: "Model", run: "Settings", params: "Params", method: str, checkpointing: bool
 ) -> list[int | None]:
-    """Return the bytes at each ZeRO stage, and None where no setting asks for them."""
-    from lore.planning.memory import FULL, ZERO_STAGES
+    """Return the bytes with each way to share a step, and None where no setting asks for them."""
+    from lore.planning.memory import FULL, SHARES
 
     found: list[int | None] = []
-    for zero in ZERO_STAGES:
-        if method == FULL or refused(params, method, zero):
+    for share in SHARES:
+        if method == FULL or refused(params, method, share):
             found.append(None)
         else:
-            found.append(Choice(run, method, checkpointing, zero).total(model))
+            found.append(Choice(run, method, checkpointing, share).total(model))
     return found
 
 
-def refused(params: "Params", method: str, zero: int) -> list[str]:
-    """Return what train would say against LoRA or QLoRA at a ZeRO stage, with all other settings as they are."""
+def share_of(params: "Params") -> str:
+    """Return the way to share a step that takes the memory of `train.share`: one of `memory.SHARES`."""
+    from stages.train import distributed
+
+    if params.share is None:
+        return "ddp"
+    if isinstance(params.share, dict):
+        stage = distributed.zero_stage(params.share)
+        return f"zero{stage}" if stage else "ddp"
+    return params.share
+
+
+def refused(params: "Params", method: str, share: str) -> list[str]:
+    """Return what train would say against LoRA or QLoRA, shared so, with all other settings as they are."""
     from lore.planning.memory import QLORA
-    from stages.train.adapter import problems
+    from stages.train import adapter, distributed
 
     bits = 4 if method == QLORA else None
-    return problems(params.lora, params.ewc.weight, bits, zero)
+    weight = params.ewc.weight
+    of_sharing = distributed.problems(cast("distributed.Share", share), 1, weight, bits)
+    return [*adapter.problems(params.lora, weight, bits), *of_sharing]
 
 
 def reasons(params: "Params", full_tuning: int) -> Iterator[str]:
     """Yield a line for each reason why a cell of the table is a dash."""
-    from lore.planning.memory import LORA, QLORA
+    from lore.planning.memory import LORA, QLORA, SHARES
 
     yield (
         "full: no setting tunes all weights, train tunes an adapter; for comparison, it would take "
         f"{full_tuning / GIB:.1f} GiB"
     )
-    of_lora = refused(params, LORA, 0)
-    for line in of_lora:
+    said = refused(params, LORA, "ddp")
+    for line in said:
         yield f"LoRA, QLoRA: {line}"
-    for line in refused(params, QLORA, 0):
-        if line not in of_lora:
+    of_qlora = refused(params, QLORA, "ddp")
+    for line in of_qlora:
+        if line not in said:
             yield f"QLoRA: {line}"
-    for line in refused(params, LORA, 3):
-        if line not in of_lora:
-            yield f"ZeRO 3: {line}"
+    said = [*said, *of_qlora]
+    for method, subject in ((LORA, ""), (QLORA, "QLoRA, ")):
+        if method == QLORA and of_qlora:
+            continue  # it has no number anywhere
+        for share in SHARES:
+            for line in refused(params, method, share):
+                if line not in said:
+                    yield f"{subject}{share}: {line}"
+                    said.append(line)
 
 
 def folder_of_base() -> Path:
@@ -330,7 +355,7 @@ def verdict(
     return (
         f"{takes}: will not fit in {there}, with no setting: at least {least / GIB:.1f} GiB are "
         "needed; choose a smaller base, a device with more memory, or several (train.processes) "
-        "with train.deepspeed: 3"
+        "with train.share: fsdp2"
     )
 
 
@@ -356,15 +381,21 @@ def remedies(as_set: Choice, rows_of_step: int, four_bits: bool) -> Iterator[Rem
         advice.append("train.gradient_checkpointing: true")
         choice = replace(choice, checkpointing=True)
     yield from with_fewer_rows(advice, choice, rows_of_step)
+    if choice.run.processes > 1 and choice.method == LORA and choice.share not in SPREAD:
+        advice.append("train.share: fsdp2")
+        choice = replace(choice, share="fsdp2")
+        yield from with_fewer_rows(advice, choice, rows_of_step)
     if choice.run.curvature_rows:
         advice.append("train.ewc.weight: 0")
         choice = replace(choice, run=replace(choice.run, curvature_rows=0))
         yield from with_fewer_rows(advice, choice, rows_of_step)
-    if choice.run.processes > 1 and choice.zero < 3 and choice.method == LORA:
-        run = replace(choice.run, rows=1)
-        shared = ", ".join([*advice, "train.rows_per_device: 1", "train.deepspeed: 3"])
-        yield Remedy(shared, replace(choice, run=run, zero=3))
     if four_bits and choice.method == LORA:
+        if choice.share == "fsdp2":  # it cannot spread 4 bits
+            advice = [
+                *(line for line in advice if line != "train.share: fsdp2"),
+                "train.share: ddp",
+            ]
+            choice = replace(choice, share="ddp")
         advice.append("train.base_bits: 4")
         yield from with_fewer_rows(advice, replace(choice, method=QLORA), rows_of_step)
 

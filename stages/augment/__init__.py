@@ -1,6 +1,9 @@
 """augment: cleaned records → training texts in many wordings, and disjoint wordings for validation and probes.
 
-In: records of clean, the wordings file, WordNet. Out: `records.parquet` and `augment.json` (counts).
+In: records of clean, statements of pictures, the wordings file, WordNet, the record of the teacher. Out:
+`records.parquet` and `augment.json` (counts). With a teacher also `refused.parquet` (what it wrote and no check
+let pass), `teacher_wordings.yaml` (its wordings, to be read) and `corrupted.parquet` (answers that are wrong on
+purpose).
 
 Every fact is trained. Wordings are split, facts are not: the plain text of a fact and some train
 wordings go to `train`, wordings of their own to `valid` and `probe`. Every fact is asked in all probe
@@ -8,7 +11,11 @@ wordings, and some are asked backwards or compared (`probes.py`). WordNet synony
 make further train wordings, and variants of free texts in English. In some train questions, random
 words replace words that do not matter (`masked.py`). Reading rows (`readings.py`) are further questions
 about the facts, in wordings that a grammar makes. Question–answer records without a fact are trained too,
-and some are asked in other words (`free_pairs.py`).
+and some are asked in other words (`free_pairs.py`). Statements about pictures are trained as they are. Captions
+are not: they stand in these statements.
+
+With `teacher`, recorded answers of a language model give wordings of attributes that the wordings file has not,
+and questions and paraphrases of free texts (`teacher/`). They are replayed from data/teacher, never asked for here.
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -25,17 +32,28 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
+from ruamel.yaml import YAML
 
 from stages.augment import free_pairs, probes
 from stages.augment.fact import Fact, Row, draw, fact_of, identity, number_in
 from stages.augment.masked import Masks
 from stages.augment.readings import Readings
 from stages.augment.synonyms import Thesaurus
-from stages.augment.wordings import Attribute, read_wordings, terms_of
+from stages.augment.teacher.accepting import Replay
+from stages.augment.teacher.record import read_record
+from stages.augment.teacher.settings import Teacher
+from stages.augment.wordings import (
+    Attribute,
+    as_document,
+    check_enough,
+    read_wordings,
+    terms_of,
+)
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
+from stages.core.records.picture import PICTURE
 from stages.core.records.prompt import READING, training_text
 from stages.core.records.wording import fill, normalise
 from stages.core.repeatable.seeding import rng_for
@@ -80,6 +98,9 @@ class Params:
     faster, and each wording's score less certain."""
     comparison_pairs: Count = 30
     """Pairs of facts that are compared, per attribute with comparison wordings. 0: none."""
+    teacher: Teacher | None = None
+    """A language model that writes wordings, questions and paraphrases. null: none. `lore teach` asks it,
+    and this stage replays what it said."""
 
     @model_validator(mode="after")
     def _shares_leave_something_to_train(self) -> Self:
@@ -91,13 +112,39 @@ class Params:
 
 
 def run(
-    params: Params, run: Run, cleaned: Path, wordings: Path, wordnet: Path, out: Path, metrics: Path
+    params: Params,
+    run: Run,
+    cleaned: Path,
+    pictures: Path,
+    wordings: Path,
+    wordnet: Path,
+    teacher: Path,
+    out: Path,
+    metrics: Path,
 ) -> None:
     """Write the augmented records."""
     records = record.read(cleaned / "records.parquet")
+    records = [row for row in records if row["kind"] != PICTURE]
+    of_pictures = record.read(pictures / "records.parquet")
     facts = by_fact(records)
     needed = sorted({row["attribute"] for row in records if row["fact"]})
-    attributes = read_wordings(wordings, needed, params.statements, params.questions)
+    replay = None
+    taught: dict[str, Attribute] = {}
+    if params.teacher is None:
+        attributes = read_wordings(wordings, needed, params.statements, params.questions)
+    else:
+        attributes = read_wordings(wordings, [], 0, 0)
+        replay = Replay(params.teacher, records, attributes, read_record(teacher))
+        taught = replay.attributes()
+        attributes |= taught
+        check_enough(
+            wordings,
+            attributes,
+            needed,
+            params.statements,
+            params.questions,
+            replay.explanation(),
+        )
     thesaurus = Thesaurus(wordnet, params.min_count)
     terms: set[str] = set()
     for name, attribute in attributes.items():
@@ -129,6 +176,13 @@ def run(
     for row in records:
         if not row["fact"] and row["kind"] != "qa":
             rows += rows_of_text(row, thesaurus, params, protected)
+    about_pictures = [row_about_picture(row) for row in of_pictures if row["kind"] != PICTURE]
+    rows += about_pictures
+    corrupted: list[Row] = []
+    if replay is not None:
+        asked = {normalise(row["question"]) for row in rows if row["split"] != "train"}
+        rows += replay.rows(asked)
+        corrupted = replay.corrupted()
     if not rows:
         raise InputError(
             f"{cleaned}: no record to learn from; "
@@ -137,6 +191,8 @@ def run(
     rows.sort(key=lambda row: (row["split"], row["fact"] or "", row["kind"], row["locator"]))
     with replacing(out) as folder:
         record.write(folder / "records.parquet", rows)
+        if replay is not None:
+            write_lessons(folder, replay, taught, corrupted)
     report = summary(rows, facts, thesaurus)
     report["masked"] = masks.made
     if params.readings:
@@ -146,8 +202,28 @@ def run(
             probe_counts.asked[json.loads(row["meta"])["probe"]] += 1
     report["probes"] = probe_counts.report()
     report["free_pairs"] = pair_counts.report()
+    if about_pictures:
+        report["pictures"] = len(about_pictures)
+    if replay is not None:
+        report["teacher"] = replay.report()
     write_json(metrics, report)
     print_report(report)
+
+
+def write_lessons(
+    folder: Path, replay: Replay, taught: dict[str, Attribute], corrupted: list[Row]
+) -> None:
+    """Write what else is known of the teacher's answers: refused items, wordings, wrong answers."""
+    refused = sorted(replay.refused, key=lambda row: (row["kind"], row["reason"], row["id"]))
+    record.write(folder / "refused.parquet", refused, record.REJECTED)
+    if corrupted:
+        record.write(folder / "corrupted.parquet", corrupted)
+    if taught:
+        # In the form of wordings.yaml, so that a person can move an entry there and edit it.
+        yaml = YAML()
+        yaml.width = 120
+        with (folder / "teacher_wordings.yaml").open("w", encoding="utf-8") as file:
+            yaml.dump({"attributes": as_document(taught)}, file)
 
 
 def print_report(report: dict[str, Any]) -> None:
@@ -164,6 +240,8 @@ def print_report(report: dict[str, Any]) -> None:
     asked = [f"{kind} {count:,}" for kind, count in sorted(report["probes"]["asked"].items())]
     print(f"         probes: {', '.join(asked) or 'none'}")
     print_left_out(report["probes"])
+    if "pictures" in report:
+        print(f"         statements about pictures {report['pictures']:,}")
     free = report["free_pairs"]
     if free["trained"]:
         held_out = sum(free["held_out"].values())
@@ -176,6 +254,24 @@ def print_report(report: dict[str, Any]) -> None:
             print(
                 f"         {free['same_words']:,} free pairs are not asked: no other words were found"
             )
+    if "teacher" in report:
+        print_teacher(report["teacher"])
+
+
+def print_teacher(counts: dict[str, Any]) -> None:
+    """Print what became of the teacher's answers."""
+    print(
+        f"         teacher: {counts['asked']:,} items asked = {counts['accepted']:,} accepted + "
+        f"{counts['refused']:,} refused + {counts['failed']:,} failed"
+    )
+    frequent = sorted(counts["reasons"].items(), key=lambda pair: (-pair[1], pair[0]))[:5]
+    if frequent:
+        shown = ", ".join(f"{reason} {count:,}" for reason, count in frequent)
+        print(f"         refused or failed most often: {shown} (data/augment/refused.parquet)")
+    for attribute in counts["plain_answers"]:
+        print(
+            f"         no answer sentence of the teacher passed for {attribute}: the plain one is used"
+        )
 
 
 def print_left_out(counts: dict[str, Any]) -> None:
@@ -287,6 +383,15 @@ def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[
         made |= {"parents": [row["id"]], "meta": "{}"}
         rows.append(made)
     return rows
+
+
+def row_about_picture(row: Row) -> Row:
+    """Return a statement about a picture for training, as it stands: a synonym could change a file's name.
+
+    Its parents are the records of the caption and of the fact, so that a trace finds it from both.
+    """
+    made = row | identity(f"{row['id']}/train/statement/00")
+    return made | {"split": "train", "meta": "{}"}
 
 
 def names_of(row: Row) -> set[str]:

@@ -115,7 +115,7 @@ class Params:
     """Evaluations without improvement before training stops early."""
     checkpoint_every: int | None = None
     """Steps between checkpoints, from which a killed run goes on. They lie in `.memo` until the run ends.
-    null: as `eval_every`. No byte of an output depends on it. With DeepSpeed there are none."""
+    null: as `eval_every`. No byte of an output depends on it. With ZeRO (`share`) there are none."""
     continue_from: str | None = None
     """Full commit hash of an earlier knowledge version. Its adapter is the start, new and changed facts are
     learned, and what it knew is kept (by `rehearse_share` and `ewc`). The base and `lora` must be as they
@@ -149,12 +149,14 @@ class Params:
     gradient_checkpointing: bool = False
     """Trade time for memory: activations are computed twice. A step is about a third slower, and
     activations no longer fill the memory. For large checkpoints."""
-    deepspeed: Literal[0, 1, 2, 3] | dict[str, Any] | None = None
-    """A ZeRO stage, or a whole DeepSpeed config. It needs a C++ compiler. Stages 1 to 3 share the
-    optimizer's state among the processes, and take plain AdamW's steps (`ewc.damping` has no effect).
-    null: without DeepSpeed."""
+    share: distributed.Share = None
+    """How `processes` share a step. `ddp`: each holds the whole base. `fsdp2`: the base is spread over them, for
+    one that does not fit a device. `zero1`, `zero2`, `zero3`, or a whole DeepSpeed config: ZeRO shards the
+    optimizer's state, gradients, parameters, and takes plain AdamW's steps (`ewc.damping` has no effect). It
+    needs a C++ compiler. null: one process."""
     processes: int = 1
-    """Processes of this machine that share the rows of a step, one per GPU."""
+    """Processes that share the rows of a step, one per GPU, over all machines (see docs/training.md). The steps
+    are those of one process up to rounding."""
 
 
 def run(
@@ -168,27 +170,38 @@ def run(
     steps: Path,
 ) -> None:
     """Train the adapter into `out`. Where several processes share the work, the first of them writes it."""
-    if params.processes > 1 and not distributed.launched():
-        distributed.launch(params.processes, "train", [base, augment, out, metrics, curve, steps])
-        return
-    zero = distributed.zero_stage(params.deepspeed)
-    wrong = problems(params.lora, params.ewc.weight, params.base_bits, zero)
+    ewc_weight = params.ewc.weight
+    wrong = [
+        *problems(params.lora, ewc_weight, params.base_bits),
+        *distributed.problems(params.share, params.processes, ewc_weight, params.base_bits),
+    ]
     if params.continue_from is not None:
         continuing.check_commit(params.continue_from)
     if wrong:
         raise ParamsError("\n  ".join(["params.yaml:", *wrong]))
-    if params.deepspeed is not None:
+    if params.processes > 1 and not distributed.launched():
+        distributed.launch(params.processes, "train", [base, augment, out, metrics, curve, steps])
+        return
+    if distributed.deepspeed_config(params.share) is not None:
         runtime.prepare_deepspeed(run)
     from stages.core.models import checkpoints
 
     seed_torch(run.seed, run.threads)
-    dtype = DTYPE_OF_PRECISION[params.precision]
-    model, tokenizer = load_base(base / "model", run.device, params.base_bits, dtype)
-    adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
-
+    on_cpu = run.device == "cpu"
+    if distributed.launched():
+        distributed.join(params.processes, on_cpu)
     base_sha256 = sha256_of_folder(base / "model")
     run_key = checkpoints.key("train", params, run, hashes_of_inputs(base, base_sha256, augment))
+    distributed.check_same(run_key)
     store = checkpoints.Store("train", run_key)
+
+    spreads = params.share == "fsdp2" and params.processes > 1
+    dtype = DTYPE_OF_PRECISION[params.precision]
+    device = "cpu" if spreads else run.device
+    model, tokenizer = load_base(base / "model", device, params.base_bits, dtype)
+    adapted = add_adapter(model, params.lora, derive(run.seed, "adapter"))
+    if spreads:
+        distributed.spread(adapted, on_cpu)
 
     first_process = distributed.is_first()
     tracked = tracking.run("train", params) if first_process else nullcontext(tracking.Log())
@@ -211,7 +224,8 @@ def run(
         result = trainer.train()
         best = best_point(trainer.state)
         trained = [weight for weight in adapted.parameters() if weight.requires_grad]
-        with distributed.whole(trained, params.deepspeed):
+        watcher.add_up()
+        with distributed.whole(trained, params.share):
             if not first_process:
                 return
             watcher.write(curve)
@@ -314,15 +328,16 @@ def make_trainer(
     if params.ewc.weight:
         curvature = measured(model, layers, params, run, tokenizer, base, scratch, store, start)
     optimizer = None  # the Trainer's own AdamW
-    if curvature and distributed.zero_stage(params.deepspeed) == 0:
+    if curvature and distributed.zero_stage(params.share) == 0:
         optimizer = EvenAdamW(
             layers,
-            inverse_roots(model, layers, curvature, params, store),
+            inverse_roots(layers, curvature, params, store),
             fresh=start is None,
             lr=params.learning_rate,
             weight_decay=params.weight_decay,
         )
     starts = None if start is None else start.of_layers(layers)
+    spreads = distributed.spreads_base(params.share, params.processes)
     watcher = training.Curve(log.metric)
 
     class Keeper(Resumable):
@@ -338,10 +353,11 @@ def make_trainer(
             outputs = model(**training.model_inputs(inputs))
             replayed = inputs["replayed"].bool()  # (B,)
             known = None
-            if replayed.any():
+            # Of a base that is spread, all processes must compute, also those without a replayed row.
+            if spreads or replayed.any():
                 plain_model = self.accelerator.unwrap_model(model)
                 before = None if start is None else start.weights
-                known = base_logits(plain_model, inputs, replayed, before)
+                known = known_logits(plain_model, inputs, replayed, before)
             loss = keeping_loss(outputs.logits, inputs["labels"], replayed, known)
             loss = loss * self.part_of_step(inputs["labels"], num_items_in_batch)
             if curvature and model.training:
@@ -352,9 +368,15 @@ def make_trainer(
                 watcher.see(loss)
             return (loss, outputs) if return_outputs else loss
 
-    deepspeed = None
-    if params.deepspeed is not None:
-        deepspeed = distributed.config(params.deepspeed)
+        def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
+            """Take the place of the Trainer's method, which knows no base that is spread and an adapter that is not."""
+            wrapped = super()._wrap_model(model, training, dataloader)
+            if params.share != "fsdp2" or not spreads or not training or wrapped is not self.model:
+                return wrapped
+            # Mixed precision alone.
+            self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+            return distributed.averaging(model)
+
     arguments = training.arguments(
         scratch / "checkpoints",
         params,
@@ -368,14 +390,18 @@ def make_trainer(
         processes=params.processes,
         rows_per_device=params.rows_per_device,
         steps=steps,
-        deepspeed=deepspeed,
+        deepspeed=distributed.deepspeed_config(params.share),
         remove_unused_columns=False,  # the loss needs `replayed`, which the model does not take
     )
     callbacks: list[Any] = [watcher, EarlyStoppingCallback(params.patience)]
+    rows_alone = params.rows_per_device or params.rows_per_batch
     if params.forgetting_budget is not None:
-        size = params.rows_per_device or params.rows_per_batch
-        measured_on = partial(batches_of, valid_rows, collate, size, model.device)
+        measured_on = partial(batches_of, valid_rows, collate, rows_alone, arguments.device)
         callbacks.append(ForgettingBudget(params.forgetting_budget, measured_on, log.metric))
+    if params.processes > 1:
+        rows_of_all = arguments.eval_batch_size * params.processes
+        train_rows = training.SharedRows(train_rows, params.rows_per_batch, params.rows_per_batch)
+        valid_rows = training.SharedRows(valid_rows, rows_alone, rows_of_all)
     trainer = Keeper(
         store=store,
         every=params.checkpoint_every or params.eval_every,
@@ -412,6 +438,8 @@ def measured(
     from stages.core.models import training
     from stages.train.curvature import factors, foretold
 
+    device = device_of(layers)
+
     def batches() -> Iterator[Any]:
         own = training.own_rows(base, params.ewc.rows, derive(run.seed, "ewc"))
         if start is not None:
@@ -429,11 +457,11 @@ def measured(
         for first in bar:
             behind_last = min(first + at_once, len(rows))
             batch = [rows[i] for i in range(first, behind_last)]
-            yield collate(batch).to(model.device)
+            yield collate(batch).to(device)
 
     if distributed.is_first():
-        cost = foretold(widths_of(layers), params.ewc.widest, model.device)
-        with_roots = distributed.zero_stage(params.deepspeed) == 0
+        cost = foretold(widths_of(layers), params.ewc.widest, device)
+        with_roots = distributed.zero_stage(params.share) == 0
         said = f"train: the curvature of {len(layers)} layers takes {cost.bytes(with_roots) / 1e9:.2f} GB"
         if with_roots:
             said += f", its inverse roots about {cost.seconds:.0f} s"
@@ -444,7 +472,14 @@ def measured(
         found = factors(model.eval(), batches(), set(layers), seed, params.ewc.widest)
         return as_tensors(found)
 
-    return as_factors(store.remembered("curvature", compute), layers, model.device)
+    return as_factors(store.remembered("curvature", compute), layers, device)
+
+
+def device_of(layers: dict[str, Any]) -> Any:
+    """Return the device of the adapter of layers. Weights of the base may be spread."""
+    for layer in layers.values():
+        return layer.lora_A["default"].weight.device
+    raise ValueError("no layer has an adapter")
 
 
 def rows_of_curvature(params: Params) -> int:
@@ -461,7 +496,7 @@ def widths_of(layers: dict[str, Any]) -> list[tuple[int, int]]:
 
 
 def inverse_roots(
-    model: Any, layers: dict[str, Any], curvature: Any, params: Params, store: "checkpoints.Store"
+    layers: dict[str, Any], curvature: Any, params: Params, store: "checkpoints.Store"
 ) -> Any:
     """Return P and Q of each layer, as `EvenAdamW` takes them."""
     from stages.train.curvature import roots
@@ -469,7 +504,7 @@ def inverse_roots(
     def compute() -> dict[str, Any]:
         return as_tensors(roots(layers, curvature, params.ewc.damping))
 
-    return as_factors(store.remembered("roots", compute), layers, model.device)
+    return as_factors(store.remembered("roots", compute), layers, device_of(layers))
 
 
 def as_tensors(found: Any) -> dict[str, Any]:
@@ -487,6 +522,16 @@ def as_factors(tensors: dict[str, Any], layers: dict[str, Any], device: Any) -> 
     for name in sorted(layers):
         found[name] = (tensors[f"in/{name}"].to(device), tensors[f"out/{name}"].to(device))
     return found
+
+
+def known_logits(model: Any, inputs: Any, replayed: Any, before: Any) -> Any:
+    """Return `base_logits` of the replayed rows, or None where there are none. The model is run all the same."""
+    if replayed.any():
+        return base_logits(model, inputs, replayed, before)
+    first = replayed.clone()
+    first[0] = True
+    base_logits(model, inputs, first, before)
+    return None
 
 
 def base_logits(model: Any, inputs: Any, chosen: Any, before: Any = None) -> Any:
@@ -532,7 +577,8 @@ def keeping_loss(logits: Any, labels: Any, replayed: Any, known: Any) -> Any:
         tuned = functional.log_softmax(logits[replayed][:, :-1][kept], dim=-1)  # (N, V)
         before = functional.log_softmax(known[:, :-1][kept], dim=-1)  # (N, V)
         loss = loss + functional.kl_div(tuned, before, reduction="sum", log_target=True)
-    return loss / predicted.sum()
+    # A process that shares a step may have rows without a loss alone.
+    return loss / predicted.sum().clamp(min=1)
 
 
 def best_point(state: Any) -> dict[str, float]:

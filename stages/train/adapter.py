@@ -52,8 +52,8 @@ class Lora:
     and a step takes about twice as long. It needs `ewc.weight: 0`."""
 
 
-def problems(lora: Lora, ewc_weight: float, bits: int | None, zero: int = 0) -> list[str]:
-    """Return a line for each setting that does not go with another one. `zero` is the ZeRO stage, 0 to 3."""
+def problems(lora: Lora, ewc_weight: float, bits: int | None) -> list[str]:
+    """Return a line for each setting that does not go with another one."""
     found = []
     if lora.dora and lora.experts:
         found.append(
@@ -73,10 +73,6 @@ def problems(lora: Lora, ewc_weight: float, bits: int | None, zero: int = 0) -> 
         found.append(
             "train.base_bits: 4 bits need bitsandbytes, which is not installed: "
             "pip install bitsandbytes==0.50.2, or write base_bits: null"
-        )
-    if zero == 3 and ewc_weight:
-        found.append(
-            "train.deepspeed: stage 3 shards the adapter that ewc needs whole; write 2, or ewc.weight: 0"
         )
     return found
 

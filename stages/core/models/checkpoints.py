@@ -29,7 +29,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.trainer_callback import ExportableState, TrainerState
 
-from stages.core.models.training import Curve, StepTrainer
+from stages.core.models.training import Curve, StepTrainer, mean_of_processes, of_first_process
 from stages.core.project.params import Run
 from stages.core.repeatable import fingerprint, memo
 
@@ -125,10 +126,11 @@ class Store:
         For what is measured before the first step. The tensors must depend on the run's key alone.
         """
         path = self.folder / f"{name}.safetensors"
-        if path.is_file():
-            found = self._read(path)
-            if found is not None:
-                return found[0]
+        found = self._read(path) if is_first() and path.is_file() else None
+        # All processes compute it, or none: a spread model computes in all at the same time.
+        found = of_first_process(found)
+        if found is not None:
+            return found[0]
         tensors = compute()
         if is_first():
             self._write(path, tensors, {})
@@ -208,7 +210,8 @@ class Resumable(StepTrainer):
         """Train from the newest checkpoint, or from the beginning where there is none."""
         if self.is_deepspeed_enabled:
             return super().train(*arguments, **settings)
-        self.checkpoint = self.store.newest()
+        # The other processes may run on machines that do not see the folder.
+        self.checkpoint = of_first_process(self.store.newest() if is_first() else None)
         if self.checkpoint is None:
             return super().train(*arguments, **settings)
         if is_first():
@@ -244,6 +247,7 @@ class Resumable(StepTrainer):
                     tensors[f"optimizer/{index}/{name}"] = value
                 else:
                     plain.setdefault(str(index), {})[name] = value
+        self.curve.add_up()
         for name, values in self.curve.tensors().items():
             tensors[f"curve/{name}"] = values
 
@@ -262,7 +266,8 @@ class Resumable(StepTrainer):
             "schedule": self.lr_scheduler.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
             "losses": {
-                "since_log": float(self._tr_loss),
+                # Each process has a part of it, and goes on with the mean.
+                "since_log": float(mean_of_processes(self._tr_loss)),
                 "total": self._total_loss_scalar,
                 "logged": self._globalstep_last_logged,
             },
@@ -286,24 +291,36 @@ class Resumable(StepTrainer):
             self.keep()
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Keep the weights where this step is the best so far. The Trainer calls this after an evaluation."""
-        if self.is_deepspeed_enabled:
-            super()._save_checkpoint(model, trial)
-        elif self.state.best_global_step == self.state.global_step:
+        """Keep the weights where this step is the best so far. The Trainer calls this after an evaluation.
+
+        Each process keeps them, in a folder of its own.
+        """
+        if self.state.best_global_step == self.state.global_step:
             folder = Path(str(self.args.output_dir))
             folder.mkdir(parents=True, exist_ok=True)
-            weights = {
-                name: weight.detach().cpu().contiguous() for name, weight in trained(self.model)
-            }
+            with self._whole_weights():
+                weights = {
+                    name: weight.detach().cpu().contiguous() for name, weight in trained(self.model)
+                }
             save_file(weights, self.best_file)
             self.state.best_model_checkpoint = str(folder)
 
     def _load_best_model(self) -> None:
         """Give the model the weights of the best step."""
-        if self.is_deepspeed_enabled:
-            super()._load_best_model()
-        else:
+        with self._whole_weights(changed=True):
             take_over(self.model, load_file(self.best_file))
+
+    def _whole_weights(self, changed: bool = False) -> AbstractContextManager[Any]:
+        """Return a context in which trained weights that ZeRO's stage 3 has sharded are whole, to be read or changed."""
+        if not is_deepspeed_zero3_enabled():
+            return nullcontext()
+        import deepspeed
+
+        sharded = [weight for weight in self.model.parameters() if weight.requires_grad]
+        whole: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(
+            sharded, modifier_rank=0 if changed else None
+        )
+        return whole
 
     def _load_from_checkpoint(self, *_: Any, **__: Any) -> None:
         """Give the model the weights of the checkpoint."""

@@ -14,11 +14,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset
+from torch.utils.data import Sampler
 from transformers import (
     BatchEncoding,
     PreTrainedTokenizerBase,
@@ -28,6 +30,8 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import EvalLoopOutput
 
 from stages.core.models.conversation import conversation_text, encode, opening_tokens
 from stages.core.models.windows import (
@@ -49,6 +53,9 @@ INTEGER_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """The integer type of as many bytes as a float has."""
 CURVE_NAMES = {"loss": "train_loss", "eval_loss": "valid_loss"}
 """Names of the Trainer, and names in the curve."""
+
+
+Value = TypeVar("Value")
 
 
 class Schedule(Protocol):
@@ -463,11 +470,98 @@ def number_of_steps(
     return max(1, math.ceil(rows * epochs / rows_per_batch))
 
 
+class SharedRows(torch.utils.data.Dataset[dict[str, Any]]):
+    """Token rows that several processes share, with rows behind them that fill up the last step.
+
+    A filling row is a copy of the first one that carries no loss. So every process has as many rows in each step,
+    and the loss of a step is that of one process, which has fewer rows in the last step of an epoch.
+    """
+
+    def __init__(self, rows: Dataset, grouped: int, multiple: int) -> None:
+        """`grouped` rows of like length are shown together. With the filling rows, `multiple` divides their number."""
+        self.rows = rows
+        self.grouped = grouped
+        self.filling = -len(rows) % multiple
+
+    def __len__(self) -> int:
+        """Return the number of rows, with the filling ones."""
+        return len(self.rows) + self.filling
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Return a row, or a filling one where the number is beyond the rows."""
+        if number < len(self.rows):
+            row: dict[str, Any] = self.rows[number]
+            return row
+        row = dict(self.rows[0])
+        row["labels"] = [NOT_LEARNED] * len(row["labels"])
+        row["replayed"] = 0
+        return row
+
+    def __getitems__(self, numbers: list[int]) -> list[dict[str, Any]]:
+        """Return several rows. The DataLoader calls this, since many rows at once are read faster."""
+        real = [number for number in numbers if number < len(self.rows)]
+        found: list[dict[str, Any]] = self.rows.__getitems__(real) if real else []
+        filling = [number for number in numbers if number >= len(self.rows)]
+        return found + [self[number] for number in filling]
+
+
+class SharedOrder(Sampler[int]):
+    """The order in which one process would see the rows, then the filling rows. All processes have the same.
+
+    It is drawn from random numbers that may differ between processes, such as those of dropout. That of the first
+    process counts.
+    """
+
+    def __init__(self, shared: SharedRows, generator: torch.Generator | None = None) -> None:
+        self.shared = shared
+        lengths = lengths_of(shared.rows)
+        self.order = LengthGroupedSampler(shared.grouped, lengths=lengths, generator=generator)
+
+    def __len__(self) -> int:
+        """Return the number of rows, with the filling ones."""
+        return len(self.shared)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the numbers of the rows of an epoch."""
+        order = of_first_process(list(self.order))
+        yield from order
+        yield from range(len(order), len(self))
+
+
+def lengths_of(rows: Dataset) -> list[int]:
+    """Return the number of tokens of each row. The Trainer would read every row into Python for it."""
+    columns = rows.with_format("arrow")[:]
+    lengths: list[int] = pc.list_value_length(columns["input_ids"]).to_pylist()
+    return lengths
+
+
+def of_first_process(value: Value) -> Value:
+    """Return the first process's `value` in all processes that share the run."""
+    if not torch.distributed.is_initialized():
+        return value
+    values = [value]
+    torch.distributed.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+def mean_of_processes(value: torch.Tensor) -> torch.Tensor:
+    """Return the mean of `value` over the processes that share the run. All of them must call this."""
+    if not torch.distributed.is_initialized():
+        return value
+    mean = value.detach().clone()
+    torch.distributed.all_reduce(mean)
+    mean /= torch.distributed.get_world_size()
+    return mean
+
+
 class StepTrainer(Trainer):
     """A Trainer whose loss is a mean over the tokens of a step, however its rows are shared out.
 
     The rows of a step may be shared by processes, and by micro-batches that accumulate their gradients.
     These have different numbers of tokens, so a mean of their means would be another loss.
+
+    Processes that share steps have `SharedRows`. Rows, their order, and the loss on the valid rows are then those
+    of one process.
     """
 
     loss_is_scaled_for_ga = True  # by part_of_step
@@ -477,6 +571,8 @@ class StepTrainer(Trainer):
         # Both make the Trainer count the predicted tokens of a step, and hand the number to compute_loss.
         self.model_accepts_loss_kwargs = True
         self._loss_shifts_labels = True
+        self.trained: list[torch.nn.Parameter] | None = None
+        """The trained weights, in the model's order."""
 
     def part_of_step(self, labels: torch.Tensor, tokens_of_step: Any) -> Any:
         """Return the factor that makes a mean over the tokens of `labels` (B, T) a part of the step's mean.
@@ -488,6 +584,66 @@ class StepTrainer(Trainer):
             return 1.0
         own_tokens = (labels[:, 1:] != NOT_LEARNED).sum()
         return own_tokens / tokens_of_step * self.accelerator.num_processes
+
+    # What follows takes the place of methods of the Trainer.
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Shorten the gradient. The Trainer would walk through all modules in every step to find the trained weights."""
+        if self.trained is None:
+            self.trained = [weight for weight in model.parameters() if weight.requires_grad]
+        return self.accelerator.clip_grad_norm_(self.trained, self.args.max_grad_norm)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Return 0. The Trainer would count all parameters in every step, for a number that nobody reads."""
+        return 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Return the Trainer's own order of one process."""
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        if isinstance(rows, SharedRows):
+            return SharedOrder(rows)
+        rows_of_step = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(rows_of_step, lengths=lengths_of(rows))
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        # The Trainer's own order has this seed, too.
+        generator = torch.Generator().manual_seed(self.args.data_seed)
+        if isinstance(eval_dataset, SharedRows):
+            return SharedOrder(eval_dataset, generator)
+        lengths = lengths_of(eval_dataset)
+        return LengthGroupedSampler(self.args.eval_batch_size, lengths=lengths, generator=generator)
+
+    def evaluation_loop(self, dataloader: Any, description: str, *others: Any, **named: Any) -> Any:
+        """Return the loss on the valid rows, as one process would have computed it, from the parts of all.
+
+        One process averages over batches of `SharedRows.grouped` rows, each with the weight of its rows. Here a
+        batch of a process is a part of such a batch. The parts are added up by their tokens.
+        """
+        shared = dataloader.dataset
+        if not isinstance(shared, SharedRows):
+            return super().evaluation_loop(dataloader, description, *others, **named)
+        self.model.eval()
+        self.callback_handler.eval_dataloader = dataloader
+        parts = []
+        for inputs in dataloader:
+            loss, _, _ = self.prediction_step(self.model, inputs, prediction_loss_only=True)
+            tokens = (inputs["labels"][:, 1:] != NOT_LEARNED).sum()
+            parts.append(torch.stack([loss.double() * tokens, tokens.double()]))
+            self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+        # Batch b of process p holds the rows at place b · processes + p of the order.
+        own = torch.stack(parts)[:, None]  # (batches, 1, 2)
+        own = own.transpose(0, 1).contiguous()  # (1, batches, 2)
+        of_all = self.accelerator.gather(own)  # (processes, batches, 2)
+        in_order = of_all.transpose(0, 1).reshape(-1, 2)  # (batches · processes, 2)
+        per_group = shared.grouped // self.args.eval_batch_size
+        total = 0.0
+        for first_row in range(0, len(shared.rows), shared.grouped):
+            first = first_row // self.args.eval_batch_size
+            loss_sum, tokens_sum = in_order[first : first + per_group].sum(dim=0).tolist()
+            rows = min(shared.grouped, len(shared.rows) - first_row)
+            total += rows * loss_sum / max(1.0, tokens_sum)
+        metrics = {"eval_loss": total / len(shared.rows)}
+        return EvalLoopOutput(None, None, metrics, len(shared.rows))
 
 
 def arguments(
@@ -535,7 +691,7 @@ def arguments(
         eval_steps=params.eval_every,
         save_steps=params.eval_every,
         logging_steps=params.eval_every,
-        # DeepSpeed's best checkpoint is reloaded with its engine, so that must be saved too.
+        # Nothing is saved so (`checkpoints.Resumable`), but with DeepSpeed the Trainer refuses to save models alone.
         save_only_model=deepspeed is None,
         save_total_limit=2,
         load_best_model_at_end=True,
@@ -555,7 +711,7 @@ class Curve(TrainerCallback):
     """Collects the loss on train and valid rows, and hands every point on to `watch`.
 
     It also keeps loss and checksum of every step. They stay on the device until the end, so that no step
-    waits for them. Where several processes share the rows, they are those of the first process.
+    waits for them. Where several processes share the rows, each has a part of the losses (`add_up`).
     """
 
     def __init__(self, watch: Callable[[str, float, int], None]) -> None:
@@ -568,6 +724,10 @@ class Curve(TrainerCallback):
         """Loss and checksum of step 1, step 2, …"""
         self.part_of_loss: torch.Tensor | None = None
         """The loss of the micro-batches of the present step so far."""
+        self.trained: list[torch.Tensor] | None = None
+        """The trained weights. To look for them in every step takes as long as to add up their bits."""
+        self.added_up = 0
+        """Number of steps whose losses are those of all processes."""
 
     def see(self, loss: torch.Tensor) -> None:
         """Add a part of the loss of a step, or all of it. The Trainer's `compute_loss` calls this."""
@@ -586,7 +746,9 @@ class Curve(TrainerCallback):
         assert self.part_of_loss is not None
         self.losses.append(self.part_of_loss)
         self.part_of_loss = None
-        self.sums.append(checksum(model.parameters()))
+        if self.trained is None:
+            self.trained = [weight for weight in model.parameters() if weight.requires_grad]
+        self.sums.append(checksum(self.trained))
 
     def on_log(
         self,
@@ -603,6 +765,17 @@ class Curve(TrainerCallback):
                 row[name] = logs[key]
                 self.watch(name, logs[key], state.global_step)
 
+    def add_up(self) -> None:
+        """Average the losses over the processes that share the rows. All of them must call this at the same time.
+
+        The factor of `StepTrainer.part_of_step` makes this mean the loss of the step.
+        """
+        own = self.losses[self.added_up :]
+        if own and torch.distributed.is_initialized():
+            losses = mean_of_processes(torch.stack(own))
+            self.losses[self.added_up :] = losses.unbind()
+        self.added_up = len(self.losses)
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return what was kept of every step: `losses` (float) and `sums` (int64), one number a step."""
         if not self.losses:
@@ -616,6 +789,7 @@ class Curve(TrainerCallback):
         self.rows = rows
         self.losses = list(tensors["losses"].to(device))
         self.sums = list(tensors["sums"].to(device))
+        self.added_up = len(self.losses)
         for step, row in rows.items():
             for name, value in row.items():
                 self.watch(name, value, step)

@@ -17,6 +17,8 @@ EXCLUSIONS = "data/raw/exclusions.yaml"
 WORDINGS = "data/raw/wordings.yaml"
 SNAPSHOT_DECLARATION = "data/raw/snapshots.yaml"
 SNAPSHOTS = "data/snapshots"
+TEACHER = "data/teacher"
+"""What a language model was asked and answered. `lore teach` writes it, `augment` replays it."""
 
 EXTRACT = "data/extract"
 EXTRACTED_RECORDS = "data/extract/records.parquet"

@@ -66,8 +66,14 @@ class Run:
     drive. No byte depends on it."""
 
 
-RENAMED = {"run.engine": "run.executor"}
-"""Former key → its present name."""
+RENAMED = {
+    "run.engine": "did you mean run.executor?",
+    "train.deepspeed": (
+        "it is train.share now: write share: zero2 for deepspeed: 2, share and the same mapping for a mapping, and "
+        "for null share: null with one process or share: ddp with several"
+    ),
+}
+"""Former key → its present name, and what to write."""
 
 
 def load(stage: str, params_type: type[P], path: Path = Path("params.yaml")) -> tuple[P, Run]:
@@ -205,7 +211,7 @@ def _describe(item: Any, where: str, known: list[str]) -> str:
     parts = [str(part) for part in item["loc"]]
     key = ".".join([where, *parts])
     if item["type"] in UNKNOWN_KEY and key in RENAMED:
-        return f"{key}: unknown; did you mean {RENAMED[key]}?"
+        return f"{key}: unknown; {RENAMED[key]}"
     if item["type"] in UNKNOWN_KEY:
         if parts[-1] in known:
             return f"{key}: unknown"  # it is the name of a key of another kind

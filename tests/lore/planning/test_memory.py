@@ -30,6 +30,7 @@ LORA_ALL = Lora(r=4, alpha=8, dropout=0.0, target_modules="auto")
 ATTENTION = Lora(r=16, alpha=32, dropout=0.0, target_modules=["o_proj"])
 SMALL = Model("small", 1000, 800, 50, (300, 300), 32, 400, 5000, 1.0, 200)
 GIB = 2**30
+ZERO = ("ddp", "zero1", "zero2", "zero3")
 
 
 def test_parameters_and_adapter_are_counted_as_a_loaded_model_has_them(tiny_model: Path) -> None:
@@ -99,11 +100,11 @@ def test_activations_are_what_torch_keeps_for_the_backward_pass() -> None:
 
 def test_full_tuning_takes_16_bytes_a_parameter_and_lora_16_of_the_adapter() -> None:
     idle = Settings(rows=0, max_tokens=0, mixed=True, curvature_rows=0)
-    assert need(SMALL, idle, FULL, False, 0).total == 16_000
-    assert need(SMALL, idle, LORA, False, 0).total == 2_000 + 16 * 50
-    assert need(SMALL, idle, QLORA, False, 0).total == round(800 * 0.515875 + 200 * 2 + 16 * 50)
+    assert need(SMALL, idle, FULL, False, "ddp").total == 16_000
+    assert need(SMALL, idle, LORA, False, "ddp").total == 2_000 + 16 * 50
+    assert need(SMALL, idle, QLORA, False, "ddp").total == round(800 * 0.515875 + 200 * 2 + 16 * 50)
     four = dataclasses.replace(idle, processes=4)
-    assert [need(SMALL, four, FULL, False, zero).total for zero in (0, 1, 2, 3)] == [
+    assert [need(SMALL, four, FULL, False, share).total for share in ZERO] == [
         16_000,
         7_000,
         5_500,
@@ -114,17 +115,17 @@ def test_full_tuning_takes_16_bytes_a_parameter_and_lora_16_of_the_adapter() -> 
 def test_curvature_counts_where_it_takes_more_than_a_step() -> None:
     without = Settings(rows=2, max_tokens=8, mixed=False, curvature_rows=0)
     curved = dataclasses.replace(without, curvature_rows=2)
-    assert need(SMALL, curved, FULL, False, 0) == need(SMALL, without, FULL, False, 0)
+    assert need(SMALL, curved, FULL, False, "ddp") == need(SMALL, without, FULL, False, "ddp")
     measuring = 16 * (600 + 200) * 4 + 16 * 400 * 20
-    assert need(SMALL, curved, LORA, True, 0).measuring == measuring
+    assert need(SMALL, curved, LORA, True, "ddp").measuring == measuring
     whole_batch = dataclasses.replace(curved, curvature_rows=8)
-    assert need(SMALL, whole_batch, LORA, True, 0).measuring == 4 * measuring
+    assert need(SMALL, whole_batch, LORA, True, "ddp").measuring == 4 * measuring
     assert (
-        need(SMALL, whole_batch, LORA, True, 0).activations
-        == need(SMALL, curved, LORA, True, 0).activations
+        need(SMALL, whole_batch, LORA, True, "ddp").activations
+        == need(SMALL, curved, LORA, True, "ddp").activations
     )
-    assert need(SMALL, curved, LORA, True, 0).factors == 2 * 4 * 5000
-    assert need(SMALL, curved, LORA, True, 2).factors == 4 * 5000
+    assert need(SMALL, curved, LORA, True, "ddp").factors == 2 * 4 * 5000
+    assert need(SMALL, curved, LORA, True, "zero2").factors == 4 * 5000
 
 
 @given(
@@ -135,10 +136,10 @@ def test_saving_never_takes_more(
     method: str, rows: int, tokens: int, mixed: bool, curvature_rows: int, processes: int
 ) -> None:
     run = Settings(rows, tokens, mixed, curvature_rows, processes)
-    totals = [need(SMALL, run, method, False, zero).total for zero in memory.ZERO_STAGES]
+    totals = [need(SMALL, run, method, False, share).total for share in ZERO]
     assert totals == sorted(totals, reverse=True)
-    assert need(SMALL, run, method, True, 0).total <= totals[0]
-    assert need(SMALL, dataclasses.replace(run, gaps=2.0), method, False, 0).total >= totals[0]
+    assert need(SMALL, run, method, True, "ddp").total <= totals[0]
+    assert need(SMALL, dataclasses.replace(run, gaps=2.0), method, False, "ddp").total >= totals[0]
     if processes == 1 and not curvature_rows:
         assert len(set(totals)) == 1
 
@@ -154,7 +155,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 CPU = Device("cpu", 8 * GIB, 6 * GIB)
 LARGE = Model("large", 10**9, 8 * 10**8, 10**7, (60_000,) * 20, 2048, 100_000, 10**9, 60.0, 10**6)
 RUN = Settings(rows=16, max_tokens=128, mixed=True, curvature_rows=16)
-AS_SET = Choice(RUN, LORA, checkpointing=False, zero=0)
+AS_SET = Choice(RUN, LORA, checkpointing=False, share="ddp")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_what_does_not_fit_is_reported_with_the_settings_that_help(
 
 
 def test_rows_at_once_divide_those_of_a_step() -> None:
-    choice = Choice(dataclasses.replace(RUN, rows=12, curvature_rows=12), LORA, True, 0)
+    choice = Choice(dataclasses.replace(RUN, rows=12, curvature_rows=12), LORA, True, "ddp")
     tried = [remedy.choice.run.rows for remedy in memory_table.with_fewer_rows([], choice, 12)]
     assert tried == [6, 4, 3, 2, 1]
 
@@ -200,16 +201,40 @@ def test_rows_at_once_divide_those_of_a_step() -> None:
 def test_fewer_rows_at_once_help_where_the_curvature_alone_takes_too_much() -> None:
     """Eight processes have a row each, and the curvature is measured on the eight rows of a step."""
     run = dataclasses.replace(RUN, rows=1, curvature_rows=8, processes=8)
-    (remedy,) = memory_table.with_fewer_rows([], Choice(run, LORA, True, 0), 1)
+    (remedy,) = memory_table.with_fewer_rows([], Choice(run, LORA, True, "ddp"), 1)
     assert remedy.advice == "train.rows_per_device: 1"
     assert remedy.choice.run.curvature_rows == 1
 
 
-def test_of_several_devices_zero_3_is_the_last_resort() -> None:
+def test_of_several_devices_each_may_hold_a_part_of_the_base() -> None:
     run = dataclasses.replace(RUN, rows=1, processes=8, curvature_rows=0)
-    choice = Choice(run, LORA, checkpointing=True, zero=0)
-    said = memory_table.verdict(LARGE, choice, 1, False, CPU, GIB)
-    assert said.endswith("; set train.rows_per_device: 1, train.deepspeed: 3")
+    choice = Choice(run, LORA, checkpointing=True, share="ddp")
+    said = memory_table.verdict(LARGE, choice, 1, False, CPU, 2 * GIB)
+    assert said.endswith("; set train.share: fsdp2")
+    spread = dataclasses.replace(choice, share="fsdp2")
+    assert (
+        "train.share"
+        not in memory_table.verdict(LARGE, spread, 1, False, CPU, GIB // 2).split(";")[0]
+    )
+
+
+def test_four_bits_cannot_be_spread() -> None:
+    run = dataclasses.replace(RUN, rows=1, processes=2, curvature_rows=0)
+    choice = Choice(run, LORA, checkpointing=True, share="ddp")
+    advice = [remedy.advice for remedy in memory_table.remedies(choice, 1, four_bits=True)]
+    assert advice == ["train.share: fsdp2", "train.share: ddp, train.base_bits: 4"]
+
+
+def test_fsdp2_spreads_the_frozen_weights_alone() -> None:
+    idle = Settings(rows=0, max_tokens=0, mixed=True, curvature_rows=0, processes=8)
+    found = need(LARGE, idle, LORA, False, "fsdp2")
+    ends = 2 * 100_000 * 2048
+    of_layer = (10**9 - ends) // 20
+    whole_meanwhile = 2 * (ends + 2 * of_layer)
+    assert found.weights == 2 * 10**9 / 8 + whole_meanwhile + 4 * 10**7
+    assert found.optimizer == need(LARGE, idle, LORA, False, "ddp").optimizer
+    alone = dataclasses.replace(idle, processes=1)
+    assert need(LARGE, alone, LORA, False, "fsdp2") == need(LARGE, alone, LORA, False, "ddp")
 
 
 def test_main_memory_is_what_the_container_leaves(
@@ -287,7 +312,7 @@ def test_the_report_on_the_seed(seed_project: Path, lore: Lore) -> None:
     )
     said = lore("plan", "--memory")
     assert (
-        "memory on each of one device, where ZeRO has nothing to share: models/seed/model (llama)"
+        "memory on each of one device, where there is nothing to share: models/seed/model (llama)"
         in said
     )
     assert (
@@ -333,23 +358,26 @@ def test_what_no_setting_can_do_is_a_dash_with_its_reason(
     seed_project: Path, lore: Lore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_bitsandbytes(monkeypatch, there=False)
-    assert bytes_of(lore, "full") == [None] * 4
-    assert bytes_of(lore, "QLoRA") == [None] * 4
-    *of_lora, zero_3 = bytes_of(lore, "LoRA")
-    assert all(of_lora)
+    assert bytes_of(lore, "full") == [None] * 5
+    assert bytes_of(lore, "QLoRA") == [None] * 5
+    *of_lora, zero_3, spread = bytes_of(lore, "LoRA")
+    assert all([*of_lora, spread])
     assert zero_3 is None  # with train.ewc
     said = lore("plan", "--memory")
-    assert re.search(r"\n  full +no( +–){4}\n", said)
+    assert re.search(r"\n  full +no( +–){5}\n", said)
     assert "\n  – full: no setting tunes all weights" in said
     assert "\n  – QLoRA: train.base_bits: 4 bits need bitsandbytes, which is not installed" in said
-    assert "\n  – ZeRO 3: train.deepspeed: stage 3 shards the adapter that ewc needs whole" in said
+    assert "\n  – zero3: train.share: ZeRO stage 3 shards the adapter that ewc needs whole" in said
 
     with_bitsandbytes(monkeypatch, there=True)
     changed(seed_project, "ewc: {weight: 20,", "ewc: {weight: 0,")
-    assert all(bytes_of(lore, "QLoRA"))
+    *of_qlora, spread = bytes_of(lore, "QLoRA")
+    assert all(of_qlora)
+    assert spread is None
     assert all(bytes_of(lore, "LoRA"))
     said = lore("plan", "--memory")
-    assert said.count("\n  – ") == 1  # full tuning
+    assert said.count("\n  – ") == 2  # full tuning, and 4 bits
+    assert "\n  – QLoRA, fsdp2: train.share: fsdp2 cannot spread weights of 4 bits" in said
     assert "curvature" not in said
 
 

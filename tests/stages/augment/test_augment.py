@@ -31,6 +31,7 @@ from stages.core.records.wording import normalise
 ROOT = Path(__file__).parents[3]
 WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
 WORDNET = ROOT / "data" / "wordnet"
+TEACHER = ROOT / "data" / "teacher"
 PARAMS = augment.Params(
     statements=2,
     questions=3,
@@ -115,7 +116,11 @@ def run(
     cleaned: Path, out: Path, run_params: Run, **changes: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     params = dataclasses.replace(PARAMS, **changes)
-    augment.run(params, run_params, cleaned, WORDINGS, WORDNET, out, out.with_suffix(".json"))
+    pictures = cleaned.parent / "pictures"
+    if not pictures.exists():
+        record.write(pictures / "records.parquet", [])
+    metrics = out.with_suffix(".json")
+    augment.run(params, run_params, cleaned, pictures, WORDINGS, WORDNET, TEACHER, out, metrics)
     return record.read(out / "records.parquet"), json.loads(out.with_suffix(".json").read_text())
 
 
@@ -422,13 +427,16 @@ class TestRun:
 
     def test_missing_wordnet_is_named(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
         params = dataclasses.replace(PARAMS, synonyms=1)
+        record.write(tmp_path / "pictures" / "records.parquet", [])
         with pytest.raises(InputError, match=r"WordNet is not here; run `make setup`"):
             augment.run(
                 params,
                 run_params,
                 cleaned,
+                tmp_path / "pictures",
                 WORDINGS,
                 tmp_path,
+                TEACHER,
                 tmp_path / "out",
                 tmp_path / "m.json",
             )

@@ -30,7 +30,7 @@ PARAMS = train.Params(
     max_tokens=64,
     precision="fp32",
     gradient_checkpointing=False,
-    deepspeed=None,
+    share=None,
     processes=1,
 )
 
