@@ -46,6 +46,7 @@ WORDING_METRICS = "metrics/evaluate/wordings.csv"
 
 BASE = "models/base"
 TRAIN = "models/train"
+ALIGN = "models/align"
 DISTILL = "models/distill"
 QUANTIZE = "models/quantize"
 REGISTER_METRICS = "metrics/register.json"
