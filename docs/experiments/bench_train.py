@@ -4,7 +4,8 @@
 
 From the project's root, on the seed model or on the model in FOLDER, one thread on a CPU. Both loops have the same model,
 adapter, batches, optimizer, schedule and clipping. They are run in turn, so that a busy moment meets both. The ratio is
-that of CPU time, which varies less than the clock where other programs run. It is the median over the rounds.
+that of CPU time, which varies less than the clock where other programs run. It is the median over the rounds. Only steps
+count, not what is done once before the first or behind the last one.
 
 Then come what the other parts of the stage add to a step: soft targets (replayed rows), the penalty of EWC, checkpoints
 at every step. And the peak memory of LoRA and of full tuning, each in a process of its own, of a model with the shape of
@@ -29,7 +30,7 @@ RUN = Run(seed=1, threads=1)
 runtime.prepare(RUN)  # before torch loads
 
 import torch  # noqa: E402
-from transformers import get_cosine_schedule_with_warmup  # noqa: E402
+from transformers import TrainerCallback, get_cosine_schedule_with_warmup  # noqa: E402
 
 from stages import train  # noqa: E402
 from stages.core.mlflow import tracking  # noqa: E402
@@ -100,12 +101,28 @@ def adapted_model(folder: Path) -> tuple[Any, Any]:
     return add_adapter(model, train.Lora(), 1), tokenizer
 
 
+class Clock(TrainerCallback):
+    """Notes the CPU seconds of the process at the beginning of the first epoch, and at the end of the last step."""
+
+    first = 0.0
+    last = 0.0
+
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+        """Note the first epoch."""
+        self.first = self.first or time.process_time()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Note the step."""
+        self.last = time.process_time()
+
+
 def stage_loop(
     folder: Path, settings: dict[str, Any], steps: int, rows: int, batches: list[Any] | None = None
 ) -> tuple[float, float]:
-    """Train by the stage's own loop. Returns CPU seconds before the loop and of the loop.
+    """Train by the stage's own loop. Returns CPU seconds before the first step and of all steps.
 
-    The batches that it sees are appended to `batches`.
+    The steps begin where the order of the rows is drawn, and end with the last step. The bare loop has no evaluation
+    either. The batches that are seen are appended to `batches`.
     """
     params = train.Params(
         learning_rate=0.001, rows_per_batch=rows, steps=steps, warmup=1, eval_every=steps
@@ -120,7 +137,8 @@ def stage_loop(
             params, RUN, model, tokenizer, folder / "base", folder / "augment",
             Path(scratch), store, None, tracking.Log(),
         )  # fmt: skip
-        before = time.process_time() - started
+        clock = Clock()
+        trainer.add_callback(clock)
         if batches is not None:
             collate = trainer.data_collator
 
@@ -130,9 +148,8 @@ def stage_loop(
                 return made
 
             trainer.data_collator = recording
-        started = time.process_time()
         trainer.train()
-        return before, time.process_time() - started
+        return clock.first - started, clock.last - clock.first
 
 
 def bare_loop(folder: Path, batches: list[Any]) -> float:

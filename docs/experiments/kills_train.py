@@ -1,17 +1,18 @@
 """Does a training run that is killed end with the same bytes? Kill it ten times at random moments, and run it again.
 
-    PYTHONPATH=. python docs/experiments/kills_train.py [kills] [seed]
+    PYTHONPATH=. python docs/experiments/kills_train.py [kills] [seed] [steps]
 
-From the project's root; about five minutes of one core. The base is a random llama of two layers with the seed's
-tokenizer. One run is left alone. Then, for every kill, a fresh run is killed with SIGKILL at a random step (0: while
-the curvature is measured or before), up to a fifth of a second after its checkpoint appeared, which is often while
-the next one is written. It is run again to its end. Hashes of adapter, manifest, metrics, curve and steps are
-printed, and the program fails where one of them differs.
+From the project's root; about five minutes of one core with 30 steps, which is the default. The base is a random
+llama of two layers with the seed's tokenizer. One run is left alone. Then, for every kill, a fresh run is killed with
+SIGKILL at a random step (0: while the curvature is measured or before), up to a fifth of a second after its checkpoint
+appeared, which is often while the next one is written. It is run again to its end. Hashes of adapter, manifest,
+metrics, curve and steps are printed, and the program fails where one of them differs.
 
 Each run is a process of its own. It is forked from this one, which has loaded the libraries, so that a run takes
 seconds. MLflow is left out.
 """
 
+import dataclasses
 import hashlib
 import json
 import multiprocessing
@@ -111,20 +112,22 @@ def make_inputs(folder: Path) -> None:
     write(folder / "augment/records.parquet", rows)
 
 
-def run_once(folder: Path, out: Path) -> None:
+def run_once(params: train.Params, folder: Path, out: Path) -> None:
     """Run the stage in this process; what it prints goes to a file."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "said.txt").open("a") as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
         paths = [out / "out", out / "out.json", out / "out.csv", out / "out.steps"]
-        train.run(PARAMS, RUN, folder / "base", folder / "augment", *paths)
+        train.run(params, RUN, folder / "base", folder / "augment", *paths)
 
 
-def start(folder: Path, out: Path) -> Any:
+def start(params: train.Params, folder: Path, out: Path) -> Any:
     """Start the stage in a process of its own, with a memo of its own."""
     os.environ["LOREKEEP_MEMO"] = str(out / "memo")
-    process = multiprocessing.get_context("fork").Process(target=run_once, args=(folder, out))
+    process = multiprocessing.get_context("fork").Process(
+        target=run_once, args=(params, folder, out)
+    )
     process.start()
     return process
 
@@ -156,8 +159,10 @@ def hashes(out: Path) -> dict[str, str]:
     return found
 
 
-def main(kills: int, seed: int) -> int:
+def main(kills: int, seed: int, steps: int) -> int:
     """Run all kills, print a line for each, and return the number of runs that differ."""
+    # At most eight looks at the valid rows: patience does not end the run early.
+    params = dataclasses.replace(PARAMS, steps=steps, eval_every=max(7, steps // 8))
     tracking._start = lambda stage: tracking.Log()  # type: ignore[assignment]
     fingerprint.of("stages.train")  # the slow part of it is kept in this process
     chance = random.Random(seed)
@@ -165,18 +170,18 @@ def main(kills: int, seed: int) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_inputs(folder)
-        process = start(folder, folder / "whole")
+        process = start(params, folder, folder / "whole")
         process.join()
         whole = hashes(folder / "whole")
         print("undisturbed:", json.dumps(whole))
         for number in range(kills):
             out = folder / f"killed-{number}"
-            step = 0 if number == 0 else chance.randrange(PARAMS.steps)
+            step = 0 if number == 0 else chance.randrange(steps)
             delay = chance.uniform(0.0, 0.2) if step else chance.uniform(0.5, 3.0)
-            was_alive = kill_at(start(folder, out), out, step, delay)
+            was_alive = kill_at(start(params, folder, out), out, step, delay)
             reached = steps_done(out)
             half_written = len(list((out / "memo").rglob("*.partial")))
-            start(folder, out).join()
+            start(params, folder, out).join()
             same = hashes(out) == whole
             different += not same
             goes_on = "goes on from step" in (out / "said.txt").read_text()
@@ -195,4 +200,5 @@ def main(kills: int, seed: int) -> int:
 if __name__ == "__main__":
     kills_wanted = int(sys.argv[1]) if sys.argv[1:] else 10
     random_seed = int(sys.argv[2]) if sys.argv[2:] else 1
-    sys.exit(bool(main(kills_wanted, random_seed)))
+    steps_wanted = int(sys.argv[3]) if sys.argv[3:] else PARAMS.steps
+    sys.exit(bool(main(kills_wanted, random_seed, steps_wanted)))

@@ -205,9 +205,10 @@ def run_augment(params: augment.Params, folder: Path, wordings: Path, out: str) 
     """Run the stage and return its metrics."""
     metrics = folder / f"{out}.json"
     wordnet, answered = Path("data/wordnet"), folder / "record"
-    augment.run(
-        params, SETTINGS, folder / "clean", wordings, wordnet, answered, folder / out, metrics
-    )
+    pictures = folder / "pictures"
+    record.write(pictures / "records.parquet", [])
+    inputs = (folder / "clean", pictures, wordings, wordnet, answered)
+    augment.run(params, SETTINGS, *inputs, folder / out, metrics)
     found: dict[str, Any] = json.loads(metrics.read_text())
     return found
 

@@ -1,21 +1,25 @@
 """Five versions in a row: does training that goes on from the version before forget less than training anew costs?
 
     PYTHONPATH=. python docs/experiments/versions.py [--seeds 1 2 3] [--facts 40] [--steps 120] [--rows 32]
+    PYTHONPATH=. python docs/experiments/versions.py --table       # what was measured, as Markdown tables
 
 From the project's root, on the seed model, one thread. The facts are invented: a melting point for each of so many
 names, in four train wordings; one more wording judges while training, and one more is asked. Every version after the
 first has a quarter as many new facts, changes an eighth of the first number, and removes an eighth. Three ways make a
 version of the one before:
 
-- continue: `train.continue_from` with EWC and a share of the old rows rehearsed
+- continue: `train.continue_from` with EWC, and `--rehearse` of the rows about unchanged facts replayed
 - plain: the same without both, and without replay of the base's texts
 - anew: a fresh adapter on all facts of the version, for as many steps times facts of the version / facts of the first
 
 R[i][j] is the share of right answers of version i about the facts that got their present value in version j. Backward
 transfer is BWT = 1 / (T - 1) · Σ_{j<T} (R[T][j] - R[j][j]) (Lopez-Paz & Ranzato 2017, arXiv 1706.08840), over the facts
 that are still as they were in version T. `stale` is the share of changed facts for which version T still gives an old
-value. `general` is the share of the base's own questions that version T answers right, of those that the base does.
+value. `general` is the share of 80 of the base's own questions that version T answers right.
 `s` is the CPU time of training the versions after the first.
+
+A line of JSON per way and seed is appended to `docs/experiments/versions.jsonl`. A way and seed that stand there with
+the same sizes are not measured again. Intervals over seeds are mean ± t · s / √n, of 95 %.
 """
 
 import argparse
@@ -26,9 +30,9 @@ import re
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +50,12 @@ from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
 from stages.core.records.prompt import question_prompt  # noqa: E402
 from stages.core.records.record import fact_id, record_id, write  # noqa: E402
 
+RESULTS = Path(__file__).resolve().parent / "versions.jsonl"
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Number of values → Student's t for 95 % of both sides."""
 VERSIONS = 5
+QUESTIONS = 80
+"""Questions about what the base knows."""
 WAYS = ("continue", "plain", "anew")
 TRAINED = (
     "What is the melting point of {}?",
@@ -153,7 +162,7 @@ def settings(
         warmup=10,
         eval_every=steps,
         continue_from=commit if way != "anew" else None,
-        rehearse_share=0.25 if careful else 0.0,
+        rehearse_share=options.rehearse if careful else 0.0,
         replay_share=0.25 if careful else 0.0,
     )
 
@@ -212,41 +221,66 @@ def share(right: list[bool]) -> float:
     return sum(right) / len(right) if right else float("nan")
 
 
-def measure(options: argparse.Namespace, seed: int, way: str, base: Path) -> dict[str, Any]:
-    """Make all versions in one way and return the numbers."""
+def start_project(base: Path) -> None:
+    """Make a git and DVC project of the working folder."""
+    git("init", "-q")
+    Path("dvc.yaml").write_text(PIPELINE)
+    Repo.init().close()
+    git("add", "-A")
+    Path("base").symlink_to(base)
+
+
+def measure(
+    options: argparse.Namespace, seed: int, ways: list[str], base: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Make all versions in each way, and yield way and numbers. All ways have the same first version."""
     versions = facts_of_versions(random.Random(seed), options.facts)
     skill = [json.loads(line) for line in (base / "skill.jsonl").read_text().splitlines()]
-    chosen = random.Random(0).sample(skill, 80)
+    chosen = random.Random(0).sample(skill, QUESTIONS)
     questions = [row["question"] for row in chosen]
     home = Path.cwd()
     with tempfile.TemporaryDirectory() as name:
-        os.chdir(name)
+        folder = Path(name)
         try:
-            os.environ["LOREKEEP_MEMO"] = str(Path(name) / "memo")
-            git("init", "-q")
-            Path("dvc.yaml").write_text(PIPELINE)
-            Repo.init().close()
-            git("add", "-A")
-            Path("base").symlink_to(base)
-            commit = None
-            seconds = 0.0
-            given: list[dict[str, int | None]] = []
-            kept: list[str] = []
-            for number, facts in enumerate(versions):
-                ratio = len(facts) / len(versions[0])
-                first = commit is None
-                params = settings(options, "anew" if first else way, commit, ratio)
-                if first and way == "plain":
-                    params = settings(
-                        options, "anew", None, 1.0
-                    )  # all ways have the same first version
-                commit, took = make_version(params, facts, seed)
-                seconds += 0.0 if first else took
-                names = sorted({name for known in versions[: number + 1] for name in known})
-                numbers, kept = answers(names, questions)
-                given.append(dict(zip(names, numbers, strict=True)))
+            (folder / "first").mkdir()
+            os.chdir(folder / "first")
+            os.environ["LOREKEEP_MEMO"] = str(folder / "memo")
+            start_project(base)
+            first, _ = make_version(settings(options, "anew", None, 1.0), versions[0], seed)
+            known = sorted(versions[0])
+            numbers, _ = answers(known, [])
+            of_first = dict(zip(known, numbers, strict=True))
+            for way in ways:
+                shutil.copytree(folder / "first", folder / way, symlinks=True)
+                os.chdir(folder / way)
+                yield way, one_way(options, seed, way, versions, chosen, questions, first, of_first)
         finally:
             os.chdir(home)
+
+
+def one_way(
+    options: argparse.Namespace,
+    seed: int,
+    way: str,
+    versions: list[Facts],
+    chosen: list[Any],
+    questions: list[str],
+    commit: str,
+    of_first: dict[str, int | None],
+) -> dict[str, Any]:
+    """Make the versions after the first, which `commit` is, in one way. Returns the numbers."""
+    seconds = 0.0
+    given = [of_first]
+    kept: list[str] = []
+    for number in range(1, VERSIONS):
+        facts = versions[number]
+        ratio = len(facts) / len(versions[0])
+        commit, took = make_version(settings(options, way, commit, ratio), facts, seed)
+        seconds += took
+        names = sorted({name for known in versions[: number + 1] for name in known})
+        is_last = number == VERSIONS - 1
+        numbers, kept = answers(names, questions if is_last else [])
+        given.append(dict(zip(names, numbers, strict=True)))
     return numbers_of(versions, given, kept, chosen) | {"s": seconds}
 
 
@@ -286,8 +320,57 @@ def numbers_of(
     }
 
 
+def results() -> list[dict[str, Any]]:
+    """Return what was measured before."""
+    if not RESULTS.is_file():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+
+
+def interval(values: list[float]) -> str:
+    """Return mean and half width of the 95 % interval of values, one per seed."""
+    mean = statistics.mean(values)
+    if len(values) < 2:
+        return f"{mean:.3f}"
+    half = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:.3f} ± {half:.3f}"
+
+
+def table() -> str:
+    """Return the numbers of all ways, and the mean accuracy matrix of each, as Markdown tables."""
+    lines = [
+        "| way | seed | all facts of the last version | BWT | stale | general | CPU s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for way in WAYS:
+        of_way = [row for row in results() if row["way"] == way]
+        if not of_way:
+            continue
+        for row in of_way:
+            cells = [f"{row[key]:.3f}" for key in ("all", "bwt", "stale", "general")]
+            lines.append(f"| {way} | {row['seed']} | {' | '.join(cells)} | {row['s']:.0f} |")
+        means = [
+            interval([row[key] for row in of_way]) for key in ("all", "bwt", "stale", "general")
+        ]
+        seconds = statistics.mean([row["s"] for row in of_way])
+        lines.append(f"| {way} | all | {' | '.join(means)} | {seconds:.0f} |")
+    for way in WAYS:
+        matrices = [row["matrix"] for row in results() if row["way"] == way]
+        if not matrices:
+            continue
+        heads = " | ".join(f"of version {number + 1}" for number in range(VERSIONS))
+        lines += ["", f"| {way}: facts | {heads} |", "|---" * (VERSIONS + 1) + "|"]
+        for i in range(VERSIONS):
+            cells = []
+            for j in range(VERSIONS):
+                values = [matrix[i][j] for matrix in matrices] if j <= i else []
+                cells.append(f"{statistics.mean(values):.3f}" if values else "")
+            lines.append(f"| version {i + 1} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Measure and print a table, a line for each way and seed as it comes, then the means."""
+    """Measure what is missing, and append it to the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
@@ -295,30 +378,32 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--curvature", type=int, default=256)
+    parser.add_argument("--rehearse", type=float, default=1.0, help="share of the old rows")
+    parser.add_argument("--table", action="store_true", help="print what was measured, and end")
     options = parser.parse_args()
+    if options.table:
+        print(table())
+        return
     tracking._start = lambda stage: tracking.Log()  # type: ignore[assignment]
-    found: dict[str, list[dict[str, Any]]] = {way: [] for way in options.ways}
+    names = ("facts", "steps", "rows", "curvature", "rehearse")
+    sizes = {name: getattr(options, name) for name in names}
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         shutil.copytree("models/seed/model", base / "model")
         for file in ("replay.jsonl", "skill.jsonl"):
             shutil.copyfile(Path("models/seed") / file, base / file)
-        print("| way | seed | all facts of the last version | BWT | stale | general | CPU s |")
-        print("|---|---|---|---|---|---|---|")
         for seed in options.seeds:
+            key = {"seed": seed, **sizes}
+            missing = []
             for way in options.ways:
-                numbers = measure(options, seed, way, base)
-                found[way].append(numbers)
-                cells = [f"{numbers[key]:.3f}" for key in ("all", "bwt", "stale", "general")]
-                print(f"| {way} | {seed} | {' | '.join(cells)} | {numbers['s']:.0f} |", flush=True)
-                print(json.dumps(numbers["matrix"]), file=sys.stderr)
-    for way, of_seeds in found.items():
-        cells = []
-        for key in ("all", "bwt", "stale", "general", "s"):
-            values = [numbers[key] for numbers in of_seeds]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            cells.append(f"{statistics.mean(values):.3f} ± {spread:.3f}")
-        print(f"| {way} | all | {' | '.join(cells)} |")
+                wanted = key | {"way": way}
+                if not any(row.items() >= wanted.items() for row in results()):
+                    missing.append(way)
+            for way, numbers in measure(options, seed, missing, base) if missing else ():
+                row = {"way": way} | key | numbers
+                with RESULTS.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def main() -> None:
         folder = Path(name)
         sources = (
             Path("data/clean"),
+            Path("data/pictures"),
             Path("data/raw/wordings.yaml"),
             Path("data/wordnet"),
             Path("data/teacher"),

@@ -40,6 +40,8 @@ def paths_of_source(source: dict[str, str], folder: str, root: Path) -> list[str
     """Return the path of a source below the raw folder, and that of its checkpoint where it has one."""
     # Of a pattern such as notes/**/*.xml, the folder before the first part with a wildcard: notes.
     path = FROM_WILDCARD.split(f"{folder}/{source.get('path', '')}")[0].rstrip("/")
+    if source.get("kind") == "images" and FROM_WILDCARD.search(source.get("path", "")) is None:
+        path = Path(path).parent.as_posix()  # the pictures stand beside the table
     paths = [path]
     model = source.get("model")
     if model and (root / model).is_dir():

@@ -111,7 +111,10 @@ def follow_sources(sources: Any) -> None:
     inputs = set()
     for source in sources:
         # Of a pattern, the folder before its first wildcard.
-        inputs.add(FROM_WILDCARD.split(f"{root}/{source['path']}")[0].rstrip("/"))
+        fixed = FROM_WILDCARD.split(f"{root}/{source['path']}")[0].rstrip("/")
+        if source["kind"] == "images" and FROM_WILDCARD.search(source["path"]) is None:
+            fixed = Path(fixed).parent.as_posix()  # the pictures stand beside the table
+        inputs.add(fixed)
     models = set()
     for source in sources:
         model = source.get("model")

@@ -4,7 +4,8 @@
   as right. `evaluate` asks them before and after training.
 - `replay.jsonl`: the base's own answers and continuations, drawn from its own distribution (temperature 1,
   nothing cut off). Trained on as they are, they pull the model back to what it was: their expected loss
-  has its smallest value at the base itself. None of the prompts is one of the questions.
+  has its smallest value at the base itself. Two of three prompts are short questions: tuning on short facts
+  wears away short answers most. None of the prompts is one of the questions.
 - `neutral.jsonl`: short paragraphs on everyday matters, on which perplexity is measured.
 
 The shipped files are in `models/general`. Users may name their own.

@@ -7,6 +7,7 @@ attribute, the value and so on.
 Out: `records.parquet`, `rejected.parquet` (units that could not become records, with the reason) and
 `sources.json` (per source its number of units, the engine, the encodings and the languages).
 `skipped.parquet` lists the units that a source's `where` excludes, if a source has a `where`.
+`pictures.parquet` holds the pictures of all captions, made smaller, if a source has the kind `images`.
 
 A unit is one entry of a source: a result row, a line, a JSON item, an XML element, a section, a line
 of a scanned page. Each unit gives one record per mapped fact or text that is present, or one
@@ -41,10 +42,12 @@ from stages.extract import language, repeated
 from stages.extract.kinds.audio import Audio
 from stages.extract.kinds.delimited import Csv
 from stages.extract.kinds.document import Document
+from stages.extract.kinds.images import Images
 from stages.extract.kinds.markup import Json, JsonLines, Xml
 from stages.extract.kinds.pages import Pages
 from stages.extract.kinds.pdf import Pdf
 from stages.extract.kinds.table import Sql
+from stages.extract.pictures import Pictures, pictures_in
 from stages.extract.places import Unseen
 from stages.extract.source import SourceKind
 from stages.extract.unit import CellError, Mapping, Unit, empty_parts, paths_in, whole
@@ -55,7 +58,7 @@ SKIPPED = "where"
 NO_UNIT_IN_FILE = "nothing in this file is a unit of the source"
 """The evidence for a file without units."""
 AnySource = Annotated[
-    Sql | Csv | Json | JsonLines | Xml | Document | Pages | Pdf | Audio,
+    Sql | Csv | Json | JsonLines | Xml | Document | Pages | Pdf | Audio | Images,
     Field(discriminator="kind"),
 ]
 
@@ -88,6 +91,7 @@ def extract_all(params: Params, root: Path, out: Path) -> None:
             record.writing(folder / "records.parquet") as records,
             record.writing(folder / "rejected.parquet", record.REJECTED) as rejected,
             skipped_table(folder, params) as skipped,
+            pictures_in(folder / "pictures.parquet", has_pictures(params)) as pictures,
         ):
             for priority, source in enumerate(params.sources, start=1):
                 entry = extract_source(
@@ -99,6 +103,7 @@ def extract_all(params: Params, root: Path, out: Path) -> None:
                     rejected,
                     skipped,
                     params.names,
+                    pictures,
                 )
                 if params.names != "fold":
                     entry["names"] = params.names
@@ -136,6 +141,11 @@ def skipped_table(folder: Path, params: Params) -> AbstractContextManager[record
     return nullcontext()
 
 
+def has_pictures(params: Params) -> bool:
+    """Whether a source has pictures with captions."""
+    return any(source.kind == "images" for source in params.sources)
+
+
 def extract_source(
     source: SourceKind,
     priority: int,
@@ -145,6 +155,7 @@ def extract_source(
     rejected: record.Table,
     skipped: record.Table | None,
     names: record.Names = "fold",
+    pictures: Pictures | None = None,
 ) -> Row:
     """Write the records of a source, and return its entry of sources.json.
 
@@ -177,7 +188,7 @@ def extract_source(
                 skipped.add(rejection(source, locator_of(path, unit), "", SKIPPED, mismatch))
                 continue
         unseen.look_for_places(unit)
-        for row in records_of(unit, source, path, names):
+        for row in rows_of_unit(unit, source, path, names, pictures):
             if "reason" in row:
                 rejected.add(row)
                 reasons[row["reason"]] += 1
@@ -401,6 +412,22 @@ def records_of(
         return [rejection(source, locator, unit.raw, "malformed", str(error))]
 
 
+def rows_of_unit(
+    unit: Unit,
+    source: SourceKind,
+    path: str,
+    names: record.Names,
+    pictures: Pictures | None,
+) -> list[Row]:
+    """Return the records of one unit, as `records_of` does, and keep its picture."""
+    if pictures is None:
+        return records_of(unit, source, path, names)
+    unit = pictures.unless_repeated(unit, locator_of(path, unit))
+    rows = records_of(unit, source, path, names)
+    pictures.add(unit, rows)
+    return rows
+
+
 def mismatch_of(source: SourceKind, unit: Unit) -> str:
     """Return the first condition of `where` that a unit does not meet, or an empty text.
 
@@ -451,7 +478,10 @@ def mapped_records(
     free_text = unit.get(mapping.text)
     if free_text:
         is_empty = False
-        yield common | record_fields(source, f"{locator}@text", "statement", free_text)
+        row = common | record_fields(source, f"{locator}@text", source.text_kind, free_text)
+        if unit.picture is not None:
+            row["meta"] = record.to_meta(meta | unit.picture.fields())
+        yield row
 
     question, answer = unit.get(mapping.question), unit.get(mapping.answer)
     if question and answer:

@@ -138,6 +138,10 @@ class SourceKind(Protocol):
     def lines(self) -> Literal["keep"] | None:
         """Whether texts keep their line breaks."""
 
+    @property
+    def text_kind(self) -> str:
+        """Kind of the records of texts: `statement`, or `picture` where it says what a picture shows."""
+
     def units(self, path: Path) -> Iterator[Unit]:
         """Read the units of one file, in their order.
 
@@ -170,6 +174,11 @@ class SourceSettings:
     decimal: DecimalSign = None
     thousands: ThousandsSign = None
     lines: LineBreaks = None
+
+    @property
+    def text_kind(self) -> str:
+        """Kind of the records of texts."""
+        return "statement"
 
     def problems(self) -> list[str]:
         """List the problems of settings that do not fit together: none by default."""

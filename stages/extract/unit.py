@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stages.core.project.params import STRICT
+from stages.core.records.picture import Picture
 from stages.extract.json_values import gap_in_text, text_in_text
 from stages.extract.path import Gap, split_json
 
@@ -40,6 +41,8 @@ class Unit:
     """Details of the reason, for a reader."""
     find_gap: Callable[[str], Gap | None] | None = field(default=None, compare=False, repr=False)
     """Says where a path leaves what the unit holds. None: the unit has columns, which `cells` names."""
+    picture: Picture | None = field(default=None, repr=False)
+    """The picture that the unit's text is about."""
 
     def get(self, place: Place | None) -> str | None:
         """Return the text at a place, or None where there is none.

@@ -27,6 +27,7 @@ import numpy as np
 import polars as pl
 
 from stages.clean.terms import HAN, Array, Terms, names
+from stages.core.records.picture import PICTURE
 
 BANDS, ROWS = 24, 5
 """A signature has BANDS · ROWS values. Texts are compared if all ROWS values of one band are the
@@ -60,8 +61,9 @@ def keys(frame: pl.DataFrame, folded: pl.Series, meta: pl.Series, exact: bool = 
     for name in ("source", "fact", "value", "unit"):
         column = pl.col(name)
         parts.append(pl.when(of_fact).then(column))
+    # Two pictures may have one caption, and their further fields tell them apart.
     further = pl.lit(meta)
-    parts.append(pl.when(of_fact).then(further))
+    parts.append(pl.when(of_fact | (pl.col("kind") == PICTURE)).then(further))
     filled = [part.fill_null(NULL) for part in parts]
     joined = pl.concat_str(filled, separator=SEPARATOR)
     table = frame.select(a=joined.hash(seed=4), b=joined.hash(seed=5))

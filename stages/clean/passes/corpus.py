@@ -29,6 +29,7 @@ from stages.clean.personal import Treatment
 from stages.clean.terms import Array, Terms, fold, phrases, words
 from stages.clean.values import columns, normalise
 from stages.clean.values.source_forms import NO_FORMS, Forms
+from stages.core.records.picture import PICTURE
 from stages.core.records.record import opened
 
 BATCH_BYTES, BATCH_ROWS = 12 << 20, 1 << 15
@@ -202,7 +203,9 @@ def prepare(
     usable[[*gone, *normal.unusable, *personal]] = False
     emptied = emptied[usable[emptied]]  # a record is set aside for one reason only, the first
     usable[emptied] = False
-    free_text = normal.frame["fact"].is_null().to_numpy() & usable
+    # A caption is judged with its picture, by the stage `pictures`: many pictures may have like captions.
+    is_of_picture = (normal.frame["kind"] == PICTURE).to_numpy()
+    free_text = normal.frame["fact"].is_null().to_numpy() & usable & ~is_of_picture
     text_rows = np.flatnonzero(free_text)
     texts = normal.frame.filter(pl.Series(free_text))
 

@@ -571,6 +571,8 @@ class StepTrainer(Trainer):
         # Both make the Trainer count the predicted tokens of a step, and hand the number to compute_loss.
         self.model_accepts_loss_kwargs = True
         self._loss_shifts_labels = True
+        self.trained: list[torch.nn.Parameter] | None = None
+        """The trained weights, in the model's order."""
 
     def part_of_step(self, labels: torch.Tensor, tokens_of_step: Any) -> Any:
         """Return the factor that makes a mean over the tokens of `labels` (B, T) a part of the step's mean.
@@ -584,6 +586,12 @@ class StepTrainer(Trainer):
         return own_tokens / tokens_of_step * self.accelerator.num_processes
 
     # What follows takes the place of methods of the Trainer.
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Shorten the gradient. The Trainer would walk through all modules in every step to find the trained weights."""
+        if self.trained is None:
+            self.trained = [weight for weight in model.parameters() if weight.requires_grad]
+        return self.accelerator.clip_grad_norm_(self.trained, self.args.max_grad_norm)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Return 0. The Trainer would count all parameters in every step, for a number that nobody reads."""
@@ -716,6 +724,8 @@ class Curve(TrainerCallback):
         """Loss and checksum of step 1, step 2, …"""
         self.part_of_loss: torch.Tensor | None = None
         """The loss of the micro-batches of the present step so far."""
+        self.trained: list[torch.Tensor] | None = None
+        """The trained weights. To look for them in every step takes as long as to add up their bits."""
         self.added_up = 0
         """Number of steps whose losses are those of all processes."""
 
@@ -736,7 +746,9 @@ class Curve(TrainerCallback):
         assert self.part_of_loss is not None
         self.losses.append(self.part_of_loss)
         self.part_of_loss = None
-        self.sums.append(checksum(model.parameters()))
+        if self.trained is None:
+            self.trained = [weight for weight in model.parameters() if weight.requires_grad]
+        self.sums.append(checksum(self.trained))
 
     def on_log(
         self,

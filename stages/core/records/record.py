@@ -37,7 +37,7 @@ class Record(TypedDict):
     locator: str
     """Where in the source the record stands: table and key, JSON pointer, XML path, line …"""
     kind: str
-    """fact, statement, qa, caption …"""
+    """fact, statement, qa, picture …"""
     question: str | None
     answer: str | None
     subject: str | None

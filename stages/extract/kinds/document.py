@@ -104,7 +104,7 @@ class Document(SourceSettings):
 
         Raises InputError for an unknown encoding, and for HTML that the parser cannot read.
         """
-        text = self._text(path)
+        text = self.text_of(path)
         format_name = self.format_of(path)
         try:
             title, blocks = blocks_of(text, format_name, self.lines == "keep")
@@ -207,7 +207,7 @@ class Document(SourceSettings):
         name = declared or encoding
         return WIDER.get(name, name)
 
-    def _text(self, path: Path) -> str:
+    def text_of(self, path: Path) -> str:
         """Return the decoded text of a file, with uniform line ends. Raises InputError."""
         size = path.stat().st_size
         if size > LARGEST and self.format_of(path) != "text":

@@ -181,6 +181,17 @@ def test_a_source_that_is_no_dependency_is_named(copy: Path) -> None:
     ]
 
 
+def test_the_folder_of_a_table_of_pictures_is_named(copy: Path) -> None:
+    images = {"kind": "images", "path": "pictures/captions.csv"}
+    edit(copy / "params.yaml", lambda d: d["extract"]["sources"][0].update(images))
+    assert pipeline.check_sources(read(copy)) == [
+        "extract: params.yaml reads data/raw/pictures, which is no dependency in dvc.yaml; "
+        "add it to the deps of extract"
+    ]
+    edit(copy / "params.yaml", lambda d: d["extract"]["sources"][0].update(path="photos/*.png"))
+    assert "data/raw/photos, which is no dependency" in pipeline.check_sources(read(copy))[0]
+
+
 def test_a_checkpoint_that_is_no_dependency_is_named(copy: Path) -> None:
     (copy / "models/whisper").mkdir(parents=True)
     edit(

@@ -139,6 +139,16 @@ def test_a_model_folder_of_a_source_becomes_an_input(
     ]
 
 
+def test_the_folder_of_a_table_of_pictures_becomes_an_input(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copyfile(ROOT / "docs/profiles/pictures.yaml", project / "pictures.yaml")
+    assert main(["overlay", "--add-sources", "pictures.yaml"]) == 0
+    assert "data/raw/pictures, data/raw/scans" in capsys.readouterr().out
+    assert "data/raw/pictures" in read(project / "dvc.yaml")["stages"]["extract"]["deps"]
+    assert read(project / "params.yaml")["pictures"]["model"] == "train"
+
+
 def test_an_empty_mapping_clears_the_old_one(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages import augment
+from stages.augment import texts
 from stages.augment.fact import number_in
 from stages.augment.synonyms import (
     FUNCTION_WORDS,
@@ -21,6 +22,7 @@ from stages.augment.synonyms import (
     fits_article,
     is_protected,
     kept_because,
+    reader_of,
 )
 from stages.augment.wordings import Attribute, read_wordings, terms_of
 from stages.core.project.errors import InputError, ParamsError
@@ -116,8 +118,11 @@ def run(
     cleaned: Path, out: Path, run_params: Run, **changes: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     params = dataclasses.replace(PARAMS, **changes)
+    pictures = cleaned.parent / "pictures"
+    if not pictures.exists():
+        record.write(pictures / "records.parquet", [])
     metrics = out.with_suffix(".json")
-    augment.run(params, run_params, cleaned, WORDINGS, WORDNET, TEACHER, out, metrics)
+    augment.run(params, run_params, cleaned, pictures, WORDINGS, WORDNET, TEACHER, out, metrics)
     return record.read(out / "records.parquet"), json.loads(out.with_suffix(".json").read_text())
 
 
@@ -418,17 +423,22 @@ class TestRun:
             raise RuntimeError("nltk was asked")
 
         monkeypatch.setattr("nltk.corpus.reader.WordNetCorpusReader.__init__", broken)
+        # A dictionary that was read before is kept, and so are the words looked up in it.
+        reader_of.cache_clear()
+        texts.of_worker.cache_clear()
         with pytest.raises(RuntimeError, match="nltk was asked"):
             run(cleaned, tmp_path / "out", run_params, synonyms=1)
         run(cleaned, tmp_path / "out", run_params, synonyms=0)
 
     def test_missing_wordnet_is_named(self, cleaned: Path, tmp_path: Path, run_params: Run) -> None:
         params = dataclasses.replace(PARAMS, synonyms=1)
+        record.write(tmp_path / "pictures" / "records.parquet", [])
         with pytest.raises(InputError, match=r"WordNet is not here; run `make setup`"):
             augment.run(
                 params,
                 run_params,
                 cleaned,
+                tmp_path / "pictures",
                 WORDINGS,
                 tmp_path,
                 TEACHER,
@@ -748,6 +758,13 @@ class TestWordingsFile:
 
 
 class TestSynonyms:
+    def test_no_unit_and_no_function_word_is_put_in(self, thesaurus: Thesaurus) -> None:
+        # WordNet's synonym is "percent", which is a unit.
+        text = "Its percentage was found."
+        before = thesaurus.refused["protected_synonym"]
+        assert thesaurus.variants(text, 5, frozenset()) == []
+        assert thesaurus.refused["protected_synonym"] > before
+
     def test_a_common_word_of_the_same_first_sense(self, thesaurus: Thesaurus) -> None:
         assert thesaurus.variants("Potassium is vital to nerves.", 1, set()) == [
             "Potassium is critical to nerves."

@@ -55,6 +55,27 @@ def test_no_shipped_prompt_names_what_is_asked_for() -> None:
                 assert not re.search(rf"\b{re.escape(answer)}\b", texts), answer
 
 
+def test_shipped_short_questions_are_many_and_half_chinese() -> None:
+    prompts = material.prompts(GENERAL / material.PROMPTS)
+    short = [prompt for prompt in prompts if "-s" in prompt.id]
+    assert all(prompt.is_question for prompt in short)
+    assert len({prompt.text for prompt in short}) == len(short) >= 240
+    assert 2 * sum(prompt.id.startswith("p-zh-") for prompt in short) == len(short)
+    # However few texts are asked for, short questions are among them.
+    assert sum("-s" in prompt.id for prompt in prompts[:20]) >= 10
+
+
+def test_no_shipped_prompt_names_an_element() -> None:
+    statements = (GENERAL.parents[1] / "data/raw/elements.sql").read_text(encoding="utf-8")
+    names = re.findall(r"INSERT INTO elements VALUES \(\d+, '(\w+)'\);", statements)
+    assert len(names) > 100
+    texts = " ".join(prompt.text for prompt in material.prompts(GENERAL / material.PROMPTS))
+    words = set(re.findall(r"\w+", texts.lower()))
+    assert not words & set(names)
+    # The elements of `make real` in Chinese.
+    assert not set("铁金锌钠碘钍汞铂") & set(texts)
+
+
 def test_a_users_questions_are_read(tmp_path: Path) -> None:
     path = written(tmp_path, {"question": "2+2?", "answer": "4", "accepted": ["four", "4"]}, "", "")
     assert material.questions(path, "base.general_file") == [

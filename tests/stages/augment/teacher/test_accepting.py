@@ -43,10 +43,12 @@ def replay(root: Path, out: str = "out") -> tuple[list[dict[str, Any]], dict[str
     """Run the stage, and return its records and the teacher's counts."""
     params, run = load("augment", augment.Params, root / "params.yaml")
     metrics = root / f"{out}.json"
+    record.write(root / "data/pictures/records.parquet", [])
     augment.run(
         params,
         run,
         root / "data/clean",
+        root / "data/pictures",
         root / "data/raw/wordings.yaml",
         WORDNET,
         root / "data/teacher",

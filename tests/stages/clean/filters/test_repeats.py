@@ -174,6 +174,15 @@ def test_a_text_that_does_not_name_its_subject_repeats_no_other_subject() -> Non
     assert keys_of(*rows) == [0, 1, 0, 3, 4, 4, 6, 7, 7, 9, 10]
 
 
+def test_two_pictures_with_one_caption_are_no_repeats() -> None:
+    columns = dict.fromkeys(("question", "answer", "source", "fact", "value", "unit", "subject"))
+    texts = {"text": ["a lump of ore"] * 4, "kind": ["picture", "picture", "picture", "statement"]}
+    frame = pl.DataFrame(texts | columns, schema_overrides=dict.fromkeys(columns, pl.String))
+    meta = pl.Series(["a.png", "b.png", "a.png", "a.png"])
+    found = repeats.keys(frame, fold(frame["text"]), meta)[:, 0].tolist()
+    assert [found.index(key) for key in found] == [0, 1, 0, 3]
+
+
 def test_case_counts_where_names_are_exact() -> None:
     rows = [("Polish it.", None), ("polish it.", None)]
     assert keys_of(*rows) == [0, 0]
