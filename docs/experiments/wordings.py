@@ -24,6 +24,7 @@ from transformers import TrainerCallback  # noqa: E402 - torch must find its thr
 
 from stages import augment, train  # noqa: E402
 from stages.core.mlflow import tracking  # noqa: E402
+from stages.core.models import checkpoints  # noqa: E402
 from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
 from stages.core.models.conversation import prompt_text  # noqa: E402
 from stages.core.records import record  # noqa: E402
@@ -91,7 +92,8 @@ def main() -> None:
         seed_torch(SETTINGS.seed, SETTINGS.threads)
         model, tokenizer = load_causal_lm(base / "model")
         adapted = train.add_adapter(model, params.lora, derive(SETTINGS.seed, "adapter"))
-        trainer, _ = train.make_trainer(
+        store = checkpoints.Store("train", f"experiment-{folder.name}")
+        trainer, *_ = train.make_trainer(
             params,
             SETTINGS,
             adapted,
@@ -99,6 +101,8 @@ def main() -> None:
             base,
             folder / "augment",
             folder / "scratch",
+            store,
+            None,
             tracking.Log(),
         )
         looks = Looks(tokenizer, probes)
