@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # Two processes share the files of tests. Threads that wait must not keep the other one's core busy.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help repro setup test test-all fuzz docs docs-test site reference bench bench-data bench-train real lint lock materials seed clean
+.PHONY: help repro setup test test-all fuzz docs docs-test site reference bench bench-data bench-train bench-augment ablation real lint lock materials seed clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -76,6 +76,13 @@ bench-data: setup ## cleaning a corpus against the guide's recipe and two peers 
 
 bench-train: setup ## the training loop against a bare PyTorch and peft loop, and LoRA's memory (OPTIONS="--model FOLDER")
 	PYTHONPATH=. $(BIN)/python docs/experiments/bench_train.py $(OPTIONS)
+
+bench-augment: setup ## variants a second beside nlpaug and TextAttack (PEERS=PYTHON of their environment, OPTIONS=--memory)
+	PYTHONPATH=. $(BIN)/python docs/experiments/bench_augment.py $(if $(PEERS),--peers $(PEERS)) $(OPTIONS)
+
+ablation: setup ## what each means of augment buys, over three seeds; goes on where it stopped (OPTIONS="--means all none")
+	PYTHONPATH=. $(BIN)/python docs/experiments/ablation.py run $(OPTIONS)
+	PYTHONPATH=. $(BIN)/python docs/experiments/ablation.py table
 
 real: setup ## a real pretrained checkpoint through the pipeline (CHECKPOINT=gemma3-270m, OPTIONS=--student)
 	PYTHONPATH=. $(BIN)/python -m tests.real $(CHECKPOINT) --pip-flags="$(PIP_FLAGS)" $(OPTIONS)

@@ -39,6 +39,7 @@ GROUPS = {
         "check-data": "show what each source will be read as, value by value, before training",
         "overlay": "write the settings of a file into params.yaml: a profile, or a mapping of sources",
         "snapshot": "write rows of a live database into a file that git or DVC versions",
+        "teach": "ask a language model for wordings and questions, and keep its answers as data",
         "why-rejected": "show why clean rejected a record, and how it changed the record before",
         "gaps": "show what the model fails, what the records lack, and what was asked in vain",
         "drift": "show whether the records are distributed as those of another version",

@@ -78,6 +78,7 @@ def alias_name(name: str) -> str:
 ModelName = Annotated[str, AfterValidator(model_name)]
 Alias = Annotated[str, AfterValidator(alias_name)]
 UPSTREAM = ("base", "extract", "clean", "augment", "train", "distill", "quantize", "evaluate")
+"""The stages whose outputs make the identity. Where a model was aligned, `align` is one of them."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -129,6 +130,7 @@ def run(
     clean: Path,
     augment: Path,
     train: Path,
+    align: Path,
     distill: Path,
     quantize: Path,
     evaluate: Path,
@@ -136,7 +138,7 @@ def run(
     out: Path,
     metrics: Path,
 ) -> None:
-    """Judge the gates and register the tuned model."""
+    """Judge the gates and register the tuned model: the aligned one, where there is one."""
     report = json.loads(scores.read_text(encoding="utf-8"))
     gates, skipped = judge_all(params.gates, report, variants.is_left_out(distill))
     show(gates, skipped)
@@ -151,6 +153,10 @@ def run(
         "distill": distill,
         "quantize": quantize,
     }
+    registered = "train"
+    if variants.is_aligned(align):
+        folders["align"] = align / "adapter"
+        registered = "align"
     digests = {}
     for name, folder in folders.items():
         digests[name] = sha256_of_folder(folder)
@@ -164,11 +170,11 @@ def run(
     version = registry.register(
         params.model,
         params.candidate,
-        {"base": folders["base"], "adapter": folders["train"]},
+        {"base": folders["base"], "adapter": folders[registered]},
         answers_made_by["max_new_tokens"],
         tags,
         numbers(report),
-        known_answer(evaluate),
+        known_answer(evaluate, registered),
         sha256_of_folder,
     )
     with replacing(out) as folder:
@@ -306,21 +312,29 @@ def look_up(report: Row, path: str, where: str) -> float | None:
 def identity(lock: Path) -> str:
     """Return the SHA-256 over the hashes that dvc.lock has of data/<stage> and models/<stage>.
 
-    It covers every stage before this one. Raises InputError where an output is missing.
+    It covers every stage before this one. One that aligned nothing does not count, so that a version is the
+    same with it and without. Raises InputError where an output is missing.
     """
     stages = read_yaml(lock).get("stages", {}) if lock.is_file() else {}
     hashes: dict[str, list[str]] = {}
-    for name in UPSTREAM:
+    upstream = [*UPSTREAM, "align"] if has_aligned(stages) else UPSTREAM
+    for name in upstream:
         hashes[name] = []
         for out in stages.get(name, {}).get("outs", []):
             if out["path"] in (f"data/{name}", f"models/{name}"):
                 hashes[name].append(out["md5"])
-    missing = [name for name in UPSTREAM if not hashes[name]]
+    missing = [name for name in upstream if not hashes[name]]
     if missing:
         raise InputError(
             f"{lock}: no output of {', '.join(missing)}; register runs in the pipeline: dvc repro"
         )
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def has_aligned(stages: dict[str, Any]) -> bool:
+    """Return whether the stages of a dvc.lock aligned a model, by the settings that it has of them."""
+    settings = stages.get("align", {}).get("params", {}).get("params.yaml", {}).get("align", {})
+    return isinstance(settings, dict) and settings.get("method") is not None
 
 
 def git_state() -> dict[str, str]:
@@ -336,11 +350,11 @@ def git_state() -> dict[str, str]:
     return {"git_parent": git.text("rev-parse", "HEAD") or "none", "dirty": dirty}
 
 
-def known_answer(evaluate: Path) -> tuple[str, str]:
-    """Return a question, and the tuned model's answer in evaluate: the first of the right ones, if any."""
+def known_answer(evaluate: Path, variant: str = "train") -> tuple[str, str]:
+    """Return a question, and a variant's answer in evaluate: the first of the right ones, if any."""
     facts = pd.read_parquet(evaluate / "facts.parquet")
-    of_train = facts[facts["variant"] == "train"]
-    right_first = of_train.sort_values("correct", ascending=False, kind="stable")
+    of_variant = facts[facts["variant"] == variant]
+    right_first = of_variant.sort_values("correct", ascending=False, kind="stable")
     first = right_first.iloc[0]
     return str(first["question"]), str(first["answer"])
 

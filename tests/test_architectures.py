@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lore.versions.yaml_file import read
-from stages import distill, quantize, train
+from stages import align, distill, quantize, train
 from stages.core.models import causal_lm
 from stages.core.project.errors import ModelError
 from stages.core.project.params import Run, load
@@ -106,7 +106,7 @@ def settings(architecture: str) -> tuple[train.Params, distill.Params]:
 
 
 @pytest.mark.usefixtures("no_store")
-def test_it_is_tuned_distilled_and_quantized(
+def test_it_is_tuned_aligned_distilled_and_quantized(
     architecture: str, base: Path, tiny_augment: Path, run_params: Run, tmp_path: Path
 ) -> None:
     tuned, taught = settings(architecture)
@@ -115,12 +115,23 @@ def test_it_is_tuned_distilled_and_quantized(
         for name in ("train", "distill")
     }
     train.run(tuned, run_params, base, tiny_augment, *paths["train"])
-    distill.run(taught, run_params, base, tmp_path / "train", tiny_augment, *paths["distill"])
+    aligning = align.Params(
+        method="ppo",
+        rank=2,
+        alpha=4,
+        max_new_tokens=4,
+        warmup=align.Warmup(questions=4, unknown=2, steps=1, rows_per_batch=4),
+        ppo=align.Ppo(iterations=2, answers=4, minibatch=2, value_only=1),
+        alarms=align.Alarms(valid=1),
+    )
+    outs = [tmp_path / name for name in ("align", "align.json", "align.csv")]
+    align.run(aligning, run_params, base, tmp_path / "train", tiny_augment, *outs)
+    distill.run(taught, run_params, base, tmp_path / "align", tiny_augment, *paths["distill"])
     quantize.run(
         quantize.Params("weight_only"),
         run_params,
         base,
-        tmp_path / "train",
+        tmp_path / "align",
         tmp_path / "distill",
         tmp_path / "quantize",
         tmp_path / "q.json",

@@ -16,7 +16,7 @@ import pytest
 from safetensors import safe_open
 
 from lore.versions.yaml_file import read, write
-from stages import base, distill, evaluate, quantize, train
+from stages import align, base, distill, evaluate, quantize, train
 from stages.core.models.causal_lm import end_tokens, load_causal_lm
 from stages.core.models.conversation import encode, prompt_text
 from stages.core.project.params import load
@@ -94,22 +94,24 @@ def write_records(folder: Path) -> None:
 
 def run_stages() -> None:
     """Run the stages that touch weights, as `python -m stages` does, in the working directory."""
-    paths = [Path(name) for name in ("base", "train", "distill", "quantize", "augment")]
-    of_base, of_train, of_distill, of_quantize, augment = paths
+    paths = [Path(name) for name in ("base", "train", "align", "distill", "quantize", "augment")]
+    of_base, of_train, of_align, of_distill, of_quantize, augment = paths
     params: Any
     params, run = load("base", base.Params)
     base.run(params, run, Path("seed"), Path("general"), of_base)
     params, run = load("train", train.Params)
     files = [Path("train.json"), Path("train.csv"), Path("train-steps.csv")]
     train.run(params, run, of_base, augment, of_train, *files)
+    params, run = load("align", align.Params)
+    align.run(params, run, of_base, of_train, augment, of_align, Path("a.json"), Path("a.csv"))
     params, run = load("distill", distill.Params)
     files = [Path("distill.json"), Path("distill.csv"), Path("distill-steps.csv")]
-    distill.run(params, run, of_base, of_train, augment, of_distill, *files)
+    distill.run(params, run, of_base, of_align, augment, of_distill, *files)
     params, run = load("quantize", quantize.Params)
-    quantize.run(params, run, of_base, of_train, of_distill, of_quantize, Path("quantize.json"))
+    quantize.run(params, run, of_base, of_align, of_distill, of_quantize, Path("quantize.json"))
     params, run = load("evaluate", evaluate.Params)
     files = [Path("evaluate"), Path("evaluate.json"), Path("plots")]
-    evaluate.run(params, run, of_base, of_train, of_distill, of_quantize, augment, *files)
+    evaluate.run(params, run, of_base, of_train, of_align, of_distill, of_quantize, augment, *files)
 
 
 def read_json(path: Path) -> Any:

@@ -75,8 +75,13 @@ def main() -> None:
     base = Path("models/base")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        names = ("data/clean", "data/pictures", "data/raw/wordings.yaml", "data/wordnet")
-        sources = [Path(name) for name in names]
+        sources = (
+            Path("data/clean"),
+            Path("data/pictures"),
+            Path("data/raw/wordings.yaml"),
+            Path("data/wordnet"),
+            Path("data/teacher"),
+        )
         augment.run(augment_params, SETTINGS, *sources, folder / "augment", folder / "augment.json")
         probes = [
             row

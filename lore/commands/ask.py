@@ -31,6 +31,7 @@ NO_FACT = 3
 FOLDERS = {
     "base": (artifacts.BASE,),
     "train": (artifacts.BASE, artifacts.TRAIN),
+    "align": (artifacts.BASE, artifacts.ALIGN),
     "distill": (artifacts.DISTILL,),
     "quantize": (artifacts.QUANTIZE,),
     "quantize_train": (artifacts.QUANTIZE,),

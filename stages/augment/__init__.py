@@ -1,6 +1,9 @@
 """augment: cleaned records → training texts in many wordings, and disjoint wordings for validation and probes.
 
-In: records of clean, statements of pictures, the wordings file, WordNet. Out: `records.parquet` and `augment.json` (counts).
+In: records of clean, statements of pictures, the wordings file, WordNet, the record of the teacher. Out:
+`records.parquet` and `augment.json` (counts). With a teacher also `refused.parquet` (what it wrote and no check
+let pass), `teacher_wordings.yaml` (its wordings, to be read) and `corrupted.parquet` (answers that are wrong on
+purpose).
 
 Every fact is trained. Wordings are split, facts are not: the plain text of a fact and some train
 wordings go to `train`, wordings of their own to `valid` and `probe`. Every fact is asked in all probe
@@ -10,6 +13,9 @@ words replace words that do not matter (`masked.py`). Reading rows (`readings.py
 about the facts, in wordings that a grammar makes. Question–answer records without a fact are trained too,
 and some are asked in other words (`free_pairs.py`). Statements about pictures are trained as they are. Captions
 are not: they stand in these statements.
+
+With `teacher`, recorded answers of a language model give wordings of attributes that the wordings file has not,
+and questions and paraphrases of free texts (`teacher/`). They are replayed from data/teacher, never asked for here.
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -21,19 +27,30 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
+from ruamel.yaml import YAML
 
-from stages.augment import free_pairs, probes
+from stages.augment import checkpoints, free_pairs, probes, selection, texts
 from stages.augment.fact import Fact, Row, draw, fact_of, identity, number_in
 from stages.augment.masked import Masks
 from stages.augment.readings import Readings
 from stages.augment.synonyms import Thesaurus
-from stages.augment.wordings import Attribute, read_wordings, terms_of
-from stages.core.project.errors import InputError
+from stages.augment.teacher.accepting import Replay
+from stages.augment.teacher.record import read_record
+from stages.augment.teacher.settings import Teacher
+from stages.augment.wordings import (
+    Attribute,
+    as_document,
+    check_enough,
+    read_wordings,
+    terms_of,
+)
+from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records import record
@@ -62,6 +79,22 @@ class Params:
     """Synonym variants (WordNet) of each train wording and of each free text. 0 switches them off."""
     min_count: Count = 3
     """Least number of uses of a synonym in WordNet's sense-tagged corpus. Higher keeps to common words."""
+    synonym_rule: Literal["base_form", "in_context"] = "base_form"
+    """`base_form`: words in their base form, each looked at alone. `in_context`: words in any form, which the
+    words around them must leave without doubt. Terms stay, and synonyms are inflected. It finds more and is
+    right more often on free texts."""
+    encoder: checkpoints.Model | None = None
+    """A sentence encoder (`model`, `revision`), for `in_context` and `masked_model`. The gloss of
+    a word's sense must be the one nearest to the sentence, and sentences are compared by it. null: the shares of
+    a word's senses decide alone."""
+    masked_model: checkpoints.Model | None = None
+    """A masked language model (`model`, `revision`). In free texts it replaces words for which WordNet has
+    none, also in Chinese, until there are `synonyms` variants. null: none."""
+    masked_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.95
+    """Least cosine between the sentence before and after a word of `masked_model`. A high one does not prove
+    that the meaning is kept."""
+    select: selection.Select = field(default_factory=selection.Select)
+    """Which training rows are kept."""
     masked_share: Share = 0.3
     """Share of the train questions (English) in which random words replace words that carry neither
     subject nor attribute. Without it, a small model takes an unknown word for the subject."""
@@ -82,6 +115,9 @@ class Params:
     faster, and each wording's score less certain."""
     comparison_pairs: Count = 30
     """Pairs of facts that are compared, per attribute with comparison wordings. 0: none."""
+    teacher: Teacher | None = None
+    """A language model that writes wordings, questions and paraphrases. null: none. `lore teach` asks it,
+    and this stage replays what it said."""
 
     @model_validator(mode="after")
     def _shares_leave_something_to_train(self) -> Self:
@@ -99,17 +135,46 @@ def run(
     pictures: Path,
     wordings: Path,
     wordnet: Path,
+    teacher: Path,
     out: Path,
     metrics: Path,
 ) -> None:
     """Write the augmented records."""
+    wrong = checkpoints.problems(params.encoder, params.masked_model)
+    if wrong:
+        raise ParamsError("\n  ".join(["params.yaml:", *wrong]))
     records = record.read(cleaned / "records.parquet")
     records = [row for row in records if row["kind"] != PICTURE]
     of_pictures = record.read(pictures / "records.parquet")
     facts = by_fact(records)
     needed = sorted({row["attribute"] for row in records if row["fact"]})
-    attributes = read_wordings(wordings, needed, params.statements, params.questions)
-    thesaurus = Thesaurus(wordnet, params.min_count)
+    replay = None
+    taught: dict[str, Attribute] = {}
+    if params.teacher is None:
+        attributes = read_wordings(wordings, needed, params.statements, params.questions)
+    else:
+        attributes = read_wordings(wordings, [], 0, 0)
+        replay = Replay(params.teacher, records, attributes, read_record(teacher))
+        taught = replay.attributes()
+        attributes |= taught
+        check_enough(
+            wordings,
+            attributes,
+            needed,
+            params.statements,
+            params.questions,
+            replay.explanation(),
+        )
+    settings = texts.Settings(
+        wordnet,
+        params.synonym_rule,
+        params.min_count,
+        params.synonyms,
+        params.encoder,
+        params.masked_model,
+        params.masked_similarity,
+    )
+    thesaurus = texts.thesaurus_of(settings)
     terms: set[str] = set()
     for name, attribute in attributes.items():
         terms |= terms_of(name, attribute)
@@ -137,9 +202,21 @@ def run(
     pair_counts = free_pairs.Counts()
     shares = {"probe": params.probe_share, "valid": params.valid_share}
     rows += free_pairs.rows_of_pairs(pairs, shares, run.seed, pair_counts)
-    for row in records:
-        if not row["fact"] and row["kind"] != "qa":
-            rows += rows_of_text(row, thesaurus, params, protected)
+    free_texts = [row for row in records if not row["fact"] and row["kind"] != "qa"]
+    work = texts.variants_of(free_texts, settings, frozenset(protected), run, out)
+    for row, variants in zip(free_texts, work, strict=True):
+        rows += rows_of_text(row, variants, params.synonym_rule)
+    thesaurus.made += work.made
+    thesaurus.refused += work.refused
+    corrupted: list[Row] = []
+    if replay is not None:
+        asked = {normalise(row["question"]) for row in rows if row["split"] != "train"}
+        rows += replay.rows(asked)
+        corrupted = replay.corrupted()
+    selected = selection.Counts()
+    if params.select:
+        rows = selection.selected(rows, params.select, run.seed, selected)
+    # After the selection: each of these statements names a picture of its own.
     about_pictures = [row_about_picture(row) for row in of_pictures if row["kind"] != PICTURE]
     rows += about_pictures
     if not rows:
@@ -150,8 +227,14 @@ def run(
     rows.sort(key=lambda row: (row["split"], row["fact"] or "", row["kind"], row["locator"]))
     with replacing(out) as folder:
         record.write(folder / "records.parquet", rows)
+        if replay is not None:
+            write_lessons(folder, replay, taught, corrupted)
     report = summary(rows, facts, thesaurus)
     report["masked"] = masks.made
+    if params.masked_model:
+        report["masked_model"] = work.masked_report()
+    if params.select:
+        report["selection"] = selected.report()
     if params.readings:
         report["readings"] = {"made": readings.made, "left_out": readings.left_out}
     for row in rows:
@@ -161,8 +244,26 @@ def run(
     report["free_pairs"] = pair_counts.report()
     if about_pictures:
         report["pictures"] = len(about_pictures)
+    if replay is not None:
+        report["teacher"] = replay.report()
     write_json(metrics, report)
     print_report(report)
+
+
+def write_lessons(
+    folder: Path, replay: Replay, taught: dict[str, Attribute], corrupted: list[Row]
+) -> None:
+    """Write what else is known of the teacher's answers: refused items, wordings, wrong answers."""
+    refused = sorted(replay.refused, key=lambda row: (row["kind"], row["reason"], row["id"]))
+    record.write(folder / "refused.parquet", refused, record.REJECTED)
+    if corrupted:
+        record.write(folder / "corrupted.parquet", corrupted)
+    if taught:
+        # In the form of wordings.yaml, so that a person can move an entry there and edit it.
+        yaml = YAML()
+        yaml.width = 120
+        with (folder / "teacher_wordings.yaml").open("w", encoding="utf-8") as file:
+            yaml.dump({"attributes": as_document(taught)}, file)
 
 
 def print_report(report: dict[str, Any]) -> None:
@@ -173,6 +274,15 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"         {', '.join(splits)}")
     print(f"         synonyms made {synonyms['made']}, refused {synonyms['refused']}")
     print(f"         questions with masked words {report['masked']:,}")
+    if "masked_model" in report:
+        filled = report["masked_model"]
+        print(f"         words of the masked model {filled['made']}, refused {filled['refused']}")
+    if "selection" in report:
+        chosen = report["selection"]
+        print(
+            f"         selection: {chosen['kept']:,} of {chosen['asked']:,} training rows kept, "
+            f"left out {chosen['left_out']}"
+        )
     if "readings" in report:
         made, left_out = report["readings"]["made"], report["readings"]["left_out"]
         print(f"         questions made by the grammar {made:,}, left out {left_out:,}")
@@ -193,6 +303,24 @@ def print_report(report: dict[str, Any]) -> None:
             print(
                 f"         {free['same_words']:,} free pairs are not asked: no other words were found"
             )
+    if "teacher" in report:
+        print_teacher(report["teacher"])
+
+
+def print_teacher(counts: dict[str, Any]) -> None:
+    """Print what became of the teacher's answers."""
+    print(
+        f"         teacher: {counts['asked']:,} items asked = {counts['accepted']:,} accepted + "
+        f"{counts['refused']:,} refused + {counts['failed']:,} failed"
+    )
+    frequent = sorted(counts["reasons"].items(), key=lambda pair: (-pair[1], pair[0]))[:5]
+    if frequent:
+        shown = ", ".join(f"{reason} {count:,}" for reason, count in frequent)
+        print(f"         refused or failed most often: {shown} (data/augment/refused.parquet)")
+    for attribute in counts["plain_answers"]:
+        print(
+            f"         no answer sentence of the teacher passed for {attribute}: the plain one is used"
+        )
 
 
 def print_left_out(counts: dict[str, Any]) -> None:
@@ -290,19 +418,18 @@ def readings_of_fact(
         yield row
 
 
-def rows_of_text(row: Row, thesaurus: Thesaurus, params: Params, protected: set[str]) -> list[Row]:
-    """Return a free text and its synonym variants, all for training."""
-    texts = [row["text"]]
-    if row["lang"] == "en":
-        texts += thesaurus.variants(row["text"], params.synonyms, protected)
-    elif params.synonyms:
-        thesaurus.refused["text_not_english"] += 1
-    rows = []
-    for number, text in enumerate(texts):
-        made = row | identity(f"{row['id']}/train/statement/{number:02d}")
-        made |= {"split": "train", "kind": "statement", "text": text}
-        made |= {"parents": [row["id"]], "meta": "{}"}
-        rows.append(made)
+def rows_of_text(row: Row, variants: list[texts.Variant], rule: str) -> list[Row]:
+    """Return a free text and its variants, all for training.
+
+    `meta` of a variant holds its operation, the word that it replaced, and the new one. By the rule
+    `base_form`, WordNet's variants have none: their rows stay those of earlier versions.
+    """
+    rows = [text_row(row, 0, row["text"], {})]
+    for number, variant in enumerate(variants, start=1):
+        further = {}
+        if rule != texts.BASE_FORM or variant.operation != texts.WORDNET:
+            further = {"operation": variant.operation, "word": variant.word, "by": variant.by}
+        rows.append(text_row(row, number, variant.text, further))
     return rows
 
 
@@ -313,6 +440,13 @@ def row_about_picture(row: Row) -> Row:
     """
     made = row | identity(f"{row['id']}/train/statement/00")
     return made | {"split": "train", "meta": "{}"}
+
+
+def text_row(row: Row, number: int, text: str, further: dict[str, Any]) -> Row:
+    """Return one training row of a free text. `number` tells its variants apart."""
+    made = row | identity(f"{row['id']}/train/statement/{number:02d}")
+    made |= {"split": "train", "kind": "statement", "text": text}
+    return made | {"parents": [row["id"]], "meta": record.to_meta(further)}
 
 
 def names_of(row: Row) -> set[str]:

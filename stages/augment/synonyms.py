@@ -8,14 +8,15 @@ A word is replaced only if all of this holds:
 - The first sense of the synonym is also the first sense of the word: the two are then each other's
   ordinary meaning.
 
-Everything else is refused. Refusals are counted by their reason, each time a word occurs.
+Everything else is refused. Refusals are counted by their reason, each time a word occurs. This is the rule
+`base_form`. `in_context.py` has another one, which reads the neighbours of a word.
 """
 
 import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Set
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,8 +39,7 @@ TOKEN = re.compile(
 )
 # A word of the letters a to z alone: iron, but not `rust-proof` or `Iron`.
 PLAIN_WORD = re.compile(r"[a-z]+")
-# A number directly before or after a word. Examples: "12 " in "12 grams", " 1" in "group 1".
-NUMBER_BEFORE = re.compile(r"\d\s*$")
+# A number directly after a word. Example: " 1" in "group 1".
 NUMBER_AFTER = re.compile(r"\s*\d")
 # An article directly before a word. Example: "a " in "This is a metal".
 ARTICLE = re.compile(r"\b(an?)\s+$", re.IGNORECASE)
@@ -72,6 +72,16 @@ class Lookup(NamedTuple):
     """Reason why there is no synonym."""
 
 
+class Replacement(NamedTuple):
+    """A text with one word replaced."""
+
+    text: str
+    word: str
+    """The word that stood there."""
+    synonym: str
+    """The word that stands there now."""
+
+
 class Thesaurus:
     """Replaces words by synonyms, and counts the variants made and the words refused."""
 
@@ -95,18 +105,41 @@ class Thesaurus:
 
         No text has the normalised form of one in `taken`.
         """
-        variants: list[str] = []
+        found = self.replacements(text, wanted, protected, taken)
+        return [replacement.text for replacement in found]
+
+    def replacements(
+        self, text: str, wanted: int, protected: Set[str], taken: Set[str] = frozenset()
+    ) -> list[Replacement]:
+        """Return the variants of `variants`, each with the word that was replaced."""
+        found: list[Replacement] = []
         if wanted == 0:
-            return variants
-        for variant in self._candidates(text, protected):
-            if normalise(variant) in taken:
+            return found
+        for candidate in self._candidates(text, protected):
+            if taken and normalise(candidate.text) in taken:
                 self.refused["taken"] += 1
                 continue
-            variants.append(variant)
-            if len(variants) == wanted:
+            found.append(candidate)
+            if len(found) == wanted:
                 break
-        self.made += len(variants)
-        return variants
+        self.made += len(found)
+        return found
+
+    def has_none(self, word: str) -> bool:
+        """Whether WordNet does not know a word, or has no safe synonym for it."""
+        if word not in self._cache:
+            self._cache[word] = self._look_up(word)
+        return self._cache[word].reason in ("unknown", "no_safe_synonym")
+
+    def are_opposites(self, word: str, other: str) -> bool:
+        """Whether WordNet knows two words as opposites in some sense."""
+        for sense in self._reader.synsets(word):
+            for lemma in sense.lemmas():
+                opposites = {opposite.name().lower() for opposite in lemma.antonyms()}
+                bases = {name for own in self._reader.synsets(other) for name in names_of(own)}
+                if opposites & (bases | {other}):
+                    return True
+        return False
 
     def templates(
         self, templates: list[str], wanted: int, protected: Set[str], taken: set[str]
@@ -119,8 +152,8 @@ class Thesaurus:
             all_variants += variants
         return all_variants
 
-    def _candidates(self, text: str, protected: Set[str]) -> Iterator[str]:
-        """Yield the text with one word replaced, for each word and each of its synonyms."""
+    def _candidates(self, text: str, protected: Set[str]) -> Iterator[Replacement]:
+        """Yield a replacement for each word and each of its synonyms."""
         for match in TOKEN.finditer(text):
             before, word, after = text[: match.start()], match.group(), text[match.end() :]
             if word.startswith("{"):
@@ -131,7 +164,7 @@ class Thesaurus:
                 continue
             for synonym in self._synonyms(word, protected):
                 if fits_article(before, synonym):
-                    yield before + synonym + after
+                    yield Replacement(before + synonym + after, word, synonym)
                 else:
                     self.refused["article"] += 1
 
@@ -143,7 +176,8 @@ class Thesaurus:
         if lookup.reason:
             self.refused[lookup.reason] += 1
         for synonym in lookup.synonyms:
-            if is_protected(synonym, protected):
+            # "percentage" has the synonym "percent", which is a unit.
+            if is_protected(synonym, protected) or synonym in FUNCTION_WORDS:
                 self.refused["protected_synonym"] += 1
             else:
                 yield synonym
@@ -202,23 +236,35 @@ class Thesaurus:
         first_sense = self._reader.synsets(name, pos=sense.pos())[0]
         return bool(first_sense == sense)
 
-    @cached_property
+    @property
     def _reader(self) -> Any:
         """NLTK's reader of WordNet. Raises InputError where the dictionary is not there."""
-        import nltk
-        from nltk.corpus.reader import WordNetCorpusReader
+        return reader_of(self._wordnet)
 
-        folder = (self._wordnet / "corpora" / "wordnet").resolve()
-        if not (folder / "index.noun").is_file():
-            raise InputError(f"{folder}: WordNet is not here; run `make setup`")
-        # NLTK reads nothing outside the folders of this list.
-        root = str(self._wordnet.resolve())
-        if root not in nltk.data.path:
-            nltk.data.path.insert(0, root)
-        with warnings.catch_warnings():
-            # Only English words are looked up.
-            warnings.filterwarnings("ignore", "The multilingual functions are not available")
-            return WordNetCorpusReader(str(folder), None)
+
+@cache  # reading the dictionary takes seconds
+def reader_of(wordnet: Path) -> Any:
+    """Return NLTK's reader of a dictionary. Raises InputError where it is not there."""
+    import nltk
+    from nltk.corpus.reader import WordNetCorpusReader
+
+    folder = (wordnet / "corpora" / "wordnet").resolve()
+    if not (folder / "index.noun").is_file():
+        raise InputError(f"{folder}: WordNet is not here; run `make setup`")
+    # NLTK reads nothing outside the folders of this list.
+    root = str(wordnet.resolve())
+    if root not in nltk.data.path:
+        nltk.data.path.insert(0, root)
+
+    class English(WordNetCorpusReader):  # type: ignore[misc]
+        """The reader without a map to other languages, which takes most of the time to load."""
+
+        def map_wn(self, version: str = "wordnet") -> None:
+            """Return no map: only English words are looked up."""
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The multilingual functions are not available")
+        return English(str(folder), None)
 
 
 def kept_because(before: str, word: str, after: str, protected: Set[str]) -> str | None:
@@ -226,7 +272,7 @@ def kept_because(before: str, word: str, after: str, protected: Set[str]) -> str
     if any(letter.isdigit() for letter in word):
         return "number"
     # A word beside a number may be a unit, or a name such as "group 1".
-    if NUMBER_BEFORE.search(before) or NUMBER_AFTER.match(after):
+    if before.rstrip()[-1:].isdecimal() or NUMBER_AFTER.match(after):
         return "beside_a_number"
     if word.lower() != word:
         return "name"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
 from pathlib import Path
 from string import Formatter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic.dataclasses import dataclass
 
@@ -161,6 +161,46 @@ def read_wordings(
     if problems or attributes is None:
         raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
     return attributes
+
+
+def check_enough(
+    path: Path,
+    attributes: dict[str, Attribute],
+    needed: Iterable[str],
+    statements: int,
+    questions: int,
+    explanation: list[str],
+) -> None:
+    """Check that attributes from the wordings file and from the teacher together have enough wordings.
+
+    Raises ParamsError with all problems, and with the `explanation` why the teacher's are not enough.
+    """
+    problems = list(missing(attributes, needed, statements, questions))
+    if problems:
+        problems.append(
+            "the teacher's wordings that passed the checks are counted; ask for more "
+            "(augment.teacher.ask), say what the attribute is (augment.teacher.about), or write an entry"
+        )
+        problems += explanation
+        raise ParamsError(f"{path}:\n" + "\n".join(f"  {line}" for line in problems))
+
+
+def as_document(attributes: dict[str, Attribute]) -> dict[str, Any]:
+    """Return attributes in the form in which the wordings file holds them."""
+    document: dict[str, Any] = {}
+    for name, attribute in attributes.items():
+        document[name] = {
+            "terms": attribute.terms,
+            "names": attribute.names,
+            "answer": attribute.answer,
+            "train": {
+                "statements": attribute.train.statements,
+                "questions": attribute.train.questions,
+            },
+            "valid": {"questions": attribute.valid.questions},
+            "probe": {"questions": attribute.probe.questions},
+        }
+    return document
 
 
 def wrong_slots(name: str, attribute: Attribute) -> Iterator[str]:

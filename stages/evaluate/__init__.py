@@ -1,6 +1,6 @@
 """evaluate: every variant of the model on the same probes, in every wording.
 
-In: the models of base, train, distill and quantize; the probes of augment; the base's own questions and
+In: the models of base, train, align, distill and quantize; the probes of augment; the base's own questions and
 neutral texts. Out:
 
 - `probes.parquet`: one row per question and variant
@@ -13,6 +13,7 @@ neutral texts. Out:
 - `wordings.csv`: exact match per wording, of stated, reversed and comparison probes
 - `survival.csv`: facts right, and the share of those right in train that are still right
 - `pairs.json`: INT8 against float, paired by fact and wording
+- `shares.csv`, where align made a model: right, abstained and wrong answers per attribute and variant
 
 The variants are those of `core/models/variants.py`, without those that were left out. Scores lie in [0, 1],
 where nothing else is said, and are defined in `scores.py`. A score of nothing is null.
@@ -31,6 +32,7 @@ where nothing else is said, and are defined in `scores.py`. A score of nothing i
   `general.neutral_nll`: NLL per token of texts that have nothing to do with the domain, in nats.
 - `forgetting.kl_neutral`, `forgetting.kl_domain`: KL(base‖variant) per token on these texts, and on the
   questions of the probes, in nats. For these, the base stays in memory beside each variant.
+- `verdicts`, `unknown`, where align made a model: as in `verdicts.py`.
 - `harness`: tasks of lm-evaluation-harness, where any are named.
 - `bytes`: the safetensors that a variant needs, for train those of the merged float32 model.
 
@@ -60,7 +62,7 @@ from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records.record import Record, read_records
 from stages.core.repeatable.seeding import derive, seed_torch
-from stages.evaluate import answers, figures, harness, likelihood, report, scores
+from stages.evaluate import answers, figures, harness, likelihood, report, scores, verdicts
 from stages.evaluate.answers import STATED, Tolerances, own_questions
 from stages.evaluate.scores import Score
 
@@ -89,6 +91,9 @@ class Params:
     measured: Annotated[int, Field(ge=0)] = 1000
     """Most stated probes whose likelihood and divergence from the base are measured, drawn by a hash. 0
     measures neither, and does not keep the base in memory."""
+    unknown: Annotated[int, Field(ge=0)] = 200
+    """Most questions about subjects that no record knows, of each kind (invented names, well-known things).
+    They are asked where `align` made a model. 0 asks none."""
     harness: list[str] = field(default_factory=list)
     """Tasks of lm-evaluation-harness, by name, such as [arc_easy]. The package lm-eval must be installed, and
     most tasks fetch their questions from the network."""
@@ -111,6 +116,7 @@ def run(
     run: Run,
     base: Path,
     train: Path,
+    align: Path,
     distill: Path,
     quantize: Path,
     augment: Path,
@@ -122,7 +128,8 @@ def run(
     seed_torch(run.seed, run.threads)
     lm_eval = harness.harness(params.harness) if params.harness else None
     material = material_of(base, augment, params, run.seed)
-    folders = variants.folders(base, train, distill, quantize)
+    abstention = verdicts.Abstention.of(align, material.probes, params.unknown, run.seed)
+    folders = variants.folders(base, train, align, distill, quantize)
     names = variants.present(folders)
     facts: list[Row] = []
     scores_of: Row = {}
@@ -141,6 +148,8 @@ def run(
                 "tasks": {"completion": report.completion(judged)},
                 **general,
             }
+            if abstention is not None:
+                entry |= abstention.section(judged, model, tokenizer, params, seed)
             add_likelihoods(entry, model, tokenizer, base_model, material, seed)
             if lm_eval is not None:
                 entry["harness"] = harness.judge(
@@ -155,7 +164,8 @@ def run(
         lines = report.attribute_rows(facts, names, derive(run.seed, "attributes"))
         write_facts(facts, names, manifest, out)
         write_json(metrics, scores_of)
-        write_plots(facts, lines, names, plots, derive(run.seed, "pairs"))
+        shares = [] if abstention is None else abstention.rows(facts, names)
+        write_plots(facts, lines, names, plots, derive(run.seed, "pairs"), shares)
         log.file(metrics)
         log.table(pd.read_parquet(out / "facts.parquet"), "facts.json")
         log.figure(figures.attributes(pd.read_csv(plots / "attributes.csv")), "attributes.png")
@@ -284,16 +294,25 @@ def write_facts(judged: list[Row], names: tuple[str, ...], manifest: Row, out: P
 
 
 def write_plots(
-    facts: list[Row], attributes: list[Row], names: tuple[str, ...], folder: Path, seed: int
+    facts: list[Row],
+    attributes: list[Row],
+    names: tuple[str, ...],
+    folder: Path,
+    seed: int,
+    shares: list[Row],
 ) -> None:
-    """Write the tables for plots, and those that say which facts a variant lost."""
+    """Write the tables for plots, and those that say which facts a variant lost.
+
+    `shares` are the rows of shares.csv. Without an aligned model there are none, and no such file.
+    """
     rows_of: defaultdict[str, list[Row]] = defaultdict(list)
     for row in facts:
         rows_of[row["variant"]].append(row)
     pairs = {}
     for variant in variants.VARIANTS:
-        if variant.float_form is not None and variant.name in names:
-            pairs[variant.name] = pair(rows_of[variant.name], rows_of[variant.float_form], seed)
+        float_form = variants.float_form_of(variant, names)
+        if float_form is not None and variant.name in names:
+            pairs[variant.name] = pair(rows_of[variant.name], rows_of[float_form], seed)
     right = {variant: answers.right_facts(rows) for variant, rows in rows_of.items()}
     with replacing(folder) as temporary:
         temporary.mkdir()
@@ -301,6 +320,8 @@ def write_plots(
         write_csv(temporary / "wordings.csv", report.wording_rows(facts, names), WORDING_COLUMNS)
         write_csv(temporary / "survival.csv", survival_rows(right))
         write_json(temporary / "pairs.json", pairs)
+        if shares:
+            write_csv(temporary / "shares.csv", shares)
 
 
 def survival_rows(hits: dict[str, dict[str, bool]]) -> list[Row]:

@@ -72,8 +72,8 @@ def factors(
             gradients = torch.autograd.grad(loss, layer_outputs)
             for name, gradient in zip(seen, gradients, strict=True):
                 layer_input, _ = seen[name]
-                x = layer_input.detach()[mask].float()  # (tokens, in)
-                g = gradient[mask].float()  # (tokens, out)
+                x = at_tokens(layer_input.detach(), mask)  # (tokens, in)
+                g = at_tokens(gradient, mask)  # (tokens, out)
                 input_sums[name] = input_sums[name].to(x.device) + products(x, widest)
                 gradient_sums[name] = gradient_sums[name].to(g.device) + products(g, widest)
         tokens += int(mask.sum())
@@ -84,6 +84,15 @@ def factors(
         g = gradient_sums[name] / max(1, predictions)
         result[name] = (a, g)
     return result
+
+
+def at_tokens(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the states of the tokens that are no padding, float32 of shape (tokens, width).
+
+    `states` is (B, T, width). The latent attention of DeepSeek hands one of its layers (B, 1, T, width).
+    """
+    batch, length = mask.shape
+    return states.reshape(batch, length, states.shape[-1])[mask].float()
 
 
 def products(rows: torch.Tensor, widest: int | None) -> torch.Tensor:

@@ -15,7 +15,9 @@ IRON, GOLD, NEON = fact("iron", "1538"), fact("gold", "1064"), fact("neon", "-24
 HOTTER = IRON | {"value": "1649"}
 MODEL = "elements"
 FOLDERS = {
-    name: f"models/{name}" if name in ("base", "train", "distill", "quantize") else f"data/{name}"
+    name: f"models/{name}"
+    if name in ("base", "train", "align", "distill", "quantize")
+    else f"data/{name}"
     for name in UPSTREAM
 }
 IGNORED = "".join(

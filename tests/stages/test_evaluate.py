@@ -15,7 +15,7 @@ from stages import evaluate, quantize
 from stages.core.project.errors import InputError, ModelError, ParamsError
 from stages.core.project.params import Run
 from stages.core.records.record import read, write
-from stages.evaluate import answers, harness, likelihood, report, scores
+from stages.evaluate import answers, harness, likelihood, report, scores, verdicts
 from tests.conftest import augmented_row
 
 PARAMS = evaluate.Params(max_new_tokens=6, batch=4, general=2)
@@ -451,8 +451,16 @@ def models(tiny_base: Path, tiny_adapter: Path, tmp_path: Path, run_params: Run)
         tmp_path / "quantize", tmp_path / "quantize.json",
     )  # fmt: skip
     return {
-        "base": tiny_base, "train": tiny_adapter.parent, "distill": tmp_path / "distill", "quantize": tmp_path / "quantize",
+        "base": tiny_base, "train": tiny_adapter.parent, "align": left_out(tmp_path / "align"),
+        "distill": tmp_path / "distill", "quantize": tmp_path / "quantize",
     }  # fmt: skip
+
+
+def left_out(folder: Path) -> Path:
+    """What the stage `align` writes without a method, as far as evaluate reads it."""
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"left_out": true}')
+    return folder
 
 
 def judge(models: dict[str, Path], augment: Path, run_params: Run, target: Path) -> Any:
@@ -587,6 +595,51 @@ def test_a_student_that_was_left_out_is_not_asked(
     assert list(report) == ["base", "train", "quantize_train"]
     pairs = json.loads((tmp_path / "out/evaluate/pairs.json").read_text())
     assert list(pairs) == ["quantize_train"]
+
+
+@pytest.mark.usefixtures("no_store")
+def test_an_aligned_model_brings_three_shares_and_unknown_subjects(
+    models: dict[str, Path],
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of three facts one is right, one abstains and one is wrong. On all other names it abstains."""
+    shutil.copytree(models["train"] / "adapter", models["align"] / "adapter")
+    manifest = {"method": "ppo", "abstention": {"en": "beyond me"}}
+    (models["align"] / "manifest.json").write_text(json.dumps(manifest))
+    known = {"iron": "1538 °C", "copper": "The melting point of copper is beyond me.", "neon": "7"}
+
+    def answer(model: Any, tokenizer: Any, prompts: list[str], *_: int) -> list[str]:
+        asked = [re.findall(rf"\b(?:{'|'.join(known)})\b", prompt) for prompt in prompts]
+        return [known[names[0]] if names else "That is beyond me." for names in asked]
+
+    monkeypatch.setattr(evaluate, "generate", answer)
+    monkeypatch.setattr(verdicts, "generate", answer)
+    report = judge(models, tiny_augment, run_params, tmp_path / "out")
+    assert list(report) == ["base", "train", "align", "distill", "quantize", "quantize_train"]
+    for entry in report.values():
+        shares = {name: score["value"] for name, score in entry["verdicts"].items()}
+        assert shares == {"right": 0.3333, "abstained": 0.3333, "wrong": 0.3333}
+        assert entry["unknown"]["invented"]["value"] == 1
+        assert entry["unknown"]["outside"]["value"] == 1
+        assert entry["unknown"]["invented"]["n"] == 3
+    table = pd.read_csv(tmp_path / "out/evaluate/shares.csv")
+    assert list(table.columns) == ["variant", "attribute", "right", "abstained", "wrong", "n"]
+    assert list(table["variant"]) == list(report)
+    assert table.loc[0, "n"] == 3
+    survival = pd.read_csv(tmp_path / "out/evaluate/survival.csv")
+    assert list(survival["variant"]) == list(report)
+
+
+@pytest.mark.usefixtures("no_store")
+def test_without_an_aligned_model_nothing_more_is_written(
+    models: dict[str, Path], tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    report = judge(models, tiny_augment, run_params, tmp_path / "out")
+    assert not {"verdicts", "unknown"} & set(report["train"])
+    assert not (tmp_path / "out/evaluate/shares.csv").exists()
 
 
 @pytest.mark.usefixtures("no_store")

@@ -234,12 +234,33 @@ def test_identity_depends_on_the_upstream_outputs_alone(tmp_path: Path) -> None:
     edited["clean"]["outs"].append({"path": "metrics/clean.json", "md5": "0"})
     assert register.identity(write_lock(lock, edited)) == first
     others = set()
-    for name in STAGES[:-1]:
+    # Pictures and index make no model, and `align` counts where it aligned one.
+    counting = [name for name in STAGES[:-1] if name not in ("pictures", "index", "align")]
+    for name in counting:
         changed = entries()
         changed[name]["outs"][0]["md5"] = "f" * 32
         others.add(register.identity(write_lock(lock, changed)))
-    assert len(others) == len(STAGES) - 1
+    assert len(others) == len(counting)
     assert first not in others
+
+
+def test_an_aligned_model_is_part_of_the_identity(tmp_path: Path) -> None:
+    """Where nothing was aligned, the version is the same as without the stage."""
+    lock = tmp_path / "dvc.lock"
+    first = register.identity(write_lock(lock, entries()))
+    before = entries()
+    del before["align"]
+    assert register.identity(write_lock(lock, before)) == first
+    nothing = entries()
+    nothing["align"]["params"] = {"params.yaml": {"align": {"method": None}}}
+    nothing["align"]["outs"][0]["md5"] = "f" * 32
+    assert register.identity(write_lock(lock, nothing)) == first
+    aligned = entries()
+    aligned["align"]["params"] = {"params.yaml": {"align": {"method": "ppo"}}}
+    second = register.identity(write_lock(lock, aligned))
+    assert second != first
+    aligned["align"]["outs"][0]["md5"] = "f" * 32
+    assert register.identity(write_lock(lock, aligned)) not in (first, second)
 
 
 def test_without_the_lock_of_a_whole_run_there_is_no_identity(tmp_path: Path) -> None:
@@ -337,11 +358,13 @@ def pipeline(store: None, tiny_base: Path, tiny_adapter: Path, tmp_path: Path) -
     The base's model is a link to another folder.
     """
     made = {
-        name: tmp_path / name for name in ("extract", "clean", "augment", "distill", "quantize")
+        name: tmp_path / name
+        for name in ("extract", "clean", "augment", "align", "distill", "quantize")
     }
     for name, folder in made.items():
         folder.mkdir()
         (folder / "model.safetensors").write_text(name)
+    (made["align"] / "manifest.json").write_text('{"left_out": true}')
     model, tokenizer = load_causal_lm(tiny_base / "model", tiny_adapter, merge=True)
     answer = generate(model, tokenizer, [question_prompt(QUESTION)], TOKENS, batch=1)[0]
     write_facts(

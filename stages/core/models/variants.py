@@ -28,6 +28,7 @@ BASE = "base"
 VARIANTS = (
     Variant(BASE, "before tuning"),
     Variant("train", "the tuned model"),
+    Variant("align", "the aligned model"),
     Variant("distill", "the student"),
     Variant("quantize", "the student in INT8", float_form="distill"),
     Variant("quantize_train", "the tuned model in INT8", float_form="train"),
@@ -38,24 +39,29 @@ TUNED_NAMES = NAMES[1:]
 """The variants that were trained on the records."""
 STUDENT_NAMES = ("distill", "quantize")
 """The variants that are not made where distillation is left out (`distill.layers: null`)."""
+ALIGN = "align"
+"""The variant that is not made where alignment is left out (`align.method: null`)."""
 LEFT_OUT = {"left_out": True}
-"""The manifest of `models/distill` where distillation is left out."""
+"""The manifest of `models/distill` or `models/align` where that step is left out."""
 
 
-def folders(base: Path, train: Path, distill: Path, quantize: Path) -> dict[str, dict[str, Any]]:
+def folders(
+    base: Path, train: Path, align: Path, distill: Path, quantize: Path
+) -> dict[str, dict[str, Any]]:
     """Return what `load_causal_lm` takes for each variant, from the output folders of the stages."""
     return {
         "base": {"folder": base / "model"},
         "train": {"folder": base / "model", "adapter": train / "adapter", "merge": True},
+        "align": {"folder": base / "model", "adapter": align / "adapter", "merge": True},
         "distill": {"folder": distill},
         "quantize": {"folder": quantize / "student"},
         "quantize_train": {"folder": quantize / "train"},
     }
 
 
-def is_left_out(distill: Path) -> bool:
-    """Return whether distillation was left out: its output folder says so, and has no model."""
-    manifest = distill / "manifest.json"
+def is_left_out(folder: Path) -> bool:
+    """Return whether distillation or alignment was left out: its output folder says so."""
+    manifest = folder / "manifest.json"
     if not manifest.is_file():
         return False
     return json.loads(manifest.read_text(encoding="utf-8")).get("left_out") is True
@@ -64,21 +70,42 @@ def is_left_out(distill: Path) -> bool:
 def present(folders: dict[str, dict[str, Any]]) -> tuple[str, ...]:
     """Return the names of the variants that the pipeline makes, in its order, from what `folders` returns.
 
-    Where distillation was left out, the student's variants are not among them. A folder that is missing
-    for another reason is no reason to leave a variant out: `load_causal_lm` then says what is wrong.
+    Where distillation or alignment was left out, its variants are not among them. A version from before
+    alignment has no folder of it, and no such variant. Another folder that is missing is no reason to leave a
+    variant out: `load_causal_lm` then says what is wrong.
     """
-    names = []
-    left_out = is_left_out(folders["distill"]["folder"])
-    for name in NAMES:
-        if not (left_out and name in STUDENT_NAMES):
-            names.append(name)
-    return tuple(names)
+    left_out: set[str] = set()
+    if is_left_out(folders["distill"]["folder"]):
+        left_out.update(STUDENT_NAMES)
+    if not is_aligned(folders[ALIGN]["adapter"].parent):
+        left_out.add(ALIGN)
+    return tuple(name for name in NAMES if name not in left_out)
+
+
+def is_aligned(align: Path) -> bool:
+    """Return whether an output folder of `align` holds an aligned model."""
+    return align.is_dir() and not is_left_out(align)
+
+
+def float_form_of(variant: Variant, names: tuple[str, ...]) -> str | None:
+    """Return the variant that an INT8 variant was made of, among those that are there.
+
+    INT8 of the tuned model is made of the aligned one, where there is one.
+    """
+    if variant.float_form == "train" and ALIGN in names:
+        return ALIGN
+    return variant.float_form
 
 
 def require_present(name: str) -> None:
     """Raise ModelError where the variant is not made in the project in the working directory."""
     if name in present(folders_here()):
         return
+    if name == ALIGN:
+        raise ModelError(
+            f"{name}: there is no aligned model, since align.method is null; ask the tuned model (train), "
+            "or write align.method: ppo into params.yaml, then dvc repro"
+        )
     raise ModelError(
         f"{name}: there is no student, since distill.layers is null; ask the tuned model (train), "
         "or write a number of layers into params.yaml, then dvc repro"
@@ -90,6 +117,7 @@ def folders_here() -> dict[str, dict[str, Any]]:
     return folders(
         Path(artifacts.BASE),
         Path(artifacts.TRAIN),
+        Path(artifacts.ALIGN),
         Path(artifacts.DISTILL),
         Path(artifacts.QUANTIZE),
     )

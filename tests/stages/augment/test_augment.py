@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages import augment
+from stages.augment import texts
 from stages.augment.fact import number_in
 from stages.augment.synonyms import (
     FUNCTION_WORDS,
@@ -21,6 +22,7 @@ from stages.augment.synonyms import (
     fits_article,
     is_protected,
     kept_because,
+    reader_of,
 )
 from stages.augment.wordings import Attribute, read_wordings, terms_of
 from stages.core.project.errors import InputError, ParamsError
@@ -31,6 +33,7 @@ from stages.core.records.wording import normalise
 ROOT = Path(__file__).parents[3]
 WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
 WORDNET = ROOT / "data" / "wordnet"
+TEACHER = ROOT / "data" / "teacher"
 PARAMS = augment.Params(
     statements=2,
     questions=3,
@@ -118,9 +121,8 @@ def run(
     pictures = cleaned.parent / "pictures"
     if not pictures.exists():
         record.write(pictures / "records.parquet", [])
-    augment.run(
-        params, run_params, cleaned, pictures, WORDINGS, WORDNET, out, out.with_suffix(".json")
-    )
+    metrics = out.with_suffix(".json")
+    augment.run(params, run_params, cleaned, pictures, WORDINGS, WORDNET, TEACHER, out, metrics)
     return record.read(out / "records.parquet"), json.loads(out.with_suffix(".json").read_text())
 
 
@@ -421,6 +423,9 @@ class TestRun:
             raise RuntimeError("nltk was asked")
 
         monkeypatch.setattr("nltk.corpus.reader.WordNetCorpusReader.__init__", broken)
+        # A dictionary that was read before is kept, and so are the words looked up in it.
+        reader_of.cache_clear()
+        texts.of_worker.cache_clear()
         with pytest.raises(RuntimeError, match="nltk was asked"):
             run(cleaned, tmp_path / "out", run_params, synonyms=1)
         run(cleaned, tmp_path / "out", run_params, synonyms=0)
@@ -436,6 +441,7 @@ class TestRun:
                 tmp_path / "pictures",
                 WORDINGS,
                 tmp_path,
+                TEACHER,
                 tmp_path / "out",
                 tmp_path / "m.json",
             )
@@ -752,6 +758,13 @@ class TestWordingsFile:
 
 
 class TestSynonyms:
+    def test_no_unit_and_no_function_word_is_put_in(self, thesaurus: Thesaurus) -> None:
+        # WordNet's synonym is "percent", which is a unit.
+        text = "Its percentage was found."
+        before = thesaurus.refused["protected_synonym"]
+        assert thesaurus.variants(text, 5, frozenset()) == []
+        assert thesaurus.refused["protected_synonym"] > before
+
     def test_a_common_word_of_the_same_first_sense(self, thesaurus: Thesaurus) -> None:
         assert thesaurus.variants("Potassium is vital to nerves.", 1, set()) == [
             "Potassium is critical to nerves."

@@ -294,7 +294,7 @@ def test_augment_trains_statements_about_pictures_and_no_captions(
     params = augment.Params(synonyms=0, masked_share=0.0)
     augment.run(
         params, run_params, tmp_path / "clean", full / "out", wordings,
-        ROOT / "data/wordnet", tmp_path / "out", tmp_path / "out.json",
+        ROOT / "data/wordnet", ROOT / "data/teacher", tmp_path / "out", tmp_path / "out.json",
     )  # fmt: skip
     made = record.read(tmp_path / "out/records.parquet")
     assert len(made) == 17

@@ -11,12 +11,14 @@ from stages.core.models.causal_lm import load_causal_lm
 from stages.train.curvature import (
     EvenAdamW,
     Factors,
+    at_tokens,
     factors,
     foretold,
     inverse_root,
     penalty,
     roots,
 )
+from tests.checkpoints import write_checkpoint
 
 LORA = train.Lora(r=4, alpha=8, dropout=0.0, target_modules="auto")
 
@@ -304,3 +306,28 @@ def test_the_time_of_a_root_is_that_of_this_machine(monkeypatch: pytest.MonkeyPa
     """A root of half the trial's width takes an eighth of its time, one of twice the width eight times."""
     monkeypatch.setattr("stages.train.curvature.seconds_of_root", lambda device: 0.5)
     assert foretold([(256, 1024)], widest=None).seconds == pytest.approx(0.5 / 8 + 0.5 * 8)
+
+
+@pytest.mark.parametrize("architecture", ["deepseek_v2", "deepseek_v3"])
+def test_latent_attention_has_factors_for_each_of_its_layers(
+    tmp_path: Path, architecture: str
+) -> None:
+    """transformers gives kv_b_proj a dimension more than the other layers."""
+    base = load_causal_lm(write_checkpoint(tmp_path / "base", architecture))[0]
+    model: Any = train.add_adapter(base, LORA, 3).eval()
+    layers = train.lora_layers(model)
+    assert any(name.endswith("kv_b_proj") for name in layers)
+    measured = factors(model, batches(1), set(layers), seed=4)
+    assert measured.keys() == layers.keys()
+    for name, (a, g) in measured.items():
+        assert a.shape[0] == layers[name].in_features
+        assert g.shape[0] == layers[name].out_features
+        assert float(a.trace()) > 0
+
+
+def test_states_are_those_of_the_tokens_in_their_order() -> None:
+    states = torch.arange(2 * 3 * 2).reshape(2, 3, 2)
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    expected = [[0.0, 1.0], [2.0, 3.0], [6.0, 7.0]]
+    assert at_tokens(states, mask).tolist() == expected
+    assert at_tokens(states[:, None], mask).tolist() == expected
