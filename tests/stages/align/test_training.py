@@ -38,6 +38,7 @@ def test_a_reward_for_length_trips_the_alarm(
     policy = adapters.fresh(model, tiny_adapter, 4, 8, seed=1)
     params = align.Params(
         max_new_tokens=24,
+        temperature=1.0,
         kl=align.Kl(weight=0.0, budget=None),
         ppo=align.Ppo(
             iterations=13, answers=32, minibatch=32, value_only=0, learning_rate=0.03, epochs=4
