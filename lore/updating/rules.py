@@ -1,9 +1,10 @@
 """Whether to train now: rules that a reader can check, and the reason that they give."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from lore.updating.changes import Changes
+if TYPE_CHECKING:
+    from lore.updating.changes import Changes
 
 When = Literal["auto", "always", "never"]
 
@@ -16,7 +17,7 @@ class Decision:
     why: str
 
 
-def decide(changes: Changes, when: When, least_facts: int) -> Decision:
+def decide(changes: "Changes", when: When, least_facts: int) -> Decision:
     """Decide whether the weights shall follow the records now.
 
     `auto` trains where at least `least_facts` facts differ from the trained ones.

@@ -296,7 +296,8 @@ def make_trainer(
     if params.packing:
         training.check_packing(model, "train")
     learned = None if start is None else start.changes.learned
-    rows = training.Material.read(base, augment, params.replay_share, run.seed, learned)
+    rehearsed = 0 if start is None else len(start.rehearsed)
+    rows = training.Material.read(base, augment, params.replay_share, run.seed, learned, rehearsed)
     replayed = rows.replayed
     if start is not None:
         replayed = replayed + [training.Row.of_record(record) for record in start.rehearsed]

@@ -127,10 +127,12 @@ class Material:
         replay_share: float,
         seed: int,
         learned: Callable[[Mapping[str, Any]], bool] | None = None,
+        others: int = 0,
     ) -> "Material":
         """Read augment's records, and so many of the base's own rows that they are `replay_share` of all rows.
 
         The seed chooses the base's rows. `learned` chooses among the records of split train, by default all.
+        `others` is the number of further rows that are trained beside these.
         Raises InputError where a split has no record.
         """
         rows: dict[str, list[Row]] = {"train": [], "valid": []}
@@ -147,7 +149,8 @@ class Material:
                     f"{augment}: no record of split {split!r}; check the augment section of params.yaml"
                 )
         # r of n + r rows are replayed: r / (n + r) = share, so r = n · share / (1 - share).
-        replayed = round(len(rows["train"]) * replay_share / (1 - replay_share))
+        count = len(rows["train"]) + others
+        replayed = round(count * replay_share / (1 - replay_share))
         return cls(rows["train"], own_rows(base, replayed, seed), rows["valid"])
 
 

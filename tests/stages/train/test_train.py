@@ -139,6 +139,9 @@ def test_replay_share_is_a_share_of_all_rows(tiny_base: Path, tiny_augment: Path
     assert (len(with_replay.train), len(with_replay.replayed)) == (9, 3)
     assert all("Zorbium" in row.text for row in with_replay.replayed)
     assert with_replay == Material.read(tiny_base, tiny_augment, 0.25, seed=1)
+    # Rows of facts kept from the version before are trained beside them, and count too.
+    beside = Material.read(tiny_base, tiny_augment, 0.25, seed=1, others=3)
+    assert len(beside.replayed) == round((len(without.train) + 3) / 3)
     assert not [row for row in with_replay.train if "9?" in row.text]  # wordings of valid and probe
 
 
