@@ -52,6 +52,8 @@ def started(project: Path) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell lets its background jobs ignore Ctrl-C, and whoever runs the tests may be one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         yield process
 
@@ -298,8 +300,11 @@ class TestKills:
             if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
                 pytest.skip("this machine makes no network namespaces")
         assert main(["teach"]) == 0
-        words = "augment data/clean data/raw/wordings.yaml WORDNET data/teacher data/augment metrics/augment.json"
-        arguments = words.replace("WORDNET", str(ROOT / "data/wordnet")).split()
+        inputs = (
+            f"data/clean data/pictures data/raw/wordings.yaml {ROOT / 'data/wordnet'} data/teacher"
+        )
+        arguments = f"augment {inputs} data/augment metrics/augment.json".split()
+        record.write(project / "data/pictures/records.parquet", [])
         (project / "requirements.lock").write_text("")
         done = subprocess.run(
             [*unshare, sys.executable, "-m", "stages", *arguments],
@@ -320,9 +325,9 @@ DVC_YAML = """
 stages:
   augment:
     cmd: >-
-      python -m stages augment data/clean data/raw/wordings.yaml WORDNET data/teacher
+      python -m stages augment data/clean data/pictures data/raw/wordings.yaml WORDNET data/teacher
       data/augment metrics/augment.json
-    deps: [data/clean, data/raw/wordings.yaml, data/teacher]
+    deps: [data/clean, data/pictures, data/raw/wordings.yaml, data/teacher]
     params: [augment]
     outs: [data/augment]
 """
@@ -347,6 +352,7 @@ def test_a_changed_record_asks_for_itself_only(
 
     (project / "dvc.yaml").write_text(DVC_YAML.replace("WORDNET", str(ROOT / "data/wordnet")))
     (project / "requirements.lock").write_text("")
+    record.write(project / "data/pictures/records.parquet", [])
     assert command("git", "init", "-q")[0] == 0
     assert command("dvc", "init", "-q")[0] == 0
     code, out = command("dvc", "repro")
