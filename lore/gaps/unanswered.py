@@ -106,12 +106,14 @@ def grouped(questions: Sequence[str]) -> list[list[str]]:
         return [[question] for question in questions]
     from sklearn.cluster import AgglomerativeClustering
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.metrics.pairwise import cosine_distances
 
     weights = TfidfVectorizer(analyzer=content_words, sublinear_tf=True).fit_transform(questions)
     clustering = AgglomerativeClustering(
-        n_clusters=None, metric="cosine", linkage="average", distance_threshold=APART
+        n_clusters=None, metric="precomputed", linkage="average", distance_threshold=APART
     )
-    labels = clustering.fit_predict(weights.toarray())
+    # Distances, not weights: SciPy takes a small square matrix of weights for distances, and warns.
+    labels = clustering.fit_predict(cosine_distances(weights))
     groups: dict[int, list[str]] = {}
     for question, label in zip(questions, labels, strict=True):
         groups.setdefault(int(label), []).append(question)

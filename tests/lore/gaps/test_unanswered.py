@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lore.gaps import unanswered
@@ -73,6 +73,7 @@ def test_the_order_of_questions_does_not_matter(asked: list[str]) -> None:
 
 
 @given(st.lists(st.text(max_size=30), max_size=8))
+@example(["00", "0{"])
 def test_every_question_is_in_one_theme(asked: list[str]) -> None:
     found = unanswered.themes(asked)
     together = sorted(question for theme in found for question in theme.questions)
