@@ -320,7 +320,8 @@ def section_of_contradictions(found: list[Row], most: int | None) -> "Section":
 
 def side(record: Row) -> str:
     """Return one side of a contradiction: its value and its place."""
-    return f"{record['normalised']} ({record['source']}: {record['locator']})"
+    place = f"{record['source']}: {record['locator']}"
+    return f"{record['normalised']} ({place})"
 
 
 def section_of_themes(found: "list[Theme]", asked: int, most: int | None) -> "Section":

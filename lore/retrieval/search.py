@@ -18,8 +18,8 @@ from stages.core.retrieval import vectors
 from stages.core.retrieval.encoder import Encoder
 
 Row = dict[str, Any]
-ENCODED = 8
-"""Nearest records that are looked at. Their first one answers."""
+NEAREST = 8
+"""Records that are fetched. The first one answers. Of equally near ones it is that with the lowest id."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def find(
     by_id = {row["id"]: row for row in records}
     index, encoder = opened(threads)
     check_version(index, by_id)
-    hits = vectors.search(index, encoder.vector(question), ENCODED)
+    hits = vectors.search(index, encoder.vector(question), NEAREST)
     if not hits:
         return Found([], by="meaning", similarity=0.0)
     best = hits[0]

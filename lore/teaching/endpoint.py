@@ -169,7 +169,9 @@ class Endpoint:
 
     def hidden(self, text: str) -> str:
         """Return a text without the key, which some endpoints repeat."""
-        return text.replace(self.key, HIDDEN) if len(self.key) > len("none") else text
+        # A local server needs no key. What stands for one is too short to be told from other words.
+        is_secret = len(self.key) > len("none")
+        return text.replace(self.key, HIDDEN) if is_secret else text
 
 
 def response_format(form: Structured, task: Task) -> dict[str, Any] | None:

@@ -47,10 +47,6 @@ class Changes:
         """Return the number of facts that the weights do not hold, or hold and should not."""
         return len(self.added) + len(self.removed) + len(self.changed)
 
-    def share(self) -> float:
-        """Return `count` as a share of all facts, at most 1."""
-        return self.count() / max(1, self.count() + self.same)
-
 
 def compare(trained: Mapping[str, Fact], known: Mapping[str, Fact]) -> Changes:
     """Return how the known facts differ from the trained ones."""
