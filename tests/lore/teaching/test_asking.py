@@ -303,7 +303,9 @@ class TestBudget:
         again = ask(concurrency=concurrency, budget=budget, max_tokens=1000)
         spent = sum(entry.input_tokens + entry.output_tokens for entry in kept().values())
         assert spent <= 4000
-        assert again.answered <= 1
+        # The first run ended at a request that did not fit. A shorter one may still fit.
+        assert "the budget is used up" in again.stopped
+        assert again.answered < outcome.answered
 
     def test_money(self) -> None:
         prices = settings.Prices(input=10.0, output=20.0)
