@@ -35,7 +35,7 @@ from stages import augment, train  # noqa: E402
 from stages.augment.masked import Masks  # noqa: E402
 from stages.augment.readings import Readings  # noqa: E402
 from stages.augment.synonyms import Thesaurus  # noqa: E402
-from stages.augment.wordings import read_wordings, terms_of  # noqa: E402
+from stages.augment.wordings import read_wordings, telling_words, terms_of  # noqa: E402
 from stages.core.models import training  # noqa: E402
 from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
 from stages.core.records import record  # noqa: E402
@@ -77,6 +77,8 @@ class Recipe:
     rate: float = 0.004
     r: int = 16
     damping: float = 0.1
+    rows: int = 64
+    """Rows of a step."""
 
 
 RECIPES = {
@@ -96,6 +98,24 @@ RECIPES = {
     "more_33_readings_33_full": Recipe(questions=33, readings=33, reading_answers=True),
     "third_more_24_readings_24_full": Recipe(
         facts=3, steps=430, questions=24, readings=24, reading_answers=True
+    ),
+    # From here on with about 268 train wordings per attribute, drafted by a language model.
+    "varied_16": Recipe(),
+    "varied_33": Recipe(questions=33),
+    "varied_16_readings_16": Recipe(readings=16, reading_answers=True),
+    "varied_33_readings_8": Recipe(questions=33, readings=8, reading_answers=True),
+    "varied_33_ewc_10": Recipe(questions=33, ewc=10),
+    "varied_33_rank_32": Recipe(questions=33, r=32),
+    "varied_33_rate_6": Recipe(questions=33, rate=0.006),
+    # A third of the facts, and what may make learning faster.
+    "third": Recipe(facts=3, steps=430, readings=16, reading_answers=True, ewc=20),
+    "third_half_rows": Recipe(
+        facts=3, steps=860, readings=16, reading_answers=True, ewc=20, rows=32
+    ),
+    "third_rank_32": Recipe(facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=32),
+    "third_rank_64": Recipe(facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=64),
+    "third_rate_8": Recipe(
+        facts=3, steps=430, readings=16, reading_answers=True, ewc=20, rate=0.008
     ),
     "corrected": Recipe(objective="corrected", margin=0.3),
     "form_kl": Recipe(objective="form_kl", margin=1.0),
@@ -140,7 +160,7 @@ def facts_and_wordings(recipe: Recipe) -> tuple[list[augment.Fact], dict[str, An
     protected = set(terms)
     for row in rows:
         protected |= augment.names_of(row)
-    masks = Masks(WORDNET, protected, augment.normalised_wordings(bank))
+    masks = Masks(WORDNET, protected, augment.normalised_wordings(bank), telling_words(attributes))
     chosen = []
     for id, group in sorted(groups.items()):
         if derive(1, "part", id) % recipe.facts == 0:
@@ -179,17 +199,19 @@ def new_texts(rows: list[dict[str, Any]]) -> list[Text]:
     return texts
 
 
-def batches_of(rows: list[dict[str, Any]], rng: random.Random) -> list[list[dict[str, Any]]]:
+def batches_of(
+    rows: list[dict[str, Any]], rng: random.Random, size: int
+) -> list[list[dict[str, Any]]]:
     """Return the rows of an epoch in batches; rows of like length share a batch."""
     order = list(range(len(rows)))
     rng.shuffle(order)
     batches = []
-    block = ROWS_PER_STEP * 50
+    block = size * 50
     for start in range(0, len(order), block):
         part = order[start : start + block]
         part.sort(key=lambda i: len(rows[i]["input_ids"]))
-        for first in range(0, len(part), ROWS_PER_STEP):
-            batches.append([rows[i] for i in part[first : first + ROWS_PER_STEP]])
+        for first in range(0, len(part), size):
+            batches.append([rows[i] for i in part[first : first + size]])
     rng.shuffle(batches)
     return batches
 
@@ -295,7 +317,7 @@ def trained(recipe: Recipe, seed: int) -> tuple[Any, Any, list[Any], dict[str, f
         fresh = cached + [encoded(text, tokenizer) for text in extra]
         replayed = round(len(fresh) * recipe.replay_share / (1 - recipe.replay_share))
         kept = [encoded(text, tokenizer) for text in replay_texts(replayed, derive(seed, epoch))]
-        for batch in batches_of(fresh + kept, rng_for(seed, "epoch", epoch)):
+        for batch in batches_of(fresh + kept, rng_for(seed, "epoch", epoch), recipe.rows):
             if step == recipe.steps:
                 break
             inputs = collate(batch)
