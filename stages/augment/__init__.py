@@ -16,6 +16,7 @@ are not: they stand in these statements.
 
 With `teacher`, recorded answers of a language model give wordings of attributes that the wordings file has not,
 and questions and paraphrases of free texts (`teacher/`). They are replayed from data/teacher, never asked for here.
+Some of these questions are asked in a frame, as free pairs are.
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -35,6 +36,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML
@@ -44,7 +46,7 @@ from stages.augment.fact import Fact, Row, draw, fact_of, identity
 from stages.augment.hashes import Hashes
 from stages.augment.masked import Masks
 from stages.augment.readings import Readings
-from stages.augment.spool import Buckets, Parts, in_order
+from stages.augment.spool import SAMPLED, Buckets, Parts, boundaries_of, in_order
 from stages.augment.synonyms import Thesaurus
 from stages.augment.teacher.accepting import Replay
 from stages.augment.teacher.record import read_record
@@ -208,7 +210,9 @@ def run(
         of_teacher: dict[str, list[Row]] = {}
         corrupted: list[Row] = []
         if replay is not None:
-            for row in replay.rows(maker.asked_questions(sources)):
+            taught_rows = replay.rows(maker.asked_questions(sources))
+            taught_rows += asked_of_teacher(taught_rows, params, run)
+            for row in taught_rows:
                 of_teacher.setdefault(row["parents"][0], []).append(row)
             corrupted = replay.corrupted()
 
@@ -261,6 +265,8 @@ def run(
         report["pictures"] = counts.about_pictures
     if replay is not None:
         report["teacher"] = replay.report()
+        of_splits = Counter(row["split"] for rows in of_teacher.values() for row in rows)
+        report["teacher"]["rows"] = dict(sorted(of_splits.items()))
     write_json(metrics, report)
     print_report(report)
 
@@ -287,10 +293,10 @@ def read_sources(path: Path, folder: Path) -> Sources:
     names: set[str] = set()
     free_texts = 0
     with record.opened(path) as file:
-        expected = file.metadata.num_rows
+        keys = sampled_keys(file)
         with (
-            Buckets(folder / "facts", "fact", expected) as facts,
-            Buckets(folder / "free", "id", expected) as free,
+            Buckets(folder / "facts", "fact", boundaries_of(keys["fact"])) as facts,
+            Buckets(folder / "free", "id", boundaries_of(keys["id"])) as free,
         ):
             for batch in file.iter_batches(READ):
                 table = pa.Table.from_batches([batch])
@@ -306,6 +312,19 @@ def read_sources(path: Path, folder: Path) -> Sources:
                 for row in table.select(list(NAMED)).to_pylist():
                     names |= {name for name in names_of(row) if may_be_replaced(name)}
     return Sources(facts, free, sorted(needed), names, free_texts)
+
+
+def sampled_keys(file: pq.ParquetFile) -> dict[str, list[str]]:
+    """Return some facts, and some ids of records without a fact: one of each in `SAMPLED` records."""
+    found: dict[str, list[str]] = {"fact": [], "id": []}
+    number = 0
+    for batch in file.iter_batches(READ, columns=["id", "fact"]):
+        for row in batch.to_pylist():
+            column = "fact" if row["fact"] else "id"
+            if number % SAMPLED == 0:
+                found[column].append(row[column])
+            number += 1
+    return found
 
 
 def may_be_replaced(name: str) -> bool:
@@ -344,6 +363,19 @@ def learned_pairs(free: Buckets, params: Params, run: Run) -> free_pairs.Pairs:
             if row["kind"] == "qa":
                 step(row)
     return pairs
+
+
+def asked_of_teacher(rows: list[Row], params: Params, run: Run) -> list[Row]:
+    """Return the teacher's questions that are asked in a frame, as the free pairs are."""
+    shares = {"probe": params.probe_share, "valid": params.valid_share}
+    questions = [row for row in rows if row["kind"] == "qa"]
+    trained = {normalise(row["question"]) for row in questions}
+    found = []
+    for row in questions:
+        again = free_pairs.asked_again(row, shares, trained, run.seed)
+        if again is not None:
+            found.append(again)
+    return found
 
 
 @dataclasses.dataclass

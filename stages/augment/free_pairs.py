@@ -184,6 +184,24 @@ def asked(row: Row, split: str, question: str, frame: str | None) -> Row:
     return made
 
 
+def asked_again(
+    row: Row, shares: dict[str, float], trained: Container[str], seed: int
+) -> Row | None:
+    """Return a teacher's question in a frame, for validation or as a probe. None where no hash selects it.
+
+    So a project of documents alone has questions to stop training by, and to evaluate.
+    """
+    split = drawn_split(row["id"], shares, seed)
+    if split == "train":
+        return None
+    changed = changed_question(row, trained, seed)
+    if changed is None:
+        return None
+    made = asked(row, split, *changed)
+    place = row["locator"].replace("/train/", f"/{split}/", 1)
+    return made | identity(place) | {"parents": row["parents"]}
+
+
 def pair_row(row: Row, split: str, question: str) -> Row:
     """Return a row with a pair's answer to a question."""
     made = row | identity(f"{row['id']}/{split}/qa/00")

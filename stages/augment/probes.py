@@ -125,8 +125,10 @@ class Candidates:
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        self.ids = array("Q")
-        """The facts' ids, of 16 hexadecimal digits each."""
+        self.ids = bytearray()
+        """The facts' ids, one behind the other."""
+        self.ends = array("Q")
+        """Where each of these ends."""
         self.ranks = array("Q")
         """A hash of the seed and the fact, which decides the order."""
         self.numbers = array("d")
@@ -137,11 +139,12 @@ class Candidates:
 
     def __len__(self) -> int:
         """Return the number of facts."""
-        return len(self.ids)
+        return len(self.ends)
 
     def add(self, fact: Fact, rank: int) -> None:
         """Take a fact and its rank."""
-        self.ids.append(int(fact.id, 16))
+        self.ids += fact.id.encode()
+        self.ends.append(len(self.ids))
         self.ranks.append(rank)
         self.numbers.append(math.nan if fact.number is None else fact.number)
         self.units.append(self.names.setdefault(fact.unit or "", len(self.names)))
@@ -166,8 +169,13 @@ class Candidates:
             if len(pairs) == wanted:
                 break
             if self.numbers[first] != self.numbers[second]:
-                pairs.append((f"{self.ids[first]:016x}", f"{self.ids[second]:016x}"))
+                pairs.append((self.id_at(first), self.id_at(second)))
         return pairs
+
+    def id_at(self, place: int) -> str:
+        """Return the id of the fact at a place."""
+        begin = self.ends[place - 1] if place else 0
+        return self.ids[begin : self.ends[place]].decode()
 
 
 def reversed_questions(fact: Fact, wording: Attribute) -> Iterator[Row]:

@@ -1,13 +1,14 @@
 """Records on the disk while `augment` works, so that memory does not grow with their number.
 
-- `Buckets`: the records of `clean` in the order of a key. They are dealt out by the first digits of the key, and
-  one bucket at a time is read and sorted.
+- `Buckets`: the records of `clean` in the order of a key. Each bucket takes the keys between two boundaries, and one
+  bucket at a time is read and sorted.
 - `Parts`: the rows to be written. They come group by group, and each part of the output takes its own.
 
 Both lie in the folder that the stage's output is made in, so a killed stage leaves nothing that the next one
 does not remove.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,20 +26,20 @@ BUCKET = 4096
 """Records of a bucket, on average. So many are dicts at once."""
 MOST_BUCKETS = 512
 """Most buckets: each is an open file while the records are dealt out."""
-DIGITS = 4
-"""Hexadecimal digits of a key that choose its bucket."""
+SAMPLED = 64
+"""One key in so many is looked at to find the boundaries of the buckets."""
 FAST = pa.ipc.IpcWriteOptions(compression="lz4")
 """What is read once more and then removed is compressed by the fastest method."""
 
 
 class Buckets:
-    """Records in the order of a key of hexadecimal digits. Those with one key keep the order in which they came."""
+    """Records in the order of a key. Those with one key keep the order in which they came."""
 
-    def __init__(self, folder: Path, key: str, expected: int) -> None:
-        """`key`: the column, `id` or `fact`. `expected`: the number of records, about."""
+    def __init__(self, folder: Path, key: str, boundaries: list[str]) -> None:
+        """`key`: the column, `id` or `fact`. `boundaries`: those of `boundaries_of`."""
         self.folder = folder
         self.key = key
-        self.number = max(1, min(MOST_BUCKETS, -(-expected // BUCKET)))
+        self.boundaries = boundaries
         self.rows = 0
         """Records taken."""
         self._files: dict[int, Any] = {}
@@ -58,10 +59,9 @@ class Buckets:
         if not len(table):
             return
         self.rows += len(table)
-        begins = [key[:DIGITS].ljust(DIGITS, "0") for key in table[self.key].to_pylist()]
-        values = np.array([int(digits, 16) for digits in begins], dtype=np.int64)
-        # In [0, number): the bucket grows with the key, so buckets stand in the order of their keys.
-        buckets = values * self.number // 16**DIGITS
+        # Buckets stand in the order of their keys.
+        keys = table[self.key].to_pylist()
+        buckets = np.array([bisect_right(self.boundaries, key) for key in keys])
         order = np.argsort(buckets, kind="stable")
         table = table.take(order)
         buckets = buckets[order]
@@ -84,7 +84,7 @@ class Buckets:
 
     def _tables(self) -> Iterator[pa.Table]:
         """Yield the records of each bucket, in the order of the buckets."""
-        for bucket in range(self.number):
+        for bucket in range(len(self.boundaries) + 1):
             path = self._path(bucket)
             if path.is_file():
                 with pa.ipc.open_stream(path) as file:
@@ -112,6 +112,12 @@ class Buckets:
             file = pa.ipc.new_stream(self._path(bucket), record.SCHEMA, options=FAST)
             self._files[bucket] = self._open.enter_context(file)
         return self._files[bucket]
+
+
+def boundaries_of(keys: list[str]) -> list[str]:
+    """Return the keys at which the next bucket begins. `keys`: one in `SAMPLED` of all."""
+    step = max(1, BUCKET // SAMPLED, -(-len(keys) // MOST_BUCKETS))
+    return sorted(set(sorted(keys)[step::step]))
 
 
 class Parts:

@@ -236,6 +236,8 @@ class TestRun:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(augment, "READ", 7)
+        monkeypatch.setattr(augment, "SAMPLED", 1)
+        monkeypatch.setattr(spool, "SAMPLED", 1)
         monkeypatch.setattr(spool, "BUCKET", 3)
         run(cleaned, tmp_path / "out", run_params, synonyms=1)
         assert folder_bytes(full / "out") == folder_bytes(tmp_path / "out")
@@ -253,6 +255,8 @@ class TestRun:
     ) -> None:
         # Small batches, so that few records show what many would.
         monkeypatch.setattr(augment, "READ", 50)
+        monkeypatch.setattr(augment, "SAMPLED", 1)
+        monkeypatch.setattr(spool, "SAMPLED", 1)
         monkeypatch.setattr(spool, "BUCKET", 50)
         monkeypatch.setattr(record, "GROUP", 2**15)
         monkeypatch.setattr(record, "BATCH", 2**12)
