@@ -56,6 +56,7 @@ from stages.augment.wordings import (
     as_document,
     check_enough,
     read_wordings,
+    telling_words,
     terms_of,
 )
 from stages.core.project.errors import InputError, ParamsError
@@ -200,7 +201,8 @@ def run(
             terms |= terms_of(attribute_name, attribute)
         bank = with_synonyms(attributes, thesaurus, params.synonyms, terms)
         protected = terms | sources.names
-        masks = Masks(wordnet, protected, normalised_wordings(bank))
+        telling = telling_words(attributes)
+        masks = Masks(wordnet, protected, normalised_wordings(bank), telling)
         readings = Readings(attributes, masks, wordnet, protected)
 
         probe_counts = probes.Counts()
@@ -608,12 +610,13 @@ def trained_rows_of_fact(
         text = fill(template, subject=fact.subject, value=fact.amount)
         yield fact.row("train", "statement", number, text)
 
+    attribute = fact.common["attribute"]
     questions = draw(wording.train.questions, params.questions, run.seed, fact.id)
     for number, template in enumerate(questions):
         # A generator of its own, so that no wording depends on another one.
         rng = rng_for(run.seed, "masked", fact.id, template)
         is_masked = fact.common["lang"] == "en" and rng.random() < params.masked_share
-        asked = masks.masked(template, rng) if is_masked else template
+        asked = masks.masked(template, attribute, rng) if is_masked else template
         yield fact.question("train", number, asked)
 
 
