@@ -35,7 +35,7 @@ from stages import augment, train  # noqa: E402
 from stages.augment.masked import Masks  # noqa: E402
 from stages.augment.readings import Readings  # noqa: E402
 from stages.augment.synonyms import Thesaurus  # noqa: E402
-from stages.augment.wordings import read_wordings, terms_of  # noqa: E402
+from stages.augment.wordings import read_wordings, telling_words, terms_of  # noqa: E402
 from stages.core.models import training  # noqa: E402
 from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
 from stages.core.records import record  # noqa: E402
@@ -143,7 +143,8 @@ def facts_and_wordings(recipe: Recipe) -> tuple[list[augment.Fact], dict[str, An
     protected = set(terms)
     for row in rows:
         protected |= augment.names_of(row)
-    masks = Masks(WORDNET, protected, augment.normalised_wordings(bank))
+    telling = telling_words(attributes)
+    masks = Masks(WORDNET, protected, augment.normalised_wordings(bank), telling)
     chosen = []
     for id, group in sorted(groups.items()):
         if derive(1, "part", id) % recipe.facts == 0:
