@@ -1,6 +1,7 @@
 """How many variants a second `augment` makes, beside nlpaug and TextAttack on the same sentences: `make bench-augment`.
 
-    PYTHONPATH=. python docs/experiments/bench_augment.py [--peers PYTHON] [--sentences 2000] [--facts 2000] [--memory]
+    PYTHONPATH=. python docs/experiments/bench_augment.py [--peers PYTHON] [--sentences 2000] [--facts 2000]
+        [--memory [100000 1000000]]
 
 From the project's root, on a machine with nothing else to do. `--peers` is the Python of an environment with nlpaug
 and textattack, which contradict this project's libraries and so need their own:
@@ -22,7 +23,8 @@ share keeps its meaning.
   is a download too, so none is kept back.
 
 CPU seconds are those of the contender's process alone, so other work on the machine changes them little. With
-`--memory` the stage runs on 100,000 and 1,000,000 records too, and its largest resident memory is printed.
+`--memory` the stage alone runs, on 100,000 and 1,000,000 records or on as many as are named, and its largest resident
+memory is printed.
 """
 
 import argparse
@@ -60,6 +62,12 @@ def main() -> None:
     if options.run:
         print(json.dumps(CONTENDERS[options.run](options)))
         return
+    if options.memory is not None:
+        for count in options.memory or (100_000, 1_000_000):
+            options.facts = count
+            measures = called(sys.executable, "wordnet + templates", options)
+            print(f"{count:,} records: {measures}", flush=True)
+        return
     results = {}
     for name in CONTENDERS:
         if name in PEERS and not options.peers:
@@ -67,10 +75,6 @@ def main() -> None:
         python = options.peers if name in PEERS else sys.executable
         results[name] = called(python, name, options)
     print(table(results))
-    if options.memory:
-        for count in (100_000, 1_000_000):
-            options.facts = count
-            print(f"{count:,} records: {called(sys.executable, 'wordnet + templates', options)}")
 
 
 def arguments() -> argparse.Namespace:
@@ -80,7 +84,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sentences", type=int, default=2000)
     parser.add_argument("--facts", type=int, default=2000, help="records of the whole stage")
     parser.add_argument("--wordnet", type=Path, default=Path("data/wordnet"))
-    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--memory", type=int, nargs="*", metavar="RECORDS")
     parser.add_argument("--run", choices=list(CONTENDERS), help="one contender, in this process")
     return parser.parse_args()
 

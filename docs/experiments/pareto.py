@@ -147,7 +147,10 @@ def facts_and_wordings(recipe: Recipe) -> tuple[list[augment.Fact], dict[str, An
         params, questions=recipe.questions, masked_share=recipe.masked_share
     )
     rows = record.read(Path("data/clean/records.parquet"))
-    groups = augment.by_fact(rows)
+    groups: dict[str, list[augment.Row]] = {}
+    for row in rows:
+        if row["fact"]:
+            groups.setdefault(row["fact"], []).append(row)
     needed = sorted({row["attribute"] for row in rows if row["fact"]})
     attributes = read_wordings(
         Path("data/raw/wordings.yaml"), needed, params.statements, params.questions
@@ -160,7 +163,8 @@ def facts_and_wordings(recipe: Recipe) -> tuple[list[augment.Fact], dict[str, An
     protected = set(terms)
     for row in rows:
         protected |= augment.names_of(row)
-    masks = Masks(WORDNET, protected, augment.normalised_wordings(bank), telling_words(attributes))
+    telling = telling_words(attributes)
+    masks = Masks(WORDNET, protected, augment.normalised_wordings(bank), telling)
     chosen = []
     for id, group in sorted(groups.items()):
         if derive(1, "part", id) % recipe.facts == 0:
@@ -281,7 +285,8 @@ def trained(recipe: Recipe, seed: int) -> tuple[Any, Any, list[Any], dict[str, f
     for group in groups:
         wording = bank[group[0]["attribute"]]
         fact = augment.fact_of(group, wording)
-        rows += augment.rows_of_fact(fact, group[0]["text"], wording, masks, params, run)
+        plain = group[0]["text"]
+        rows += augment.trained_rows_of_fact(fact, plain, wording, masks, params, run)
     texts = new_texts(rows)
     optimizer = curvature.EvenAdamW(layers, roots, lr=recipe.rate, weight_decay=0.01)
     warmup = max(1, min(40, recipe.steps // 10))

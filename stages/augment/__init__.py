@@ -16,6 +16,7 @@ are not: they stand in these statements.
 
 With `teacher`, recorded answers of a language model give wordings of attributes that the wordings file has not,
 and questions and paraphrases of free texts (`teacher/`). They are replayed from data/teacher, never asked for here.
+Some of these questions are asked in a frame, as free pairs are.
 
 The wordings of a fact depend on (seed, fact, wording) alone. With other numbers in the parameters, or
 one more wording in the file, all others stay as they are. So do the probes that compare two versions.
@@ -23,22 +24,29 @@ one more wording in the file, all others stay as they are. So do the probes that
 A wordings file with faults is refused. `wordings.py` names them, and all are reported at once.
 """
 
+import dataclasses
 import json
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML
 
 from stages.augment import checkpoints, free_pairs, probes, selection, texts
-from stages.augment.fact import Fact, Row, draw, fact_of, identity, number_in
+from stages.augment.fact import Fact, Row, draw, fact_of, identity
+from stages.augment.hashes import Hashes
 from stages.augment.masked import Masks
 from stages.augment.readings import Readings
+from stages.augment.spool import SAMPLED, Buckets, Parts, boundaries_of, in_order
 from stages.augment.synonyms import Thesaurus
 from stages.augment.teacher.accepting import Replay
 from stages.augment.teacher.record import read_record
@@ -64,6 +72,10 @@ Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # A run of letters and digits. Example: "Marie Curie (1898)" has Marie, Curie and 1898.
 WORD = re.compile(r"[^\W_]+")
+READ = 4096
+"""Records that are read from the input at once."""
+NAMED = ("subject", "attribute", "value", "unit")
+"""Columns with names that no synonym replaces."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -140,115 +152,342 @@ def run(
     out: Path,
     metrics: Path,
 ) -> None:
-    """Write the augmented records."""
+    """Write the augmented records.
+
+    Records and rows are on the disk while they wait, so memory does not grow with their number. Only with a
+    teacher, all records are in memory too.
+    """
+    from tqdm import tqdm
+
     wrong = checkpoints.problems(params.encoder, params.masked_model)
     if wrong:
         raise ParamsError("\n  ".join(["params.yaml:", *wrong]))
-    records = record.read(cleaned / "records.parquet")
-    records = [row for row in records if row["kind"] != PICTURE]
-    of_pictures = record.read(pictures / "records.parquet")
-    facts = by_fact(records)
-    needed = sorted({row["attribute"] for row in records if row["fact"]})
-    replay = None
-    taught: dict[str, Attribute] = {}
-    if params.teacher is None:
-        attributes = read_wordings(wordings, needed, params.statements, params.questions)
-    else:
-        attributes = read_wordings(wordings, [], 0, 0)
-        replay = Replay(params.teacher, records, attributes, read_record(teacher))
-        taught = replay.attributes()
-        attributes |= taught
-        check_enough(
-            wordings,
-            attributes,
-            needed,
-            params.statements,
-            params.questions,
-            replay.explanation(),
+    with replacing(out) as folder, TemporaryDirectory(prefix=".spool-", dir=made(folder)) as name:
+        sources = read_sources(cleaned / "records.parquet", Path(name))
+        of_pictures = record.read(pictures / "records.parquet")
+        replay = None
+        taught: dict[str, Attribute] = {}
+        if params.teacher is None:
+            attributes = read_wordings(
+                wordings, sources.needed, params.statements, params.questions
+            )
+        else:
+            attributes = read_wordings(wordings, [], 0, 0)
+            records = record.read(cleaned / "records.parquet")
+            records = [row for row in records if row["kind"] != PICTURE]
+            replay = Replay(params.teacher, records, attributes, read_record(teacher))
+            taught = replay.attributes()
+            attributes |= taught
+            check_enough(
+                wordings,
+                attributes,
+                sources.needed,
+                params.statements,
+                params.questions,
+                replay.explanation(),
+            )
+        settings = texts.Settings(
+            wordnet,
+            params.synonym_rule,
+            params.min_count,
+            params.synonyms,
+            params.encoder,
+            params.masked_model,
+            params.masked_similarity,
         )
-    settings = texts.Settings(
-        wordnet,
-        params.synonym_rule,
-        params.min_count,
-        params.synonyms,
-        params.encoder,
-        params.masked_model,
-        params.masked_similarity,
-    )
-    thesaurus = texts.thesaurus_of(settings)
-    terms: set[str] = set()
-    for name, attribute in attributes.items():
-        terms |= terms_of(name, attribute)
-    bank = with_synonyms(attributes, thesaurus, params.synonyms, terms)
-    protected = set(terms)
-    for row in records:
-        protected |= names_of(row)
-    masks = Masks(wordnet, protected, normalised_wordings(bank), telling_words(attributes))
+        thesaurus = texts.thesaurus_of(settings)
+        terms: set[str] = set()
+        for attribute_name, attribute in attributes.items():
+            terms |= terms_of(attribute_name, attribute)
+        bank = with_synonyms(attributes, thesaurus, params.synonyms, terms)
+        protected = terms | sources.names
+        telling = telling_words(attributes)
+        masks = Masks(wordnet, protected, normalised_wordings(bank), telling)
+        readings = Readings(attributes, masks, wordnet, protected)
 
-    readings = Readings(attributes, masks, wordnet, protected)
+        probe_counts = probes.Counts()
+        survey, facts = surveyed(sources.facts, bank, params, run, probe_counts)
+        pairs = learned_pairs(sources.free, params, run)
+        maker = Maker(params, run, bank, masks, readings, survey, pairs)
+        of_teacher: dict[str, list[Row]] = {}
+        corrupted: list[Row] = []
+        if replay is not None:
+            taught_rows = replay.rows(maker.asked_questions(sources))
+            taught_rows += asked_of_teacher(taught_rows, params, run)
+            for row in taught_rows:
+                of_teacher.setdefault(row["parents"][0], []).append(row)
+            corrupted = replay.corrupted()
 
-    rows: list[Row] = []
-    worded = []
-    for group in facts.values():
-        wording = bank[group[0]["attribute"]]
-        fact = fact_of(group, wording)
-        worded.append(fact)
-        rows += rows_of_fact(fact, group[0]["text"], wording, masks, params, run)
-        rows += readings_of_fact(fact, group[0]["lang"], readings, params, run)
-    probe_counts = probes.Counts()
-    rows += probes.reversed_questions(worded, bank, probe_counts)
-    rows += probes.comparisons(worded, bank, params.comparison_pairs, run.seed, probe_counts)
-
-    pairs = [row for row in records if not row["fact"] and row["kind"] == "qa"]
-    pair_counts = free_pairs.Counts()
-    shares = {"probe": params.probe_share, "valid": params.valid_share}
-    rows += free_pairs.rows_of_pairs(pairs, shares, run.seed, pair_counts)
-    free_texts = [row for row in records if not row["fact"] and row["kind"] != "qa"]
-    work = texts.variants_of(free_texts, settings, frozenset(protected), run, out)
-    for row, variants in zip(free_texts, work, strict=True):
-        rows += rows_of_text(row, variants, params.synonym_rule)
-    thesaurus.made += work.made
-    thesaurus.refused += work.refused
-    corrupted: list[Row] = []
-    if replay is not None:
-        asked = {normalise(row["question"]) for row in rows if row["split"] != "train"}
-        rows += replay.rows(asked)
-        corrupted = replay.corrupted()
-    selected = selection.Counts()
-    if params.select:
-        rows = selection.selected(rows, params.select, run.seed, selected)
-    # After the selection: each of these statements names a picture of its own.
-    about_pictures = [row_about_picture(row) for row in of_pictures if row["kind"] != PICTURE]
-    rows += about_pictures
-    if not rows:
-        raise InputError(
-            f"{cleaned}: no record to learn from; "
-            "see metrics/clean.json for what was rejected and why"
+        selection_of = selection.Selection(params.select, run.seed)
+        counts = RowCounts()
+        free_texts = ((row["text"], row["lang"]) for row in sources.free if row["kind"] != "qa")
+        work = texts.variants_of(
+            free_texts, sources.free_texts, settings, frozenset(protected), run, out
         )
-    rows.sort(key=lambda row: (row["split"], row["fact"] or "", row["kind"], row["locator"]))
-    with replacing(out) as folder:
-        record.write(folder / "records.parquet", rows)
+        pair_counts = free_pairs.Counts()
+        with Parts(Path(name) / "rows", out / "records.parquet", selection.RANKED) as parts:
+            without_fact = rows_without_fact(
+                maker, sources.free, work, of_teacher, of_pictures, pair_counts, selection_of
+            )
+            for row in without_fact:
+                parts.add(row)
+                counts.add(row)
+            groups = sources.facts.groups()
+            for group in tqdm(groups, "facts", facts.facts, unit="fact", disable=None, leave=False):
+                rows = selection_of.of_group(list(maker.of_fact(group)))
+                for row in in_order(rows):
+                    parts.add(row)
+                    counts.add(row)
+            parts.end()
+        if not counts.rows:
+            raise InputError(
+                f"{cleaned}: no record to learn from; "
+                "see metrics/clean.json for what was rejected and why"
+            )
+        with record.writing(folder / "records.parquet") as table:
+            for some in parts.tables():
+                table.extend(selection_of.balanced(some))
+        counts.leave_out(selection_of)
         if replay is not None:
             write_lessons(folder, replay, taught, corrupted)
-    report = summary(rows, facts, thesaurus)
+    thesaurus.made += work.made
+    thesaurus.refused += work.refused
+    report = summary(counts, facts, thesaurus)
     report["masked"] = masks.made
     if params.masked_model:
         report["masked_model"] = work.masked_report()
     if params.select:
-        report["selection"] = selected.report()
+        report["selection"] = selection_of.counts.report()
     if params.readings:
         report["readings"] = {"made": readings.made, "left_out": readings.left_out}
-    for row in rows:
-        if row["split"] == "probe":
-            probe_counts.asked[json.loads(row["meta"])["probe"]] += 1
+    probe_counts.asked = counts.probes
     report["probes"] = probe_counts.report()
     report["free_pairs"] = pair_counts.report()
-    if about_pictures:
-        report["pictures"] = len(about_pictures)
+    if counts.about_pictures:
+        report["pictures"] = counts.about_pictures
     if replay is not None:
         report["teacher"] = replay.report()
+        of_splits = Counter(row["split"] for rows in of_teacher.values() for row in rows)
+        report["teacher"]["rows"] = dict(sorted(of_splits.items()))
     write_json(metrics, report)
     print_report(report)
+
+
+@dataclasses.dataclass
+class Sources:
+    """The cleaned records, dealt out on the disk, and what must be known of all of them."""
+
+    facts: Buckets
+    """Records of facts, by their fact."""
+    free: Buckets
+    """All others but captions, by their id."""
+    needed: list[str]
+    """Attributes of the facts, sorted."""
+    names: set[str]
+    """Words that no synonym replaces."""
+    free_texts: int
+    """Records without a fact that are no question."""
+
+
+def read_sources(path: Path, folder: Path) -> Sources:
+    """Deal the records out into files in a folder. Raises as `record.opened` does."""
+    needed: set[str] = set()
+    names: set[str] = set()
+    free_texts = 0
+    with record.opened(path) as file:
+        keys = sampled_keys(file)
+        with (
+            Buckets(folder / "facts", "fact", boundaries_of(keys["fact"])) as facts,
+            Buckets(folder / "free", "id", boundaries_of(keys["id"])) as free,
+        ):
+            for batch in file.iter_batches(READ):
+                table = pa.Table.from_batches([batch])
+                table = table.filter(pc.not_equal(table["kind"], PICTURE))
+                # An empty name is none, as everywhere in this stage.
+                states_fact = pc.fill_null(pc.not_equal(table["fact"], ""), False)
+                of_facts = table.filter(states_fact)
+                others = table.filter(pc.invert(states_fact))
+                facts.add(of_facts)
+                free.add(others)
+                needed.update(pc.unique(of_facts["attribute"]).to_pylist())
+                free_texts += pc.sum(pc.not_equal(others["kind"], "qa")).as_py() or 0
+                for row in table.select(list(NAMED)).to_pylist():
+                    names |= {name for name in names_of(row) if may_be_replaced(name)}
+    return Sources(facts, free, sorted(needed), names, free_texts)
+
+
+def sampled_keys(file: pq.ParquetFile) -> dict[str, list[str]]:
+    """Return some facts, and some ids of records without a fact: one of each in `SAMPLED` records."""
+    found: dict[str, list[str]] = {"fact": [], "id": []}
+    number = 0
+    for batch in file.iter_batches(READ, columns=["id", "fact"]):
+        for row in batch.to_pylist():
+            column = "fact" if row["fact"] else "id"
+            if number % SAMPLED == 0:
+                found[column].append(row[column])
+            number += 1
+    return found
+
+
+def may_be_replaced(name: str) -> bool:
+    """Whether a word could be replaced if it were not protected. ASCII words with a digit never are."""
+    return not (name.isascii() and any(sign.isdigit() for sign in name))
+
+
+def surveyed(
+    facts: Buckets,
+    bank: dict[str, Attribute],
+    params: Params,
+    run: Run,
+    probe_counts: probes.Counts,
+) -> tuple[probes.Survey, "FactCounts"]:
+    """Look at all facts: which can be asked backwards, which are compared, and how many there are."""
+    survey = probes.Survey(bank, params.comparison_pairs, run.seed, probe_counts)
+    counts = FactCounts()
+    for group in facts.groups():
+        fact = fact_of(group, bank[group[0]["attribute"]])
+        survey.add(fact)
+        counts.facts += 1
+        counts.numeric += fact.number is not None
+        counts.attributes[fact.attribute] += 1
+    wanted = survey.wanted()
+    for group in facts.groups_of(wanted):
+        survey.know(fact_of(group, bank[group[0]["attribute"]]))
+    return survey, counts
+
+
+def learned_pairs(free: Buckets, params: Params, run: Run) -> free_pairs.Pairs:
+    """Look at all free pairs: which are held out, and which questions are trained."""
+    shares = {"probe": params.probe_share, "valid": params.valid_share}
+    pairs = free_pairs.Pairs(shares, run.seed)
+    for step in (pairs.look, pairs.group, pairs.learn):
+        for row in free:
+            if row["kind"] == "qa":
+                step(row)
+    return pairs
+
+
+def asked_of_teacher(rows: list[Row], params: Params, run: Run) -> list[Row]:
+    """Return the teacher's questions that are asked in a frame, as the free pairs are."""
+    shares = {"probe": params.probe_share, "valid": params.valid_share}
+    questions = [row for row in rows if row["kind"] == "qa"]
+    trained = {normalise(row["question"]) for row in questions}
+    found = []
+    for row in questions:
+        again = free_pairs.asked_again(row, shares, trained, run.seed)
+        if again is not None:
+            found.append(again)
+    return found
+
+
+@dataclasses.dataclass
+class FactCounts:
+    """Numbers of facts for metrics/augment.json."""
+
+    facts: int = 0
+    numeric: int = 0
+    """Facts whose value is a number."""
+    attributes: Counter[str] = dataclasses.field(default_factory=Counter)
+
+
+@dataclasses.dataclass
+class RowCounts:
+    """Numbers of rows for metrics/augment.json."""
+
+    rows: int = 0
+    kinds: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+    """By split and kind."""
+    probes: Counter[str] = dataclasses.field(default_factory=Counter)
+    """By the kind of the probe."""
+    about_pictures: int = 0
+
+    def add(self, row: Row) -> None:
+        """Count a row."""
+        self.rows += 1
+        self.kinds[row["split"], row["kind"]] += 1
+        if row["split"] == "probe":
+            self.probes[json.loads(row["meta"])["probe"]] += 1
+
+    def leave_out(self, chosen: selection.Selection) -> None:
+        """Take off what the balance left out when the rows were written."""
+        self.kinds -= chosen.over_balance
+
+
+@dataclasses.dataclass
+class Maker:
+    """Makes the rows of a record from what is known of all records."""
+
+    params: Params
+    run: Run
+    bank: dict[str, Attribute]
+    """Wordings with their synonyms."""
+    masks: Masks
+    readings: Readings
+    survey: probes.Survey
+    pairs: free_pairs.Pairs
+
+    def of_fact(self, group: list[Row]) -> Iterator[Row]:
+        """Yield all rows of a fact from its records. The first record has the highest priority."""
+        wording = self.bank[group[0]["attribute"]]
+        fact = fact_of(group, wording)
+        yield from trained_rows_of_fact(
+            fact, group[0]["text"], wording, self.masks, self.params, self.run
+        )
+        yield from readings_of_fact(fact, group[0]["lang"], self.readings, self.params, self.run)
+        yield from self.asked_of_fact(fact)
+
+    def asked_of_fact(self, fact: Fact) -> Iterator[Row]:
+        """Yield the rows of a fact that are asked and not trained."""
+        wording = self.bank[fact.attribute]
+        yield from asked_rows_of_fact(fact, wording, self.params, self.run)
+        yield from self.survey.rows(fact)
+
+    def asked_questions(self, sources: Sources) -> Hashes:
+        """Return the normalised questions of all rows that are asked and not trained."""
+        asked = Hashes()
+        for group in sources.facts.groups():
+            fact = fact_of(group, self.bank[group[0]["attribute"]])
+            for row in self.asked_of_fact(fact):
+                asked.add(normalise(row["question"]))
+        for pair in sources.free:
+            if pair["kind"] == "qa":
+                for row in self.pairs.rows(pair, free_pairs.Counts()):
+                    if row["split"] != "train":
+                        asked.add(normalise(row["question"]))
+        return asked
+
+
+def rows_without_fact(
+    maker: Maker,
+    free: Buckets,
+    work: texts.Variants,
+    of_teacher: dict[str, list[Row]],
+    of_pictures: list[Row],
+    pair_counts: free_pairs.Counts,
+    chosen: selection.Selection,
+) -> Iterator[Row]:
+    """Yield the rows of free texts and pairs, of the teacher, and of pictures, in the order of the records."""
+    variants = iter(work)
+    about = [row for row in of_pictures if row["kind"] != PICTURE]
+    about.sort(key=lambda row: row["id"])
+    statements = deque(about)
+    for row in free:
+        while statements and statements[0]["id"] < row["id"]:
+            yield row_about_picture(statements.popleft())
+        if row["kind"] == "qa":
+            rows = maker.pairs.rows(row, pair_counts)
+        else:
+            rows = rows_of_text(row, next(variants), maker.params.synonym_rule)
+        rows += of_teacher.get(row["id"], [])
+        yield from in_order(chosen.of_group(rows))
+    # No selection: each of these statements names a picture of its own.
+    yield from map(row_about_picture, statements)
+
+
+def made(folder: Path) -> Path:
+    """Make a folder, and return it."""
+    folder.mkdir()
+    return folder
 
 
 def write_lessons(
@@ -336,18 +575,6 @@ def print_left_out(counts: dict[str, Any]) -> None:
         )
 
 
-def by_fact(records: list[Row]) -> dict[str, list[Row]]:
-    """Group records by their fact. The first record of a group has the highest priority.
-
-    Records come in the order of the sources, which clean keeps.
-    """
-    facts: dict[str, list[Row]] = {}
-    for row in records:
-        if row["fact"]:
-            facts.setdefault(row["fact"], []).append(row)
-    return facts
-
-
 def normalised_wordings(attributes: dict[str, Attribute]) -> set[str]:
     """Return the normalised form of all wordings."""
     texts: set[str] = set()
@@ -373,10 +600,10 @@ def with_synonyms(
     return extended
 
 
-def rows_of_fact(
+def trained_rows_of_fact(
     fact: Fact, plain_text: str, wording: Attribute, masks: Masks, params: Params, run: Run
 ) -> Iterator[Row]:
-    """Yield training texts, perhaps a validation question, and the stated probes of a fact."""
+    """Yield the training texts of a fact: its plain text, statements and questions."""
     yield fact.row("train", "statement", 0, plain_text)
     statements = draw(wording.train.statements, params.statements, run.seed, fact.id)
     for number, template in enumerate(statements, start=1):
@@ -392,6 +619,9 @@ def rows_of_fact(
         asked = masks.masked(template, attribute, rng) if is_masked else template
         yield fact.question("train", number, asked)
 
+
+def asked_rows_of_fact(fact: Fact, wording: Attribute, params: Params, run: Run) -> Iterator[Row]:
+    """Yield perhaps a validation question, and the stated probes of a fact."""
     if rng_for(run.seed, "valid", fact.id).random() < params.valid_share:
         (template,) = draw(wording.valid.questions, 1, run.seed, fact.id)
         yield fact.question("valid", 0, template)
@@ -456,21 +686,22 @@ def names_of(row: Row) -> set[str]:
 
     No synonym replaces them.
     """
-    names = " ".join(row[name] or "" for name in ("subject", "attribute", "value", "unit"))
+    names = " ".join(row[name] or "" for name in NAMED)
     return set(WORD.findall(record.fold(names)))
 
 
-def summary(rows: list[Row], facts: dict[str, list[Row]], thesaurus: Thesaurus) -> dict[str, Any]:
+def summary(counts: RowCounts, facts: FactCounts, thesaurus: Thesaurus) -> dict[str, Any]:
     """Return the counts of metrics/augment.json."""
-    splits = Counter(row["split"] for row in rows)
-    kinds = Counter(f"{row['split']}/{row['kind']}" for row in rows)
-    attributes = Counter(group[0]["attribute"] for group in facts.values())
-    numeric = sum(number_in(group[0]["value"]) is not None for group in facts.values())
+    splits: Counter[str] = Counter()
+    kinds: dict[str, int] = {}
+    for (split, kind), number in counts.kinds.items():
+        splits[split] += number
+        kinds[f"{split}/{kind}"] = number
     return {
-        "facts": len(facts),
-        "numeric_facts": numeric,
+        "facts": facts.facts,
+        "numeric_facts": facts.numeric,
         "splits": dict(sorted(splits.items())),
         "kinds": dict(sorted(kinds.items())),
-        "attributes": dict(sorted(attributes.items())),
+        "attributes": dict(sorted(facts.attributes.items())),
         "synonyms": {"made": thesaurus.made, "refused": dict(sorted(thesaurus.refused.items()))},
     }

@@ -14,12 +14,13 @@ A frame is easier than another person's words. What is measured is whether an an
 in a form that was not trained.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Set
+from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
 from stages.augment.fact import Row, identity
+from stages.augment.hashes import Hashes, hash_of
 from stages.augment.probes import STATED, meta_of
 from stages.core.records.prompt import training_text
 from stages.core.records.record import fold
@@ -65,35 +66,92 @@ class Counts:
         }
 
 
-def rows_of_pairs(
-    pairs: list[Row],
-    shares: dict[str, float],
-    seed: int,
-    counts: Counts,
-) -> list[Row]:
-    """Return the rows of all free pairs. `shares`: probe and valid, each as a share of the pairs."""
-    split_of = {row["id"]: drawn_split(row["id"], shares, seed) for row in pairs}
-    held_out = pairs_to_hold_out(pairs, split_of)
-    trained = {normalise(row["question"]) for row in pairs if row["id"] not in held_out}
-    rows = []
-    for row in pairs:
-        split = split_of[row["id"]]
-        if row["id"] in held_out:
+class Pairs:
+    """All free pairs, in some 16 bytes each: which of them are held out, and which questions are trained.
+
+    All are given to `look`, then all to `group`, to `learn` and to `rows`. The order within each does not matter.
+    """
+
+    def __init__(self, shares: dict[str, float], seed: int) -> None:
+        """`shares`: probe and valid, each as a share of the pairs."""
+        self._shares = shares
+        self._seed = seed
+        self._answers = Hashes()
+        """Answers that belong to one question alone, as far as their length tells."""
+        self._groups: dict[int, Group] = {}
+        """Pairs of each answer that several have, by its hash."""
+        self._trained = Hashes()
+        """Questions that are trained."""
+
+    def look(self, row: Row) -> None:
+        """Take a pair's answer."""
+        answer = fold(row["answer"])
+        if len(answer) >= TELLING:
+            self._answers.add(answer)
+
+    def group(self, row: Row) -> None:
+        """Take a pair into the group of its answer, if other pairs have the same one."""
+        answer = fold(row["answer"])
+        if len(answer) >= TELLING and self._answers.count(answer) > 1:
+            group = self._groups.setdefault(hash_of(answer), Group())
+            is_trained = drawn_split(row["id"], self._shares, self._seed) == "train"
+            group.add(row, is_trained)
+
+    def learn(self, row: Row) -> None:
+        """Take a pair's question, if it is trained."""
+        if not self.is_held_out(row):
+            self._trained.add(normalise(row["question"]))
+
+    def is_held_out(self, row: Row) -> bool:
+        """Whether a pair needs no training, because another pair teaches the same answer in other words."""
+        if drawn_split(row["id"], self._shares, self._seed) == "train":
+            return False
+        group = self._groups.get(hash_of(fold(row["answer"])))
+        return group is not None and normalise(row["question"]) not in group.taught_words()
+
+    def rows(self, row: Row, counts: Counts) -> list[Row]:
+        """Return the rows of a pair, and count them."""
+        split = drawn_split(row["id"], self._shares, self._seed)
+        if self.is_held_out(row):
             counts.held_out[split] += 1
-            rows.append(asked(row, split, row["question"], None))
-            continue
+            return [asked(row, split, row["question"], None)]
         counts.trained += 1
-        rows.append(pair_row(row, "train", row["question"]))
+        rows = [pair_row(row, "train", row["question"])]
         if split == "train":
-            continue
-        changed = changed_question(row, trained, seed)
+            return rows
+        changed = changed_question(row, self._trained, self._seed)
         if changed is None:
             counts.same_words += 1
-            continue
+            return rows
         question, frame = changed
         counts.reworded[split] += 1
         rows.append(asked(row, split, question, frame))
-    return rows
+        return rows
+
+
+class Group:
+    """The pairs of one answer: the questions of those that teach it."""
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self._taught: set[str] = set()
+        self._first: tuple[str, str] | None = None
+        """The smallest id, and its question. This pair teaches the answer where no other does."""
+
+    def add(self, row: Row, is_trained: bool) -> None:
+        """Take a pair of this answer."""
+        words = normalise(row["question"])
+        if is_trained:
+            self._taught.add(words)
+        own = (row["id"], words)
+        self._first = own if self._first is None else min(self._first, own)
+
+    def taught_words(self) -> set[str]:
+        """Return the normalised questions that teach the answer."""
+        if self._taught or self._first is None:
+            return self._taught
+        _, words = self._first
+        return {words}
 
 
 def drawn_split(pair: str, shares: dict[str, float], seed: int) -> str:
@@ -107,28 +165,7 @@ def drawn_split(pair: str, shares: dict[str, float], seed: int) -> str:
     return "train"
 
 
-def pairs_to_hold_out(pairs: list[Row], split_of: dict[str, str]) -> set[str]:
-    """Return the ids of pairs that need no training, because another pair teaches the same answer."""
-    same_answer: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in pairs:
-        answer = fold(row["answer"])
-        if len(answer) >= TELLING:
-            same_answer[answer].append(row)
-    held_out: set[str] = set()
-    for group in same_answer.values():
-        teaching = [row for row in group if split_of[row["id"]] == "train"]
-        if not teaching:
-            # One of them must teach the answer. The smallest id decides.
-            teaching = [min(group, key=lambda row: row["id"])]
-        taught_words = {normalise(row["question"]) for row in teaching}
-        for row in group:
-            is_other_wording = normalise(row["question"]) not in taught_words
-            if split_of[row["id"]] != "train" and is_other_wording:
-                held_out.add(row["id"])
-    return held_out
-
-
-def changed_question(row: Row, trained: Set[str], seed: int) -> tuple[str, str] | None:
+def changed_question(row: Row, trained: Container[str], seed: int) -> tuple[str, str] | None:
     """Return a pair's question in a frame, and the frame. None where every framed one is trained."""
     frames = list(FRAMES.get(row["lang"], OTHER_FRAMES))
     rng_for(seed, "frame", row["id"]).shuffle(frames)
@@ -145,6 +182,24 @@ def asked(row: Row, split: str, question: str, frame: str | None) -> Row:
     if split == "probe":
         made["meta"] = meta_of(STATED, frame or "", [row["answer"]])
     return made
+
+
+def asked_again(
+    row: Row, shares: dict[str, float], trained: Container[str], seed: int
+) -> Row | None:
+    """Return a teacher's question in a frame, for validation or as a probe. None where no hash selects it.
+
+    So a project of documents alone has questions to stop training by, and to evaluate.
+    """
+    split = drawn_split(row["id"], shares, seed)
+    if split == "train":
+        return None
+    changed = changed_question(row, trained, seed)
+    if changed is None:
+        return None
+    made = asked(row, split, *changed)
+    place = row["locator"].replace("/train/", f"/{split}/", 1)
+    return made | identity(place) | {"parents": row["parents"]}
 
 
 def pair_row(row: Row, split: str, question: str) -> Row:

@@ -10,12 +10,17 @@
 A comparison has `wrong` too: the name of the other subject.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from stages.augment.fact import Fact, Row, draw
+from stages.augment.hashes import Hashes
 from stages.augment.wordings import Attribute
 from stages.core.records import record
 from stages.core.records.wording import fill
@@ -61,75 +66,138 @@ def stated(fact: Fact, wording: Attribute, wanted: int | None, seed: int) -> Ite
         yield probe | {"meta": meta_of(STATED, template, accepted)}
 
 
-def reversed_questions(
-    facts: Iterable[Fact], bank: dict[str, Attribute], counts: Counts
-) -> Iterator[Row]:
-    """Yield the reversed probes of all facts whose value is that of one subject alone."""
-    facts_of_value: defaultdict[tuple[str, str], list[Fact]] = defaultdict(list)
-    for fact in facts:
-        if bank[fact.attribute].probe.reversed:
-            facts_of_value[fact.attribute, fact.amount].append(fact)
-    for sharing in facts_of_value.values():
-        if len(sharing) > 1:
-            counts.value_not_unique += len(sharing)
-            continue
-        (fact,) = sharing
-        for number, template in enumerate(bank[fact.attribute].probe.reversed):
-            question = fill(template, value=fact.amount)
-            accepted = [fact.answer, fact.subject]
-            probe = fact.pair("probe", f"reversed/{number:02d}", question, fact.answer)
-            yield probe | {"meta": meta_of(REVERSED, template, accepted)}
+class Survey:
+    """What reversed questions and comparisons must know of all facts, in some 40 bytes a fact.
+
+    First every fact is added. Then `wanted` names the facts that are compared, and `know` takes them.
+    """
+
+    def __init__(self, bank: dict[str, Attribute], pairs: int, seed: int, counts: Counts) -> None:
+        """`pairs`: of each attribute that has comparison wordings. The counts are raised as the facts are asked."""
+        self._bank = bank
+        self._pairs = pairs
+        self._seed = seed
+        self._counts = counts
+        self._values = Hashes()
+        """Attribute and value of each fact that may be asked backwards."""
+        self._candidates: dict[str, Candidates] = {}
+        """Facts that may be compared, by attribute."""
+        self._partner: dict[str, str] = {}
+        """Fact that is named first → fact that it is compared with."""
+        self._known: dict[str, Fact] = {}
+
+    def add(self, fact: Fact) -> None:
+        """Take a fact."""
+        probe = self._bank[fact.attribute].probe
+        if probe.reversed:
+            self._values.add(fact.attribute, fact.amount)
+        if probe.comparison.larger or probe.comparison.smaller:
+            candidates = self._candidates.setdefault(fact.attribute, Candidates())
+            candidates.add(fact, derive(self._seed, COMPARISON, fact.id))
+
+    def wanted(self) -> set[str]:
+        """Choose the pairs that are compared, and return the facts of all of them."""
+        self._counts.value_not_unique = self._values.repeated()
+        for attribute in sorted(self._candidates):
+            candidates = self._candidates[attribute]
+            comparable = candidates.with_one_unit()
+            self._counts.not_comparable += len(candidates) - len(comparable)
+            for first, second in candidates.drawn_pairs(comparable, self._pairs):
+                self._partner[first] = second
+        return {*self._partner.keys(), *self._partner.values()}
+
+    def know(self, fact: Fact) -> None:
+        """Take a fact that is wanted."""
+        self._known[fact.id] = fact
+
+    def rows(self, fact: Fact) -> Iterator[Row]:
+        """Yield the reversed questions of a fact, and the comparisons that name it first."""
+        if self._bank[fact.attribute].probe.reversed:
+            if self._values.count(fact.attribute, fact.amount) == 1:
+                yield from reversed_questions(fact, self._bank[fact.attribute])
+        if fact.id in self._partner:
+            other = self._known[self._partner[fact.id]]
+            yield from comparisons(fact, other, self._bank[fact.attribute])
 
 
-def comparisons(
-    facts: Iterable[Fact], bank: dict[str, Attribute], pairs: int, seed: int, counts: Counts
-) -> Iterator[Row]:
-    """Yield the comparison probes: so many pairs of facts of each attribute, each in all wordings.
+class Candidates:
+    """The facts of an attribute that may be compared, as columns of numbers."""
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self.ids = bytearray()
+        """The facts' ids, one behind the other."""
+        self.ends = array("Q")
+        """Where each of these ends."""
+        self.ranks = array("Q")
+        """A hash of the seed and the fact, which decides the order."""
+        self.numbers = array("d")
+        """The values. Not a number (NaN) where a value is in words."""
+        self.units = array("q")
+        """Which of `names` the unit is."""
+        self.names: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """Return the number of facts."""
+        return len(self.ends)
+
+    def add(self, fact: Fact, rank: int) -> None:
+        """Take a fact and its rank."""
+        self.ids += fact.id.encode()
+        self.ends.append(len(self.ids))
+        self.ranks.append(rank)
+        self.numbers.append(math.nan if fact.number is None else fact.number)
+        self.units.append(self.names.setdefault(fact.unit or "", len(self.names)))
+
+    def with_one_unit(self) -> Any:
+        """Return the places of the facts whose value is a number in the unit that most of them have: [facts]."""
+        units = np.array(self.units, dtype=np.int64)
+        is_number = ~np.isnan(np.array(self.numbers, dtype=np.float64))
+        uses = np.bincount(units[is_number], minlength=len(self.names))
+        if not uses.any():
+            return np.zeros(0, dtype=np.int64)
+        # Of two units that are equally frequent, the first by name.
+        unit = min(self.names, key=lambda name: (-uses[self.names[name]], name))
+        return np.flatnonzero(is_number & (units == self.names[unit]))
+
+    def drawn_pairs(self, places: Any, wanted: int) -> list[tuple[str, str]]:
+        """Return up to `wanted` pairs of facts with different values: neighbours in the order of the ranks."""
+        ranks = np.array(self.ranks, dtype=np.uint64)[places]
+        ranked = places[np.argsort(ranks, kind="stable")]
+        pairs: list[tuple[str, str]] = []
+        for first, second in zip(ranked[::2], ranked[1::2], strict=False):
+            if len(pairs) == wanted:
+                break
+            if self.numbers[first] != self.numbers[second]:
+                pairs.append((self.id_at(first), self.id_at(second)))
+        return pairs
+
+    def id_at(self, place: int) -> str:
+        """Return the id of the fact at a place."""
+        begin = self.ends[place - 1] if place else 0
+        return self.ids[begin : self.ends[place]].decode()
+
+
+def reversed_questions(fact: Fact, wording: Attribute) -> Iterator[Row]:
+    """Yield the reversed probes of a fact whose value is that of one subject alone."""
+    for number, template in enumerate(wording.probe.reversed):
+        question = fill(template, value=fact.amount)
+        accepted = [fact.answer, fact.subject]
+        probe = fact.pair("probe", f"reversed/{number:02d}", question, fact.answer)
+        yield probe | {"meta": meta_of(REVERSED, template, accepted)}
+
+
+def comparisons(first: Fact, second: Fact, wording: Attribute) -> Iterator[Row]:
+    """Yield the comparison probes of two facts, in all wordings.
 
     The pairs depend on the seed and on the ids of the facts. Another value of a fact keeps its pair.
     """
-    by_attribute: defaultdict[str, list[Fact]] = defaultdict(list)
-    for fact in facts:
-        comparison = bank[fact.attribute].probe.comparison
-        if comparison.larger or comparison.smaller:
-            by_attribute[fact.attribute].append(fact)
-    for attribute in sorted(by_attribute):
-        candidates = by_attribute[attribute]
-        comparable = with_one_unit(candidates)
-        counts.not_comparable += len(candidates) - len(comparable)
-        comparison = bank[attribute].probe.comparison
-        for first, second in drawn_pairs(comparable, pairs, seed):
-            larger, smaller = by_number(first, second)
-            for number, template in enumerate(comparison.larger):
-                yield comparison_of(
-                    first, second, larger, smaller, template, f"larger/{number:02d}"
-                )
-            for number, template in enumerate(comparison.smaller):
-                yield comparison_of(
-                    first, second, smaller, larger, template, f"smaller/{number:02d}"
-                )
-
-
-def with_one_unit(facts: list[Fact]) -> list[Fact]:
-    """Return the facts whose value is a number in the unit that most of them have."""
-    units = Counter(fact.unit or "" for fact in facts if fact.number is not None)
-    if not units:
-        return []
-    # Of two units that are equally frequent, the first by name.
-    unit = min(units, key=lambda name: (-units[name], name))
-    return [fact for fact in facts if fact.number is not None and (fact.unit or "") == unit]
-
-
-def drawn_pairs(facts: list[Fact], wanted: int, seed: int) -> list[tuple[Fact, Fact]]:
-    """Return up to `wanted` pairs with different values: neighbours in the order of a hash."""
-    ranked = sorted(facts, key=lambda fact: derive(seed, COMPARISON, fact.id))
-    pairs: list[tuple[Fact, Fact]] = []
-    for first, second in zip(ranked[::2], ranked[1::2], strict=False):
-        if len(pairs) == wanted:
-            break
-        if first.number != second.number:
-            pairs.append((first, second))
-    return pairs
+    comparison = wording.probe.comparison
+    larger, smaller = by_number(first, second)
+    for number, template in enumerate(comparison.larger):
+        yield comparison_of(first, second, larger, smaller, template, f"larger/{number:02d}")
+    for number, template in enumerate(comparison.smaller):
+        yield comparison_of(first, second, smaller, larger, template, f"smaller/{number:02d}")
 
 
 def by_number(first: Fact, second: Fact) -> tuple[Fact, Fact]:

@@ -7,22 +7,26 @@
 
 The plain text of a fact, or a free text itself, is always kept. The rest ranks by a hash of seed and id, so
 whether one row precedes another does not depend on the others. Validation and probes are never touched.
+
+One fact is in memory at a time. What the balance needs of all is how many facts have how many rows.
 """
 
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field
 from pydantic.dataclasses import dataclass as settings_class
 
 from stages.augment.fact import Row
 from stages.core.project.params import STRICT
-from stages.core.records.record import fold
+from stages.core.records import record
 from stages.core.repeatable.seeding import derive
 
 VALUES = 128
@@ -68,27 +72,107 @@ class Counts:
         }
 
 
-def selected(rows: list[Row], settings: Select, seed: int, counts: Counts) -> list[Row]:
-    """Return the rows that are kept, in their order."""
-    groups: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        if row["split"] == "train":
-            groups[row["fact"] or row["parents"][0]].append(row)
-    counts.asked = sum(len(group) for group in groups.values())
-    for key in groups:
-        groups[key].sort(key=lambda row: (not is_plain(row), derive(seed, "select", row["id"])))
+RANK = "rank"
+"""Column of a training row on its way: its rank within its fact, where `balance` needs it."""
+RANKED = record.SCHEMA.append(pa.field(RANK, pa.int32()))
+"""Columns of rows on their way."""
 
-    gone: set[str] = set()
-    if settings.near_duplicates is not None:
-        left_out(near_duplicates(groups, settings.near_duplicates), "near_duplicate", gone, counts)
-    if settings.per_fact is not None:
-        over = []
-        for group in groups.values():
-            over += still_there(group, gone)[settings.per_fact :]
-        left_out(over, "over_cap", gone, counts)
-    if settings.balance is not None:
-        left_out(unbalanced(groups, settings.balance, gone), "over_balance", gone, counts)
-    return [row for row in rows if row["id"] not in gone]
+
+class Cut(NamedTuple):
+    """Which rows of an attribute are kept: all of lower ranks, and some of one rank."""
+
+    rank: int
+    room: int
+    """Rows of this rank that are kept, in the order of the facts."""
+
+
+class Selection:
+    """Chooses the training rows: first of each fact or text by itself, then by the balance of all attributes."""
+
+    def __init__(self, settings: Select, seed: int) -> None:
+        """`seed`: that of the run."""
+        self._settings = settings
+        self._seed = seed
+        self.counts = Counts()
+        self._sizes: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        """Of each attribute: numbers of rows of a fact → facts with so many."""
+        self._seen: Counter[str] = Counter()
+        """Rows of the cut's rank so far, by attribute."""
+        self.over_balance: Counter[tuple[str, str]] = Counter()
+        """Rows that the balance left out, by split and kind."""
+
+    def of_group(self, rows: list[Row]) -> list[Row]:
+        """Return the rows of one fact or text that are kept, in their order. Give it all of them at once."""
+        group = [row for row in rows if row["split"] == "train"]
+        group.sort(key=lambda row: (not is_plain(row), derive(self._seed, "select", row["id"])))
+        self.counts.asked += len(group)
+        gone: set[str] = set()
+        if self._settings.near_duplicates is not None:
+            repeating = near_duplicates(group, self._settings.near_duplicates)
+            left_out(repeating, "near_duplicate", gone, self.counts)
+        if self._settings.per_fact is not None:
+            over = still_there(group, gone)[self._settings.per_fact :]
+            left_out(over, "over_cap", gone, self.counts)
+        kept = [row for row in rows if row["id"] not in gone]
+        if self._settings.balance is not None and group and group[0]["fact"]:
+            ranked = still_there(group, gone)
+            self._sizes[group[0]["attribute"]][len(ranked)] += 1
+            rank_of = {row["id"]: rank for rank, row in enumerate(ranked)}
+            kept = [row | {RANK: rank_of.get(row["id"])} for row in kept]
+        return kept
+
+    @cached_property
+    def _cuts(self) -> dict[str, Cut]:
+        """What is kept of each attribute. Read it when all groups were given."""
+        if self._settings.balance is None or not self._sizes:
+            return {}
+        totals = {name: rows_of(sizes) for name, sizes in self._sizes.items()}
+        limit = int(self._settings.balance * median(totals.values()))
+        return {name: cut_of(sizes, limit) for name, sizes in self._sizes.items()}
+
+    def balanced(self, table: pa.Table) -> pa.Table:
+        """Return the rows that the balance keeps, without their rank. Give it all rows, in the order of the facts."""
+        plain = table.select(record.SCHEMA.names)
+        if not self._cuts:
+            return plain
+        columns = table.select([RANK, "attribute", "kind", "fact", "locator"])
+        keeps = []
+        for row in columns.to_pylist():
+            is_kept = row[RANK] is None or self._is_within(row["attribute"], row[RANK])
+            if not is_kept and not is_plain(row):
+                self.counts.left_out["over_balance"] += 1
+                self.over_balance["train", row["kind"]] += 1
+                keeps.append(False)
+            else:
+                keeps.append(True)
+        return plain.filter(pa.array(keeps, type=pa.bool_()))
+
+    def _is_within(self, attribute: str, rank: int) -> bool:
+        """Whether a row of a rank is kept, and note it."""
+        cut = self._cuts[attribute]
+        if rank != cut.rank:
+            return rank < cut.rank
+        self._seen[attribute] += 1
+        return self._seen[attribute] <= cut.room
+
+
+def rows_of(sizes: Counter[int]) -> int:
+    """Return the number of rows of an attribute."""
+    return sum(size * facts for size, facts in sizes.items())
+
+
+def cut_of(sizes: Counter[int], limit: int) -> Cut:
+    """Return the cut that keeps `limit` rows, taken in turn from the facts.
+
+    The first row of every fact comes first, then the second ones, and so on.
+    """
+    kept = 0
+    for rank in range(max(sizes)):
+        of_rank = sum(facts for size, facts in sizes.items() if size > rank)
+        if kept + of_rank > limit:
+            return Cut(rank, limit - kept)
+        kept += of_rank
+    return Cut(max(sizes), 0)
 
 
 def is_plain(row: Row) -> bool:
@@ -110,20 +194,19 @@ def still_there(group: list[Row], gone: set[str]) -> list[Row]:
     return [row for row in group if row["id"] not in gone]
 
 
-def near_duplicates(groups: dict[str, list[Row]], similarity: float) -> list[Row]:
+def near_duplicates(group: list[Row], similarity: float) -> list[Row]:
     """Return the rows that repeat an earlier one of their group that stays."""
     repeating = []
-    for group in groups.values():
-        values = signatures([row["question"] or row["text"] for row in group])
-        kept: list[int] = []
-        for number, row in enumerate(group):
-            # Questions and statements are no repeats of each other.
-            same_kind = [other for other in kept if group[other]["kind"] == row["kind"]]
-            alike = (values[same_kind] == values[number]).mean(axis=1)  # (earlier rows)
-            if (alike >= similarity).any():
-                repeating.append(row)
-            else:
-                kept.append(number)
+    values = signatures([row["question"] or row["text"] for row in group])
+    kept: list[int] = []
+    for number, row in enumerate(group):
+        # Questions and statements are no repeats of each other.
+        same_kind = [other for other in kept if group[other]["kind"] == row["kind"]]
+        alike = (values[same_kind] == values[number]).mean(axis=1)  # (earlier rows)
+        if (alike >= similarity).any():
+            repeating.append(row)
+        else:
+            kept.append(number)
     return repeating
 
 
@@ -133,29 +216,9 @@ def signatures(texts: list[str]) -> Any:
 
     rows = []
     for text in texts:
-        words = WORD.findall(fold(text))
+        words = WORD.findall(record.fold(text))
         pairs = [f"{left} {right}" for left, right in pairwise(words)]
         sketch = RMinHash(num_perm=VALUES, seed=SEED)
         sketch.update(sorted({*words, *pairs}))
         rows.append(sketch.digest())
     return np.array(rows, dtype=np.uint32)
-
-
-def unbalanced(groups: dict[str, list[Row]], most: float, gone: set[str]) -> list[Row]:
-    """Return the rows of each attribute beyond `most` times the median, taken in turn from its facts."""
-    by_attribute: defaultdict[str, list[list[Row]]] = defaultdict(list)
-    for group in groups.values():
-        if group[0]["fact"]:
-            by_attribute[group[0]["attribute"]].append(still_there(group, gone))
-    if not by_attribute:
-        return []
-    sizes = {name: sum(map(len, facts)) for name, facts in by_attribute.items()}
-    limit = int(most * median(sizes.values()))
-    over = []
-    for facts in by_attribute.values():
-        # The first row of every fact comes first, then the second ones, and so on.
-        ranked = []
-        for rank in range(max(map(len, facts))):
-            ranked += [fact[rank] for fact in facts if rank < len(fact)]
-        over += ranked[limit:]
-    return over

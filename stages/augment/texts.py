@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.augment import checkpoints
-from stages.augment.fact import Row
 from stages.augment.in_context import ContextThesaurus
 from stages.augment.masked_words import MaskedWords
 from stages.augment.synonyms import Thesaurus
@@ -116,15 +115,19 @@ def of_worker(settings: Settings) -> Thesaurus:
 
 
 def variants_of(
-    rows: list[Row], settings: Settings, protected: frozenset[str], run: Run, out: Path
+    pairs: Iterable[Text],
+    number: int,
+    settings: Settings,
+    protected: frozenset[str],
+    run: Run,
+    out: Path,
 ) -> Variants:
-    """Return the variants of the texts of rows.
+    """Return the variants of texts. `number`: how many texts there are.
 
     `out`: the stage's output. Workers of a cluster must see the folder in which it stands.
     """
-    pairs = ((row["text"], row["lang"]) for row in rows)
     chunks = in_chunks(pairs)
-    is_small = len(rows) <= CHUNK and settings.masked is None
+    is_small = number <= CHUNK and settings.masked is None
     if is_small or not settings.wanted:
         return Variants(of_chunk(chunk, settings, protected) for chunk in chunks)
     return Variants(on_workers(chunks, settings, protected, run, out))

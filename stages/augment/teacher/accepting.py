@@ -8,7 +8,7 @@ with nearly the words of one that was taken is refused, whatever its set.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Set
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -231,7 +231,7 @@ class Replay:
         plain = PLAIN_ANSWER[subject.language].replace("{attribute}", subject.attribute)
         return plain, []
 
-    def rows(self, asked: Set[str]) -> list[Row]:
+    def rows(self, asked: Container[str]) -> list[Row]:
         """Return the training rows about free texts. `asked` are the normalised questions of other splits."""
         by_id = {row["id"]: row for row in self.records}
         found: list[Row] = []

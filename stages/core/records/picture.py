@@ -27,12 +27,12 @@ class Picture(NamedTuple):
     path: str
     """Below the folder of the source's table, or the file's name: as the source names it."""
     sha256: str
-    """Of the file."""
+    """Of the file, or of the pixels of a picture inside a PDF."""
     format: str
-    """As Pillow names it: PNG, JPEG …"""
+    """As Pillow names it: PNG, JPEG … PDF for a picture inside one."""
     width: int
     height: int
-    """Pixels of the file."""
+    """Pixels of the file, or of the picture inside a PDF."""
     columns: int
     rows: int
     """Pixels of what is kept."""

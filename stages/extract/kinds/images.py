@@ -1,4 +1,4 @@
-"""Pictures with captions: a table that names the files, a file beside each picture, or the figures of HTML pages.
+"""Pictures with captions: a table that names the files, a file beside each picture, or the figures of HTML and PDF.
 
 A unit is a picture with its caption. The record of the caption has the kind `picture`. Its further fields hold the
 picture's path, hash, format and size. `data/extract/pictures.parquet` holds the picture itself, made smaller. The
@@ -10,11 +10,13 @@ pattern of pictures. Beside `iron.png` stands its caption in `iron.txt`, or an o
 both. Cells are `caption`, `file` (its name), `stem` (without suffix) and the keys of the object. With
 `captions: figures` the source is a pattern of HTML pages. Each `<figure>` with a picture is a unit. Cells are
 `caption` (the text of its `<figcaption>`, or else the `alt` of the picture), `alt`, `file`, `title` (of the page) and
-`heading` (the last one before the figure). No address is followed: the picture lies below the page's folder.
+`heading` (the last one before the figure). No address is followed: the picture lies below the page's folder. The
+pattern may name PDF files, too (`pdf_figures.py`). Their cells are `caption`, `file`, `title` and `page`.
 
 Set aside, each by itself: `missing_file` (no such file), `outside` (a path that leaves the folder), `no_caption`,
 `unreadable` (broken or no picture), `too_large` (in bytes or pixels), `too_small`, `animated` (several frames or
-pages), `wrong_suffix` (a JPEG named .png) and `duplicate_picture` (the same pixels as an earlier one).
+pages), `wrong_suffix` (a JPEG named .png), `shared_caption` (of several pictures in a PDF) and `duplicate_picture`
+(the same pixels as an earlier one).
 """
 
 import json
@@ -36,6 +38,7 @@ from stages.extract.encoding import counted
 from stages.extract.kinds.delimited import Csv
 from stages.extract.kinds.document import Document
 from stages.extract.path import Gap
+from stages.extract.pdf_figures import figures_of
 from stages.extract.pictures import PictureSetAsideError, read
 from stages.extract.source import FilePath, Lang, Map, Name, SourceSettings
 from stages.extract.unit import Unit, nearest
@@ -53,7 +56,7 @@ class Images(SourceSettings):
     """Pictures with captions."""
 
     kind: Literal["images"]
-    """Pictures with captions: a table that names the files, a file beside each picture, or figures of HTML pages."""
+    """Pictures with captions: a table that names the files, a file beside each picture, or figures of HTML and PDF."""
     name: Name
     path: FilePath
     lang: Lang
@@ -61,7 +64,8 @@ class Images(SourceSettings):
     captions: Literal["table", "sidecar", "figures"]
     """`table`: `path` is a delimited file, and a row names a picture below the table's folder. `sidecar`: `path`
     is a pattern of pictures, such as `photos/*.jpg`. Beside each stands its caption: `iron.txt`, or `iron.json`
-    with an object of texts, or both. `figures`: `path` is a pattern of HTML pages, such as `pages/*.html`."""
+    with an object of texts, or both. `figures`: `path` is a pattern of HTML pages or
+    PDF files, such as `pages/*.html` or `papers/*.pdf`."""
     file: str = "file"
     """With `captions: table`: the column that names the picture."""
     encoding: str = "utf-8"
@@ -80,6 +84,8 @@ class Images(SourceSettings):
         """Yield the pictures of a table, or the one picture. Raises InputError for a table that cannot be read."""
         if self.captions == "table":
             yield from self._rows(path)
+        elif self.captions == "figures" and path.suffix.lower() == ".pdf":
+            yield from self._figures_of_pdf(path)
         elif self.captions == "figures":
             yield from self._figures(path)
         else:
@@ -196,6 +202,24 @@ class Images(SourceSettings):
                 yield Unit(unit.position, raw, None, "outside", evidence)
             else:
                 yield self._with_file(unit, page.parent, name, present)
+
+    def _figures_of_pdf(self, path: Path) -> Iterator[Unit]:
+        """Yield the pictures of a PDF with their captions. Raises InputError where it cannot be read."""
+        title, figures = figures_of(path, self.side)
+        for figure in figures:
+            cells = {"file": path.name, "caption": figure.caption}
+            cells |= {"title": title, "page": str(figure.page)}
+            raw = json.dumps(cells, ensure_ascii=False)
+            if figure.picture is None:
+                yield Unit(figure.position, raw, None, figure.reason, figure.evidence)
+                continue
+            yield Unit(
+                figure.position,
+                raw,
+                cells,
+                find_gap=partial(gap_in, cells),
+                picture=figure.picture,
+            )
 
     def _sidecars(self, path: Path) -> dict[str, Any]:
         """Return the cells of the files beside a picture. Raises PictureSetAsideError."""

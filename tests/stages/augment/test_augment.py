@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages import augment
-from stages.augment import texts
+from stages.augment import spool, texts
 from stages.augment.fact import number_in
 from stages.augment.synonyms import (
     FUNCTION_WORDS,
@@ -224,6 +225,78 @@ class TestRun:
         assert (full / "out.json").read_bytes() == (tmp_path / "out.json").read_bytes()
         order = [(row["split"], row["fact"] or "", row["kind"], row["locator"]) for row in rows]
         assert order == sorted(order)
+
+    def test_what_is_held_at_once_changes_no_byte(
+        self,
+        full: Path,
+        cleaned: Path,
+        tmp_path: Path,
+        run_params: Run,
+        folder_bytes: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(augment, "READ", 7)
+        monkeypatch.setattr(augment, "SAMPLED", 1)
+        monkeypatch.setattr(spool, "SAMPLED", 1)
+        monkeypatch.setattr(spool, "BUCKET", 3)
+        run(cleaned, tmp_path / "out", run_params, synonyms=1)
+        assert folder_bytes(full / "out") == folder_bytes(tmp_path / "out")
+        assert (full / "out.json").read_bytes() == (tmp_path / "out.json").read_bytes()
+        # What waited on the disk is gone.
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "clean",
+            "pictures",
+            "out",
+            "out.json",
+        }
+
+    def test_memory_does_not_grow_with_the_records(
+        self, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Small batches, so that few records show what many would.
+        monkeypatch.setattr(augment, "READ", 50)
+        monkeypatch.setattr(augment, "SAMPLED", 1)
+        monkeypatch.setattr(spool, "SAMPLED", 1)
+        monkeypatch.setattr(spool, "BUCKET", 50)
+        monkeypatch.setattr(record, "GROUP", 2**15)
+        monkeypatch.setattr(record, "BATCH", 2**12)
+        pictures = tmp_path / "pictures"
+        record.write(pictures / "records.parquet", [])
+        peaks = []
+        # The first run loads what is loaded once.
+        for count in (100, 200, 1200):
+            folder = tmp_path / str(count)
+            facts = [fact_row(i, f"e{i}", "melting point", str(i), "°C") for i in range(count)]
+            record.write(folder / "clean" / "records.parquet", facts)
+            inputs = (folder / "clean", pictures, WORDINGS, WORDNET, TEACHER)
+            tracemalloc.start()
+            augment.run(PARAMS, run_params, *inputs, folder / "out", folder / "out.json")
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            peaks.append(peak)
+        _, few, many = peaks
+        # A thousand further records had some 13 rows each. Their dicts alone would take 20 MB.
+        assert many < few + 2**20
+
+    def test_a_failure_leaves_the_former_output(
+        self, cleaned: Path, tmp_path: Path, run_params: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run(cleaned, tmp_path / "out", run_params)
+        before = (tmp_path / "out" / "records.parquet").read_bytes()
+
+        def fails(_: Any, row: dict[str, Any]) -> None:
+            raise OSError("no space left on device")
+
+        monkeypatch.setattr(spool.Parts, "add", fails)
+        with pytest.raises(OSError, match="no space left"):
+            run(cleaned, tmp_path / "out", run_params)
+        assert (tmp_path / "out" / "records.parquet").read_bytes() == before
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "clean",
+            "pictures",
+            "out",
+            "out.json",
+        }
 
     def test_another_seed_words_facts_another_way(
         self, cleaned: Path, tmp_path: Path, run_params: Run

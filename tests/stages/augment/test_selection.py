@@ -1,14 +1,17 @@
 """selection: what is left out is counted, plain texts and probes stay, and the order of ranks is stable."""
 
+from collections import Counter
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.augment.selection import Counts, Select, selected, signatures
+from stages.augment.selection import RANKED, Cut, Select, Selection, cut_of, signatures
 from stages.core.project.errors import ParamsError
 from stages.core.project.params import parse
+from stages.core.records import record
 
 
 def row(fact: str, number: int, question: str = "", attribute: str = "symbol") -> dict[str, Any]:
@@ -28,9 +31,24 @@ def row(fact: str, number: int, question: str = "", attribute: str = "symbol") -
 
 
 def kept(rows: list[dict[str, Any]], **settings: Any) -> tuple[list[str], dict[str, Any]]:
-    counts = Counts()
-    found = selected(rows, Select(**settings), 7, counts)
-    return [row["id"] for row in found], counts.report()
+    """Return the ids that are kept, in the order of the rows, and the counts."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in rows:
+        groups.setdefault(one["fact"] or one["parents"][0], []).append(one)
+    selection = Selection(Select(**settings), 7)
+    chosen = []
+    for group in groups.values():
+        chosen += selection.of_group(group)
+    whole = [record.DEFAULTS | {"source": "augment"} | one for one in chosen]
+    ids: set[str] = set()
+    # Two tables: what was seen in the first one counts in the second one.
+    for part in (whole[: len(whole) // 2], whole[len(whole) // 2 :]):
+        table = selection.balanced(pa.Table.from_pylist(part, schema=RANKED))
+        assert table.schema == record.SCHEMA
+        ids |= set(table["id"].to_pylist())
+    over = selection.counts.left_out["over_balance"]
+    assert sum(selection.over_balance.values()) == over
+    return [one["id"] for one in rows if one["id"] in ids], selection.counts.report()
 
 
 def test_near_duplicates_of_a_fact_are_left_out() -> None:
@@ -89,6 +107,18 @@ def test_what_was_asked_is_kept_or_counted(places: list[tuple[str, int]], cap: i
     rows = [row(fact, number, f"Question {number % 3}?") for fact, number in places]
     ids, report = kept(rows, per_fact=cap, near_duplicates=0.9, balance=1.0)
     assert report["asked"] == len(rows) == len(ids) + sum(report["left_out"].values())
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=8), st.integers(0, 40))
+def test_a_cut_keeps_so_many_rows(sizes: list[int], limit: int) -> None:
+    cut = cut_of(Counter(sizes), limit)
+    assert 0 <= cut.room <= len(sizes)
+    kept = sum(min(size, cut.rank) for size in sizes) + cut.room
+    assert kept == min(limit, sum(sizes))
+
+
+def test_all_ranks_are_kept_where_there_is_room() -> None:
+    assert cut_of(Counter([2, 3]), 5) == Cut(3, 0)
 
 
 def test_signatures_estimate_similarity() -> None:

@@ -160,6 +160,32 @@ def test_a_row_says_where_it_comes_from(project: Path) -> None:
     assert len({row["id"] for row in rows}) == len(rows)
 
 
+def test_some_questions_of_the_teacher_are_asked_in_a_frame(project: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(
+        text.replace("valid_share: 0.3", "valid_share: 0.5\n  probe_share: 0.4")
+    )
+    answer(project)
+    rows, counts = replay(project)
+    trained = {}
+    for row in rows:
+        if row["split"] == "train" and "text_questions" in row["locator"]:
+            trained[row["locator"]] = row
+    again = [row for row in rows if row["split"] != "train" and "text_questions" in row["locator"]]
+    assert {row["split"] for row in again} == {"valid", "probe"}
+    for row in again:
+        source = trained[row["locator"].replace(f"/{row['split']}/", "/train/")]
+        assert row["question"] != source["question"]
+        assert source["question"] in row["question"]
+        assert (row["answer"], row["parents"]) == (source["answer"], source["parents"])
+        if row["split"] == "probe":
+            assert json.loads(row["meta"])["accepted"] == [row["answer"]]
+    for split in ("valid", "probe"):
+        assert counts["rows"][split] == sum(row["split"] == split for row in again)
+    order = [(row["split"], row["fact"] or "", row["kind"], row["locator"]) for row in rows]
+    assert order == sorted(order)
+
+
 def test_wrong_answers_are_apart(project: Path) -> None:
     answer(project)
     rows, counts = replay(project)
