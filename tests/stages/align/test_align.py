@@ -43,6 +43,7 @@ def aligned(
             run_params,
             tiny_base,
             tiny_adapter.parent,
+            tmp_path / "reward",
             tiny_augment,
             folder / "align",
             folder / "align.json",
@@ -167,7 +168,7 @@ def test_a_missing_adapter_is_named(
 ) -> None:
     outs = [tmp_path / name for name in ("out", "m.json", "c.csv")]
     with pytest.raises(ModelError, match=r"no adapter here; make it with `dvc repro train`"):
-        align.run(FEW, run_params, tiny_base, tmp_path / "train", tiny_augment, *outs)
+        align.run(FEW, run_params, tiny_base, tmp_path / "train", tmp_path, tiny_augment, *outs)
 
 
 @pytest.mark.usefixtures("no_store")
@@ -178,5 +179,7 @@ def test_records_without_facts_are_refused(
     write(tmp_path / "free/records.parquet", [row])
     outs = [tmp_path / name for name in ("out", "m.json", "c.csv")]
     with pytest.raises(InputError, match=r"no question about a fact in split 'train'"):
-        align.run(FEW, run_params, tiny_base, tiny_adapter.parent, tmp_path / "free", *outs)
+        align.run(
+            FEW, run_params, tiny_base, tiny_adapter.parent, tmp_path, tmp_path / "free", *outs
+        )
     assert not (tmp_path / "out").exists()
