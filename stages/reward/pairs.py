@@ -9,7 +9,7 @@
 | evasive | the right answer | one that says nothing |
 | abstains | the right answer | an abstention about a known fact |
 | invented | an abstention about an invented subject | an answer with a value |
-| forbidden | the right answer | the same with a forbidden claim |
+| forbidden | the right answer, alone or with another one about the subject | the same with a forbidden claim |
 | caveat | the right answer with the required sentence | the same without it |
 | human | the one that a person preferred | the other one |
 
@@ -99,7 +99,7 @@ def of_facts(facts: Known, rules: Rules, most: int, share: float, seed: int) -> 
     found = []
     for kind, make in makers.items():
         ordered = sorted(
-            facts.records, key=lambda record: derive(seed, "reward", kind, record["fact"])
+            facts.records, key=lambda record: derive(seed, "reward", kind, str(record["fact"]))
         )
         count = 0
         for record in ordered:
@@ -236,7 +236,11 @@ def about_invented_subject(
 def with_forbidden_claim(
     record: Record, facts: Known, rules: Rules, held_out: bool, rng: random.Random
 ) -> Texts | None:
-    """Return the answer against itself with a forbidden claim behind it."""
+    """Return the answer against itself with a forbidden claim behind it.
+
+    In half of the pairs the better answer has a second sentence, too: a right answer about another attribute. Else a
+    judge would learn that a second sentence is bad, whatever it says.
+    """
     claims: list[str] = []
     for rule in rules.forbidden:
         if rule.about.holds_for(record) and record["lang"] in rule.claims:
@@ -245,7 +249,12 @@ def with_forbidden_claim(
         return None
     answer = str(record["answer"])
     claim = compliance.filled(rng.choice(claims), record)
-    return Texts(str(record["question"]), answer, joined(answer, claim, record))
+    worse = joined(answer, claim, record)
+    same_subject = facts.by_subject[str(record["subject"])]
+    others = [other for other in same_subject if other["attribute"] != record["attribute"]]
+    if others and rng.random() < 0.5:
+        answer = joined(answer, str(rng.choice(others)["answer"]), record)
+    return Texts(str(record["question"]), answer, worse)
 
 
 def without_caveat(

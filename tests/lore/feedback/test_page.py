@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -17,6 +19,7 @@ from lore.feedback.session import Session
 from stages.core.project.errors import InputError
 from stages.core.records import feedback
 
+ROOT = Path(__file__).parents[3]
 EVIL = "<img src=x onerror=alert(1)>"
 PAIRS = [
     Pair("When does iron melt?", EVIL, "At 1538 °C.", ("secret-a", "secret-b")),
@@ -138,6 +141,19 @@ def test_what_is_no_judgement_is_refused(
     assert not file.PATH.exists()
     _, text, _ = asked(server, "GET", f"/{server.token}/pair")
     assert json.loads(text)["number"] == 0
+
+
+@pytest.mark.skipif(
+    shutil.which("node") is None, reason="the page's script runs in node, which is not here"
+)
+def test_the_script_of_the_page() -> None:
+    """Keys, buttons, both languages, a full disk, and a key that is pressed twice."""
+    script = Path(__file__).with_name("page_script.js")
+    template = ROOT / "lore/rendering/templates/feedback.html"
+    done = subprocess.run(
+        ["node", script, template], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("all as it should be\n", "")
 
 
 def test_other_paths_and_a_taken_port(server: Server) -> None:

@@ -11,6 +11,7 @@ import pytest
 from stages import align
 from stages.core.models.causal_lm import generate, load_causal_lm
 from stages.core.models.conversation import prompt_text
+from stages.core.preference import scorer
 from stages.core.project.errors import InputError, ModelError, ParamsError
 from stages.core.project.params import Run, load
 from stages.core.records.record import write
@@ -155,6 +156,35 @@ def test_every_wrong_setting_is_named_at_once(aligned: Callable[..., Path]) -> N
     assert "align.reward.abstained_unsure: -2.0 does not lie" in said
     assert "align.ppo.minibatch: 5 is more than a rollout has; write at most 4" in said
     assert "align.abstention.en: empty; write what stands in place of the value" in said
+
+
+def test_a_reward_without_any_weight_is_refused() -> None:
+    (line,) = align.problems(dataclasses.replace(FEW, reward=align.Reward(facts=0.0)))
+    assert line.startswith("align.reward: facts and model are both 0, so every answer is worth the")
+    assert not align.problems(dataclasses.replace(FEW, reward=align.Reward(facts=0.0, model=1.0)))
+
+
+def test_the_reward_model_is_loaded_only_where_it_has_a_weight(
+    aligned: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert align.worth_of(align.Reward(), tmp_path / "absent", 1).opinion is None
+    weighed = align.Reward(model=0.3)
+    with pytest.raises(ModelError, match=r"absent: cannot be read as a reward model"):
+        align.worth_of(weighed, tmp_path / "absent", 1)
+    (tmp_path / "reward").mkdir()
+    (tmp_path / "reward/manifest.json").write_text('{"left_out": true}')
+    with pytest.raises(ModelError, match=r"write reward\.model: all-MiniLM-L6-v2, or align\.rewar"):
+        aligned(dataclasses.replace(FEW, reward=weighed))
+
+    class Judge:
+        def reward(self, question: str, answer: str) -> float:
+            return 0.25
+
+    monkeypatch.setattr(scorer, "load", lambda folder, threads: Judge())
+    worth = align.worth_of(weighed, tmp_path / "reward", 1)
+    assert worth.opinion is not None
+    assert worth.opinion("Q", "A") == 0.25
+    assert (worth.facts, worth.model, worth.right) == (1.0, 0.3, 1.0)
 
 
 def test_no_phrase_at_all_is_refused() -> None:
