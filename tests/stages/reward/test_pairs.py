@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.records.feedback import judgement_of
-from stages.core.records.record import FIELDS, fact_id
+from stages.core.records.record import fact_id
 from stages.reward import pairs
 from stages.reward.compliance import About, Forbidden, Required, Rules
 from stages.reward.pairs import Known, Pair, known, of_facts, of_people
@@ -22,8 +22,7 @@ RULES = Rules(
 
 
 def record(subject: str, attribute: str, value: str, split: str = "train") -> dict[str, Any]:
-    row = dict.fromkeys(FIELDS)
-    row |= {
+    row: dict[str, Any] = {
         "id": f"{subject}-{attribute}-{split}", "kind": "qa", "lang": "en", "subject": subject, "split": split,
         "attribute": attribute, "value": value, "unit": "°C", "fact": fact_id(subject, attribute),
         "question": f"What is the {attribute} of {subject}?",
