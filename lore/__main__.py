@@ -41,6 +41,7 @@ GROUPS = {
         "snapshot": "write rows of a live database into a file that git or DVC versions",
         "teach": "ask a language model for wordings and questions, and keep its answers as data",
         "why-rejected": "show why clean rejected a record, and how it changed the record before",
+        "feedback": "let a person choose between two answers, blind, and keep the judgement as data",
         "gaps": "show what the model fails, what the records lack, and what was asked in vain",
         "drift": "show whether the records are distributed as those of another version",
         "docs": "build pages that show the records that break a rule, and the contradictions",

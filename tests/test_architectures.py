@@ -125,7 +125,9 @@ def test_it_is_tuned_aligned_distilled_and_quantized(
         alarms=align.Alarms(valid=1),
     )
     outs = [tmp_path / name for name in ("align", "align.json", "align.csv")]
-    align.run(aligning, run_params, base, tmp_path / "train", tiny_augment, *outs)
+    align.run(
+        aligning, run_params, base, tmp_path / "train", tmp_path / "reward", tiny_augment, *outs
+    )
     distill.run(taught, run_params, base, tmp_path / "align", tiny_augment, *paths["distill"])
     quantize.run(
         quantize.Params("weight_only"),

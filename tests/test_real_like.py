@@ -96,6 +96,7 @@ def run_stages() -> None:
     """Run the stages that touch weights, as `python -m stages` does, in the working directory."""
     paths = [Path(name) for name in ("base", "train", "align", "distill", "quantize", "augment")]
     of_base, of_train, of_align, of_distill, of_quantize, augment = paths
+    of_reward = Path("reward")  # align.reward.model is 0: nothing is read there
     params: Any
     params, run = load("base", base.Params)
     base.run(params, run, Path("seed"), Path("general"), of_base)
@@ -103,7 +104,9 @@ def run_stages() -> None:
     files = [Path("train.json"), Path("train.csv"), Path("train-steps.csv")]
     train.run(params, run, of_base, augment, of_train, *files)
     params, run = load("align", align.Params)
-    align.run(params, run, of_base, of_train, augment, of_align, Path("a.json"), Path("a.csv"))
+    align.run(
+        params, run, of_base, of_train, of_reward, augment, of_align, Path("a.json"), Path("a.csv")
+    )
     params, run = load("distill", distill.Params)
     files = [Path("distill.json"), Path("distill.csv"), Path("distill-steps.csv")]
     distill.run(params, run, of_base, of_align, augment, of_distill, *files)

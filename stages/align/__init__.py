@@ -1,6 +1,6 @@
 """align: the tuned model learns to be right or to abstain, by reinforcement.
 
-In: the base, the adapter of train, the records of augment. Out: `adapter/` (peft, safetensors: what train
+In: the base, the adapter of train, the reward model, the records of augment. Out: `adapter/` (peft, safetensors: what train
 and this stage learned, as one adapter for the base) and `manifest.json`; metrics `align.json`, and the curve
 `align.csv`. The later stages go on from this adapter. With `method: null` nothing is aligned: the adapter is
 that of train, byte for byte, and the manifest says `left_out`.
@@ -8,7 +8,8 @@ that of train, byte for byte, and the manifest says `left_out`.
 1. The model answers train questions by chance, once. What it gets right and wrong is noted.
 2. A supervised start shows it how to abstain (`warmup.py`). Its effect is reported apart.
 3. PPO (`ppo.py`, `training.py`) on questions about facts and about invented subjects, with the reward of
-   facts (`rewards.py`). The reference is the model after step 2, by disabling the adapter.
+   facts, and with a weight that of the stage `reward` (`rewards.py`). The reference is the model after step 2, by
+   disabling the adapter.
 
 A budget for the divergence ends the run, and the last adapter within it is kept. Alarms (`alarms.py`) name
 signs of a hacked reward. Docs: docs/alignment.md.
@@ -19,7 +20,7 @@ Refused: records without facts, adapters that cannot be joined (DoRA, fused expe
 import csv
 import json
 import shutil
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,6 +59,11 @@ class Reward:
     """An abstention about a fact that the model answered wrongly before. Higher makes it more careful."""
     wrong: float = -1.0
     """Everything else. Lower makes it more careful."""
+    facts: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of these four numbers."""
+    model: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the score of the stage `reward`, which lies in (-1, 1). 0: it is not asked. It judges form and
+    preference, and no values, so a weight near that of `facts` invites answers that only look right."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -185,6 +191,10 @@ def problems(params: Params) -> list[str]:
                 f"align.reward.{name}: {value} does not lie between wrong ({reward.wrong}) and right "
                 f"({reward.right}), so abstaining would never or always pay; write a number between"
             )
+    if not reward.facts and not reward.model:
+        found.append(
+            "align.reward: facts and model are both 0, so every answer is worth the same; write facts: 1.0"
+        )
     if params.ppo.minibatch > params.ppo.answers:
         found.append(
             f"align.ppo.minibatch: {params.ppo.minibatch} is more than a rollout has; write at most "
@@ -207,6 +217,7 @@ def run(
     run: Run,
     base: Path,
     train: Path,
+    reward: Path,
     augment: Path,
     out: Path,
     metrics: Path,
@@ -224,9 +235,24 @@ def run(
         leave_out(train, out, metrics, curve)
         return
     adapters.check_stackable(train / "adapter")
+    worth = worth_of(params.reward, reward, run.threads)
     seed_torch(run.seed, run.threads)
     with tracking.run("align", params) as log:
-        align(params, run, base, train, augment, out, metrics, curve, log)
+        align(params, run, base, train, augment, worth, out, metrics, curve, log)
+
+
+def worth_of(settings: Reward, folder: Path, threads: int) -> Worth:
+    """Return what an answer is worth, with the reward model in `folder` where it has a weight.
+
+    Raises ModelError where it has one and there is none.
+    """
+    worth = Worth(**vars(settings))
+    if not settings.model:
+        return worth
+    from stages.core.preference import scorer
+
+    judge = scorer.load(folder, threads)
+    return replace(worth, opinion=judge.reward)
 
 
 def leave_out(train: Path, out: Path, metrics: Path, curve: Path) -> None:
@@ -245,6 +271,7 @@ def align(
     base: Path,
     train: Path,
     augment: Path,
+    worth: Worth,
     out: Path,
     metrics: Path,
     curve: Path,
@@ -256,7 +283,6 @@ def align(
     from stages.align import training, warmup
 
     phrases = Phrases(params.abstention)
-    worth = Worth(**vars(params.reward))
     records = asking.records_of(augment, "train")
     lines = (base / "replay.jsonl").read_text(encoding="utf-8").splitlines()
     own_texts = own_rows(lines, 4 * params.warmup.questions, run.seed)

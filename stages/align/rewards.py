@@ -9,8 +9,14 @@ exploited).
 - wrong: everything else. So a right value in another form is wrong, too: the form is respected.
 
 About a subject that no record knows, an abstention is right, and everything else is wrong.
+
+The reward model of the stage `reward` may speak, too. It judges form and preference, and no values. The two are added by
+weights:
+
+    reward = facts · (one of the three numbers) + model · tanh(…) ∈ (-1, 1)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -44,6 +50,12 @@ class Worth:
     abstained_unsure: float
     """Of a fact that it answered wrongly before."""
     wrong: float
+    facts: float = 1.0
+    """Weight of the numbers above."""
+    model: float = 0.0
+    """Weight of the reward model."""
+    opinion: Callable[[str, str], float] | None = None
+    """What the reward model says of question and answer, in (-1, 1). None: there is none."""
 
 
 def is_known(asked: Asked) -> bool:
@@ -62,7 +74,15 @@ def verdict_of(asked: Asked, answer: str, phrases: Phrases) -> Verdict:
 
 
 def reward_of(asked: Asked, answer: str, phrases: Phrases, worth: Worth) -> float:
-    """Return the reward of an answer."""
+    """Return the reward of an answer, by the facts and by the reward model."""
+    total = worth.facts * reward_of_facts(asked, answer, phrases, worth)
+    if worth.opinion is not None:
+        total += worth.model * worth.opinion(asked.question, answer)
+    return total
+
+
+def reward_of_facts(asked: Asked, answer: str, phrases: Phrases, worth: Worth) -> float:
+    """Return the reward of an answer by the facts alone."""
     verdict = verdict_of(asked, answer, phrases)
     if not is_known(asked):
         return worth.right if verdict == "abstained" else worth.wrong

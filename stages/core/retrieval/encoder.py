@@ -36,14 +36,31 @@ class Encoder:
 
     def __init__(self, name: str, threads: int) -> None:
         """`name` is that of the packaged encoder, or a folder. Raises InputError and ModelError."""
-        self.folder = folder_of(name)
+        self._settle(folder_of(name), threads, True)
+
+    @classmethod
+    def at(cls, folder: Path, threads: int, remembers: bool = True) -> "Encoder":
+        """Return the encoder of a folder that was checked before.
+
+        Without `remembers` no vector is kept in the memo, as for texts that come only once.
+        """
+        made = cls.__new__(cls)
+        made._settle(folder, threads, remembers)
+        return made
+
+    def _settle(self, folder: Path, threads: int, remembers: bool) -> None:
+        self.folder = folder
         self.threads = threads
-        self.identity = identity_of(self.folder)
+        self.remembers = remembers
+        self.identity = identity_of(folder)
         """SHA-256 of the files that a vector depends on."""
 
     def vector(self, text: str) -> Vector:
         """Return the vector of a text, float32 of shape (dimensions,), from the memo where it is known."""
-        encoded = memo.recalled(encode, text, self.identity, self.folder, self.threads)
+        if self.remembers:
+            encoded = memo.recalled(encode, text, self.identity, self.folder, self.threads)
+        else:
+            encoded = encode(text, self.folder, self.threads)
         return np.frombuffer(base64.b64decode(encoded), dtype="<f4")
 
     def dimensions(self) -> int:
@@ -87,14 +104,14 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def packaged_folder() -> Path:
+def packaged_folder(setting: str = "index.encoder") -> Path:
     """Return the folder of the encoder that a library brings along.
 
-    Raises InputError where the library is not installed.
+    Raises InputError, which names the setting, where the library is not installed.
     """
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise InputError(f"index.encoder: {PACKAGED} is not installed; {EXTRA}")
+        raise InputError(f"{setting}: {PACKAGED} is not installed; {EXTRA}")
     return Path(spec.origin).parent / "model"
 
 
@@ -118,7 +135,7 @@ def load(folder: Path, threads: int) -> Any:
     Raises InputError where the library is not installed, ModelError where the folder cannot be read.
     """
     if find_spec("sentence_transformers") is None:
-        raise InputError(f"index: sentence-transformers is not installed; {EXTRA}")
+        raise InputError(f"sentence-transformers is not installed; {EXTRA}")
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -133,5 +150,5 @@ def load(folder: Path, threads: int) -> Any:
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"index.encoder: {folder}: cannot be read ({reason})") from None
+        raise ModelError(f"{folder}: cannot be read ({reason}); name another encoder") from None
     return model.eval()

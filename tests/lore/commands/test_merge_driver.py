@@ -345,15 +345,10 @@ def test_this_projects_own_pipeline() -> None:
     assert found.dropped == ["distill", "quantize", "evaluate", "register"]
     assert found.kept["train"] == wordings["train"]
     assert merge(base, student, seed).dropped == ["distill", "quantize", "evaluate", "register"]
-    assert merge(base, wordings, seed).dropped == [
-        "augment",
-        "train",
-        "align",
-        "distill",
-        "quantize",
-        "evaluate",
-        "register",
-    ]
+    behind_augment = {"augment", "train", "reward", "align", "distill", "quantize", "evaluate"}
+    # A stage that was added since the last run of the pipeline is not in dvc.lock yet.
+    expected = (behind_augment | {"register"}) & set(base)
+    assert set(merge(base, wordings, seed).dropped) == expected
 
 
 # DVC 3.67 asks its trie for a value in a way that pygtrie deprecates.

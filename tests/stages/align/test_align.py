@@ -11,6 +11,7 @@ import pytest
 from stages import align
 from stages.core.models.causal_lm import generate, load_causal_lm
 from stages.core.models.conversation import prompt_text
+from stages.core.preference import scorer
 from stages.core.project.errors import InputError, ModelError, ParamsError
 from stages.core.project.params import Run, load
 from stages.core.records.record import write
@@ -43,6 +44,7 @@ def aligned(
             run_params,
             tiny_base,
             tiny_adapter.parent,
+            tmp_path / "reward",
             tiny_augment,
             folder / "align",
             folder / "align.json",
@@ -156,6 +158,35 @@ def test_every_wrong_setting_is_named_at_once(aligned: Callable[..., Path]) -> N
     assert "align.abstention.en: empty; write what stands in place of the value" in said
 
 
+def test_a_reward_without_any_weight_is_refused() -> None:
+    (line,) = align.problems(dataclasses.replace(FEW, reward=align.Reward(facts=0.0)))
+    assert line.startswith("align.reward: facts and model are both 0, so every answer is worth the")
+    assert not align.problems(dataclasses.replace(FEW, reward=align.Reward(facts=0.0, model=1.0)))
+
+
+def test_the_reward_model_is_loaded_only_where_it_has_a_weight(
+    aligned: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert align.worth_of(align.Reward(), tmp_path / "absent", 1).opinion is None
+    weighed = align.Reward(model=0.3)
+    with pytest.raises(ModelError, match=r"absent: cannot be read as a reward model"):
+        align.worth_of(weighed, tmp_path / "absent", 1)
+    (tmp_path / "reward").mkdir()
+    (tmp_path / "reward/manifest.json").write_text('{"left_out": true}')
+    with pytest.raises(ModelError, match=r"write reward\.model: all-MiniLM-L6-v2, or align\.rewar"):
+        aligned(dataclasses.replace(FEW, reward=weighed))
+
+    class Judge:
+        def reward(self, question: str, answer: str) -> float:
+            return 0.25
+
+    monkeypatch.setattr(scorer, "load", lambda folder, threads: Judge())
+    worth = align.worth_of(weighed, tmp_path / "reward", 1)
+    assert worth.opinion is not None
+    assert worth.opinion("Q", "A") == 0.25
+    assert (worth.facts, worth.model, worth.right) == (1.0, 0.3, 1.0)
+
+
 def test_no_phrase_at_all_is_refused() -> None:
     assert align.problems(dataclasses.replace(FEW, abstention={})) == [
         "align.abstention: empty; write a phrase for a language, such as {en: not known to me}"
@@ -167,7 +198,7 @@ def test_a_missing_adapter_is_named(
 ) -> None:
     outs = [tmp_path / name for name in ("out", "m.json", "c.csv")]
     with pytest.raises(ModelError, match=r"no adapter here; make it with `dvc repro train`"):
-        align.run(FEW, run_params, tiny_base, tmp_path / "train", tiny_augment, *outs)
+        align.run(FEW, run_params, tiny_base, tmp_path / "train", tmp_path, tiny_augment, *outs)
 
 
 @pytest.mark.usefixtures("no_store")
@@ -178,5 +209,7 @@ def test_records_without_facts_are_refused(
     write(tmp_path / "free/records.parquet", [row])
     outs = [tmp_path / name for name in ("out", "m.json", "c.csv")]
     with pytest.raises(InputError, match=r"no question about a fact in split 'train'"):
-        align.run(FEW, run_params, tiny_base, tiny_adapter.parent, tmp_path / "free", *outs)
+        align.run(
+            FEW, run_params, tiny_base, tiny_adapter.parent, tmp_path, tmp_path / "free", *outs
+        )
     assert not (tmp_path / "out").exists()

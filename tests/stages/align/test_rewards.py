@@ -1,5 +1,7 @@
 """Rewards are pure functions: what is right, what abstains, what is wrong."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +78,19 @@ def test_what_follows_a_right_answer_makes_it_wrong(more: str) -> None:
     answer = IRON.accepted[0] + " x" + more
     if not IN_BOTH.is_abstention(answer):
         assert reward_of(IRON, answer, IN_BOTH, WORTH) == -1.0
+
+
+def test_facts_and_reward_model_are_added_by_weights() -> None:
+    def opinion(question: str, answer: str) -> float:
+        assert question == IRON.question
+        return 0.5 if "1538" in answer else -0.5
+
+    def reward(answer: str, **weights: float) -> float:
+        return reward_of(IRON, answer, IN_BOTH, replace(WORTH, opinion=opinion, **weights))
+
+    right, wrong = IRON.accepted[0], "No."
+    assert reward(right) == 1.0  # the model has no weight by default
+    assert reward(right, model=0.2) == pytest.approx(1.1)
+    assert reward(wrong, model=0.2) == pytest.approx(-1.1)
+    assert reward(right, facts=0.0, model=1.0) == 0.5
+    assert reward_of(IRON, right, IN_BOTH, replace(WORTH, model=1.0)) == 1.0  # without a model

@@ -18,15 +18,13 @@ END = 2
 """The end token of the tests' tokenizer."""
 
 
-def test_a_reward_for_length_trips_the_alarm(
-    tiny_model: Path, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The reward pays for long answers alone, and not for the truth. The policy learns not to end."""
+def test_a_reward_for_length_trips_the_alarm(tiny_model: Path, tiny_adapter: Path) -> None:
+    """A reward model that likes long answers, and facts without a weight. The policy learns not to end."""
 
-    def paid_by_length(asked: Asked, answer: str, *_: Any) -> float:
+    def likes_length(question: str, answer: str) -> float:
         return len(answer) / 50
 
-    monkeypatch.setattr(training, "reward_of", paid_by_length)
+    worth = Worth(1.0, 0.0, 0.2, -1.0, facts=0.0, model=1.0, opinion=likes_length)
     model, tokenizer = load_causal_lm(tiny_model, tiny_adapter, merge=True)
 
     def ends_often(module: Any, inputs: Any, logits: Any) -> Any:
@@ -53,7 +51,7 @@ def test_a_reward_for_length_trips_the_alarm(
         lambda: 0.0,
         align.plan_of(params),
         Phrases(PHRASES),
-        Worth(1.0, 0.0, 0.2, -1.0),
+        worth,
         0.25,
         align.limits_of(params.alarms),
         3,

@@ -1,0 +1,1 @@
+"""Judgements of people about answers: pairs to judge, the page, the file."""

@@ -1,0 +1,1 @@
+"""A judge of answers: the model that `reward` trains, and that `align` asks."""
