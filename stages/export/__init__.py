@@ -10,15 +10,15 @@ In: base, adapter of align, student of distill; the validation questions of augm
   (`split_model.py`, `decision.py`, `serve_decision.py`).
 
 Every export is asked the same questions as its float twin, one at a time, with greedy decoding. The answers are
-compared question by question. Every question is about a fact of its own.
+compared question by question.
 
 - `same_text`: the export's answer is the twin's, letter by letter.
 - `lost`: the twin was right and the export is not. `gained`: the other way round.
 - An answer is right where it is the record's answer. White space does not count.
 
 Refused, all at once and before anything is loaded: a format whose library is missing, an architecture that a
-format cannot hold, a variant that is not there. Where an export lost more than `most_lost` of what the twin
-answers right, the stage stops, and the former output stays.
+format cannot hold, a variant that is not there. Where an export lost more than the share `most_lost` of the
+questions, the stage stops, and the former output stays.
 """
 
 import tempfile

@@ -94,15 +94,17 @@ def questions(augment: Path, tokenizer: Any, most: int, seed: int, longest: int)
             f"{augment}: no validation question, so no export can be checked; run dvc repro augment"
         )
     rows.sort(key=lambda row: derive(seed, "export", row["id"]))
-    drawn = sorted(rows[:most], key=lambda row: (row["question"], row["id"]))
-    prompts = encode(tokenizer, [prompt_text(tokenizer, row["question"]) for row in drawn])
+    drawn = sorted(rows[:most], key=lambda row: (row["question"] or "", row["id"]))
+    prompts = encode(tokenizer, [prompt_text(tokenizer, row["question"] or "") for row in drawn])
     chosen = []
     too_long = 0
     for row, tokens in zip(drawn, prompts, strict=True):
         if len(tokens) + MAX_NEW_TOKENS > longest:
             too_long += 1
             continue
-        chosen.append(Question(row["fact"] or "", row["question"], row["answer"], tokens))
+        chosen.append(
+            Question(row["fact"] or "", row["question"] or "", row["answer"] or "", tokens)
+        )
     if not chosen:
         raise InputError(
             f"{augment}: each of the {too_long} validation questions is too long for a model of {longest} "
