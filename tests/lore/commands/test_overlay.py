@@ -40,7 +40,7 @@ def test_only_the_named_lines_change(project: Path, capsys: pytest.CaptureFixtur
     assert changed == ["    r: 4", "  steps: 20", "  general: 40"]
     assert (
         capsys.readouterr().out
-        == "train.steps: 1300 → 20\ntrain.lora.r: 16 → 4\nevaluate.general: 500 → 40\n"
+        == "train.steps: 1300 → 20\ntrain.lora.r: 64 → 4\nevaluate.general: 500 → 40\n"
     )
 
 

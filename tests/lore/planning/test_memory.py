@@ -316,7 +316,7 @@ def test_the_report_on_the_seed(seed_project: Path, lore: Lore) -> None:
         in said
     )
     assert (
-        "2,557,632 parameters, adapter 282,624; frozen weights and activations of 32 bits" in said
+        "2,557,632 parameters, adapter 1,130,496; frozen weights and activations of 32 bits" in said
     )
     assert "64 rows of at most 128 tokens a step, 64 at once" in said
     assert "its inverse roots, measured on 64 rows at once; the roots take at most about" in said
