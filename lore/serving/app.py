@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from lore.serving.access import Access
 from lore.serving.answering import Answering, Asked, Finished
-from lore.serving.errors import SERVER, ApiError
+from lore.serving.errors import SERVER, SERVER_FAULT, ApiError
 from lore.serving.gate import TOKEN_NAME, Gate
 from lore.serving.generations import Generation, Generations
 from lore.serving.limits import Quotas
@@ -98,7 +98,12 @@ def add_refusals(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
+    async def on_fault(request: Request, error: Exception) -> Response:
+        # The gate logs it under the same id. Its words may hold data, so they stay there.
+        return refusal(ApiError(500, SERVER_FAULT, SERVER))
+
     app.add_exception_handler(ApiError, on_api_error)
+    app.add_exception_handler(Exception, on_fault)
     app.add_exception_handler(RequestValidationError, on_wrong_body)
     app.add_exception_handler(HTTPException, on_http_error)
 

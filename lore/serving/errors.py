@@ -6,6 +6,7 @@ INVALID = "invalid_request_error"
 AUTHENTICATION = "authentication_error"
 RATE_LIMIT = "rate_limit_error"
 SERVER = "server_error"
+SERVER_FAULT = "an error of the server; its log has it under the answer's header X-Request-Id"
 
 
 class ApiError(Exception):

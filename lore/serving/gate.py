@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from lore.serving.access import Access
-from lore.serving.errors import AUTHENTICATION, SERVER, ApiError
+from lore.serving.errors import AUTHENTICATION, SERVER, SERVER_FAULT, ApiError
 from lore.serving.limits import Quotas
 from lore.serving.metrics import Metrics
 from lore.serving.settings import Limits
@@ -78,11 +78,7 @@ class Gate:
             pass
         except Exception:
             LOG.exception("request %s failed", watched.request_id)
-            await watched.refuse(
-                ApiError(
-                    500, f"an error of the server; its log has it as {watched.request_id}", SERVER
-                )
-            )
+            await watched.refuse(ApiError(500, SERVER_FAULT, SERVER))
         finally:
             path = scope["path"] if scope["path"] in KNOWN else "other"
             self._metrics.requests.labels(path, str(watched.status), name).inc()

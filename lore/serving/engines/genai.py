@@ -63,12 +63,17 @@ class GenaiBatch:
         self._events = self._engine.create_event_buffer(most * 2)
         self._jobs: dict[Any, Job] = {}
         """The library's request → the job."""
+        self._size = 0
         self._turns: dict[Job, tuple[Any, int]] = {}
         """Job → the library's request and its turn."""
 
     def takes_more(self) -> bool:
         """Return that the library queues what it cannot begin yet."""
         return True
+
+    def size(self) -> int:
+        """Return how many answers the last step wrote at."""
+        return self._size
 
     def add(self, jobs: list[Job]) -> None:
         """Give jobs to the library."""
@@ -89,10 +94,12 @@ class GenaiBatch:
         """Let the library write the next tokens, and return the jobs whose answers are complete."""
         flags = self._library.EngineEventFlags
         ended: list[Job] = []
+        written: set[Any] = set()
         for event in self._engine.run(self._events):
             job = self._jobs.get(event.request)
             if job is None or job in ended:
                 continue
+            written.add(event.request)
             is_over = False
             if has(event.flags, flags.TOKEN):
                 is_over = job.on_tokens([int(event.token)])
@@ -100,6 +107,7 @@ class GenaiBatch:
                 raise ModelError(f"onnxruntime-genai failed: {event.error_code}")
             if is_over or has(event.flags, flags.TURN_FINISHED):
                 ended.append(job)
+        self._size = len(written)
         self.drop(ended)
         return ended
 

@@ -50,6 +50,7 @@ class TorchBatch:
         self._model = model
         self._padding = padding
         self._jobs: list[Job] = []
+        self._size = 0
         self._written: list[int] = []
         """By row: tokens of the answer so far."""
         self._cache: Any = None
@@ -63,6 +64,10 @@ class TorchBatch:
     def takes_more(self) -> bool:
         """Return whether caches can be put beside each other: all layers are plain ones."""
         return self._cache is None or is_plain(self._cache)
+
+    def size(self) -> int:
+        """Return how many answers the last step wrote at."""
+        return self._size
 
     def add(self, jobs: list[Job]) -> None:
         """Run the prompts of jobs, and put them beside the rows at work."""
@@ -98,6 +103,7 @@ class TorchBatch:
         """
         import torch
 
+        self._size = len(self._jobs)
         ended = []
         for row, token in enumerate(self._unseen[:, 0].tolist()):
             job = self._jobs[row]

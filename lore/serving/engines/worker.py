@@ -30,6 +30,9 @@ class Batch(Protocol):
     def takes_more(self) -> bool:
         """Return whether jobs can join before the ones at work have ended."""
 
+    def size(self) -> int:
+        """Return how many answers the last step wrote at."""
+
 
 class Worker:
     """Runs a batch in a thread of its own.
@@ -78,8 +81,9 @@ class Worker:
             try:
                 self._admit(batch)
                 if self._active:
-                    self._stats(len(self._active))
-                    for job in batch.step():
+                    ended = batch.step()
+                    self._stats(batch.size())
+                    for job in ended:
                         self._active.remove(job)
                         job.on_end(None)
             except Exception as error:
