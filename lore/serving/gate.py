@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from lore.serving.access import Access
+from lore.serving.access import Access, is_loopback
 from lore.serving.errors import AUTHENTICATION, SERVER, SERVER_FAULT, ApiError
 from lore.serving.limits import Quotas
 from lore.serving.metrics import Metrics
@@ -87,6 +87,14 @@ class Gate:
 
     def _require_access(self, scope: Scope) -> str:
         """Return the name of the caller's token. Raises ApiError where it has none that is right."""
+        if self._access.is_open and not is_loopback(host_of(scope)):
+            # A page of another site could have its name lead here (DNS rebinding).
+            raise ApiError(
+                403,
+                "without tokens, only localhost and 127.0.0.1 are answered as names of this server",
+                AUTHENTICATION,
+                code="wrong_host",
+            )
         if scope["path"] in WITHOUT_TOKEN:
             return ""
         name = self._access.name_of(header(scope, b"authorization"))
@@ -188,6 +196,14 @@ class Watched:
             headers.append((name.lower().encode(), value.encode()))
         await self({"type": "http.response.start", "status": error.status, "headers": headers})
         await self({"type": "http.response.body", "body": body})
+
+
+def host_of(scope: Scope) -> str:
+    """Return the name by which a caller addresses the server, without its port: `localhost`, `::1`."""
+    name = header(scope, b"host") or ""
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.partition(":")[0]
 
 
 def header(scope: Scope, name: bytes) -> str | None:

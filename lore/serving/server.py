@@ -1,11 +1,14 @@
 """Starting, following and ending: everything around the application."""
 
 import logging
+import signal
 import socket
 from pathlib import Path
+from types import FrameType
 
 from lore.serving import log, versions
 from lore.serving.access import Access, require_tokens
+from lore.serving.gate import Gate
 from lore.serving.generations import Generations
 from lore.serving.loading import Loader
 from lore.serving.metrics import Metrics
@@ -22,29 +25,49 @@ def serve(settings: Settings, access: Access, threads: int) -> None:
 
     Raises InputError or ModelError where nothing can be served.
     """
-    import uvicorn
-
     from lore.serving.app import make_app
 
     require_tokens(settings.host, access)
     log.to_standard_error()
-    listener = listening(settings)
-    metrics = Metrics()
-    loader = Loader(settings, threads, metrics.batch.observe)
-    finder = Finder()
-    target = first_target(settings, finder)
-    generation = loader.load(target)
-    generations = Generations(generation)
-    version = generation.version
-    metrics.serve(version.name, version.identity, generation.variant, version.generation)
-    watcher = None
-    if settings.follow == "alias":
-        watcher = Watcher(generations, loader, metrics, finder, target, settings.every)
-        watcher.start()
-    request_log = None
-    if settings.request_log is not None:
-        request_log = log.RequestLog(Path(settings.request_log))
-    app = make_app(generations, settings, access, metrics, request_log)
+    with listening(settings) as listener:
+        metrics = Metrics()
+        loader = Loader(settings, threads, metrics.batch.observe)
+        finder = Finder()
+        target = first_target(settings, finder)
+        generation = loader.load(target)
+        generations = Generations(generation)
+        version = generation.version
+        metrics.serve(version.name, version.identity, generation.variant, version.generation)
+        watcher = None
+        if settings.follow == "alias":
+            watcher = Watcher(generations, loader, metrics, finder, target, settings.every)
+            watcher.start()
+        request_log = None
+        if settings.request_log is not None:
+            request_log = log.RequestLog(Path(settings.request_log))
+        app = make_app(generations, settings, access, metrics, request_log)
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        print(
+            f"serving {version.name}, {generation.variant}, engine {generation.engine.name}, "
+            f"at http://{shown}:{port}",
+            flush=True,
+        )
+        try:
+            run(app, listener, settings)
+        finally:
+            if watcher is not None:
+                watcher.stop()
+            generations.close()
+            if request_log is not None:
+                request_log.close()
+    print("ended: every request that had begun was answered", flush=True)
+
+
+def run(app: Gate, listener: socket.socket, settings: Settings) -> None:
+    """Answer until SIGTERM or Ctrl-C comes, and then what has begun."""
+    import uvicorn
+
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -56,21 +79,16 @@ def serve(settings: Settings, access: Access, threads: int) -> None:
         timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
         ws="none",
     )
-    host, port = listener.getsockname()[:2]
-    print(
-        f"serving {version.name}, {generation.variant}, engine {generation.engine.name}, "
-        f"at http://{host}:{port}",
-        flush=True,
-    )
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        """Do nothing: uvicorn raises the signal once more when it has ended, which would kill what follows."""
+
+    before = {number: signal.signal(number, ended) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
-        if watcher is not None:
-            watcher.stop()
-        generations.close()
-        if request_log is not None:
-            request_log.close()
-    print("ended: every request that had begun was answered", flush=True)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def first_target(settings: Settings, finder: Finder) -> Target:

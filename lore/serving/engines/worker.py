@@ -49,6 +49,7 @@ class Worker:
         self._waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._active: list[Job] = []
         self._closing = threading.Event()
+        self._ended = threading.Event()
         self._ready = threading.Event()
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -60,14 +61,14 @@ class Worker:
     def submit(self, job: Job) -> None:
         """Queue a job."""
         self._waiting.put(job)
-        if self._closing.is_set() and not self._thread.is_alive():
+        # The thread says that it has ended before it looks at the queue for the last time.
+        if self._ended.is_set():
             self._refuse_waiting()
 
     def close(self) -> None:
         """End the thread. Jobs that are not complete end with an error."""
         self._closing.set()
         self._thread.join()
-        self._refuse_waiting()
 
     def _run(self) -> None:
         try:
@@ -90,8 +91,14 @@ class Worker:
                 # The batch may be in any state, so all its jobs end, and a new one is made.
                 LOG.exception("the engine failed at a batch of %d", len(self._active))
                 self._end_all(ModelError(f"the engine failed ({type(error).__name__})"))
-                batch = self._make()
+                try:
+                    batch = self._make()
+                except Exception:
+                    LOG.exception("the engine cannot be made again; it answers no more")
+                    break
         self._end_all(ModelError(CLOSED))
+        self._ended.set()
+        self._refuse_waiting()
 
     def _admit(self, batch: Batch) -> None:
         """Drop cancelled jobs from the batch, and take waiting ones into it."""

@@ -28,7 +28,7 @@ class Served:
         self.metrics = Metrics()
         settings = Settings(limits=replace(Limits(), **limits))
         self.app = make_app(self.generations, settings, Access(tokens), self.metrics, log)
-        self.client = TestClient(self.app, raise_server_exceptions=False)
+        self.client = TestClient(self.app, "http://127.0.0.1:8000", raise_server_exceptions=False)
 
     def ask(self, question: str, **more: Any) -> Any:
         """Send a question, and return the response."""

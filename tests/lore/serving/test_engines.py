@@ -153,6 +153,29 @@ def test_an_engine_that_fails_ends_its_jobs_and_goes_on(caplog: pytest.LogCaptur
     working.close()
 
 
+def test_an_engine_that_cannot_be_made_again_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    batch = CountingBatch()
+    batch.fails = True
+    made_before = []
+
+    def make() -> CountingBatch:
+        if made_before:
+            raise ModelError("no memory")
+        made_before.append(batch)
+        return batch
+
+    working = Worker(make, 4, lambda size: None)
+    first, second = Asked(3), Asked(3)
+    working.submit(first.job)
+    batch.may_step.release()
+    assert first.ended.wait(30)
+    working.submit(second.job)
+    assert second.ended.wait(30)
+    assert str(second.error) == worker.CLOSED
+    assert "cannot be made again" in caplog.text
+    working.close()
+
+
 def test_a_closed_engine_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "IDLE", 0.01)
     working, _ = made(CountingBatch())

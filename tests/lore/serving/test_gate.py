@@ -71,8 +71,8 @@ def scope(path: str = "/v1/chat/completions") -> dict[str, Any]:
     """A request as a server gives it to an application."""
     return {
         "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": [(b"content-type", b"application/json")], "http_version": "1.1", "scheme": "http",
-        "server": ("127.0.0.1", 8000), "client": ("127.0.0.1", 1), "root_path": "", "asgi": {"version": "3.0"},
+        "headers": [(b"content-type", b"application/json"), (b"host", b"localhost:8000")], "http_version": "1.1",
+        "scheme": "http", "server": ("127.0.0.1", 8000), "client": ("127.0.0.1", 1), "root_path": "", "asgi": {"version": "3.0"},
     }  # fmt: skip
 
 
@@ -148,6 +148,20 @@ def test_a_stream_says_each_piece_as_it_comes(served: Make) -> None:
 def test_a_caller_that_goes_away_before_its_body_is_whole(served: Make) -> None:
     made = served()
     assert asyncio.run(call(made.app, [{"type": "http.disconnect"}])) == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "[::1]"])
+def test_this_machine_by_its_names(served: Make, host: str) -> None:
+    assert served().client.get("/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8000", "", "[::2]"])
+def test_another_name_needs_tokens(served: Make, host: str) -> None:
+    made = served()
+    response = made.client.get("/health", headers={"Host": host})
+    assert made.refusal(response, 403)["code"] == "wrong_host"
+    guarded = served({"app": TOKEN})
+    assert guarded.client.get("/health", headers={"Host": host}).status_code == 200
 
 
 def test_no_web_socket(served: Make) -> None:
