@@ -48,6 +48,7 @@ from stages.augment.wordings import (
     as_document,
     check_enough,
     read_wordings,
+    telling_words,
     terms_of,
 )
 from stages.core.project.errors import InputError, ParamsError
@@ -182,7 +183,7 @@ def run(
     protected = set(terms)
     for row in records:
         protected |= names_of(row)
-    masks = Masks(wordnet, protected, normalised_wordings(bank))
+    masks = Masks(wordnet, protected, normalised_wordings(bank), telling_words(attributes))
 
     readings = Readings(attributes, masks, wordnet, protected)
 
@@ -382,12 +383,13 @@ def rows_of_fact(
         text = fill(template, subject=fact.subject, value=fact.amount)
         yield fact.row("train", "statement", number, text)
 
+    attribute = fact.common["attribute"]
     questions = draw(wording.train.questions, params.questions, run.seed, fact.id)
     for number, template in enumerate(questions):
         # A generator of its own, so that no wording depends on another one.
         rng = rng_for(run.seed, "masked", fact.id, template)
         is_masked = fact.common["lang"] == "en" and rng.random() < params.masked_share
-        asked = masks.masked(template, rng) if is_masked else template
+        asked = masks.masked(template, attribute, rng) if is_masked else template
         yield fact.question("train", number, asked)
 
     if rng_for(run.seed, "valid", fact.id).random() < params.valid_share:

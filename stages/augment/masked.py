@@ -3,12 +3,13 @@
 What stays is what the answer depends on. A model learns to rely on that, and meets wordings that
 nobody wrote down (random replacement as in EDA: Wei & Zou 2019, arXiv 1901.11196). Slots, terms of
 attributes, numbers, names and function words stay. A random word is never one of those either.
-Answers are never changed.
+A question without a term that is its attribute's alone stays whole: any of its words may be the one that
+matters ("When does iron begin to bubble?"). Answers are never changed.
 """
 
 import random
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from functools import cached_property
 from pathlib import Path
 
@@ -26,22 +27,32 @@ USABLE = re.compile(r"[a-z]{3,12}")
 class Masks:
     """Replaces words and counts the questions it changed."""
 
-    def __init__(self, wordnet: Path, protected: Set[str], taken: Set[str]) -> None:
+    def __init__(
+        self,
+        wordnet: Path,
+        protected: Set[str],
+        taken: Set[str],
+        telling: Mapping[str, Set[str]],
+    ) -> None:
         """`protected` words are neither replaced nor put in.
 
-        No result has the normalised form of one in `taken`.
+        No result has the normalised form of one in `taken`. `telling` are the terms that belong to one
+        attribute alone, by attribute.
         """
         self._wordnet = wordnet
         self._protected = protected
         self._taken = taken
+        self._telling = telling
         self.made = 0
         """Number of changed questions."""
 
-    def masked(self, template: str, rng: random.Random) -> str:
-        """Return the template with about half of its free words replaced, and at least one.
+    def masked(self, template: str, attribute: str, rng: random.Random) -> str:
+        """Return an attribute's template with about half of its free words replaced, and at least one.
 
-        The template stays as it is where there is no free word, or the result is taken.
+        The template stays as it is where it has no telling term or no free word, or the result is taken.
         """
+        if not self._is_told(template, attribute):
+            return template
         free = [match for match in TOKEN.finditer(template) if self._is_free(template, match)]
         if not free:
             return template
@@ -57,6 +68,14 @@ class Masks:
             return template
         self.made += 1
         return text
+
+    def _is_told(self, template: str, attribute: str) -> bool:
+        """Whether a word of a template belongs to this attribute alone."""
+        telling = self._telling.get(attribute, frozenset())
+        for match in TOKEN.finditer(template):
+            if is_protected(match.group().lower(), telling):
+                return True
+        return False
 
     def _is_free(self, template: str, match: re.Match[str]) -> bool:
         """Whether a token of a template may be replaced."""

@@ -86,7 +86,7 @@ class Readings:
         grammar = self._grammars[lang]
         own = rng.choice(self._attributes[attribute].train.questions)
         if lang == "en" and rng.random() < MASKED_SHARE:
-            own = self._masks.masked(own, rng)
+            own = self._masks.masked(own, attribute, rng)
         others = [name for name in self._names if name != attribute]
         given = {
             "attribute": rng.choice(self._attributes[attribute].names or [attribute]),

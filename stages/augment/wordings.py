@@ -11,7 +11,7 @@ to two attributes.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path
 from string import Formatter
@@ -291,6 +291,22 @@ def terms_of(name: str, attribute: Attribute) -> set[str]:
     for term in (name, *attribute.terms):
         words.update(fold(term).split())
     return words
+
+
+def telling_words(attributes: Mapping[str, Attribute]) -> dict[str, set[str]]:
+    """Return the terms that belong to one attribute alone, by attribute.
+
+    Example: `melting`, but not `temperature`, which tells nothing between melting and boiling point.
+    """
+    owners: dict[str, set[str]] = {}
+    for name, attribute in attributes.items():
+        for word in terms_of(name, attribute):
+            owners.setdefault(word, set()).add(name)
+    telling: dict[str, set[str]] = {name: set() for name in attributes}
+    for word, names in owners.items():
+        if len(names) == 1:
+            telling[names.pop()].add(word)
+    return telling
 
 
 def slots(template: str) -> set[str]:

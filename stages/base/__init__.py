@@ -6,7 +6,7 @@ material. Out:
 
 - `model/`: config, safetensors, tokenizer with its chat template
 - `replay.jsonl`: texts for replay. Of the seed: texts that it was taught, and its answers about names
-  unknown to it. Of another base: what it writes itself
+  unknown to it. Of another base: what it writes to prompts. Of both: what it writes from nothing
 - `skill.jsonl`: questions that measure how much of the base's knowledge is kept
 - `neutral.jsonl`: prose for perplexity. Empty for the seed, which knows invented facts alone
 - `manifest.json`: source, revision, SHA-256, and the facts of `description.describe`
@@ -29,7 +29,7 @@ from typing import Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from stages.base import description, gguf, material
+from stages.base import description, gguf, material, own_texts
 from stages.base.files import left_out, take_model
 from stages.base.sources import check_listed, locate
 from stages.core.models.causal_lm import generate, load_causal_lm
@@ -38,7 +38,7 @@ from stages.core.models.model_folder import sha256_of_folder
 from stages.core.project.errors import InputError, ModelError, in_words
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
-from stages.core.repeatable.seeding import seed_torch
+from stages.core.repeatable.seeding import derive, seed_torch
 
 PROVEN_BYTES = 4 * 10**9
 """Weights up to this size are loaded to see whether the model speaks."""
@@ -48,12 +48,16 @@ PROOF_TOKENS = 16
 
 @dataclass(frozen=True, config=STRICT)
 class Replay:
-    """The texts that a base writes for its own replay. The seed brings its own."""
+    """The texts that a base writes for its own replay."""
 
     texts: int = Field(default=200, ge=0)
-    """How many to write. More keep more of what the base knows. 0: none."""
+    """How many to write to prompts: answers and continuations. More keep more of what the base knows. The
+    seed writes none of these, since it brings texts that it was taught. 0: none."""
     max_new_tokens: int = Field(default=64, ge=1)
-    """Longest answer or continuation, in tokens. A longer one is cut behind its last whole sentence."""
+    """Longest text in tokens. A longer answer or continuation is cut behind its last whole sentence."""
+    from_nothing: int = Field(default=0, ge=0)
+    """How many to write from nothing, beside those. They show knowledge that no prompt asks for. A base
+    that knows general English and Chinese needs thousands to show it. 0: none."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -77,10 +81,10 @@ class Params:
     neutral_file: str | None = None
     """Texts for the perplexity of such a base, as JSON Lines: `{"text"}`. null: those in `models/general`."""
     replay: Replay = dataclasses.field(default_factory=Replay)
-    """The texts that such a base writes for replay."""
+    """The texts that the base writes for replay."""
     replay_file: str | None = None
-    """Texts for replay instead of those, as JSON Lines: `{"text"}` or `{"question", "answer"}`. null: the
-    base writes its own."""
+    """Texts of such a base for replay instead of those to prompts, as JSON Lines: `{"text"}` or
+    `{"question", "answer"}`. null: the base writes its own."""
 
 
 def run(params: Params, run: Run, seed: Path, general: Path, out: Path) -> None:
@@ -97,8 +101,7 @@ def run(params: Params, run: Run, seed: Path, general: Path, out: Path) -> None:
         mended = description.mend_generation(model_folder, skeleton, tokenizer)
         facts = description.describe(model_folder, skeleton, tokenizer)
         if params.source == "embedded":
-            speaks = proof(model_folder, facts, run) if is_small(facts) else ""
-            counts = material_of_seed(seed, folder)
+            counts, speaks = material_of_seed(params.replay, run, seed, folder, facts)
         else:
             counts, speaks = material_of_base(params, run, general, folder, facts)
         manifest = {
@@ -135,15 +138,6 @@ def is_small(facts: dict[str, Any]) -> bool:
     return bool(facts["bytes"] <= PROVEN_BYTES)
 
 
-def proof(model_folder: Path, facts: dict[str, Any], run: Run) -> str:
-    """Load the model and ask it a question. Returns question and answer in words.
-
-    Raises ModelError where it cannot be loaded, or gives no numbers.
-    """
-    model, tokenizer = load_causal_lm(model_folder, device=run.device, dtype=dtype_of(facts, run))
-    return spoken(model, tokenizer, model_folder)
-
-
 def dtype_of(facts: dict[str, Any], run: Run) -> str:
     """Return the type to load a model in: float32 on a CPU, which is exact there, else that of the files."""
     stored = str(facts["dtype"]).split(", ")[0]
@@ -167,17 +161,45 @@ def spoken(model: Any, tokenizer: Any, model_folder: Path) -> str:
     return f"{description.QUESTION} → {first_answer(answer)!r}"
 
 
-def material_of_seed(seed: Path, folder: Path) -> dict[str, Any]:
-    """Write the seed's own material. Returns how much there is of each kind."""
+def material_of_seed(
+    replay: Replay, run: Run, seed: Path, folder: Path, facts: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Write the seed's own material, and what it writes from nothing.
+
+    Returns how much there is of each kind, and what the model said to the proof's question (empty: it was
+    not loaded).
+    """
     join_lines([seed / "replay.jsonl", seed / "echoes.jsonl"], folder / "replay.jsonl")
     join_lines([seed / "skill.jsonl"], folder / "skill.jsonl")
     (folder / "neutral.jsonl").write_bytes(b"")
-    return {
+    speaks = ""
+    left: Counter[str] = Counter()
+    if replay.from_nothing or is_small(facts):
+        model, tokenizer = loaded(folder / "model", facts, run)
+        speaks = spoken(model, tokenizer, folder / "model")
+        rows, left = written_from_nothing(model, tokenizer, replay, run)
+        with (folder / "replay.jsonl").open("a", encoding="utf-8") as file:
+            file.write(as_lines(rows))
+    counts = {
         "replay": count_lines(folder / "replay.jsonl"),
-        "replay_left_out": {},
+        "replay_left_out": dict(sorted(left.items())),
         "skill": count_lines(folder / "skill.jsonl"),
         "neutral": 0,
     }
+    return counts, speaks
+
+
+def loaded(model_folder: Path, facts: dict[str, Any], run: Run) -> tuple[Any, Any]:
+    """Return model and tokenizer. Raises ModelError where the model cannot be loaded."""
+    return load_causal_lm(model_folder, device=run.device, dtype=dtype_of(facts, run))
+
+
+def written_from_nothing(
+    model: Any, tokenizer: Any, replay: Replay, run: Run
+) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Return the replay rows that a base writes from nothing, and what was left out of them."""
+    seed = derive(run.seed, "own_texts")
+    return own_texts.write(model, tokenizer, replay.from_nothing, replay.max_new_tokens, seed)
 
 
 def join_lines(sources: list[Path], target: Path) -> None:
@@ -215,10 +237,8 @@ def material_of_base(
         replay = material.replay_rows(Path(params.replay_file), "base.replay_file")
     writes = params.replay_file is None and params.replay.texts > 0
     speaks = ""
-    if writes or is_small(facts):
-        model, tokenizer = load_causal_lm(
-            folder / "model", device=run.device, dtype=dtype_of(facts, run)
-        )
+    if writes or params.replay.from_nothing or is_small(facts):
+        model, tokenizer = loaded(folder / "model", facts, run)
         speaks = spoken(model, tokenizer, folder / "model")
         if writes:
             asks = material.prompts(general / material.PROMPTS)
@@ -230,6 +250,9 @@ def material_of_base(
                 params.replay.max_new_tokens,
                 run.seed,
             )
+        further, further_left = written_from_nothing(model, tokenizer, params.replay, run)
+        replay += further
+        left += further_left
     write_lines(folder / "skill.jsonl", skill)
     write_lines(folder / "neutral.jsonl", neutral)
     write_lines(folder / "replay.jsonl", replay)
@@ -249,8 +272,12 @@ def read_or_shipped(named: str | None, shipped: Path) -> Path:
 
 def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write JSON Lines."""
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-    path.write_text("".join(lines), encoding="utf-8")
+    path.write_text(as_lines(rows), encoding="utf-8")
+
+
+def as_lines(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as JSON Lines."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def pin(params: Params, model_folder: Path) -> dict[str, Any]:

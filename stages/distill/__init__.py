@@ -8,13 +8,11 @@ metrics and tables are empty.
 The student starts from the teacher's weights, with fewer layers or narrower MLPs, or from a smaller
 checkpoint (`student.py`). On the records it learns from the tuned model (`losses.py`). On the base's own
 rows it learns KL(base || student) alone, at every token: the base is the better teacher there, because
-tuning costs it something. These rows are those of replay, and texts that the base writes itself from
-nothing (`own_texts.py`). The latter show knowledge that no replayed row shows.
+tuning costs it something.
 
 Refused: what `student.py` refuses.
 """
 
-import dataclasses
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +28,6 @@ from stages.core.models.variants import LEFT_OUT
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.repeatable.seeding import derive, rng_for, seed_torch
-from stages.distill import own_texts
 from stages.distill.losses import Loss, divergence, loss_per_token
 from stages.distill.student import narrowed, started_from, student_of
 
@@ -83,9 +80,6 @@ class Params:
     replay_share: float = Field(default=0.33, ge=0, lt=1)
     """Share of replayed rows among them and the records, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower."""
-    own_texts: int = Field(default=3072, ge=0)
-    """Texts that the base writes from nothing, to be kept too. They show knowledge that no replayed row
-    shows. Writing them takes about as long as as many training rows."""
     max_tokens: int = 128
     """Longest row in tokens. A longer one is split, as in `train`."""
     most_dropped: float = Field(default=0.0, ge=0, le=1)
@@ -122,11 +116,6 @@ def run(
     del merged
     dtype = DTYPES[params.precision]
     teacher, _ = load_causal_lm(base / "model", adapter, device=run.device, dtype=dtype)
-    written = own_texts.write(
-        teacher, tokenizer, params.own_texts, params.max_tokens, derive(run.seed, "own_texts")
-    )
-    kept = [*rows.replayed, *(training.Row(text) for text in written)]
-    rows = dataclasses.replace(rows, replayed=kept)
 
     with tempfile.TemporaryDirectory() as scratch, tracking.run("distill", params) as log:
         trainer, watcher, counts = make_trainer(
@@ -154,7 +143,6 @@ def run(
         "valid_loss": best_loss,
         "parameters": size,
         "share_of_teacher": share,
-        "own_texts": len(written),
         **counts.report(),
     }
     write_json(metrics, summary)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stages.augment.masked import Masks
 from stages.augment.synonyms import FUNCTION_WORDS, is_protected
-from stages.augment.wordings import read_wordings, terms_of
+from stages.augment.wordings import read_wordings, telling_words, terms_of
 from stages.core.project.errors import InputError
 from stages.core.records.wording import normalise
 
@@ -24,10 +24,11 @@ PROBES = {
     for wording in attribute.wordings()
     if wording.split == "probe"
 }
-MASKS = Masks(WORDNET, TERMS | {"iron", "lead", "tin"}, PROBES)
+TELLING = telling_words(BANK)
+MASKS = Masks(WORDNET, TERMS | {"iron", "lead", "tin"}, PROBES, TELLING)
 QUESTIONS = sorted(
-    wording.template
-    for attribute in BANK.values()
+    (name, wording.template)
+    for name, attribute in BANK.items()
     for wording in attribute.wordings()
     if wording.key.startswith("train.questions")
 )
@@ -38,8 +39,9 @@ def words(text: str) -> list[str]:
 
 
 @given(st.sampled_from(QUESTIONS), st.integers(0, 10**6))
-def test_what_the_answer_depends_on_stays(template: str, seed: int) -> None:
-    found = words(MASKS.masked(template, random.Random(seed)))
+def test_what_the_answer_depends_on_stays(question: tuple[str, str], seed: int) -> None:
+    attribute, template = question
+    found = words(MASKS.masked(template, attribute, random.Random(seed)))
     assert len(found) == len(words(template))
     for before, after in zip(words(template), found, strict=True):
         kept = (
@@ -53,8 +55,11 @@ def test_what_the_answer_depends_on_stays(template: str, seed: int) -> None:
 
 
 @given(st.sampled_from(QUESTIONS), st.integers(0, 10**6))
-def test_no_term_and_no_name_is_put_in_and_no_probe_is_made(template: str, seed: int) -> None:
-    masked = MASKS.masked(template, random.Random(seed))
+def test_no_term_and_no_name_is_put_in_and_no_probe_is_made(
+    question: tuple[str, str], seed: int
+) -> None:
+    attribute, template = question
+    masked = MASKS.masked(template, attribute, random.Random(seed))
     new = [
         after
         for before, after in zip(words(template), words(masked), strict=True)
@@ -66,30 +71,42 @@ def test_no_term_and_no_name_is_put_in_and_no_probe_is_made(template: str, seed:
 
 def test_the_ending_is_kept_and_equal_draws_are_equal() -> None:
     template = "Which year brought {subject}, people wondered while looking around?"
-    first = MASKS.masked(template, random.Random(5))
+    first = MASKS.masked(template, "discovery year", random.Random(5))
     assert (
         first
-        == MASKS.masked(template, random.Random(5))
-        != MASKS.masked(template, random.Random(6))
+        == MASKS.masked(template, "discovery year", random.Random(5))
+        != MASKS.masked(template, "discovery year", random.Random(6))
     )
     endings = [re.findall(r"(ing|ed)\b", text) for text in (template, first)]
     assert endings[0] == endings[1] == ["ed", "ing"]
 
 
 def test_a_question_without_free_words_stays_and_is_not_counted() -> None:
-    masks = Masks(WORDNET, TERMS, frozenset())
+    masks = Masks(WORDNET, TERMS, frozenset(), TELLING)
     assert (
-        masks.masked("What is the density of {subject}?", random.Random(1))
+        masks.masked("What is the density of {subject}?", "density", random.Random(1))
         == "What is the density of {subject}?"
     )
     assert masks.made == 0
     assert (
-        masks.masked("What density would tables show for {subject}?", random.Random(1)).count(
-            "density"
-        )
+        masks.masked(
+            "What density would tables show for {subject}?", "density", random.Random(1)
+        ).count("density")
         == 1
     )
     assert masks.made == 1
+
+
+def test_a_question_without_a_term_of_its_attribute_stays() -> None:
+    """Any of its words may be the one that tells what is asked."""
+    masks = Masks(WORDNET, TERMS, frozenset(), TELLING)
+    bubbling = "At what temperature does {subject} begin bubbling like a soup?"
+    assert masks.masked(bubbling, "boiling point", random.Random(1)) == bubbling
+    symbol = "Which abbreviation do people scribble for the density of {subject}?"
+    assert masks.masked(symbol, "symbol", random.Random(1)) == symbol
+    assert masks.masked(symbol, "an attribute that nobody knows", random.Random(1)) == symbol
+    assert masks.made == 0
+    assert masks.masked(symbol, "density", random.Random(1)) != symbol
 
 
 def test_a_taken_result_is_not_used() -> None:
@@ -97,9 +114,9 @@ def test_a_taken_result_is_not_used() -> None:
         def __contains__(self, _: object) -> bool:
             return True
 
-    masks = Masks(WORDNET, TERMS, Everything())
+    masks = Masks(WORDNET, TERMS, Everything(), TELLING)
     assert (
-        masks.masked("Show the density of {subject}, friend.", random.Random(1))
+        masks.masked("Show the density of {subject}, friend.", "density", random.Random(1))
         == "Show the density of {subject}, friend."
     )
     assert masks.made == 0
@@ -107,6 +124,6 @@ def test_a_taken_result_is_not_used() -> None:
 
 def test_without_wordnet_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"index\.noun: WordNet is not here; run `make setup`"):
-        Masks(tmp_path, TERMS, frozenset()).masked(
-            "Show the density of {subject}, friend.", random.Random(1)
+        Masks(tmp_path, TERMS, frozenset(), TELLING).masked(
+            "Show the density of {subject}, friend.", "density", random.Random(1)
         )

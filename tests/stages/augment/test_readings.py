@@ -21,7 +21,15 @@ from stages.augment.readings import (
     word_set,
 )
 from stages.augment.synonyms import FUNCTION_WORDS, is_protected
-from stages.augment.wordings import Asked, Attribute, Probe, Train, read_wordings, terms_of
+from stages.augment.wordings import (
+    Asked,
+    Attribute,
+    Probe,
+    Train,
+    read_wordings,
+    telling_words,
+    terms_of,
+)
 from stages.core.project.errors import InputError
 from stages.core.project.params import read_yaml
 from stages.core.records.record import fold
@@ -31,7 +39,8 @@ WORDNET = ROOT / "data" / "wordnet"
 BANK = read_wordings(ROOT / "data" / "raw" / "wordings.yaml", [], 0, 0)
 TERMS = {word for name, attribute in BANK.items() for word in terms_of(name, attribute)}
 PROTECTED = TERMS | {"iron", "lead", "tin"}
-READINGS = Readings(BANK, Masks(WORDNET, PROTECTED, frozenset()), WORDNET, PROTECTED)
+MASKS = Masks(WORDNET, PROTECTED, frozenset(), telling_words(BANK))
+READINGS = Readings(BANK, MASKS, WORDNET, PROTECTED)
 GRAMMARS = read_yaml(FRAMES)
 
 
@@ -110,7 +119,7 @@ class TestReadings:
         # A grammar with one sentence, which is the probe in another order.
         answer = "The hardness of {subject} is {value}."
         names = {"hardness": attribute(answer, "{subject} how hard is?")}
-        masks = Masks(WORDNET, {"hard"}, frozenset())
+        masks = Masks(WORDNET, {"hard"}, frozenset(), {"hardness": {"hard"}})
         readings = Readings(names, masks, WORDNET, {"hard"})
         readings._grammars = {"en": {"start": ["{question}"], "subject": ["{subject}"]}}
         assert readings.draw("hardness", "iron", "en", random.Random(1)) is None

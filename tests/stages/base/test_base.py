@@ -269,3 +269,19 @@ def test_weights_that_give_no_numbers_are_refused(
     save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="gives no finite numbers; its weights are damaged"):
         base.run(real_base(source), run_params, seed, GENERAL, tmp_path / "out")
+
+
+def test_what_a_base_writes_from_nothing_joins_its_replay(
+    seed: Path, tmp_path: Path, run_params: Run
+) -> None:
+    writes = base.Replay(texts=2, max_new_tokens=4, from_nothing=3)
+    for name, params in (
+        ("seed", base.Params(replay=writes)),
+        ("checkpoint", real_base(seed / "model", replay=writes)),
+    ):
+        base.run(params, run_params, seed, GENERAL, tmp_path / name)
+        lines = (tmp_path / name / "replay.jsonl").read_text(encoding="utf-8").splitlines()
+        ids = [json.loads(line)["id"] for line in lines]
+        manifest = json.loads((tmp_path / name / "manifest.json").read_text())
+        assert [id for id in ids if id.startswith("own.")]
+        assert manifest["material"]["replay"] == len(lines)

@@ -30,7 +30,6 @@ PARAMS = distill.Params(
     max_tokens=64,
     precision="fp32",
     width=0.5,
-    own_texts=3,
     others_learning_rate=0.0,
 )
 
