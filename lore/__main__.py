@@ -28,6 +28,7 @@ GROUPS = {
         "plan": "show the stages that dvc repro will run, with reasons and times",
         "update": "take in what is new: records and index at once, weights where it is worth it",
         "ask": "ask the model a question, and see the fact and the sources behind the answer",
+        "serve": "answer over HTTP, in the form of OpenAI's API, with version, fact and sources",
         "trace": "follow an answer back to the raw file, or a source forward to every answer",
     },
     "release": {

@@ -5,7 +5,7 @@ The same question and records give the same fact.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.core.records import record
@@ -33,46 +33,60 @@ RARE = 0.01
 def match(question: str, records: Sequence[Row], wordings: Sequence[Row]) -> str | None:
     """Return the id of the fact that the question is about, or None.
 
-    `records` are facts, `wordings` are the questions that `augment` made of them. The subject is the
-    longest known one whose words are all in the question. The attribute is the one with a wording
-    that has exactly the question's other words, else the likeliest one. The subject must have a fact
-    of that attribute.
+    `records` are facts, `wordings` are the questions that `augment` made of them. See `Matcher.match`.
     """
-    asked = words(question)
-    subject = subject_of(asked, records)
-    if subject is None:
-        return None
-
-    known = []
-    for attribute in sorted({row["attribute"] for row in records}):
-        known.append((attribute, words(attribute)))
-    for row in wordings:
-        # A reading names other attributes too, with random words around them.
-        is_reading = f"/{READING}/" in row["locator"]
-        if row["fact"] and row["question"] and not is_reading:
-            known.append((row["attribute"], words(row["question"]) - words(row["subject"])))
-    rest = asked - words(subject)
-    exact = {attribute for attribute, wording in known if wording == rest}
-    if len(exact) == 1:
-        found: str | None = exact.pop()
-    else:
-        found = likeliest(rest, word_shares(known))
-    if not found:
-        return None
-
-    fact = None
-    for row in records:
-        same_subject = record.compared_name(row["subject"]) == record.compared_name(subject)
-        if same_subject and row["attribute"] == found:
-            fact = str(row["fact"])
-    return fact
+    return Matcher(records, wordings).match(question)
 
 
-def subject_of(asked: set[str], records: Sequence[Row]) -> str | None:
-    """Return the longest known subject whose words are all asked, or None."""
+class Matcher:
+    """Finds the fact of many questions. What does not depend on the question is made once."""
+
+    def __init__(self, records: Sequence[Row], wordings: Sequence[Row]) -> None:
+        """`records` are facts, `wordings` are the questions that `augment` made of them."""
+        self._subjects: dict[str, set[str]] = {}
+        for name in {row["subject"] for row in records}:
+            self._subjects[name] = words(name)
+        known = []
+        for attribute in sorted({row["attribute"] for row in records}):
+            known.append((attribute, words(attribute)))
+        for row in wordings:
+            # A reading names other attributes too, with random words around them.
+            is_reading = f"/{READING}/" in row["locator"]
+            if row["fact"] and row["question"] and not is_reading:
+                known.append((row["attribute"], words(row["question"]) - words(row["subject"])))
+        self._shares = word_shares(known)
+        self._attributes: defaultdict[frozenset[str], set[str]] = defaultdict(set)
+        """The words of a wording → the attributes that have it."""
+        for attribute, wording in known:
+            self._attributes[frozenset(wording)].add(attribute)
+        self._facts: dict[tuple[str, str], str] = {}
+        for row in records:
+            self._facts[record.compared_name(row["subject"]), row["attribute"]] = str(row["fact"])
+
+    def match(self, question: str) -> str | None:
+        """Return the id of the fact that the question is about, or None.
+
+        The subject is the longest known one whose words are all in the question. The attribute is the one
+        with a wording that has exactly the question's other words, else the likeliest one. The subject must
+        have a fact of that attribute.
+        """
+        asked = words(question)
+        subject = subject_of(asked, self._subjects)
+        if subject is None:
+            return None
+        rest = asked - self._subjects[subject]
+        exact = self._attributes.get(frozenset(rest), set())
+        if len(exact) == 1:
+            (found,) = exact
+        else:
+            found = likeliest(rest, self._shares) or ""
+        return self._facts.get((record.compared_name(subject), found))
+
+
+def subject_of(asked: set[str], subjects: Mapping[str, set[str]]) -> str | None:
+    """Return the longest subject whose words are all asked, or None. `subjects`: name → its words."""
     named = []
-    for name in {row["subject"] for row in records}:
-        parts = words(name)
+    for name, parts in subjects.items():
         if parts and parts <= asked:
             named.append(name)
     return max(named, key=lambda name: (len(name), name), default=None)

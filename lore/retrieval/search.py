@@ -66,12 +66,12 @@ def find(
     return Found([nearest, *same_fact], "meaning", best.similarity, nearest)
 
 
-def opened(threads: int) -> tuple[Any, Encoder]:
-    """Return the index here and its encoder.
+def opened(threads: int, root: Path = Path()) -> tuple[Any, Encoder]:
+    """Return the index here, or below another `root`, and its encoder.
 
     Raises InputError where there is none, or where the encoder's files are not those that made it.
     """
-    manifest_file = Path(artifacts.INDEX_MANIFEST)
+    manifest_file = root / artifacts.INDEX_MANIFEST
     if not manifest_file.is_file():
         raise InputError(f"{manifest_file}: not found; run dvc repro index, or dvc checkout")
     manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
@@ -86,7 +86,7 @@ def opened(threads: int) -> tuple[Any, Encoder]:
             f"index.encoder: {manifest['encoder']} has other files than when the index was made; "
             "run dvc repro index"
         )
-    return vectors.read(Path(artifacts.INDEX_VECTORS)), encoder
+    return vectors.read(root / artifacts.INDEX_VECTORS), encoder
 
 
 def check_version(index: Any, by_id: dict[str, Row]) -> None:

@@ -1,0 +1,1 @@
+"""Answering over HTTP: an OpenAI-style API whose answers name version, fact and sources."""

@@ -1,0 +1,144 @@
+"""The records of a version: which fact a question is about, its sources, and what the records answer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lore.lineage.question import Matcher
+from lore.serving.errors import ApiError
+from lore.serving.schemas import FactInfo, SourceInfo
+from stages.core.project import artifacts
+from stages.core.project.errors import InputError
+from stages.core.records import record
+from stages.core.records.stated import states
+
+Row = dict[str, Any]
+NO_INDEX = (
+    "no fact is named by the question, and this version has no index to look further "
+    "(index.encoder of params.yaml); ask the model instead (lorekeep.answer_from: model)"
+)
+
+
+@dataclass(frozen=True)
+class RecordAnswer:
+    """What the records say about a question."""
+
+    rows: list[Row]
+    """The record that answers, then others about the same fact. Empty: nothing is near enough."""
+    by: str
+    """`records`: the question names the fact. `index`: the nearest record of the index."""
+    similarity: float | None
+
+
+class Knowledge:
+    """The records of one version, in memory."""
+
+    def __init__(self, root: Path, threads: int, least: float) -> None:
+        """Read the records below a project's `root`, and open the index where there is one.
+
+        `least` is the lowest cosine at which a record of the index answers. Raises InputError where records
+        are missing or damaged.
+        """
+        rows = read_table(root / artifacts.CLEAN_RECORDS)
+        wordings_file = root / artifacts.TRAINING_RECORDS
+        wordings = read_table(wordings_file) if wordings_file.is_file() else []
+        self._least = least
+        self._by_id = {row["id"]: row for row in rows}
+        self._by_fact: dict[str, list[Row]] = {}
+        for row in rows:
+            if row["fact"]:
+                self._by_fact.setdefault(row["fact"], []).append(row)
+        facts = [row for row in rows if row["fact"]]
+        self._matcher = Matcher(facts, wordings)
+        self._index: Any = None
+        self._encoder: Any = None
+        if has_index(root):
+            from lore.retrieval.search import check_version, opened
+
+            self._index, self._encoder = opened(threads, root)
+            check_version(self._index, self._by_id)
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is an index."""
+        return self._index is not None
+
+    def behind(self, question: str) -> list[Row]:
+        """Return the records of the fact that a question is about, that of highest priority first."""
+        fact = self._matcher.match(question)
+        return [] if fact is None else self._by_fact[fact]
+
+    def answer(self, question: str) -> RecordAnswer:
+        """Return what the records say. Raises ApiError where an index is needed and there is none."""
+        rows = self.behind(question)
+        if rows:
+            return RecordAnswer(rows, "records", None)
+        if self._index is None:
+            raise ApiError(404, NO_INDEX, param="lorekeep.answer_from", code="no_index")
+        from stages.core.retrieval import vectors
+
+        hits = vectors.search(self._index, self._encoder.vector(question), 1)
+        if not hits or hits[0].similarity < self._least:
+            return RecordAnswer([], "index", hits[0].similarity if hits else None)
+        nearest = self._by_id[hits[0].record]
+        others = []
+        for row in self._by_fact.get(nearest["fact"] or "", []):
+            if row["id"] != nearest["id"]:
+                others.append(row)
+        return RecordAnswer([nearest, *others], "index", hits[0].similarity)
+
+
+def has_index(root: Path) -> bool:
+    """Return whether a version has an index with vectors."""
+    return (root / artifacts.INDEX_VECTORS).is_file()
+
+
+def read_table(path: Path) -> list[Row]:
+    """Return the rows of a table of records. Raises InputError where it is missing or damaged."""
+    try:
+        return record.read(path)
+    except Exception as error:  # whatever a damaged table makes a library raise
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: no table of records ({reason}); dvc checkout, or dvc repro"
+        ) from None
+
+
+def value_of(row: Row) -> str:
+    """Return a record's value with its unit."""
+    unit = row["unit"] or ""
+    return f"{row['value']} {unit}".strip()
+
+
+def agrees(answer: str, rows: list[Row]) -> bool | None:
+    """Return whether an answer states the value of one of the records, or is it without its unit.
+
+    None where no record states a fact.
+    """
+    facts = [row for row in rows if row["fact"]]
+    if not facts:
+        return None
+    bare = answer.rstrip(" .。")
+    return any(states(answer, value_of(row)) or bare == row["value"] for row in facts)
+
+
+def fact_info(rows: list[Row]) -> FactInfo | None:
+    """Return the fact that records state, or None."""
+    if not rows or not rows[0]["fact"]:
+        return None
+    row = rows[0]
+    return FactInfo(
+        id=row["fact"],
+        subject=row["subject"],
+        attribute=row["attribute"],
+        value=row["value"],
+        unit=row["unit"],
+    )
+
+
+def source_infos(rows: list[Row]) -> list[SourceInfo]:
+    """Return where records come from."""
+    infos = []
+    for row in rows:
+        infos.append(SourceInfo(record=row["id"], source=row["source"], locator=row["locator"]))
+    return infos

@@ -1,0 +1,256 @@
+"""Requests and answers of the API, in the form of OpenAI's.
+
+A field that OpenAI knows and this server cannot honour is declared with the only values that change
+nothing, such as `n: 1`. Any other value, and any field that is not declared, is refused by name.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class TextPart(BaseModel):
+    """A part of a message. Only text is known."""
+
+    model_config = STRICT
+    type: Literal["text"]
+    text: str
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = STRICT
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart]
+    name: str | None = None
+
+    def text(self) -> str:
+        """Return the content as one text."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content)
+
+
+class StreamOptions(BaseModel):
+    """What a stream holds beside the answer."""
+
+    model_config = STRICT
+    include_usage: bool = False
+    include_obfuscation: Literal[False] = False
+
+
+class TextFormat(BaseModel):
+    """The only form of answers."""
+
+    model_config = STRICT
+    type: Literal["text"]
+
+
+class LorekeepOptions(BaseModel):
+    """What this server can do beyond OpenAI's API."""
+
+    model_config = STRICT
+    answer_from: Literal["model", "records"] = "model"
+    """`model`: the weights answer. `records`: the record itself, found by words or in the index."""
+
+
+class Common(BaseModel):
+    """Fields of both kinds of requests. Decoding is greedy, so `seed` changes nothing."""
+
+    model_config = STRICT
+    model: str = ""
+    """A name of GET /v1/models. Empty: the model that is served."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=0)] | None = None
+    """Only 0: answers are greedy, so that they can be compared with the recorded ones."""
+    top_p: Annotated[float, Field(ge=1, le=1)] | None = None
+    n: Literal[1] | None = None
+    stop: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=4)]
+        | None
+    ) = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    seed: int | None = None
+    user: str | None = None
+    lorekeep: LorekeepOptions = LorekeepOptions()
+
+    def stops(self) -> list[str]:
+        """Return the texts before which the answer ends."""
+        if self.stop is None:
+            return []
+        if isinstance(self.stop, str):
+            return [self.stop]
+        return self.stop
+
+
+class ChatRequest(Common):
+    """POST /v1/chat/completions."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: Literal[False] | None = None
+    response_format: TextFormat | None = None
+    store: Literal[False] | None = None
+    metadata: dict[str, str] | None = None
+    """Accepted, and kept nowhere."""
+
+
+class CompletionRequest(Common):
+    """POST /v1/completions: the model goes on with the prompt as it stands, without a chat template."""
+
+    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
+    echo: Literal[False] | None = None
+    best_of: Literal[1] | None = None
+
+    def text(self) -> str:
+        """Return the prompt."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        return self.prompt[0]
+
+
+class VersionInfo(BaseModel):
+    """Which knowledge version answered."""
+
+    name: str
+    """The release, such as knowledge@v1.2.0, else the commit, or `workspace`."""
+    tag: str | None
+    commit: str | None
+    identity: str | None
+    """Digest of all outputs, under which MLflow knows the version. None: not all outputs are locked."""
+    generation: int
+    """Number of the swap since the server started. Every answer comes from one generation."""
+
+
+class FactInfo(BaseModel):
+    """The fact that the question is about."""
+
+    id: str
+    subject: str
+    attribute: str
+    value: str
+    unit: str | None
+
+
+class SourceInfo(BaseModel):
+    """A record that states the fact."""
+
+    record: str
+    source: str
+    locator: str
+
+
+class LorekeepInfo(BaseModel):
+    """What OpenAI's form has no place for."""
+
+    version: VersionInfo
+    variant: str
+    engine: str
+    speed: Literal["weights", "records", "index"]
+    """Which of the two speeds answered: the weights, a record found by words, or one found in the index."""
+    similarity: float | None = None
+    """Cosine of question and record, where the index answered."""
+    fact: FactInfo | None
+    sources: list[SourceInfo]
+    agrees: bool | None
+    """Whether the answer states the value of the fact. None: no fact matches."""
+
+
+class Usage(BaseModel):
+    """Numbers of tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class AssistantMessage(BaseModel):
+    """The answer as a message."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class ChatChoice(BaseModel):
+    """The only choice."""
+
+    index: int = 0
+    message: AssistantMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatAnswer(BaseModel):
+    """Answer to POST /v1/chat/completions."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+    system_fingerprint: str
+    lorekeep: LorekeepInfo
+
+
+class CompletionChoice(BaseModel):
+    """The only choice."""
+
+    index: int = 0
+    text: str
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class CompletionAnswer(BaseModel):
+    """Answer to POST /v1/completions."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: Usage
+    system_fingerprint: str
+    lorekeep: LorekeepInfo
+
+
+class ErrorDetail(BaseModel):
+    """Why a request was refused."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """The body of every refusal."""
+
+    error: ErrorDetail
+
+
+def problem_of(errors: list[Any]) -> tuple[str, str | None]:
+    """Return one sentence about pydantic's errors, and the name of the first field."""
+    sentences = []
+    first = None
+    for error in errors:
+        # The first part is `body`. Parts that name a member of a union, such as `list[TextPart]`, say nothing.
+        parts = [str(part) for part in error["loc"] if part != "body"]
+        name = ".".join(parts) or "body"
+        first = first or (parts[0] if parts else None)
+        if error["type"] == "extra_forbidden":
+            sentences.append(f"{name}: this server does not know it; leave it out")
+        elif error["type"] == "missing":
+            sentences.append(f"{name}: missing")
+        else:
+            sentences.append(f"{name}: {error['msg']}")
+    return "; ".join(dict.fromkeys(sentences)), first
