@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "base": {
         "source": "folder",
         "folder": "checkpoint",
-        "replay": {"texts": 8, "max_new_tokens": 8},
+        "replay": {"texts": 8, "max_new_tokens": 8, "from_nothing": 8},
     },
     "train": {
         "learning_rate": 0.02,

@@ -98,7 +98,7 @@ def make_inputs(folder: Path, model: Path, rows: int) -> None:
 def adapted_model(folder: Path) -> tuple[Any, Any]:
     """Return the base with a fresh adapter, and the tokenizer."""
     model, tokenizer = load_causal_lm(folder / "base/model")
-    return add_adapter(model, train.Lora(), 1), tokenizer
+    return add_adapter(model, train.Lora(r=16, alpha=32), 1), tokenizer
 
 
 class Clock(TrainerCallback):
@@ -226,7 +226,7 @@ def peak_of(kind: str, answers: Any) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **EIGHTH_OF_7B))
     if kind == "LoRA":
-        model = add_adapter(model, train.Lora(), 1)
+        model = add_adapter(model, train.Lora(r=16, alpha=32), 1)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights)
     ids = torch.randint(0, 12800, (1, 64))

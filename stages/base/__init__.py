@@ -55,7 +55,7 @@ class Replay:
     seed writes none of these, since it brings texts that it was taught. 0: none."""
     max_new_tokens: int = Field(default=64, ge=1)
     """Longest text in tokens. A longer answer or continuation is cut behind its last whole sentence."""
-    from_nothing: int = Field(default=0, ge=0)
+    from_nothing: int = Field(default=3072, ge=0)
     """How many to write from nothing, beside those. They show knowledge that no prompt asks for. A base
     that knows general English and Chinese needs thousands to show it. 0: none."""
 

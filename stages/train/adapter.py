@@ -30,9 +30,9 @@ PARTS = {"attention": ".self_attn.", "mlp": ".mlp."}
 class Lora:
     """The adapter."""
 
-    r: int = 16
+    r: int = 64
     """Rank of the update. Higher stores more facts and costs more time and bytes."""
-    alpha: int = 32
+    alpha: int = 128
     """The adapter's output is scaled by `alpha / r`."""
     dropout: float = 0.0
     """Share of the adapter's inputs dropped while training, in [0, 1). 0.1 is usual for large models. A

@@ -18,12 +18,12 @@ from tests.checkpoints import write_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rope_parameters.*")
 
-EMBEDDED = base.Params(source="embedded", folder=None, repository=None, revision=None)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 GENERAL = Path(__file__).parents[3] / "models/general"
-NOTHING_WRITTEN = base.Replay(texts=0)
+NOTHING_WRITTEN = base.Replay(texts=0, from_nothing=0)
+EMBEDDED = base.Params(replay=NOTHING_WRITTEN)
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def test_model_without_tokenizer_is_refused(seed: Path, tmp_path: Path, run_para
 
 def real_base(folder: Path, **settings: Any) -> base.Params:
     """Params of a base in a folder that writes few texts."""
-    few = base.Replay(texts=6, max_new_tokens=4)
+    few = base.Replay(texts=6, max_new_tokens=4, from_nothing=0)
     every: dict[str, Any] = {"source": "folder", "folder": str(folder), "replay": few} | settings
     return base.Params(**every)
 
