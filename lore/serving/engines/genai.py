@@ -1,9 +1,10 @@
 """The engine of onnxruntime-genai, for CPUs: a model that the stage `export` wrote as ONNX.
 
-Measured on one core, it needs a fifth to a tenth of PyTorch's work for a lone request (docs/serving.md). It
-batches what waits when a batch begins. On a CPU, nothing joins a batch that is at work.
+It needs a fraction of PyTorch's CPU time (docs/experiments.md, "Serving"). It batches what waits when a batch
+begins. On a CPU, nothing joins a batch that is at work.
 
-Traps of version 0.18: the engine must be made in the thread that runs it. An id outside the vocabulary makes it
+Traps of version 0.18: it says that it takes the configured size of a batch, and was seen to write at four answers
+at a time all the same. the engine must be made in the thread that runs it. An id outside the vocabulary makes it
 unusable, so prompts come from the model's own tokenizer alone.
 """
 
