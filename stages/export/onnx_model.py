@@ -28,6 +28,8 @@ PRECISIONS = {"onnx": "fp32", "onnx_int8": "int8"}
 LIBRARIES = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime_genai", "onnxscript")
 ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM")
 """Those that were built and compared with torch (docs/export.md). The builder knows more."""
+HEAD_UNIT = 16
+"""onnxruntime 1.32 refuses a head whose width is no multiple of this, when it runs the file."""
 
 
 def problems(folder: Path) -> list[str]:
@@ -44,7 +46,21 @@ def problems(folder: Path) -> list[str]:
         found.append(
             f"no export for {architecture}, only for {', '.join(ARCHITECTURES)}; write [split] instead"
         )
+        return found
+    width = width_of_head(folder)
+    if width % HEAD_UNIT != 0:
+        found.append(
+            f"a head is {width} wide, and onnxruntime's attention takes multiples of {HEAD_UNIT}; write [split] "
+            "or a GGUF format instead"
+        )
     return found
+
+
+def width_of_head(folder: Path) -> int:
+    """Return how many numbers of a token one attention head sees, by config.json."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    said = config.get("head_dim")
+    return int(said or config["hidden_size"] // config["num_attention_heads"])
 
 
 def make(source: Path, target: Path, precision: str) -> None:

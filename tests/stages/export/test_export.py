@@ -159,9 +159,9 @@ def test_onnx_of_checkpoints_as_deepseek_publishes_them(tmp_path: Path, architec
     from stages.core.models.causal_lm import load_causal_lm
     from stages.export.checking import TorchDecoder
 
-    source = write_checkpoint(
-        tmp_path / "from", architecture, dtype="float32", num_key_value_heads=2
-    )
+    sizes = {"hidden_size": 64, "num_key_value_heads": 2}
+    source = write_checkpoint(tmp_path / "from", architecture, dtype="float32", **sizes)
+    assert onnx_model.problems(source) == []
     onnx_model.make(source, tmp_path / "onnx", "fp32")
     model, _ = load_causal_lm(source)
     expected, found = TorchDecoder(model), onnx_model.OnnxDecoder(tmp_path / "onnx", 1)
@@ -171,6 +171,17 @@ def test_onnx_of_checkpoints_as_deepseek_publishes_them(tmp_path: Path, architec
     for _ in range(12):
         tokens.append(expected.following(tokens[-1]))
         assert found.following(tokens[-2]) == tokens[-1]
+
+
+def test_a_head_that_onnxruntime_does_not_take_is_refused(tmp_path: Path) -> None:
+    config = {"architectures": ["LlamaForCausalLM"], "hidden_size": 32, "num_attention_heads": 4}
+    write_json(tmp_path / "config.json", config)
+    (problem,) = onnx_model.problems(tmp_path)
+    assert problem == (
+        "a head is 8 wide, and onnxruntime's attention takes multiples of 16; write [split] or a GGUF format instead"
+    )
+    write_json(tmp_path / "config.json", config | {"head_dim": 32})
+    assert onnx_model.problems(tmp_path) == []
 
 
 def test_the_builder_says_why_it_failed(tmp_path: Path) -> None:
