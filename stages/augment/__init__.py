@@ -154,8 +154,8 @@ def run(
 ) -> None:
     """Write the augmented records.
 
-    Records and rows are on the disk while they wait, so memory does not grow with their number. Only with a
-    teacher, all records are in memory too.
+    Records and rows are on the disk while they wait. What is held of all of them are hashes and numbers. Only with
+    a teacher, all records are in memory too.
     """
     from tqdm import tqdm
 
