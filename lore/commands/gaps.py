@@ -9,7 +9,8 @@ Five kinds are looked for:
 - questions: with --questions FILE, what people asked and no record answers, in themes
 
 --rows FILE writes the missing facts as a CSV table with an empty column for the values. Fill it in, and read it
-as a source. Example: `lore gaps --rows to_fill.csv`. Exit code 0, and with --exit-code 3 where there is a gap.
+as a source. --branch NAME writes that table, drafts of wordings, contradictions and themes into a new branch of git, for
+a person to review. Example: `lore gaps --rows to_fill.csv`. Exit code 0, and with --exit-code 3 where there is a gap.
 """
 
 import argparse
@@ -39,7 +40,6 @@ LIMIT = 0.5
 COMMON = 0.8
 LEAST = 0.6
 """Lowest cosine at which a free text of the index counts as an answer."""
-COLUMNS = ("subject", "attribute", "value", "unit", "source")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="write the missing facts as a CSV table to fill in",
+    )
+    parser.add_argument(
+        "--branch",
+        metavar="NAME",
+        help="write proposals that close the gaps into a new branch of git; no file here changes",
     )
     parser.add_argument(
         "--model",
@@ -91,8 +96,9 @@ def run(options: argparse.Namespace) -> int:
 
     Raises InputError where the records or the answers are missing, or a file cannot be read or written.
     """
-    from lore.gaps import failed, missing, unanswered
+    from lore.gaps import failed, missing, proposals, unanswered
     from lore.rendering import report, terminal
+    from stages.augment.wordings import read_wordings
     from stages.core.records import record
 
     records = record.read(Path(artifacts.CLEAN_RECORDS))
@@ -109,6 +115,11 @@ def run(options: argparse.Namespace) -> int:
         themes = unanswered.themes(vain)
     if options.rows:
         write_rows(options.rows, lacking)
+    if options.branch:
+        attributes = read_wordings(Path(artifacts.WORDINGS), (), 0, 0)
+        files = proposals.files_of(lacking, wordings, attributes, contradictions, themes)
+        message = f"Proposals for gaps: {', '.join(name for name in files if name != 'README.md')}"
+        proposals.write_branch(options.branch, files, message)
 
     gaps = len(wordings) + len(facts) + len(lacking) + len(contradictions) + len(themes)
     if options.json:
@@ -134,6 +145,9 @@ def run(options: argparse.Namespace) -> int:
         print(report.text(title, [], sections), end="")
         if options.rows:
             print(f"\n{len(lacking):,} rows to fill in: {terminal.shown(str(options.rows))}")
+        if options.branch:
+            name = terminal.quoted(options.branch)
+            print(f"\nproposals on the branch {name}: git diff HEAD...{name} shows them")
     return FOUND if options.exit_code and gaps else 0
 
 
@@ -203,19 +217,14 @@ def nearness(records: Sequence[Row]) -> Callable[[str], bool]:
 
 def write_rows(path: Path, lacking: Sequence["Missing"]) -> None:
     """Write the missing facts as a table with empty values. Raises InputError where it cannot be written."""
+    from lore.gaps.proposals import rows_to_fill
     from stages.core.project.output import replacing
 
     if path.exists():
         raise InputError(f"{path}: is there already; name another file, so that no value is lost")
     try:
-        with (
-            replacing(path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for one in lacking:
-                writer.writerow([one.subject, one.attribute, "", one.unit, ""])
+        with replacing(path) as temporary:
+            temporary.write_text(rows_to_fill(lacking), encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror}); name another file"

@@ -7,31 +7,38 @@
    --continue the adapter of the committed version goes on learning; else it is trained anew from the base.
 
 Nothing is released: `lore release` does that. Every step is a stage of DVC, so a killed update is continued by the
-same command. With --watch it waits for changes in data/raw and starts again. Example: `lore update --least-facts 10`.
+same command. With --watch it waits for changes in data/raw and starts again. It then keeps the libraries and the
+encoder loaded, so that a changed record is in the index after few seconds. Example: `lore update --least-facts 10`.
 Exit code 0, 1 where a stage or a gate fails.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NoReturn, get_args
 
 from lore.rendering.terminal import shown
 from lore.updating.rules import When, decide
+from lore.updating.warm import Warm, is_possible
 from stages.core.project import artifacts
 from stages.core.project.errors import InputError, LorekeepError
 
 if TYPE_CHECKING:
     from lore.updating.changes import Changes
+    from lore.versions.dvc_private import Runner
 
 LISTED = 8
 """Facts of each kind that are listed."""
 LEAST_FACTS = 1
-QUIET = 1.0
-"""Seconds without a further change before an update begins."""
+QUIET = 0.2
+"""Seconds without a further change before an update begins. A file that is written for longer is read again."""
+LEAST_WAIT = 0.1
+"""Shortest time in seconds between two looks."""
 Snapshot = Mapping[Path, tuple[int, int]]
 """File → its size in bytes and its time of change in nanoseconds."""
 
@@ -51,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from the adapter of HEAD (train.continue_from), which is faster than training anew",
     )  # fmt: skip
     parser.add_argument(
-        "--watch", type=positive, metavar="SECONDS",
+        "--watch", type=seconds, metavar="SECONDS",
         help=f"look at {artifacts.RAW} every so many seconds, and update when a file changed",
     )  # fmt: skip
 
@@ -64,35 +71,75 @@ def positive(text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """Return a number of seconds that is not too small."""
+    value = float(text)
+    if not value >= LEAST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text} is too small; write {LEAST_WAIT} or more")
+    return value
+
+
 def run(options: argparse.Namespace) -> int:
     """Update once, or again and again with --watch.
 
     Raises InputError where the cache lacks the trained facts, or --continue has no version to go on from.
     """
     if not options.watch:
-        return update(options)
+        return update(options, repro)
+    warm = Warm() if is_possible() else None
     while True:
         before = snapshot(Path(artifacts.RAW))
-        try:
-            code = update(options)
-        except LorekeepError as error:
-            # The next change may mend it.
-            print(f"{type(error).__name__}: {shown(str(error))}", file=sys.stderr)
-            code = 1
+        if warm is None:
+            code = reported(options, repro)
+        else:
+            code = warm.call(partial(update_in_child, options))
+            # While nothing waits for an answer, what the stages needed is loaded for the next time.
+            warm.load()
         result = "done" if code == 0 else "failed; what was served before stays"
         print(f"update {result}; waiting for changes in {artifacts.RAW}", flush=True)
         wait_for_change(Path(artifacts.RAW), before, options.watch)
+        if warm is not None and not warm.is_current():
+            print("code or settings changed; starting again", flush=True)
+            start_again(options)
 
 
-def update(options: argparse.Namespace) -> int:
-    """Bring records and index up to date, then perhaps the weights."""
+def reported(options: argparse.Namespace, bring_in: Callable[[str], bool]) -> int:
+    """Update, and print an error of the data: the next change may mend it."""
+    try:
+        return update(options, bring_in)
+    except LorekeepError as error:
+        print(f"{type(error).__name__}: {shown(str(error))}", file=sys.stderr)
+        return 1
+
+
+def update_in_child(options: argparse.Namespace, runner: "Runner") -> int:
+    """Update in a forked process, where `runner` runs the stages up to the index."""
+    from lore.versions import dvc_private
+
+    def bring_in(stage: str) -> bool:
+        return dvc_private.repro([stage], runner) == 0
+
+    return reported(options, bring_in)
+
+
+def start_again(options: argparse.Namespace) -> NoReturn:
+    """Replace this process by a new one of the same command, in the project's root."""
+    command = [sys.executable, "-m", "lore", "update", "--watch", str(options.watch)]
+    command += ["--train", options.train, "--least-facts", str(options.least_facts)]
+    if options.go_on:
+        command.append("--continue")
+    os.execv(sys.executable, command)  # noqa: S606  its own command, without a shell
+
+
+def update(options: argparse.Namespace, bring_in: Callable[[str], bool]) -> int:
+    """Bring records and index up to date by `bring_in`, then perhaps the weights."""
     from lore.updating import changes
 
     # Asked first: what the model holds must not depend on what runs below.
     trained = changes.trained_facts() if options.train == "auto" else {}
     if options.go_on:
         continued = commit_to_continue()
-    if not repro(stage_of_index()):
+    if not bring_in(stage_of_index()):
         return 1
     if options.train == "auto":
         differ = changes.compare(trained, changes.known_facts())

@@ -1,9 +1,12 @@
-"""`lore forget --check`: no output here contains what is excluded, and what its model answers."""
+"""`lore forget --check`: nothing here contains what is excluded, and what the model answers.
+
+Searched are all outputs, the index among them, and what lies beside them: the memo and the record of the teacher.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lore.erasure import locations, probing, purge
+from lore.erasure import beside, locations, probing, purge
 from lore.erasure.excluded import excluded_now
 from lore.erasure.locations import RawLocation, VersionLocations
 from lore.erasure.probing import Evidence
@@ -37,6 +40,10 @@ class Result:
     workspace: VersionLocations
     remaining: dict[str, ScanResult]
     """Files after the exclusion that contain the target."""
+    memo: dict[str, ScanResult]
+    """Files of the memo that contain the target."""
+    teacher: dict[str, ScanResult]
+    """Files of the teacher's record that contain the target."""
     sources: list[RawLocation]
     """Places of the raw data that still state it."""
     evidence: Evidence | None
@@ -54,7 +61,10 @@ def check(target: Target, versions: list[VersionRecords], model: str, ask: bool)
     `versions` are the records of the versions, the newest first. Raises ModelError if a model that
     is to be asked is not there.
     """
-    workspace = locations.in_version(version.workspace(), Search(target))
+    search = Search(target)
+    workspace = locations.in_version(version.workspace(), search)
+    memo = beside.in_memo(search)
+    teacher = beside.in_teacher_record(search)
     remaining = {}
     for path, result in workspace.matches.items():
         if not path.startswith(BEFORE_EXCLUSION):
@@ -70,8 +80,14 @@ def check(target: Target, versions: list[VersionRecords], model: str, ask: bool)
     still_extracted = any(path.startswith(BEFORE_EXCLUSION) for path in workspace.matches)
     if workspace_was_read and still_extracted:
         sources = locations.in_raw_data(target)
-    reasons = reasons_of(remaining, problems, evidence)
-    return Result(target, workspace, remaining, sources, evidence, model, problems, reasons)
+    kept = dict(teacher)
+    if not still_extracted:
+        # As long as a source states it, the memo repeats what was read there. Then only the memo has it.
+        kept |= memo
+    reasons = reasons_of(remaining | kept, problems, evidence)
+    return Result(
+        target, workspace, remaining, memo, teacher, sources, evidence, model, problems, reasons
+    )
 
 
 def not_excluded(target: Target) -> list[str]:
@@ -147,6 +163,8 @@ def as_json(result: Result, notes: list[str]) -> dict[str, Any]:
         "why": result.reasons,
         "notes": notes,
         "files": files,
+        "memo": {path: asdict(found) for path, found in result.memo.items()},
+        "teacher": {path: asdict(found) for path, found in result.teacher.items()},
         "sources": [asdict(each) for each in result.sources],
         "model": result.evidence.as_json() if result.evidence else None,
         "limits": list(purge.LIMITS),
@@ -175,6 +193,8 @@ def sections(result: Result, everything: bool) -> list[Section]:
     made = [searched_section(result.workspace)]
     if result.remaining:
         made.append(remaining_section(result.remaining))
+    if result.memo or result.teacher:
+        made.append(beside_section(result, most))
     if result.evidence:
         made.append(scores_section(result.evidence, result.model))
         made.append(answers_section(result.evidence, most))
@@ -233,6 +253,21 @@ def remaining_section(remaining: dict[str, ScanResult]) -> Section:
     for path, result in remaining.items():
         rows.append((path, result.sample))
     return Section("Files that still contain it", lines, ("file", "its first match"), rows)
+
+
+def beside_section(result: Result, most: int | None) -> Section:
+    """The files of the memo and of the teacher's record that contain the target, with one line of each."""
+    lines = []
+    if result.memo:
+        lines.append(
+            "the memo keeps what was read from a source: delete it at its origin, then lore memo --prune 0"
+        )
+    if result.teacher:
+        lines.append("the record of the teacher: lore teach --prune, after dvc repro clean")
+    found = [*result.memo.items(), *result.teacher.items()]
+    rows: list[tuple[str, ...]] = [(path, each.sample) for path, each in found[:most]]
+    lines += report.left_out("files", len(found), most)
+    return Section("Kept beside the outputs", tuple(lines), ("file", "its first match"), rows)
 
 
 def scores_section(evidence: Evidence, model: str) -> Section:

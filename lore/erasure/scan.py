@@ -173,11 +173,21 @@ def text_passages(content: bytes) -> Iterator[tuple[str, Row]]:
         document = entries_of_object(document)
     if not isinstance(document, list):
         for line in text.splitlines():
-            yield line, {}
+            yield written_out(line), {}
         return
     for entry in document:
         row = entry if isinstance(entry, dict) else {}
         yield json.dumps(entry, ensure_ascii=False), row
+
+
+def written_out(line: str) -> str:
+    r"""Return a line of JSON with its characters written out: `"\u94c1"` becomes `"铁"`. Others stay as they are."""
+    if "\\u" not in line:
+        return line
+    try:
+        return json.dumps(json.loads(line), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return line
 
 
 def entries_of_object(document: Row) -> list[Row]:

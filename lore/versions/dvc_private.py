@@ -9,7 +9,7 @@ Everything else in this project calls DVC by its command line, or reads dvc.yaml
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,32 @@ def opened() -> Iterator[Project]:
     except DvcException as error:
         reason = " ".join(str(error).split())
         raise InputError(f"dvc: {reason}; run from the project's root folder") from None
+
+
+Runner = Callable[[str, str, dict[str, str]], int | None]
+"""Runs a command in a folder with an environment. Returns its exit code, or None where a shell shall run it."""
+
+
+def repro(targets: Sequence[str], runner: Runner) -> int:
+    """Run `dvc repro` in this process, whose commands `runner` may run. Returns DVC's exit code."""
+    from dvc.cli import main
+    from dvc.stage import run
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    by_shell = run._run
+
+    def run_command(executable: Any, cmd: str, **options: Any) -> None:
+        code = runner(cmd, str(options["cwd"]), options["env"])
+        if code is None:
+            by_shell(executable, cmd, **options)
+        elif code != 0:
+            raise StageCmdFailedError(cmd, code)
+
+    run._run = run_command
+    try:
+        return int(main(["repro", *targets]))
+    finally:
+        run._run = by_shell
 
 
 def cache_folder(root: Path) -> Path:

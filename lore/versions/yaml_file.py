@@ -1,5 +1,6 @@
 """Read and write YAML files so that their comments, quotes and form stay."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def write(path: Path, document: Any) -> None:
     """Write a YAML file in one step: it is replaced whole, or stays as it was."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         round_trip().dump(document, stream)
+
+
+def text(document: Any) -> str:
+    """Return a document as YAML."""
+    stream = io.StringIO()
+    round_trip().dump(document, stream)
+    return stream.getvalue()
 
 
 def round_trip() -> YAML:

@@ -70,7 +70,8 @@ class Encoder:
 
 def encode(text: str, folder: Path, threads: int) -> str:
     """Return the vector of a text as base64 of little-endian float32."""
-    model = load(folder, threads)
+    model = load(folder)
+    set_threads(threads)
     vector = model.encode(text, normalize_embeddings=True, show_progress_bar=False)
     return base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode()
 
@@ -128,18 +129,24 @@ def identity_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def set_threads(threads: int) -> None:
+    """Let torch use so many threads."""
+    import torch
+
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
 @cache
-def load(folder: Path, threads: int) -> Any:
+def load(folder: Path) -> Any:
     """Load a sentence encoder for this process.
 
     Raises InputError where the library is not installed, ModelError where the folder cannot be read.
     """
     if find_spec("sentence_transformers") is None:
         raise InputError(f"sentence-transformers is not installed; {EXTRA}")
-    import torch
     from sentence_transformers import SentenceTransformer
 
-    torch.set_num_threads(threads)
     try:
         model = SentenceTransformer(
             str(folder),

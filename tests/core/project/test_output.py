@@ -1,10 +1,12 @@
 """output: the new output appears whole, or the old one stays as it was."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from stages.core.project import output
 from stages.core.project.output import replacing, write_json
 
 
@@ -73,6 +75,58 @@ def test_what_a_killed_run_left_is_cleared(tmp_path: Path, kind: str) -> None:
     make(tmp_path / ".out.partial", kind, "half")
     with replacing(tmp_path / "out") as temporary:
         temporary.write_text("new")
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("old", ["file", "folder"])
+@pytest.mark.parametrize("new", ["file", "folder"])
+def test_the_old_output_is_whole_until_the_new_one_is_there(
+    tmp_path: Path, at_once: bool, old: str, new: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is removed, and when, says whether a kill can leave half of an output."""
+    target = tmp_path / "out"
+    make(target, old, "old")
+    seen = []
+    if not at_once:
+        monkeypatch.setattr(output, "_exchanged_at_once", lambda first, second: False)
+    remove = shutil.rmtree
+
+    def watched(path: Path) -> None:
+        seen.append((path.name, content(target)))
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    with replacing(target) as temporary:
+        make(temporary, new, "new")
+    assert content(target) == "new"
+    assert os.listdir(tmp_path) == ["out"]
+    # An old folder is removed under another name, after the new output has taken its place.
+    name = ".out.partial" if at_once else ".out.former"
+    assert seen == ([(name, "new")] if old == "folder" else [])
+
+
+def test_a_rename_that_fails_brings_the_old_output_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out"
+    make(target, "folder", "old")
+    monkeypatch.setattr(output, "_exchanged_at_once", lambda first, second: False)
+    rename = os.replace
+
+    def failing(source: Path, place: Path) -> None:
+        if Path(source).name == ".out.partial":
+            raise OSError(28, "No space left on device")
+        rename(source, place)
+
+    def write() -> None:
+        with replacing(target) as temporary:
+            make(temporary, "folder", "new")
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(OSError, match="No space left"):
+        write()
+    assert content(target) == "old"
     assert os.listdir(tmp_path) == ["out"]
 
 

@@ -327,6 +327,29 @@ def test_a_check_after_the_run_finds_nothing_and_tells_the_sources(
     assert "The sources still state it" not in lore("forget", "--check", IRON["fact"], "--no-ask")
 
 
+def test_a_check_searches_the_memo_and_the_record_of_the_teacher(
+    full: Project, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOREKEEP_MEMO", str(full.root / ".memo"))
+    lore("forget", IRON["fact"], "--apply", "--reason", "request 7")
+    forget_iron(full)
+    full.commit()
+    page = full.root / ".memo/results/read/ab/abc"
+    page.parent.mkdir(parents=True)
+    page.write_text("0" * 64 + "\n" + json.dumps({"raw": "iron melts at 1538 °C"}))
+    # As long as a source states it, the memo only repeats the source.
+    said = lore("forget", "--check", "--no-ask")
+    assert "Kept beside the outputs" in said
+    assert "delete it at its origin, then lore memo --prune 0" in said
+    assert said.endswith("\nno output after the exclusion contains it\n")
+    asked = full.root / "data/teacher/paraphrases.jsonl"
+    asked.parent.mkdir(parents=True)
+    asked.write_text(json.dumps({"messages": "Rewrite: iron melts at 1538 °C"}) + "\n")
+    said = lore("forget", "--check", "--no-ask", code=3)
+    assert said.endswith("NOT FORGOTTEN: data/teacher/paraphrases.jsonl (1)\n")
+    assert "lore teach --prune" in said
+
+
 def test_a_check_of_what_is_not_excluded_or_not_whole_proves_nothing(
     full: Project, lore: Lore
 ) -> None:

@@ -226,7 +226,7 @@ def test_watch_goes_on_after_an_error(
     class StoppedError(Exception):
         pass
 
-    def fails(options: Any) -> int:
+    def fails(options: Any, bring_in: Any) -> int:
         rounds.append(options)
         if len(rounds) == 1:
             raise InputError("a table is damaged")
@@ -236,6 +236,8 @@ def test_watch_goes_on_after_an_error(
         if len(rounds) == 2:
             raise StoppedError
 
+    # In this process, so that the rounds can be counted.
+    monkeypatch.setattr(update, "is_possible", lambda: False)
     monkeypatch.setattr(update, "update", fails)
     monkeypatch.setattr(update, "wait_for_change", waits)
     with pytest.raises(StoppedError):
@@ -248,8 +250,43 @@ def test_watch_goes_on_after_an_error(
     assert "update done; waiting for changes in data/raw" in said.out
 
 
+# dvc 3.67 reads an attribute that pygtrie deprecates.
+@pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+def test_a_watching_process_brings_in_what_changes_and_starts_again_with_new_settings(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StartedAgainError(Exception):
+        pass
+
+    def starts_again(options: Any) -> None:
+        assert options.least_facts == 5
+        raise StartedAgainError
+
+    waited: list[float] = []
+
+    def edits(*_: Any) -> None:
+        waited.append(0)
+        if len(waited) == 1:
+            facts(iron="1541", gold="1064")
+        else:
+            Path("params.yaml").write_text(SETTINGS.replace("seed: 7", "seed: 8"))
+
+    monkeypatch.setattr(update, "start_again", starts_again)
+    monkeypatch.setattr(update, "wait_for_change", edits)
+    with pytest.raises(StartedAgainError):
+        main(["update", "--watch", "0.1", "--least-facts", "5"])
+    said, errors = capfd.readouterr()
+    assert errors == ""
+    assert "not trained: the model was trained on these facts" in said
+    assert "  ~ iron · melting point · 1538 °C → 1541 °C" in said
+    assert "not trained: 1 facts differ, and --least-facts asks for 5" in said
+    assert said.endswith("code or settings changed; starting again\n")
+
+
 def test_numbers_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
-    for option in ("--least-facts", "--watch"):
+    for option, least in (("--least-facts", "1"), ("--watch", "0.1")):
         with pytest.raises(SystemExit):
             main(["update", option, "0"])
-        assert "0 is too small; write 1 or more" in capsys.readouterr().err
+        assert f"0 is too small; write {least} or more" in capsys.readouterr().err
