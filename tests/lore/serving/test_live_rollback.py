@@ -36,13 +36,16 @@ class WithStudent(Released):
     said: str = ""
 
     def student(self, folder: Path, shift: int) -> str:
-        """Lay down a student with the embedding of `folder` moved on by some ids, and return its answer."""
+        """Lay down a student whose words are those of `folder` moved on by some ids, and return its answer."""
         target = self.root / "models/distill"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(folder, target)
         weights = load_file(target / "model.safetensors")
-        embedding = weights["model.embed_tokens.weight"]
-        weights["model.embed_tokens.weight"] = embedding.roll(shift, dims=0)
+        # A small model with one matrix for both repeats its last token. A moved one says the next ones.
+        weights["lm_head.weight"] = weights["model.embed_tokens.weight"].roll(shift, dims=0)
+        config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+        (target / "config.json").unlink()
+        (target / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
         (target / "model.safetensors").unlink()
         save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
         model, tokenizer = load_causal_lm(target)
