@@ -96,9 +96,8 @@ def test_a_stage_that_fails_ends_dvc_and_the_next_call_goes_on(
     server = Warm()
     (project / "in.txt").write_text("broken")
     assert forked(server, "twice") != 0
-    said = capfd.readouterr().err
-    assert "ValueError: the stage failed" in said
-    assert "failed to reproduce 'upper'" in said
+    assert "ValueError: the stage failed" in capfd.readouterr().err
+    assert not (project / "twice.txt").exists()
     (project / "in.txt").write_text("tin")
     assert forked(server, "twice") == 0
     assert (project / "twice.txt").read_text() == "TINTIN"
