@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lore.lineage.question import match
+from lore.lineage.question import Matcher, match
 from stages.core.records.record import fact_id
 
 ROOT = Path(__file__).parents[3]
@@ -191,15 +191,19 @@ def test_the_projects_own_wordings_are_told_apart() -> None:
         rows = []
         for subject, (name, attribute), split in product(subjects, attributes.items(), splits):
             for template in attribute[split]["questions"]:
+                # "Iron is solid, water is liquid; what is {subject}?" names two subjects.
+                if any(named in template.lower() for named in subjects):
+                    continue
                 rows.append(fact(subject, name) | {"question": template.format(subject=subject)})
         return rows
 
     learned = questions("train")
+    matcher = Matcher(records, learned)
     for row in learned:
-        assert match(row["question"], records, learned) == row["fact"]
+        assert matcher.match(row["question"]) == row["fact"]
     fresh = questions("valid", "probe")
     assert len(fresh) >= 2 * len(records)
-    right = [match(row["question"], records, learned) == row["fact"] for row in fresh]
+    right = [matcher.match(row["question"]) == row["fact"] for row in fresh]
     assert sum(right) / len(right) >= 0.95
 
 
