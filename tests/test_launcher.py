@@ -238,7 +238,8 @@ def test_peak_memory_is_that_of_the_largest_process() -> None:
     from stages import __main__
 
     own = psutil.Process().memory_info().rss
-    assert __main__.peak_memory() >= own
+    # The kernel counts a process's pages in batches, so that the peak may lag a little behind.
+    assert __main__.peak_memory() >= 0.99 * own
     code = "x = bytearray(900_000_000)"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert 900_000_000 < __main__.peak_memory() < 100_000_000_000
