@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 ELEMENTS = "iron,copper,neon,mercury,gold,helium,radium,tungsten,iodine,sodium,carbon,zinc"
 OVERLAY: dict[str, Any] = {
     "run": {"threads": 1},
+    "base": {"replay": {"texts": 200, "max_new_tokens": 64, "from_nothing": 64}},
     "augment": {"questions": 4, "synonyms": 0},
     "train": {
         "steps": 12,
