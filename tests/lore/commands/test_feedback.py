@@ -137,6 +137,7 @@ def test_pairs_of_a_file_on_the_page(
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text('{"question": "铁?", "first": "甲", "second": "乙"}\n', encoding="utf-8")
     opened: list[str] = []
+    browsers: list[threading.Thread] = []
 
     def judge(server: page.Server) -> None:
         for path, body in (("judge", b'{"number": 0, "key": "1", "why": ""}'), ("pair", None)):
@@ -148,12 +149,15 @@ def test_pairs_of_a_file_on_the_page(
 
     class Judged(page.Server):
         def serve_forever(self, poll_interval: float = 0.5) -> None:
-            threading.Thread(target=judge, args=(self,)).start()
+            browsers.append(threading.Thread(target=judge, args=(self,)))
+            browsers[0].start()
             super().serve_forever(poll_interval)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "Server", Judged)
         assert main(["feedback", "--pairs", str(pairs), "--page", "--who", "ada"]) == 0
+    # The server ends with its last answer, which the browser may still be reading.
+    browsers[0].join(30)
     said = capsys.readouterr().out
     assert re.match(r"open http://127\.0\.0\.1:\d+/[\w-]{32}/\n", said)
     assert opened == ['{"taken": true}', '{"total": 1, "judged": 1}']
