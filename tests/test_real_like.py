@@ -32,6 +32,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "replay": {"texts": 8, "max_new_tokens": 8, "from_nothing": 8},
     },
     "train": {
+        "lora": {"r": 16, "alpha": 32},
         "learning_rate": 0.02,
         "rows_per_batch": 6,
         "steps": 90,
