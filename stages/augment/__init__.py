@@ -219,7 +219,8 @@ def run(
             corrupted = replay.corrupted()
 
         selection_of = selection.Selection(params.select, run.seed)
-        counts = RowCounts()
+        about_pictures = [row for row in of_pictures if row["kind"] != PICTURE]
+        counts = RowCounts(about_pictures=len(about_pictures))
         free_texts = ((row["text"], row["lang"]) for row in sources.free if row["kind"] != "qa")
         work = texts.variants_of(
             free_texts, sources.free_texts, settings, frozenset(protected), run, out
@@ -227,7 +228,7 @@ def run(
         pair_counts = free_pairs.Counts()
         with Parts(Path(name) / "rows", out / "records.parquet", selection.RANKED) as parts:
             without_fact = rows_without_fact(
-                maker, sources.free, work, of_teacher, of_pictures, pair_counts, selection_of
+                maker, sources.free, work, of_teacher, about_pictures, pair_counts, selection_of
             )
             for row in without_fact:
                 parts.add(row)
@@ -400,6 +401,7 @@ class RowCounts:
     probes: Counter[str] = dataclasses.field(default_factory=Counter)
     """By the kind of the probe."""
     about_pictures: int = 0
+    """Statements about pictures, which no selection leaves out."""
 
     def add(self, row: Row) -> None:
         """Count a row."""
@@ -462,15 +464,13 @@ def rows_without_fact(
     free: Buckets,
     work: texts.Variants,
     of_teacher: dict[str, list[Row]],
-    of_pictures: list[Row],
+    about_pictures: list[Row],
     pair_counts: free_pairs.Counts,
     chosen: selection.Selection,
 ) -> Iterator[Row]:
     """Yield the rows of free texts and pairs, of the teacher, and of pictures, in the order of the records."""
     variants = iter(work)
-    about = [row for row in of_pictures if row["kind"] != PICTURE]
-    about.sort(key=lambda row: row["id"])
-    statements = deque(about)
+    statements = deque(sorted(about_pictures, key=lambda row: row["id"]))
     for row in free:
         while statements and statements[0]["id"] < row["id"]:
             yield row_about_picture(statements.popleft())
