@@ -236,7 +236,9 @@ def test_identity_depends_on_the_upstream_outputs_alone(tmp_path: Path) -> None:
     others = set()
     # Pictures, index, reward and export make no model of the domain, and `align` counts where it aligned one.
     counting = [
-        name for name in STAGES[:-1] if name not in ("pictures", "index", "reward", "align", "export")
+        name
+        for name in STAGES[:-1]
+        if name not in ("pictures", "index", "reward", "align", "export")
     ]
     for name in counting:
         changed = entries()
