@@ -210,7 +210,10 @@ def nearness(records: Sequence[Row]) -> Callable[[str], bool]:
 
     def is_near(question: str) -> bool:
         hits = vectors.search(index, encoder.vector(question), 1)
-        return bool(hits) and hits[0].record in texts and hits[0].similarity >= LEAST
+        if not hits:
+            return False
+        nearest = hits[0]
+        return nearest.record in texts and nearest.similarity >= LEAST
 
     return is_near
 
