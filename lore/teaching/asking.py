@@ -82,17 +82,17 @@ class Run:
         """Ask all requests. Ctrl-C waits for those on the way; a second one leaves them."""
         # Alone, until it is known which form of answer the endpoint supports.
         self.work(until_it_works=True)
-        threads = []
+        threads_done = []
         for _ in range(min(self.teacher.concurrency, len(self.waiting))):
-            thread = threading.Thread(target=self.work, daemon=True)
-            thread.start()
-            threads.append(thread)
+            done = threading.Event()
+            threading.Thread(target=self.work_in_thread, args=(done,), daemon=True).start()
+            threads_done.append(done)
         try:
-            self.wait_for(threads)
+            self.wait_for(threads_done)
         except KeyboardInterrupt:
             self.end("stopped by Ctrl-C")
             tqdm.write("waiting for the requests on the way; Ctrl-C once more leaves them")
-            self.wait_for(threads)
+            self.wait_for(threads_done)
         finally:
             self.bar.close()
         if self.refused and not self.outcome.error and not self.outcome.stopped:
@@ -111,11 +111,22 @@ class Run:
         for request, refusal in refused:
             self.keep_refusal(request, refusal)
 
-    def wait_for(self, threads: list[threading.Thread]) -> None:
-        """Wait until all threads are done, open to Ctrl-C."""
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
+    def wait_for(self, threads_done: list[threading.Event]) -> None:
+        """Wait until all threads are done, open to Ctrl-C.
+
+        It waits for events and not with `Thread.join`: where Ctrl-C comes during a join, Python before 3.13 takes
+        the running thread for ended, and the request that it waits for would be lost.
+        """
+        for done in threads_done:
+            while not done.wait(0.2):
+                pass
+
+    def work_in_thread(self, done: threading.Event) -> None:
+        """Work, and say when it is over, however it ends."""
+        try:
+            self.work()
+        finally:
+            done.set()
 
     def work(self, until_it_works: bool = False) -> None:
         """Ask one request after the other. `until_it_works`: only until one was answered."""

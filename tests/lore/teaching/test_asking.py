@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
+import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,26 @@ class TestAsking:
         # All of it is there, so nothing more is asked.
         assert ask().answered == 0
         assert len(teacher.bodies) == MISSING
+
+    def test_ctrl_c_waits_for_the_first_thread_too(self, teacher: Teacher) -> None:
+        """The only thread is the one that is waited for just when Ctrl-C comes."""
+        sent = threading.Event()
+
+        def answer_late(handler: Any) -> None:
+            sent.set()
+            time.sleep(1)
+            send_text(json.dumps(teacher.script(teacher.bodies[-1])))(handler)
+
+        def press_ctrl_c() -> None:
+            sent.wait(60)
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        teacher.faults = [None, answer_late]
+        threading.Thread(target=press_ctrl_c).start()
+        outcome = ask(concurrency=1)
+        assert outcome.stopped == "stopped by Ctrl-C"
+        assert len(kept()) == outcome.answered == 2
 
     def test_only_what_is_missing(self, teacher: Teacher) -> None:
         ask()
