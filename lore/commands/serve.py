@@ -9,7 +9,7 @@ recorded. Requests that have begun keep their version. Without an alias, what li
 Only this machine can ask, unless --host says otherwise. Then tokens are needed: LOREKEEP_TOKENS=name:token,…
 or --tokens FILE. Example: `lore serve`, then in another terminal
 `curl localhost:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{"messages": [{"role":
-"user", "content": "At what temperature does iron melt?"}]}'`. A page to ask is at http://localhost:8000/.
+"user", "content": "At what temperature does iron melt?"}]}'`. A page for people is at http://localhost:8000/.
 SIGTERM or Ctrl-C ends the server after the requests that have begun.
 """
 
@@ -97,6 +97,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="log questions and answers there, with personal data removed. Default: they are not logged",
+    )
+    parser.add_argument(
+        "--no-feedback",
+        action="store_true",
+        help="the page cannot mark answers right or wrong. Default: marks go to data/raw/feedback.jsonl",
     )
     group = parser.add_argument_group("limits")
     for option, value, meaning in (
@@ -203,5 +208,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
         vllm_url=options.vllm_url,
         vllm_model=options.vllm_model,
         request_log=None if options.request_log is None else str(options.request_log),
+        feedback=not options.no_feedback,
         limits=limits,
     )

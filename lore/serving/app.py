@@ -1,4 +1,4 @@
-"""The application: paths of OpenAI's API, health, metrics and the page."""
+"""The application: paths of OpenAI's API, health and metrics. The page has paths of its own."""
 
 import asyncio
 import contextlib
@@ -6,12 +6,11 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -23,6 +22,7 @@ from lore.serving.generations import Generation, Generations
 from lore.serving.limits import Quotas
 from lore.serving.log import RequestLog
 from lore.serving.metrics import CONTENT_TYPE, Metrics
+from lore.serving.page.paths import add_page
 from lore.serving.prompts import chat_prompt, question_of
 from lore.serving.schemas import (
     AssistantMessage,
@@ -38,11 +38,6 @@ from lore.serving.schemas import (
 )
 from lore.serving.settings import Settings
 
-PAGE = Path(__file__).with_name("page.html")
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'sha256-{digest}'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 429, 500, 503, 504)
 }
@@ -70,6 +65,7 @@ def make_app(
     add_refusals(app)
     add_answers(app, generations, answering)
     add_state(app, generations, metrics)
+    add_page(app, generations, settings, access)
     return Gate(app, access, quotas, metrics, limits)
 
 
@@ -317,9 +313,7 @@ async def disconnection(request: Request) -> None:
 
 
 def add_state(app: FastAPI, generations: Generations, metrics: Metrics) -> None:
-    """Add the paths that say how the server is, and the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    policy = PAGE_POLICY.format(digest=script_digest(page))
+    """Add the paths that say how the server is."""
 
     @app.get("/v1/models", responses=REFUSALS)
     async def models() -> dict[str, Any]:
@@ -357,19 +351,6 @@ def add_state(app: FastAPI, generations: Generations, metrics: Metrics) -> None:
     async def numbers() -> Response:
         """Return the numbers that Prometheus reads."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
-
-    @app.get("/", include_in_schema=False)
-    async def front() -> Response:
-        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
-
-
-def script_digest(page: str) -> str:
-    """Return the digest of the page's only script, so that the browser runs no other one."""
-    import base64
-    import hashlib
-
-    script = page.partition("<script>")[2].partition("</script>")[0]
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def name_of(generation: Generation) -> str:

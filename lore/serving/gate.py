@@ -24,9 +24,20 @@ Send = Callable[[Event], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOG = logging.getLogger("lore.serving")
-WITHOUT_TOKEN = ("/", "/health", "/ready")
+PAGE_FILES = ("/", "/page/page.css", "/page/page.js", "/page/texts.js")
+WITHOUT_TOKEN = (*PAGE_FILES, "/health", "/ready")
 """Paths that say nothing about data: the empty page, and whether the server is up."""
-COUNTED = ("/v1/chat/completions", "/v1/completions")
+PAGE_WORK = (
+    "/page/compare",
+    "/page/difference",
+    "/page/feedback",
+    "/page/media",
+    "/page/source",
+    "/page/state",
+    "/page/withdraw",
+)
+"""Paths that the page asks."""
+COUNTED = ("/v1/chat/completions", "/v1/completions", *PAGE_WORK)
 """Paths that count against the requests of a token."""
 KNOWN = (*WITHOUT_TOKEN, *COUNTED, "/v1/models", "/metrics", "/openapi.json")
 """Paths with a number of their own in the metrics. All others share one."""

@@ -63,6 +63,10 @@ class Knowledge:
         """Whether there is an index."""
         return self._index is not None
 
+    def record(self, name: str) -> Row | None:
+        """Return a record by its id, or None."""
+        return self._by_id.get(name)
+
     def behind(self, question: str) -> list[Row]:
         """Return the records of the fact that a question is about, that of highest priority first."""
         fact = self._matcher.match(question)

@@ -60,4 +60,6 @@ class Settings:
     """Name of the model there, for a variant without an adapter."""
     request_log: str | None = None
     """File that requests are logged to, with personal data removed. None: requests are not logged."""
+    feedback: bool = True
+    """Whether the page may add marks of people to data/raw/feedback.jsonl."""
     limits: Limits = Limits()
