@@ -13,7 +13,6 @@ from lore.feedback import file
 from lore.feedback.pairs import Pair
 from lore.serving.errors import ApiError
 from stages.core.project import git
-from stages.core.project.errors import InputError
 from stages.core.records.abstention import PHRASES, WHOLE, Phrases
 from stages.core.records.feedback import Better, Judgement
 
@@ -86,7 +85,11 @@ class Marks:
                 del self._token_of[next(iter(self._token_of))]
 
     def withdraw(self, name: str, token: str) -> None:
-        """Take a judgement back. Raises ApiError where this caller did not make it since the server began."""
+        """Take a judgement back.
+
+        Raises ApiError where this caller did not make it since the server began, InputError where the file
+        cannot be written.
+        """
         with self._lock:
             is_own = self._token_of.get(name) == token
         if not is_own:
@@ -96,9 +99,6 @@ class Marks:
                 param="id",
                 code="mark_not_found",
             )
-        try:
-            gone = file.withdraw(name, "lore serve", "taken back on the page")
-        except InputError as error:
-            raise ApiError(409, str(error), param="id", code="mark_not_found") from None
+        file.withdraw(name, "lore serve", "taken back on the page")
         with self._lock:
-            self._token_of.pop(gone.id, None)
+            self._token_of.pop(name, None)

@@ -421,12 +421,14 @@ function earlierThanServed() {
 // ---- Compare ----
 
 async function compare() {
+  if (!state) await fillVersions("compare-said");
+  if (!state) return;
   const a = at("compare-a").value;
   const b = at("compare-b").value;
   const question = at("compare-question").value;
   comparison = null;
   at("sides").replaceChildren();
-  if (a === b) { tell("compare-said", say("sameVersion"), "bad"); return; }
+  if (a === b) { tell("compare-said", say(state.versions.length > 1 ? "sameVersion" : "oneVersion"), "bad"); return; }
   tell("compare-said", say("working"));
   try {
     const found = await (await get("page/compare", { question, a, b })).json();
@@ -490,10 +492,12 @@ function sideOf(side) {
 // ---- What changed ----
 
 async function showChanges() {
+  if (!state) await fillVersions("changes-said");
+  if (!state) return;
   const a = at("changes-a").value;
   const b = at("changes-b").value;
   at("changes-found").replaceChildren();
-  if (a === b) { tell("changes-said", say("sameVersion"), "bad"); return; }
+  if (a === b) { tell("changes-said", say(state.versions.length > 1 ? "sameVersion" : "oneVersion"), "bad"); return; }
   tell("changes-said", say("working"));
   try {
     const found = await (await get("page/difference", { a, b })).json();

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,8 @@ POLICY = (
 CLOSED = "default-src 'none'; frame-ancestors 'none'; sandbox"
 """Policy of everything else: opened by itself, it may do nothing."""
 LONGEST_QUESTION = 4_000
+MOST_DIFFERENCES = 8
+"""Comparisons of two versions that stay in memory."""
 Name = Annotated[str, Query(max_length=200)]
 Question = Annotated[str, Query(min_length=1, max_length=LONGEST_QUESTION)]
 
@@ -79,6 +82,7 @@ class Page:
         self.past = compared.Past()
         self.marks = marks.Marks()
         self._work = threading.Lock()
+        self._differences: OrderedDict[tuple[str, str, str], dict[str, Any]] = OrderedDict()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -109,6 +113,20 @@ class Page:
         if shown.is_served:
             return generation.knowledge
         return self.past.knowledge(shown.version)
+
+    def difference(self, one: Shown, other: Shown, variant: str) -> dict[str, Any]:
+        """Return what `lore diff` says of two versions. Committed ones never change, so it is remembered.
+
+        Raises InputError where a part of a version is missing or damaged.
+        """
+        if one.version.commit is None or other.version.commit is None:
+            return difference_of(one, other, variant)
+        key = (one.version.commit, other.version.commit, variant)
+        if key not in self._differences:
+            self._differences[key] = difference_of(one, other, variant)
+            if len(self._differences) > MOST_DIFFERENCES:
+                self._differences.popitem(last=False)
+        return self._differences[key]
 
     def row(self, record: str, shown: Shown, generation: Generation) -> Row:
         """Return a record by its id. Raises ApiError where the version has none."""
@@ -236,34 +254,36 @@ def add_reading(app: FastAPI, page: Page) -> None:
     @app.get("/page/difference", include_in_schema=False, dependencies=guarded)
     def difference(a: Name, b: Name) -> Response:
         """Return what `lore diff` says of two versions."""
-        from lore.comparison.difference import compare as compare_versions
-        from lore.comparison.difference import sections_of
-        from lore.rendering.report import BAD, GOOD
-
         with page.explained(), page.generations.held() as generation, page.alone():
             one = shown_versions.find(a, generation)
             other = shown_versions.find(b, generation)
-            found = compare_versions(one.version, other.version, generation.variant)
-            sections = []
-            for section in sections_of(found, everything=False):
-                sections.append(
-                    {
-                        "title": section.title,
-                        "lines": section.lines,
-                        "columns": section.columns,
-                        "rows": section.rows,
-                    }
-                )
-        return answer(
+            return answer(page.difference(one, other, generation.variant))
+
+
+def difference_of(one: Shown, other: Shown, variant: str) -> dict[str, Any]:
+    """Compare two versions as `lore diff` does. Raises InputError where one cannot be read."""
+    from lore.comparison.difference import compare, sections_of
+    from lore.rendering.report import BAD, GOOD
+
+    found = compare(one.version, other.version, variant)
+    sections = []
+    for section in sections_of(found, everything=False):
+        sections.append(
             {
-                "a": one.name,
-                "b": other.name,
-                "notes": found.notes,
-                "sections": sections,
-                "good": sorted(GOOD),
-                "bad": sorted(BAD),
+                "title": section.title,
+                "lines": section.lines,
+                "columns": section.columns,
+                "rows": section.rows,
             }
         )
+    return {
+        "a": one.name,
+        "b": other.name,
+        "notes": found.notes,
+        "sections": sections,
+        "good": sorted(GOOD),
+        "bad": sorted(BAD),
+    }
 
 
 def add_marks(app: FastAPI, page: Page) -> None:
