@@ -23,11 +23,11 @@ from stages.augment.fact import Fact, Row, draw
 from stages.augment.hashes import Hashes
 from stages.augment.wordings import Attribute
 from stages.core.records import record
+from stages.core.records.prompt import REVERSED
 from stages.core.records.wording import fill
 from stages.core.repeatable.seeding import derive
 
 STATED = "stated"
-REVERSED = "reversed"
 COMPARISON = "comparison"
 
 
@@ -127,7 +127,7 @@ class Survey:
             return
         for number, template in enumerate(draw(templates, wanted, self._seed, fact.id)):
             question = fill(template, value=fact.amount)
-            yield fact.pair("train", f"reversed/{number:02d}", question, fact.answer)
+            yield fact.pair("train", f"{REVERSED}/{number:02d}", question, fact.answer)
 
     def has_own_value(self, fact: Fact) -> bool:
         """Whether no other subject has the value of a fact. Only of attributes with reversed wordings."""
@@ -197,7 +197,7 @@ def reversed_questions(fact: Fact, wording: Attribute) -> Iterator[Row]:
     for number, template in enumerate(wording.probe.reversed):
         question = fill(template, value=fact.amount)
         accepted = [fact.answer, fact.subject]
-        probe = fact.pair("probe", f"reversed/{number:02d}", question, fact.answer)
+        probe = fact.pair("probe", f"{REVERSED}/{number:02d}", question, fact.answer)
         yield probe | {"meta": meta_of(REVERSED, template, accepted)}
 
 
