@@ -522,7 +522,7 @@ function sectionOf(section, found) {
   const table = make("table");
   const head = make("tr");
   for (const name of section.columns) {
-    const cell = make("th", name);
+    const cell = make("th", name || say("kind"));
     cell.scope = "col";
     head.append(cell);
   }

@@ -25,6 +25,7 @@ const TEXTS = {
     oneVersion: "There is no other version yet. lore release makes one.", source: "Source",
     close: "Close", asRecord: "The record", noPlace: "The place is not shown. The record below is what was read there.",
     onLine: "line {}", onPage: "page {}", inSeconds: "seconds {}", picture: "The page, with the line marked", table: "Table",
+    kind: "kind",
   },
   zh: {
     skip: "跳到正文", views: "视图", viewAsk: "提问", viewCompare: "比较版本",
@@ -50,5 +51,6 @@ const TEXTS = {
     oneVersion: "还没有其他版本。lore release 会建立一个。", source: "来源",
     close: "关闭", asRecord: "记录", noPlace: "无法显示该位置。下面的记录就是从那里读到的内容。",
     onLine: "第 {} 行", onPage: "第 {} 页", inSeconds: "第 {} 秒", picture: "所在页面，已标出该行", table: "表格",
+    kind: "类别",
   },
 };
