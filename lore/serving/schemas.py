@@ -223,6 +223,88 @@ class CompletionAnswer(BaseModel):
     lorekeep: LorekeepInfo
 
 
+class ModelDetail(BaseModel):
+    """What this server says of a model."""
+
+    version: VersionInfo
+    variant: str
+    engine: str
+    has_index: bool
+
+
+class ModelEntry(BaseModel):
+    """A model that is served."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: Literal["lorekeep"] = "lorekeep"
+    lorekeep: ModelDetail
+
+
+class ModelList(BaseModel):
+    """Answer to GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelEntry]
+
+
+class Health(BaseModel):
+    """Answer to GET /health."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """Answer to GET /ready."""
+
+    status: Literal["ready"] = "ready"
+    generation: int
+
+
+class VersionNumbers(BaseModel):
+    """What one generation did since the server started."""
+
+    name: str
+    identity: str | None
+    generation: int
+    answers: int
+    failed: int
+    """Answers that the engine did not give."""
+    p50_ms: float | None
+    """Time to the whole answer, of the newest 10,000."""
+    p95_ms: float | None
+    abstained: int
+    """Answers that say that the value is not known."""
+    agrees: int
+    """Answers that state the value of the fact."""
+    disagrees: int
+    without_fact: int
+
+
+class PairsInfo(BaseModel):
+    """Questions that the candidate answered too, unseen."""
+
+    compared: int
+    different: int
+    """Pairs whose answers differ, upper and lower case and blanks aside."""
+    skipped: int
+    """Questions that the candidate was not asked, because it was at work on too many."""
+    lost: int
+    """Facts that the seen answer states, and that of the candidate does not."""
+    gained: int
+    p: float | None
+    """Two-sided exact p of McNemar's test on lost and gained. None: there are neither."""
+
+
+class ComparisonAnswer(BaseModel):
+    """Answer to GET /v1/comparison."""
+
+    candidate: str | None
+    versions: list[VersionNumbers]
+    shadow: PairsInfo
+
+
 class ErrorDetail(BaseModel):
     """Why a request was refused."""
 
