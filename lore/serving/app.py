@@ -88,7 +88,7 @@ def make_app(
     add_refusals(app)
     add_answers(app, generations, answering, shadow)
     add_state(app, generations, metrics, comparison)
-    describe(app, access.is_open)
+    describe(app, access.is_open, limits.answer_tokens)
     return Gate(app, access, quotas, metrics, limits)
 
 

@@ -24,25 +24,33 @@ ANSWERING = {
 """Further refusals of the paths that answer."""
 STREAM = {
     "schema": {
-        "type": "string",
-        "description": "Server-sent events: pieces of the answer as JSON, then [DONE]. Only with stream: true.",
+        "type": "object",
+        "description": "Server-sent events, with stream: true. Each has a piece of the answer as JSON; the last one [DONE].",
+        "properties": {"data": {"type": "string"}},
+        "required": ["data"],
     }
 }
 TOKEN = "token"  # noqa: S105  # the name of a scheme
 
 
-def describe(app: FastAPI, is_open: bool) -> None:
-    """Make the application describe itself. `is_open`: it needs no token."""
+LENGTHS = ("max_tokens", "max_completion_tokens")
+
+
+def describe(app: FastAPI, is_open: bool, longest: int) -> None:
+    """Make the application describe itself.
+
+    `is_open`: it needs no token. `longest`: tokens of the longest answer.
+    """
 
     def description() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = described(app, is_open)
+            app.openapi_schema = described(app, is_open, longest)
         return app.openapi_schema
 
     app.openapi = description  # type: ignore[method-assign]  # the way that FastAPI documents
 
 
-def described(app: FastAPI, is_open: bool) -> dict[str, Any]:
+def described(app: FastAPI, is_open: bool, longest: int) -> dict[str, Any]:
     """Return the description."""
     made = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
@@ -56,6 +64,14 @@ def described(app: FastAPI, is_open: bool) -> dict[str, Any]:
     # FastAPI refuses a wrong body in a form of its own. Here it is refused in OpenAI's, with 400.
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
+    for name in ("ChatRequest", "CompletionRequest"):
+        for length in LENGTHS:
+            # An integer or null.
+            for choice in (
+                components["schemas"][name]["properties"].get(length, {}).get("anyOf", [])
+            ):
+                if choice["type"] == "integer":
+                    choice["maximum"] = longest
     if not is_open:
         components["securitySchemes"] = {TOKEN: {"type": "http", "scheme": "bearer"}}
         made["security"] = [{TOKEN: []}]

@@ -21,6 +21,8 @@ from lore.serving.schemas import VersionInfo
 LOG = logging.getLogger("lore.serving")
 ALIAS = "lorekeep"
 """A model's name that means whatever version is served. `lorekeep@1.2.0` means that release."""
+SHOWN = 100
+"""Characters of a wrong model's name that the refusal repeats."""
 
 
 @dataclass(eq=False)
@@ -138,7 +140,8 @@ class UnknownModelError(Exception):
     def __init__(self, model: str, names: list[str]) -> None:
         """`names` are those of the models that are served."""
         verb = "is" if len(names) == 1 else "are"
-        super().__init__(f"model {model}: not served here; {' and '.join(names)} {verb}")
+        asked = model if len(model) <= SHOWN else f"{model[:SHOWN]}…"
+        super().__init__(f"model {asked}: not served here; {' and '.join(names)} {verb}")
 
 
 def is_drawn(candidate: Generation, key: str, share: float, purpose: str = "share") -> bool:

@@ -6,9 +6,52 @@ nothing, such as `n: 1`. Any other value, and any field that is not declared, is
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def true_or_false(value: Any) -> Any:
+    """Return a value that is true or false. In Python, 0 equals false. Raises PydanticCustomError."""
+    if not isinstance(value, bool):
+        raise PydanticCustomError("literal_error", "Input should be False")
+    return value
+
+
+def number(value: Any) -> Any:
+    """Return a value that is a number. In Python, true equals 1. Raises PydanticCustomError."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("literal_error", "Input should be 1")
+    return value
+
+
+def whole(value: Any) -> Any:
+    """Return 64.0 as 64, since in JSON they are the same number, and any other value as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
+Length = Annotated[int, Field(ge=1), BeforeValidator(whole)]
+OnlyFalse = Annotated[Literal[False], BeforeValidator(true_or_false)]
+OnlyOne = Annotated[Literal[1], BeforeValidator(number)]
+STREAMED = {
+    "if": {"properties": {"stream_options": {"type": "object"}}, "required": ["stream_options"]},
+    "then": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
+}
+"""JSON Schema: `stream_options` only together with `stream: true`."""
+ONE_LENGTH = {
+    "not": {
+        "properties": {
+            "max_tokens": {"type": "integer"},
+            "max_completion_tokens": {"type": "integer"},
+        },
+        "required": ["max_tokens", "max_completion_tokens"],
+    }
+}
+"""JSON Schema: `max_tokens` not together with its newer name."""
 
 
 class TextPart(BaseModel):
@@ -39,7 +82,7 @@ class StreamOptions(BaseModel):
 
     model_config = STRICT
     include_usage: bool = False
-    include_obfuscation: Literal[False] = False
+    include_obfuscation: OnlyFalse = False
 
 
 class TextFormat(BaseModel):
@@ -63,11 +106,11 @@ class Common(BaseModel):
     model_config = STRICT
     model: str = ""
     """A name of GET /v1/models. Empty: the model that is served."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Length | None = None
     temperature: Annotated[float, Field(ge=0, le=0)] | None = None
     """Only 0: answers are greedy, so that they can be compared with the recorded ones."""
     top_p: Annotated[float, Field(ge=1, le=1)] | None = None
-    n: Literal[1] | None = None
+    n: OnlyOne | None = None
     stop: (
         Annotated[str, Field(min_length=1)]
         | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=4)]
@@ -77,7 +120,7 @@ class Common(BaseModel):
     stream_options: StreamOptions | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     user: str | None = None
     lorekeep: LorekeepOptions = LorekeepOptions()
 
@@ -93,11 +136,12 @@ class Common(BaseModel):
 class ChatRequest(Common):
     """POST /v1/chat/completions."""
 
+    model_config = ConfigDict(json_schema_extra={**STREAMED, **ONE_LENGTH})
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    logprobs: Literal[False] | None = None
+    max_completion_tokens: Length | None = None
+    logprobs: OnlyFalse | None = None
     response_format: TextFormat | None = None
-    store: Literal[False] | None = None
+    store: OnlyFalse | None = None
     metadata: dict[str, str] | None = None
     """Accepted, and kept nowhere."""
 
@@ -105,9 +149,10 @@ class ChatRequest(Common):
 class CompletionRequest(Common):
     """POST /v1/completions: the model goes on with the prompt as it stands, without a chat template."""
 
+    model_config = ConfigDict(json_schema_extra=STREAMED)
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
-    echo: Literal[False] | None = None
-    best_of: Literal[1] | None = None
+    echo: OnlyFalse | None = None
+    best_of: OnlyOne | None = None
 
     def text(self) -> str:
         """Return the prompt."""
