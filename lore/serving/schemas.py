@@ -7,6 +7,7 @@ nothing, such as `n: 1`. Any other value, and any field that is not declared, is
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -37,12 +38,12 @@ Whole = Annotated[int, BeforeValidator(whole)]
 Length = Annotated[int, Field(ge=1), BeforeValidator(whole)]
 OnlyFalse = Annotated[Literal[False], BeforeValidator(true_or_false)]
 OnlyOne = Annotated[Literal[1], BeforeValidator(number)]
-STREAMED = {
+STREAMED: JsonDict = {
     "if": {"properties": {"stream_options": {"type": "object"}}, "required": ["stream_options"]},
     "then": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
 }
 """JSON Schema: `stream_options` only together with `stream: true`."""
-ONE_LENGTH = {
+ONE_LENGTH: JsonDict = {
     "not": {
         "properties": {
             "max_tokens": {"type": "integer"},
