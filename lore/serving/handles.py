@@ -4,8 +4,10 @@ import sys
 
 from stages.core.project.errors import InputError
 
-OTHERS = 128
-"""Files that are open beside the connections: models, logs, MLflow's store."""
+BACKLOG = 128
+"""Connections that are accepted in one go. Those beyond the limit are closed before the next ones are accepted."""
+OTHERS = 512
+"""Files that are open beside the connections: models, logs, MLflow's store, and connections that are being closed."""
 
 
 def allow(connections: int) -> None:

@@ -98,6 +98,7 @@ def run(app: Gate, listener: socket.socket, settings: Settings) -> None:
         http=protocol_of(settings.limits),
         # The protocol refuses connections beyond the limit, so this one never counts more.
         limit_concurrency=settings.limits.connections + 1,
+        backlog=handles.BACKLOG,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
         ws="none",
@@ -141,5 +142,5 @@ def listening(settings: Settings) -> socket.socket:
             f"{settings.host}:{settings.port}: cannot be used ({error.strerror}); "
             "choose another --port, or end the program that has it"
         ) from None
-    listener.listen(128)
+    listener.listen(handles.BACKLOG)
     return listener
