@@ -39,7 +39,7 @@ PAGE_WORK = (
 """Paths that the page asks."""
 COUNTED = ("/v1/chat/completions", "/v1/completions", *PAGE_WORK)
 """Paths that count against the requests of a token."""
-KNOWN = (*WITHOUT_TOKEN, *COUNTED, "/v1/models", "/metrics", "/openapi.json")
+KNOWN = (*WITHOUT_TOKEN, *COUNTED, "/v1/models", "/v1/comparison", "/metrics", "/openapi.json")
 """Paths with a number of their own in the metrics. All others share one."""
 TOKEN_NAME = "lorekeep.token"  # noqa: S105  # the name of a field
 SAFE_HEADERS = {

@@ -57,6 +57,10 @@ class Knowledge:
 
             self._index, self._encoder = opened(threads, root)
             check_version(self._index, self._by_id)
+            # Callers ask what they like: their questions must not fill the memo on the disk.
+            self._encoder.remembers = False
+            # It is loaded now, and not while the first caller waits.
+            self._encoder.vector("")
 
     @property
     def has_index(self) -> bool:

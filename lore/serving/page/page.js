@@ -151,12 +151,14 @@ async function ask() {
   }
 }
 
-async function answerTo(question, from, signal, onPiece, onEnd) {
+// `version` names one of the versions that are served. Without it, the server chooses.
+async function answerTo(question, from, signal, onPiece, onEnd, version) {
   const response = await fetch("v1/chat/completions", {
     method: "POST",
     headers: headers({ "Content-Type": "application/json" }),
     signal,
     body: JSON.stringify({
+      model: version || "",
       messages: [{ role: "user", content: question }],
       stream: true,
       lorekeep: { answer_from: from },
@@ -434,7 +436,7 @@ async function compare() {
     const found = await (await get("page/compare", { question, a, b })).json();
     comparison = { question, sides: found.sides };
     for (const side of found.sides) {
-      if (side.is_served) side.now = await answerNow(question);
+      if (side.is_served) side.now = await answerNow(question, side.name);
     }
     showComparison();
   } catch (error) {
@@ -442,12 +444,12 @@ async function compare() {
   }
 }
 
-async function answerNow(question) {
+async function answerNow(question, version) {
   const now = { text: "", agrees: null, model: "" };
   await answerTo(question, "model", undefined, (piece) => { now.text += piece; }, (model, lorekeep) => {
     now.agrees = lorekeep.agrees;
     now.model = model;
-  });
+  }, version);
   return now;
 }
 

@@ -209,8 +209,8 @@ def add_reading(app: FastAPI, page: Page) -> None:
     @app.get("/page/state", include_in_schema=False, dependencies=guarded)
     def state(request: Request) -> Response:
         """Return the versions to choose from, and who marks answers."""
-        with page.explained(), page.generations.held() as generation:
-            versions = shown_versions.listed(generation)
+        with page.explained(), page.generations.held_version("") as generation:
+            versions = shown_versions.listed(generation, page.generations.candidate)
         who = marks.name_of_the_person() if page.access.is_open else request.scope[TOKEN_NAME]
         return answer(
             {
@@ -224,7 +224,7 @@ def add_reading(app: FastAPI, page: Page) -> None:
     @app.get("/page/source", include_in_schema=False, dependencies=guarded)
     def source(record: Name, version: Name = "") -> Response:
         """Return the place in a raw file that a record comes from."""
-        with page.explained(), page.generations.held() as generation:
+        with page.explained(), page.generations.held_version(version) as generation:
             shown = shown_versions.find(version, generation)
             row = page.row(record, shown, generation)
             return answer(raw_sources.describe(shown, row))
@@ -232,7 +232,7 @@ def add_reading(app: FastAPI, page: Page) -> None:
     @app.get("/page/media", include_in_schema=False, dependencies=guarded)
     def media(record: Name, version: Name = "") -> Response:
         """Return the picture of the page, or the recording, that a record comes from."""
-        with page.explained(), page.generations.held() as generation:
+        with page.explained(), page.generations.held_version(version) as generation:
             shown = shown_versions.find(version, generation)
             row = page.row(record, shown, generation)
             with page.alone():
@@ -244,20 +244,25 @@ def add_reading(app: FastAPI, page: Page) -> None:
     def compare(question: Question, a: Name, b: Name) -> Response:
         """Return what two versions say on a question."""
         sides = []
-        with page.explained(), page.generations.held() as generation, page.alone():
+        variant = page.generations.current.variant
+        with page.explained(), page.alone():
             for name in (a, b):
-                shown = shown_versions.find(name, generation)
-                known = page.knowledge(shown, generation)
-                sides.append(compared.side(shown, known, question, generation.variant))
-        return answer({"variant": generation.variant, "sides": sides})
+                with page.generations.held_version(name) as generation:
+                    shown = shown_versions.find(name, generation)
+                    known = page.knowledge(shown, generation)
+                    sides.append(compared.side(shown, known, question, variant))
+        return answer({"variant": variant, "sides": sides})
 
     @app.get("/page/difference", include_in_schema=False, dependencies=guarded)
     def difference(a: Name, b: Name) -> Response:
         """Return what `lore diff` says of two versions."""
-        with page.explained(), page.generations.held() as generation, page.alone():
-            one = shown_versions.find(a, generation)
-            other = shown_versions.find(b, generation)
-            return answer(page.difference(one, other, generation.variant))
+        shown = []
+        with page.explained(), page.alone():
+            for name in (a, b):
+                with page.generations.held_version(name) as generation:
+                    shown.append(shown_versions.find(name, generation))
+            one, other = shown
+            return answer(page.difference(one, other, page.generations.current.variant))
 
 
 def difference_of(one: Shown, other: Shown, variant: str) -> dict[str, Any]:

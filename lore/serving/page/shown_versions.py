@@ -1,4 +1,4 @@
-"""The versions that the page may show: the one that is served, and the releases. No other revision of git."""
+"""The versions that the page may show: those that are served, and the releases. No other revision of git."""
 
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ class Shown:
     name: str
     version: Version
     is_served: bool
+    """Whether it is loaded, so that its model answers."""
 
 
 def served(generation: Generation) -> Shown:
@@ -29,7 +30,7 @@ def served(generation: Generation) -> Shown:
 
 
 def find(name: str, generation: Generation) -> Shown:
-    """Return the version of a name. An empty name means the one that is served.
+    """Return the version of a name. An empty name means that of the generation.
 
     Raises ApiError where it is neither served nor released, InputError where its tag cannot be read.
     """
@@ -45,12 +46,17 @@ def find(name: str, generation: Generation) -> Shown:
     return Shown(name, at_commit(name, tags.commit_of_tag(name)), is_served=False)
 
 
-def listed(generation: Generation) -> list[dict[str, str | bool]]:
-    """Return name and day of each version: the served one, then the releases, the newest first."""
-    first = served(generation)
-    entries = [entry(first)]
+def listed(
+    generation: Generation, candidate: Generation | None = None
+) -> list[dict[str, str | bool]]:
+    """Return name and day of each version: the served one, its candidate, then the releases, the newest first."""
+    loaded = [served(generation)]
+    if candidate is not None and candidate.version.name != generation.version.name:
+        loaded.append(served(candidate))
+    entries = [entry(shown) for shown in loaded]
+    names = {shown.name for shown in loaded}
     for name in reversed(tags.release_tags()[-MOST:]):
-        if name != first.name:
+        if name not in names:
             entries.append(entry(find(name, generation)))
     return entries
 

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from lore.serving import gate
 from lore.serving.page.paths import FILES, FOLDER, PAGE
 from stages.core.records import feedback
+from stages.core.records.record import write
 from tests.lore.knowledge import Project
 from tests.lore.serving.page.toy import (
     BOX,
@@ -25,6 +26,7 @@ from tests.lore.serving.page.toy import (
     SILVER,
     TIN,
     ZINC,
+    generation_of,
     make_served,
 )
 
@@ -124,6 +126,24 @@ def test_versions_to_choose_from(toy: Project) -> None:
     assert [version["is_served"] for version in state["versions"]] == [True, False]
     assert all(len(version["day"]) == len("2026-01-31") for version in state["versions"])
     assert (state["who"], state["who_is_fixed"], state["feedback"]) == ("Ada", False, True)
+
+
+def test_a_candidate_is_shown_from_its_own_records(toy: Project) -> None:
+    toy.git("checkout", "-q", OLD)
+    (toy.root / "old").mkdir()
+    write(toy.root / "old/data/clean/records.parquet", [IRON_BEFORE])
+    commit = toy.git("rev-parse", "HEAD").strip()
+    toy.git("checkout", "-q", NEW)
+    candidate = generation_of(toy.root / "old", "candidate", commit)
+    client = client_of(toy, candidate=candidate)
+    names = [version["name"] for version in client.get("/page/state").json()["versions"]]
+    assert names == [NEW, "candidate", OLD]
+    params = {"question": QUESTION, "a": "candidate", "b": NEW}
+    one, other = client.get("/page/compare", params=params).json()["sides"]
+    assert (one["name"], one["is_served"], one["fact"]["value"]) == ("candidate", True, "1583")
+    assert (other["name"], other["is_served"], other["fact"]["value"]) == (NEW, True, "1538")
+    assert source(client, IRON_BEFORE["id"], version="candidate")["lines"][1]["text"] == "iron;1583"
+    assert candidate.requests == 0
 
 
 def test_with_tokens_the_name_is_that_of_the_token(toy: Project) -> None:

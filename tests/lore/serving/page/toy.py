@@ -94,18 +94,12 @@ def make_project(root: Path) -> Project:
     return made
 
 
-def make_served(
-    root: Path,
-    tokens: Mapping[str, str] | None = None,
-    feedback: bool = True,
-    said: Mapping[str, str] = SAID,
-    **limits: Any,
-) -> Gate:
-    """The application that serves NEW of a project, with an engine that says what a table says."""
-    commit = Project.git(project_at(root), "rev-parse", NEW).strip()
-    info = VersionInfo(name=NEW, tag=NEW, commit=commit, identity="1" * 64, generation=1)
+def generation_of(root: Path, name: str, commit: str, said: Mapping[str, str] = SAID) -> Generation:
+    """A generation whose records lie below `root`, with an engine that says what a table says."""
+    tag = name if name.startswith("knowledge@") else None
+    info = VersionInfo(name=name, tag=tag, commit=commit, identity="1" * 64, generation=1)
     tokenizer = LetterTokenizer()
-    generation = Generation(
+    return Generation(
         version=info,
         variant="train",
         engine=FakeEngine(said),
@@ -114,8 +108,21 @@ def make_served(
         knowledge=Knowledge(root, 1, 0.5),
         context=256,
     )
+
+
+def make_served(
+    root: Path,
+    tokens: Mapping[str, str] | None = None,
+    feedback: bool = True,
+    candidate: Generation | None = None,
+    **limits: Any,
+) -> Gate:
+    """The application that serves NEW of a project."""
+    commit = project_at(root).git("rev-parse", NEW).strip()
+    # A candidate for every caller: what the page shows must not depend on who is drawn.
+    generations = Generations(generation_of(root, NEW, commit), candidate, share=1.0)
     settings = Settings(feedback=feedback, limits=replace(Limits(), **limits))
-    return make_app(Generations(generation), settings, Access(tokens or {}), Metrics())
+    return make_app(generations, settings, Access(tokens or {}), Metrics())
 
 
 def project_at(root: Path) -> Project:
