@@ -217,7 +217,7 @@ def records_behind(question: str) -> list[Row]:
 
     The first one is that of highest priority, which the model is trained on.
     """
-    from lore.lineage.question import match
+    from stages.core.retrieval.question import match
 
     if not (RECORDS.is_file() and WORDINGS.is_file()):
         return []

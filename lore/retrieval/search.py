@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lore.lineage.question import match
 from stages.core.project import artifacts
 from stages.core.project.errors import InputError
 from stages.core.retrieval import vectors
 from stages.core.retrieval.encoder import Encoder
+from stages.core.retrieval.question import match
 
 Row = dict[str, Any]
 NEAREST = 8

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lore.lineage.question import Matcher
 from lore.serving.errors import ApiError
 from lore.serving.schemas import FactInfo, SourceInfo
 from stages.core.project import artifacts
 from stages.core.project.errors import InputError
 from stages.core.records import record
 from stages.core.records.stated import states
+from stages.core.retrieval.question import Matcher
 
 Row = dict[str, Any]
 NO_INDEX = (
