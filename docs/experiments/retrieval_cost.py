@@ -49,7 +49,7 @@ def main() -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         print(
-            f"| {way} | {found['ready']:.1f} | {found['median']:.1f} / {found['p95']:.1f} | {found['memory']:,.0f} |",
+            f"| {way} | {found['ready']:.1f} | {found['median']:.2f} / {found['p95']:.2f} | {found['memory']:,.0f} |",
             flush=True,
         )
 

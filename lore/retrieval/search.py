@@ -178,7 +178,10 @@ def is_missing(place: Place) -> bool:
     """Return whether an index is not there, or not whole. One that was left out is there."""
     if not place.manifest.is_file():
         return True
-    name, _ = finding.encoder_of(place.manifest)
+    try:
+        name, _ = finding.encoder_of(place.manifest)
+    except InputError:  # damaged
+        return False
     return name is not None and not place.vectors.is_file()
 
 

@@ -323,7 +323,7 @@ def write_facts(
     names: tuple[str, ...],
     manifest: Row,
     out: Path,
-    retrieved: "retrieval.Retrieval | None",
+    retrieved: "retrieval.Retrieval | None" = None,
 ) -> None:
     """Write every judged answer, one row per fact and variant, how the answers were made, and what was retrieved."""
     facts = []

@@ -212,6 +212,12 @@ def test_records_and_index_of_two_versions_are_refused(project: Path) -> None:
         looked_up(project)
 
 
+def test_a_project_whose_index_is_missing_is_told_so(project: Path) -> None:
+    (project / "index/manifest.json").unlink()
+    with pytest.raises(InputError, match=r"manifest\.json: not found; run dvc repro index"):
+        looked_up(project)
+
+
 def test_a_model_reads_the_found_record_before_the_question(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,8 +81,6 @@ def opened(manifest_file: Path, vectors_file: Path, threads: int) -> tuple[Any, 
 
     Raises InputError where there is none, or where the encoder's files are not those that made it.
     """
-    if not manifest_file.is_file():
-        raise InputError(f"{manifest_file}: not found; run dvc repro index, or dvc checkout")
     name, identity = encoder_of(manifest_file)
     if not name:
         raise InputError(
@@ -101,11 +99,15 @@ def opened(manifest_file: Path, vectors_file: Path, threads: int) -> tuple[Any, 
 def encoder_of(manifest_file: Path) -> tuple[str | None, str | None]:
     """Return name and SHA-256 of the encoder that made an index. None where no index was made.
 
-    Raises InputError for a damaged manifest.
+    Raises InputError where the manifest is missing or damaged.
     """
     try:
         manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
         return manifest["encoder"], manifest.get("encoder_sha256")
+    except FileNotFoundError:
+        raise InputError(
+            f"{manifest_file}: not found; run dvc repro index, or dvc checkout"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f"{manifest_file}: no manifest of an index; dvc checkout --force {manifest_file.parent} brings "

@@ -164,6 +164,15 @@ def test_an_index_that_was_left_out_is_no_former_version() -> None:
 
 
 @pytest.mark.usefixtures("project")
+def test_a_damaged_manifest_is_no_reason_to_look_elsewhere() -> None:
+    Path(artifacts.INDEX_MANIFEST).write_text("{")
+    with pytest.raises(
+        InputError, match=r"^models/index/manifest\.json: no manifest of an index; dvc"
+    ):
+        find(BY_MEANING)
+
+
+@pytest.mark.usefixtures("project")
 def test_damaged_records_are_no_reason_to_look_elsewhere() -> None:
     Path(artifacts.CLEAN_RECORDS).write_bytes(b"PAR1 and nothing else")
     with pytest.raises(InputError, match=r"records\.parquet: not a (Parquet file|table) \("):

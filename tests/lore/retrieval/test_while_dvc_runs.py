@@ -28,7 +28,7 @@ shutil.copytree("ready", "models/index")
 PIPELINE = f"""
 stages:
   clean:
-    cmd: cp -r raw {artifacts.CLEAN}
+    cmd: mkdir -p data && cp -r raw {artifacts.CLEAN}
     deps: [raw]
     outs: [{artifacts.CLEAN}]
   index:
