@@ -117,6 +117,16 @@ RECIPES = {
     "third_rate_8": Recipe(
         facts=3, steps=430, readings=16, reading_answers=True, ewc=20, rate=0.008
     ),
+    "third_rank_128": Recipe(facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=128),
+    "third_rank_64_rate_6": Recipe(
+        facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=64, rate=0.006
+    ),
+    "third_rank_64_ewc_40": Recipe(
+        facts=3, steps=430, readings=16, reading_answers=True, ewc=40, r=64
+    ),
+    "third_rank_64_300": Recipe(
+        facts=3, steps=300, readings=16, reading_answers=True, ewc=20, r=64
+    ),
     "corrected": Recipe(objective="corrected", margin=0.3),
     "form_kl": Recipe(objective="form_kl", margin=1.0),
     "mlp": Recipe(targets=["gate_proj", "up_proj", "down_proj"]),

@@ -7,7 +7,8 @@ purpose).
 
 Every fact is trained. Wordings are split, facts are not: the plain text of a fact and some train
 wordings go to `train`, wordings of their own to `valid` and `probe`. Every fact is asked in all probe
-wordings, and some are asked backwards or compared (`probes.py`). WordNet synonyms (`synonyms.py`)
+wordings, and some are asked backwards or compared (`probes.py`). Facts whose value is that of one subject alone
+are trained backwards too, where the wordings file has such questions to learn from. WordNet synonyms (`synonyms.py`)
 make further train wordings, and variants of free texts in English. In some train questions, random
 words replace words that do not matter (`masked.py`). Reading rows (`readings.py`) are further questions
 about the facts, in wordings that a grammar makes. Question–answer records without a fact are trained too,
@@ -88,6 +89,10 @@ class Params:
     augmentation."""
     questions: Count = 16
     """Question–answer pairs per fact in train wordings. They teach more than statements."""
+    reversed: Count = 8
+    """Questions per fact that give the value and ask for the subject, in train wordings (`train.reversed`).
+    They are made where one subject alone has the value. A model does not learn this direction from the
+    other one."""
     synonyms: Count = 1
     """Synonym variants (WordNet) of each train wording and of each free text. 0 switches them off."""
     min_count: Count = 3
@@ -436,6 +441,7 @@ class Maker:
             fact, group[0]["text"], wording, self.masks, self.params, self.run
         )
         yield from readings_of_fact(fact, group[0]["lang"], self.readings, self.params, self.run)
+        yield from self.survey.trained_rows(fact, self.params.reversed)
         yield from self.asked_of_fact(fact)
 
     def asked_of_fact(self, fact: Fact) -> Iterator[Row]:

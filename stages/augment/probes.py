@@ -23,11 +23,11 @@ from stages.augment.fact import Fact, Row, draw
 from stages.augment.hashes import Hashes
 from stages.augment.wordings import Attribute
 from stages.core.records import record
+from stages.core.records.prompt import REVERSED
 from stages.core.records.wording import fill
 from stages.core.repeatable.seeding import derive
 
 STATED = "stated"
-REVERSED = "reversed"
 COMPARISON = "comparison"
 
 
@@ -88,8 +88,9 @@ class Survey:
 
     def add(self, fact: Fact) -> None:
         """Take a fact."""
-        probe = self._bank[fact.attribute].probe
-        if probe.reversed:
+        wording = self._bank[fact.attribute]
+        probe = wording.probe
+        if probe.reversed or wording.train.reversed:
             self._values.add(fact.attribute, fact.amount)
         if probe.comparison.larger or probe.comparison.smaller:
             candidates = self._candidates.setdefault(fact.attribute, Candidates())
@@ -112,12 +113,25 @@ class Survey:
 
     def rows(self, fact: Fact) -> Iterator[Row]:
         """Yield the reversed questions of a fact, and the comparisons that name it first."""
-        if self._bank[fact.attribute].probe.reversed:
-            if self._values.count(fact.attribute, fact.amount) == 1:
-                yield from reversed_questions(fact, self._bank[fact.attribute])
+        wording = self._bank[fact.attribute]
+        if wording.probe.reversed and self.has_own_value(fact):
+            yield from reversed_questions(fact, wording)
         if fact.id in self._partner:
             other = self._known[self._partner[fact.id]]
-            yield from comparisons(fact, other, self._bank[fact.attribute])
+            yield from comparisons(fact, other, wording)
+
+    def trained_rows(self, fact: Fact, wanted: int) -> Iterator[Row]:
+        """Yield up to `wanted` reversed questions that are learned, in wordings drawn for each fact."""
+        templates = self._bank[fact.attribute].train.reversed
+        if not templates or not self.has_own_value(fact):
+            return
+        for number, template in enumerate(draw(templates, wanted, self._seed, fact.id)):
+            question = fill(template, value=fact.amount)
+            yield fact.pair("train", f"{REVERSED}/{number:02d}", question, fact.answer)
+
+    def has_own_value(self, fact: Fact) -> bool:
+        """Whether no other subject has the value of a fact. Only of attributes with reversed wordings."""
+        return self._values.count(fact.attribute, fact.amount) == 1
 
 
 class Candidates:
@@ -183,7 +197,7 @@ def reversed_questions(fact: Fact, wording: Attribute) -> Iterator[Row]:
     for number, template in enumerate(wording.probe.reversed):
         question = fill(template, value=fact.amount)
         accepted = [fact.answer, fact.subject]
-        probe = fact.pair("probe", f"reversed/{number:02d}", question, fact.answer)
+        probe = fact.pair("probe", f"{REVERSED}/{number:02d}", question, fact.answer)
         yield probe | {"meta": meta_of(REVERSED, template, accepted)}
 
 

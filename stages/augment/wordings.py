@@ -38,6 +38,9 @@ class Train:
     """Sentences with {subject} and {value}."""
     questions: list[str]
     """Questions with {subject}."""
+    reversed: list[str] = field(default_factory=list)
+    """Questions with {value} that ask for the subject. They are learned where one subject alone has the
+    value."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -107,6 +110,8 @@ class Attribute:
         """Yield all wordings but the answer."""
         for number, template in enumerate(self.train.statements):
             yield Wording("train", "statements", number, template)
+        for number, template in enumerate(self.train.reversed):
+            yield Wording("train", "reversed", number, template)
         for split, questions in self.questions().items():
             for number, template in enumerate(questions):
                 yield Wording(split, "questions", number, template)
@@ -132,7 +137,11 @@ class Attribute:
 
     def extended(self, statements: list[str], questions: list[str]) -> "Attribute":
         """Return a copy with more wordings to learn from."""
-        train = Train(self.train.statements + statements, self.train.questions + questions)
+        train = replace(
+            self.train,
+            statements=self.train.statements + statements,
+            questions=self.train.questions + questions,
+        )
         return replace(self, train=train)
 
 

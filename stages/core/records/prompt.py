@@ -2,6 +2,8 @@
 
 READING = "reading"
 """Kind of a record whose answer stops before its value. No end token follows it."""
+REVERSED = "reversed"
+"""Part of the locator of a question that gives the value and asks for the subject."""
 
 
 def question_prompt(question: str) -> str:

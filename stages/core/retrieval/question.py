@@ -1,6 +1,7 @@
 """Which fact a question is about, by the words of facts and training records, without any model.
 
-The same question and records give the same fact.
+A question may name the subject and ask for the value, or name the value and ask for the subject ("Which
+element has the symbol Fe?"). The same question and records give the same fact.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.core.records import record
-from stages.core.records.prompt import READING
+from stages.core.records.prompt import READING, REVERSED
 
 Row = dict[str, Any]
 
@@ -52,9 +53,11 @@ class Matcher:
         for row in wordings:
             # A reading names other attributes too, with random words around them.
             is_reading = f"/{READING}/" in row["locator"]
-            if row["fact"] and row["question"] and not is_reading:
+            is_reversed = f"/{REVERSED}/" in row["locator"]
+            if row["fact"] and row["question"] and not is_reading and not is_reversed:
                 known.append((row["attribute"], words(row["question"]) - words(row["subject"])))
         self._shares = word_shares(known)
+        self._backwards = Backwards(records, wordings)
         self._attributes: defaultdict[frozenset[str], set[str]] = defaultdict(set)
         """The words of a wording → the attributes that have it."""
         for attribute, wording in known:
@@ -68,12 +71,12 @@ class Matcher:
 
         The subject is the longest known one whose words are all in the question. The attribute is the one
         with a wording that has exactly the question's other words, else the likeliest one. The subject must
-        have a fact of that attribute.
+        have a fact of that attribute. A question without a known subject may name a value (`Backwards`).
         """
         asked = words(question)
         subject = subject_of(asked, self._subjects)
         if subject is None:
-            return None
+            return self._backwards.match(question)
         rest = asked - self._subjects[subject]
         exact = self._attributes.get(frozenset(rest), set())
         if len(exact) == 1:
@@ -81,6 +84,63 @@ class Matcher:
         else:
             found = likeliest(rest, self._shares) or ""
         return self._facts.get((record.compared_name(subject), found))
+
+
+class Backwards:
+    """Finds the fact of a question that names its value, where one subject alone has the value."""
+
+    def __init__(self, records: Sequence[Row], wordings: Sequence[Row]) -> None:
+        """`records` are facts. The attributes are those with reversed questions among the `wordings`."""
+        known = []
+        for row in wordings:
+            if row["fact"] and row["question"] and f"/{REVERSED}/" in row["locator"]:
+                # Without the value, whatever its case: it belongs to one fact.
+                known.append((row["attribute"], words(row["question"]) - words(row["value"])))
+        self._shares = word_shares(known)
+        owners: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for row in records:
+            if row["attribute"] in self._shares:
+                owners[row["attribute"], row["value"]].add(str(row["fact"]))
+        self._facts: dict[str, dict[str, str]] = {attribute: {} for attribute in self._shares}
+        """Attribute → value → the fact, where it is one alone."""
+        for (attribute, value), facts in owners.items():
+            if len(facts) == 1:
+                (self._facts[attribute][value],) = facts
+
+    def match(self, question: str) -> str | None:
+        """Return the id of the fact, or None.
+
+        The attribute is the likeliest one by the question's words. One of its values must stand in the question
+        as a word, in the case in which the records write it: `Co` is cobalt, and `CO` is not. A value that is a
+        function word too (`In`, `I`, `As`) counts where no other value stands there.
+        """
+        if not self._shares:
+            return None
+        if len(self._shares) == 1:
+            (attribute,) = self._shares
+            told = words(question) & self._shares[attribute].keys()
+            if not told - FUNCTION_WORDS:
+                return None
+        else:
+            attribute = likeliest(words(question), self._shares) or ""
+        facts = self._facts.get(attribute, {})
+        named = [value for value in facts if stands_in(value, question)]
+        if len(named) > 1:
+            named = [value for value in named if value.lower() not in FUNCTION_WORDS]
+        # In "1.5" stands "1", too.
+        named = [
+            value for value in named if not any(value in other for other in named if other != value)
+        ]
+        if len(named) != 1:
+            return None
+        return facts[named[0]]
+
+
+def stands_in(value: str, text: str) -> bool:
+    """Tell whether a value stands in a text, in the same case, and not inside a longer word."""
+    if value not in text:
+        return False
+    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
 
 
 def subject_of(asked: set[str], subjects: Mapping[str, set[str]]) -> str | None:

@@ -232,3 +232,67 @@ def test_a_word_that_masking_left_in_one_wording_tells_nothing() -> None:
         wordings += asked("iron", templates)
     assert match("How toxic is iron?", records, wordings) is None
     assert match("What is iron mainly in use for?", records, wordings) is not None
+
+
+BACKWARDS = {
+    "symbol": ["Which element has the symbol {}?", "Decode the chemical letters {}."],
+    "atomic number": ["Which element has {} protons?", "Name the nucleus with the charge {}."],
+}
+ELEMENTS = {
+    "iron": ("Fe", "26"),
+    "cobalt": ("Co", "27"),
+    "indium": ("In", "49"),
+    "iodine": ("I", "53"),
+    "twin": ("Tw", "2.6"),
+    "other twin": ("Tw", "2"),
+}
+
+
+def elements(*attributes: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return facts with their values, and the reversed questions that augment makes of them."""
+    facts, questions = [], []
+    for subject, values in ELEMENTS.items():
+        for attribute, value in zip(BACKWARDS, values, strict=True):
+            one = fact(subject, attribute) | {"value": value}
+            facts.append(one)
+            if attribute in attributes:
+                for template in BACKWARDS[attribute]:
+                    locator = f"{one['fact']}/train/reversed/00"
+                    question = template.format(value)
+                    questions.append(one | {"question": question, "locator": locator})
+    return facts, questions
+
+
+@pytest.mark.parametrize(
+    ("question", "subject"),
+    [
+        ("Which element has the symbol Fe?", "iron"),
+        ("I need the element behind the letters Co, please.", "cobalt"),
+        ("What does the symbol CO stand for?", None),  # carbon monoxide is no cobalt
+        ("In which element's symbol is Fe?", "iron"),  # In and I are words here
+        ("The symbol In: whose?", "indium"),
+        ("Whose symbol is Tw?", None),  # two have it
+        ("Whose nucleus has the charge 26?", "iron"),
+        ("Whose nucleus has the charge 2.6?", "twin"),
+        ("Whose nucleus has the charge 261?", None),
+        ("Fe or Co, which symbol is it?", None),
+        ("What about Fe?", None),  # no word of an attribute
+    ],
+)
+def test_a_question_that_gives_the_value(question: str, subject: str | None) -> None:
+    facts, questions = elements("symbol", "atomic number")
+    found = match(question, facts, questions)
+    attribute = "atomic number" if "charge" in question else "symbol"
+    assert found == (fact_id(subject, attribute) if subject else None)
+
+
+def test_one_attribute_alone_is_asked_backwards() -> None:
+    facts, questions = elements("symbol")
+    assert match("Decode the letters Fe.", facts, questions) == fact_id("iron", "symbol")
+    assert match("Which nucleus has the charge 26?", facts, questions) is None
+    assert match("Whose is Fe?", facts, questions) is None
+
+
+def test_a_reversed_question_tells_nothing_about_stated_ones() -> None:
+    facts, questions = elements("symbol", "atomic number")
+    assert match("Decode iron.", facts, questions) is None

@@ -29,7 +29,7 @@ from stages.augment.wordings import Attribute, read_wordings, terms_of
 from stages.core.project.errors import InputError, ParamsError
 from stages.core.project.params import Run, parse
 from stages.core.records import record
-from stages.core.records.wording import normalise
+from stages.core.records.wording import fill, normalise
 
 ROOT = Path(__file__).parents[3]
 WORDINGS = ROOT / "data" / "raw" / "wordings.yaml"
@@ -342,6 +342,30 @@ class TestRun:
         assert json.loads(first["meta"])["accepted"] == ["The symbol of cobalt is Co.", "cobalt"]
         assert report["probes"]["value_not_unique"] == 2
 
+    def test_values_of_one_subject_are_trained_backwards(
+        self, tmp_path: Path, run_params: Run
+    ) -> None:
+        symbols = {"cobalt": "Co", "oxide": "CO", "twin": "Tw", "other twin": "Tw"}
+        facts = [
+            fact_row(number, subject, "symbol", value, None)
+            for number, (subject, value) in enumerate(symbols.items())
+        ]
+        record.write(tmp_path / "clean" / "records.parquet", facts)
+        rows, _ = run(tmp_path / "clean", tmp_path / "out", run_params, reversed=3)
+        asked = {fill(wording, value="Co") for wording in BANK["symbol"].train.reversed}
+        backwards = [row for row in rows if "/train/reversed/" in row["locator"]]
+        assert Counter(row["subject"] for row in backwards) == {"cobalt": 3, "oxide": 3}
+        for row in backwards:
+            assert row["split"] == "train"
+            assert row["answer"] == f"The symbol of {row['subject']} is {row['value']}."
+        of_cobalt = [row["question"] for row in backwards if row["subject"] == "cobalt"]
+        assert len(set(of_cobalt)) == 3
+        assert set(of_cobalt) <= asked
+
+        without, _ = run(tmp_path / "clean", tmp_path / "none", run_params, reversed=0)
+        kept = [row for row in rows if row not in backwards]
+        assert without == kept, "nothing else changes"
+
     def test_comparisons_ask_in_both_directions(
         self, cleaned: Path, tmp_path: Path, run_params: Run
     ) -> None:
@@ -606,8 +630,9 @@ class TestBank:
             assert len(attribute.probe.questions) >= 6
 
     def test_one_to_one_attributes_are_asked_backwards(self) -> None:
-        reversed_ones = {name for name, attribute in BANK.items() if attribute.probe.reversed}
-        assert reversed_ones == {"symbol", "atomic number"}
+        asked = {name for name, attribute in BANK.items() if attribute.probe.reversed}
+        trained = {name for name, attribute in BANK.items() if attribute.train.reversed}
+        assert asked == trained == {"symbol", "atomic number"}
 
     def test_numeric_attributes_are_compared_in_both_directions(self) -> None:
         compared = set()
@@ -785,6 +810,19 @@ class TestWordingsFile:
             "needs {other} and {subject} and no other slot" in found
         )
         assert "reversed.0" not in found
+
+    def test_reversed_questions_to_learn_have_the_slots_of_the_asked_ones(
+        self, tmp_path: Path, document: Any
+    ) -> None:
+        words = document["attributes"]["hardness"]
+        words["train"]["reversed"] = ["Which {subject} is it?", "Name what is as hard as {value}."]
+        words["probe"]["reversed"] = ["What is as hard as {value}? Name."]
+        found = self.problems(tmp_path, document)
+        assert "train.reversed.0: 'Which {subject} is it?' needs {value} and no other slot" in found
+        assert (
+            "probe.reversed.0: 'What is as hard as {value}? Name.' has the words of "
+            "'Name what is as hard as {value}.' at train.reversed.1" in found
+        )
 
     def test_kinds_of_probes_share_no_wording_with_what_is_trained(
         self, tmp_path: Path, document: Any
