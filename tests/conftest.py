@@ -25,6 +25,7 @@ from hypothesis import settings
 
 from stages.core.project.params import Run
 from stages.core.records.record import fact_id, record_id, write
+from tests.tiny import write_tiny_model
 
 settings.register_profile(
     "steady", deadline=None
@@ -68,13 +69,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
-TEXTS = [
-    "Question: What is the melting point of iron?\nAnswer: The melting point of iron is 1538 °C.",
-    "Question: Who found radium?\nAnswer: The discoverer of radium is Marie Curie.",
-    "Neon is a gas. Copper is solid. 0123456789",
-]
-
-
 @pytest.fixture(autouse=True)
 def own_memo(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A memo of its own for every test: what one computes, perhaps with patched code, no other may find."""
@@ -92,42 +86,8 @@ def run_params() -> Run:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random Llama of 2 layers, 32 wide, and a byte-level tokenizer of 300 tokens."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
     folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<p>", "<s>", "</s>"],
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(TEXTS, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", 1)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<p>",
-        model_max_length=128,
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
-    tokens = {"vocab_size": 300, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    config = LlamaConfig(**sizes, **tokens, tie_word_embeddings=True, max_position_embeddings=128)
-    LlamaForCausalLM(config).save_pretrained(folder)
+    write_tiny_model(folder)
     return folder
 
 

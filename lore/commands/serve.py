@@ -6,6 +6,10 @@ release` and `lore rollback` move the alias as their last step, and the server f
 loads the version beside the present one, asks recorded questions, and swaps only if they are answered as
 recorded. Requests that have begun keep their version. Without an alias, what lies in this folder is served.
 
+A second version can be served beside it: `lore serve --candidate 1.3.0 --share 0.05` lets it answer 5 % of the
+callers (a percentage canary), and `--shadow 1` lets it answer all other questions too, unseen. GET /v1/comparison
+and the last lines of the command say how the two compare. A request chooses with "model": "lorekeep@1.3.0".
+
 Only this machine can ask, unless --host says otherwise. Then tokens are needed: LOREKEEP_TOKENS=name:token,…
 or --tokens FILE. Example: `lore serve`, then in another terminal
 `curl localhost:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{"messages": [{"role":
@@ -79,6 +83,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of them that must be right, for engines whose numbers differ from those of evaluate. "
         f"Default: {plain.canary_share:g}",
+    )
+    parser.add_argument(
+        "--candidate",
+        metavar="VERSION",
+        help="a second version to serve beside: a release such as 1.3.0, a branch, tag or commit",
+    )
+    parser.add_argument(
+        "--share",
+        type=share,
+        default=plain.share,
+        metavar="SHARE",
+        help="share of the callers that the candidate answers. A caller is told by the field user, else by the "
+        f"name of the token, else by the question, and keeps its version. Default: {plain.share:g}",
+    )
+    parser.add_argument(
+        "--shadow",
+        type=share,
+        default=plain.shadow,
+        metavar="SHARE",
+        help="share of the other questions that the candidate answers too, for the comparison alone. "
+        f"Default: {plain.shadow:g}",
     )
     parser.add_argument(
         "--host", default=plain.host, help=f"address to listen at. Default: {plain.host}"
@@ -167,6 +192,10 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"lore serve needs {', '.join(missing)}; {EXTRA}")
     if (options.engine == "vllm") != (options.vllm_url is not None):
         raise InputError("--engine vllm and --vllm-url belong together; write both or neither")
+    if options.candidate is None and (options.share or options.shadow):
+        raise InputError(
+            "--share and --shadow need --candidate VERSION, the version that they are about"
+        )
     from lore.serving.access import Access, tokens_of
     from lore.serving.server import serve
     from stages.core.project.params import Run, read_section
@@ -200,6 +229,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
         every=options.every,
         canaries=options.canaries,
         canary_share=options.canary_share,
+        candidate=options.candidate,
+        share=options.share,
+        shadow=options.shadow,
         vllm_url=options.vllm_url,
         vllm_model=options.vllm_model,
         request_log=None if options.request_log is None else str(options.request_log),

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from lore.serving import knowledge
+from lore.serving.comparison import AGREES, Comparison
 from lore.serving.engines.engine import Job
 from lore.serving.errors import SERVER, ApiError
 from lore.serving.generations import Generation
@@ -53,8 +54,10 @@ class Answering:
         quotas: Quotas,
         metrics: Metrics,
         request_log: RequestLog | None,
+        comparison: Comparison,
     ) -> None:
         self.limits = limits
+        self.comparison = comparison
         self._quotas = quotas
         self._metrics = metrics
         self._log = request_log
@@ -70,7 +73,8 @@ class Answering:
         """
         began = time.monotonic()
         if asked.from_records:
-            text, finished = self._from_records(generation, asked)
+            # An encoder computes for a while. Other requests go on meanwhile.
+            text, finished = await asyncio.to_thread(self._from_records, generation, asked)
             yield text
             self._done(generation, asked, finished, began)
             yield finished
@@ -96,6 +100,23 @@ class Answering:
         self._done(generation, asked, finished, began)
         yield finished
 
+    async def unseen(self, generation: Generation, asked: Asked) -> Finished:
+        """Return an answer that no caller sees. It takes no place and no quota, and is not logged.
+
+        Raises ApiError where the prompt is too long, or the engine fails.
+        """
+        began = time.monotonic()
+        (prompt,) = encode(generation.tokenizer, [asked.prompt])
+        self._require_fitting(generation, prompt, asked.most)
+        answer = Answer(generation.reader, asked.stops)
+        async for _ in self._pieces(generation, asked, prompt, answer, None):
+            pass
+        finished = self._from_model(generation, asked, prompt, answer)
+        self.comparison.answered(
+            generation, finished.text, finished.info.agrees, time.monotonic() - began
+        )
+        return finished
+
     def _require_fitting(self, generation: Generation, prompt: list[int], most: int) -> None:
         """Raise ApiError where a prompt is too long for the limits, or for the model with its answer."""
         room = min(self.limits.prompt_tokens, generation.context - most)
@@ -108,9 +129,14 @@ class Answering:
             )
 
     async def _pieces(
-        self, generation: Generation, asked: Asked, prompt: list[int], answer: Answer, began: float
+        self,
+        generation: Generation,
+        asked: Asked,
+        prompt: list[int],
+        answer: Answer,
+        began: float | None,
     ) -> AsyncGenerator[str, None]:
-        """Yield what joins the text, until the answer has ended."""
+        """Yield what joins the text, until the answer has ended. Without `began`, no time is measured."""
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[int | Exception | None] = asyncio.Queue()
 
@@ -134,16 +160,18 @@ class Answering:
                 while True:
                     event = await events.get()
                     if isinstance(event, Exception):
+                        self.comparison.failed(generation)
                         raise ApiError(503, str(event), SERVER, code="engine_failed", retry_after=1)
                     if event is None:
                         break
-                    if is_first:
+                    if is_first and began is not None:
                         self._metrics.first_token.observe(time.monotonic() - began)
                         is_first = False
                     piece = answer.grown(is_whole=False)
                     if piece:
                         yield piece
         except TimeoutError:
+            self.comparison.failed(generation)
             raise ApiError(
                 504, f"no whole answer within {self.limits.seconds:g} s", SERVER, code="timeout"
             ) from None
@@ -194,8 +222,11 @@ class Answering:
 
     def _done(self, generation: Generation, asked: Asked, finished: Finished, began: float) -> None:
         """Count and log an answer."""
-        agrees = {True: "yes", False: "no", None: "no fact"}[finished.info.agrees]
-        self._metrics.agreement.labels(agrees).inc()
+        seconds = time.monotonic() - began
+        agrees = finished.info.agrees
+        self._metrics.agreement.labels(AGREES[agrees]).inc()
+        if not asked.from_records:
+            self.comparison.answered(generation, finished.text, agrees, seconds)
         if self._log is None:
             return
         fact = finished.info.fact
@@ -207,7 +238,7 @@ class Answering:
             generation=generation.number,
             variant=generation.variant,
             fact=fact.id if fact else None,
-            agrees=finished.info.agrees,
+            agrees=agrees,
             tokens=finished.usage.total_tokens,
-            milliseconds=round((time.monotonic() - began) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
         )

@@ -6,20 +6,29 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from lore.serving.access import Access
+from lore.serving.access import ANYONE, Access
 from lore.serving.answering import Answering, Asked, Finished
+from lore.serving.comparison import Comparison
+from lore.serving.description import describe
 from lore.serving.errors import SERVER, SERVER_FAULT, ApiError
 from lore.serving.gate import TOKEN_NAME, Gate
-from lore.serving.generations import Generation, Generations
+from lore.serving.generations import ALIAS, Generation, Generations, UnknownModelError
 from lore.serving.limits import Quotas
 from lore.serving.log import RequestLog
 from lore.serving.metrics import CONTENT_TYPE, Metrics
@@ -30,24 +39,30 @@ from lore.serving.schemas import (
     ChatChoice,
     ChatRequest,
     Common,
+    ComparisonAnswer,
     CompletionAnswer,
     CompletionChoice,
     CompletionRequest,
     ErrorBody,
+    Health,
+    ModelDetail,
+    ModelEntry,
+    ModelList,
+    Ready,
     problem_of,
 )
 from lore.serving.settings import Settings
+from lore.serving.shadow import Shadow
 
 PAGE = Path(__file__).with_name("page.html")
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'sha256-{digest}'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 429, 500, 503, 504)
-}
-ALIAS = "lorekeep"
-"""A name of whatever model is served."""
+REFUSALS: dict[int | str, dict[str, Any]] = {500: {"model": ErrorBody}}
+"""Brings the form of refusals into the description, which then names them for every path."""
+ANY_VERSION = ("", ALIAS)
+"""Names of models that mean whatever version is served."""
 
 
 def make_app(
@@ -56,11 +71,14 @@ def make_app(
     access: Access,
     metrics: Metrics,
     request_log: RequestLog | None = None,
+    comparison: Comparison | None = None,
 ) -> Gate:
     """Return the application behind its gate."""
     limits = settings.limits
     quotas = Quotas(limits.requests_per_minute, limits.tokens_per_minute)
-    answering = Answering(limits, quotas, metrics, request_log)
+    comparison = comparison or Comparison()
+    answering = Answering(limits, quotas, metrics, request_log, comparison)
+    shadow = Shadow(generations, answering, settings.shadow)
     app = FastAPI(
         title="lore serve",
         description="Answers of a knowledge version, each with its version, fact and sources.",
@@ -68,8 +86,9 @@ def make_app(
         redoc_url=None,
     )
     add_refusals(app)
-    add_answers(app, generations, answering)
-    add_state(app, generations, metrics)
+    add_answers(app, generations, answering, shadow)
+    add_state(app, generations, metrics, comparison)
+    describe(app, access.is_open, limits.answer_tokens)
     return Gate(app, access, quotas, metrics, limits)
 
 
@@ -108,7 +127,9 @@ def add_refusals(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_error)
 
 
-def add_answers(app: FastAPI, generations: Generations, answering: Answering) -> None:
+def add_answers(
+    app: FastAPI, generations: Generations, answering: Answering, shadow: Shadow
+) -> None:
     """Add the two paths that answer."""
 
     def asked_of(
@@ -148,7 +169,8 @@ def add_answers(app: FastAPI, generations: Generations, answering: Answering) ->
             prompt = chat_prompt(generation.tokenizer, body)
             return asked_of(request, body, question_of(body), prompt, most)
 
-        return await respond(request, body, generations, answering, make, ChatForm())
+        answers = Answers(generations, answering, shadow, make)
+        return await respond(request, body, question_of(body), answers, ChatForm())
 
     @app.post("/v1/completions", response_model=CompletionAnswer, responses=REFUSALS)
     async def completions(request: Request, body: CompletionRequest) -> Response:
@@ -157,7 +179,19 @@ def add_answers(app: FastAPI, generations: Generations, answering: Answering) ->
         def make(generation: Generation) -> Asked:
             return asked_of(request, body, body.text(), body.text(), body.max_tokens)
 
-        return await respond(request, body, generations, answering, make, CompletionForm())
+        answers = Answers(generations, answering, shadow, make)
+        return await respond(request, body, body.text(), answers, CompletionForm())
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Where an answer comes from, and who follows it."""
+
+    generations: Generations
+    answering: Answering
+    shadow: Shadow
+    make: Callable[[Generation], Asked]
+    """Makes the request's prompt for a generation."""
 
 
 class ChatForm:
@@ -203,33 +237,46 @@ class CompletionForm:
 async def respond(
     request: Request,
     body: Common,
-    generations: Generations,
-    answering: Answering,
-    make: Callable[[Generation], Asked],
+    question: str,
+    answers: Answers,
     form: ChatForm | CompletionForm,
 ) -> Response:
     """Return an answer, as a whole or as a stream. The generation is held until its end."""
     ending = contextlib.AsyncExitStack()
     is_streaming = False
     try:
-        generation = ending.enter_context(generations.held())
-        require_model(body.model, generation)
-        pieces = answering.answer(generation, make(generation))
+        caller = caller_of(request, body, question)
+        generation = ending.enter_context(answers.generations.held(body.model, caller))
+        asked = answers.make(generation)
+
+        def follow(done: Finished) -> None:
+            if body.model in (*ANY_VERSION, generation.variant):
+                answers.shadow.follow(generation, asked, answers.make, done)
+
+        pieces = answers.answering.answer(generation, asked)
         ending.push_async_callback(pieces.aclose)
         base = {
             "id": f"{form.prefix}{uuid.uuid4().hex}",
             "created": int(time.time()),
-            "model": name_of(generation),
+            "model": generation.name,
             "system_fingerprint": fingerprint(generation),
         }
         if not body.stream:
             done = await unless_gone(request, whole(pieces))
+            follow(done)
             return JSONResponse(form.whole(base, done).model_dump(mode="json"))
         # The first piece is awaited here, so that a refusal still gets its status.
         first = await anext(pieces)
         wants_usage = body.stream_options is not None and body.stream_options.include_usage
         is_streaming = True
-        return Stream(stream(base, form, first, pieces, wants_usage), ending)
+        return Stream(stream(base, form, first, pieces, wants_usage, follow), ending)
+    except UnknownModelError as error:
+        raise ApiError(
+            404,
+            f"{error}, and {ALIAS} means whatever is",
+            param="model",
+            code="model_not_found",
+        ) from None
     finally:
         if not is_streaming:
             await ending.aclose()
@@ -256,6 +303,7 @@ async def stream(
     first: str | Finished,
     pieces: AsyncIterator[str | Finished],
     wants_usage: bool,
+    follow: Callable[[Finished], None],
 ) -> AsyncIterator[str]:
     """Yield an answer as server-sent events. `lorekeep` is in the last piece of the answer."""
 
@@ -275,6 +323,7 @@ async def stream(
         # The status is sent already, so the error is an event, as OpenAI's is.
         yield f"data: {json.dumps(error.body(), ensure_ascii=False)}\n\n"
         return
+    follow(piece)
     yield event(
         choices=[form.piece(None, piece.finish_reason)],
         lorekeep=piece.info.model_dump(mode="json"),
@@ -316,44 +365,39 @@ async def disconnection(request: Request) -> None:
             return
 
 
-def add_state(app: FastAPI, generations: Generations, metrics: Metrics) -> None:
+def add_state(
+    app: FastAPI, generations: Generations, metrics: Metrics, comparison: Comparison
+) -> None:
     """Add the paths that say how the server is, and the page."""
     page = PAGE.read_text(encoding="utf-8")
     policy = PAGE_POLICY.format(digest=script_digest(page))
 
     @app.get("/v1/models", responses=REFUSALS)
-    async def models() -> dict[str, Any]:
-        """Return the model that is served, under its own name and under `lorekeep`."""
-        generation = generations.current
-        entries = []
-        for name in (name_of(generation), ALIAS):
-            entries.append(
-                {
-                    "id": name,
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": "lorekeep",
-                    "lorekeep": {
-                        "version": generation.version.model_dump(mode="json"),
-                        "variant": generation.variant,
-                        "engine": generation.engine.name,
-                        "has_index": generation.knowledge.has_index,
-                    },
-                }
-            )
-        return {"object": "list", "data": entries}
+    async def models() -> ModelList:
+        """Return the model that is served, under its own name and under `lorekeep`, and the candidate."""
+        current = generations.current
+        entries = [entry_of(current.name, current), entry_of(ALIAS, current)]
+        candidate = generations.candidate
+        if candidate is not None and candidate.name != current.name:
+            entries.append(entry_of(candidate.name, candidate))
+        return ModelList(data=entries)
+
+    @app.get("/v1/comparison")
+    async def compared() -> ComparisonAnswer:
+        """Return what each version did since the server started, and what the shadow questions showed."""
+        return comparison.report(generations.candidate)
 
     @app.get("/health")
-    async def health() -> dict[str, str]:
+    async def health() -> Health:
         """Say that the server runs."""
-        return {"status": "ok"}
+        return Health()
 
     @app.get("/ready")
-    async def ready() -> Response:
+    async def ready() -> Ready:
         """Say whether a version is loaded."""
-        return JSONResponse({"status": "ready", "generation": generations.current.number})
+        return Ready(generation=generations.current.number)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def numbers() -> Response:
         """Return the numbers that Prometheus reads."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
@@ -372,24 +416,28 @@ def script_digest(page: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def name_of(generation: Generation) -> str:
-    """Return a model's name: version and variant, such as `knowledge@v1.2.0/distill`."""
-    return f"{generation.version.name}/{generation.variant}"
+def entry_of(name: str, generation: Generation) -> ModelEntry:
+    """Return what GET /v1/models says of a generation under a name."""
+    detail = ModelDetail(
+        version=generation.version,
+        variant=generation.variant,
+        engine=generation.engine.name,
+        has_index=generation.knowledge.has_index,
+    )
+    return ModelEntry(id=name, lorekeep=detail)
+
+
+def caller_of(request: Request, body: Common, question: str) -> str:
+    """Return what tells callers apart: the field `user`, else the name of the token, else the question itself."""
+    if body.user:
+        return f"user {body.user}"
+    token = request.scope.get(TOKEN_NAME, ANYONE)
+    if token != ANYONE:
+        return f"token {token}"
+    return f"question {question}"
 
 
 def fingerprint(generation: Generation) -> str:
     """Return a short name of what answered, as OpenAI's field has it."""
     identity = (generation.version.identity or "workspace")[:12]
     return f"{identity}-{generation.number}"
-
-
-def require_model(asked: str, generation: Generation) -> None:
-    """Raise ApiError where a request names a model that is not served."""
-    names = ("", ALIAS, name_of(generation), generation.variant)
-    if asked not in names:
-        raise ApiError(
-            404,
-            f"model {asked}: not served here; {name_of(generation)} is, and {ALIAS} means whatever is",
-            param="model",
-            code="model_not_found",
-        )

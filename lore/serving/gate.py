@@ -28,7 +28,7 @@ WITHOUT_TOKEN = ("/", "/health", "/ready")
 """Paths that say nothing about data: the empty page, and whether the server is up."""
 COUNTED = ("/v1/chat/completions", "/v1/completions")
 """Paths that count against the requests of a token."""
-KNOWN = (*WITHOUT_TOKEN, *COUNTED, "/v1/models", "/metrics", "/openapi.json")
+KNOWN = (*WITHOUT_TOKEN, *COUNTED, "/v1/models", "/v1/comparison", "/metrics", "/openapi.json")
 """Paths with a number of their own in the metrics. All others share one."""
 TOKEN_NAME = "lorekeep.token"  # noqa: S105  # the name of a field
 SAFE_HEADERS = {

@@ -1,9 +1,11 @@
 """Generations: loaded versions that never change. One of them is current, and each request keeps its own.
 
 A swap is a compare-and-swap: it names the generation that it replaces. The engine of a replaced generation
-is closed when its last request has ended.
+is closed when its last request has ended. A candidate is a second version that stays beside the current one,
+for a share of the callers (a percentage canary), for whoever names it (A/B), or in the shadow.
 """
 
+import hashlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -17,6 +19,10 @@ from lore.serving.reading import Reader
 from lore.serving.schemas import VersionInfo
 
 LOG = logging.getLogger("lore.serving")
+ALIAS = "lorekeep"
+"""A model's name that means whatever version is served. `lorekeep@1.2.0` means that release."""
+SHOWN = 100
+"""Characters of a wrong model's name that the refusal repeats."""
 
 
 @dataclass(eq=False)
@@ -40,13 +46,33 @@ class Generation:
         """Its number: 1, 2, …"""
         return self.version.generation
 
+    @property
+    def name(self) -> str:
+        """The model's name: version and variant, such as `knowledge@v1.2.0/distill`."""
+        return f"{self.version.name}/{self.variant}"
+
+    def is_called(self, name: str) -> bool:
+        """Return whether a model's name means this version: `lorekeep@1.2.0`, `knowledge@v1.2.0`, with or without `/distill`."""
+        version, _, variant = name.partition("/")
+        if variant not in ("", self.variant):
+            return False
+        known = {self.version.name, f"{ALIAS}@{self.version.name}"}
+        if self.version.tag is not None:
+            known.add(f"{ALIAS}@{self.version.tag.rpartition('@v')[2]}")
+        return version in known
+
 
 class Generations:
-    """The current generation, and the replaced ones that still answer."""
+    """The current generation, a candidate beside it, and the replaced ones that still answer."""
 
-    def __init__(self, first: Generation) -> None:
+    def __init__(
+        self, first: Generation, candidate: Generation | None = None, share: float = 0.0
+    ) -> None:
+        """`share` is that of the callers whom the candidate answers."""
         self._lock = threading.Lock()
         self._current = first
+        self.candidate = candidate
+        self._share = share
 
     @property
     def current(self) -> Generation:
@@ -54,10 +80,14 @@ class Generations:
         return self._current
 
     @contextmanager
-    def held(self) -> Iterator[Generation]:
-        """Yield the current generation, which stays loaded meanwhile."""
+    def held(self, model: str = "", caller: str = "") -> Iterator[Generation]:
+        """Yield the generation that a request gets. It stays loaded meanwhile.
+
+        `model` is the name that the request gives. Where it names no version, `caller` decides: one caller always
+        gets the same of the two versions. Raises UnknownModelError for a version that is not served.
+        """
         with self._lock:
-            generation = self._current
+            generation = self._chosen(model, caller)
             generation.requests += 1
         try:
             yield generation
@@ -82,8 +112,46 @@ class Generations:
         return True
 
     def close(self) -> None:
-        """Close the engine of the current generation."""
+        """Close the engines of the current generation and of the candidate."""
         self._current.engine.close()
+        if self.candidate is not None:
+            self.candidate.engine.close()
+
+    def _chosen(self, model: str, caller: str) -> Generation:
+        candidate = self.candidate
+        if model in ("", ALIAS, self._current.variant):
+            if candidate is not None and is_drawn(candidate, caller, self._share):
+                return candidate
+            return self._current
+        # Where both are the same version, the current one answers.
+        if self._current.is_called(model):
+            return self._current
+        if candidate is not None and candidate.is_called(model):
+            return candidate
+        names = [self._current.name]
+        if candidate is not None:
+            names.append(candidate.name)
+        raise UnknownModelError(model, names)
+
+
+class UnknownModelError(Exception):
+    """A request names a model that is not served."""
+
+    def __init__(self, model: str, names: list[str]) -> None:
+        """`names` are those of the models that are served."""
+        verb = "is" if len(names) == 1 else "are"
+        asked = model if len(model) <= SHOWN else f"{model[:SHOWN]}…"
+        super().__init__(f"model {asked}: not served here; {' and '.join(names)} {verb}")
+
+
+def is_drawn(candidate: Generation, key: str, share: float, purpose: str = "share") -> bool:
+    """Return whether a key is among a share of all keys. The same key and candidate always give the same.
+
+    A larger share has all keys of a smaller one.
+    """
+    who = candidate.version.identity or candidate.version.name
+    digest = hashlib.sha256(f"{purpose}\0{who}\0{key}".encode()).digest()
+    return int.from_bytes(digest[:8]) < share * 2**64
 
 
 def close_soon(generation: Generation) -> None:

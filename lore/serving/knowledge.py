@@ -68,6 +68,10 @@ class Knowledge:
         self._matcher = Matcher(facts, wordings)
         if search.has_index(place, root):
             self._index, self._encoder = search.index_at(place, self._by_id, threads)
+            # Callers ask what they like: their questions must not fill the memo on the disk.
+            self._encoder.remembers = False
+            # It is loaded now, and not while the first caller waits.
+            self._encoder.vector("")
 
     @property
     def has_index(self) -> bool:

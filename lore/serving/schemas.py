@@ -6,9 +6,53 @@ nothing, such as `n: 1`. Any other value, and any field that is not declared, is
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def true_or_false(value: Any) -> Any:
+    """Return a value that is true or false. In Python, 0 equals false. Raises PydanticCustomError."""
+    if not isinstance(value, bool):
+        raise PydanticCustomError("literal_error", "Input should be False")
+    return value
+
+
+def number(value: Any) -> Any:
+    """Return a value that is a number. In Python, true equals 1. Raises PydanticCustomError."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("literal_error", "Input should be 1")
+    return value
+
+
+def whole(value: Any) -> Any:
+    """Return 64.0 as 64, since in JSON they are the same number, and any other value as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
+Length = Annotated[int, Field(ge=1), BeforeValidator(whole)]
+OnlyFalse = Annotated[Literal[False], BeforeValidator(true_or_false)]
+OnlyOne = Annotated[Literal[1], BeforeValidator(number)]
+STREAMED: JsonDict = {
+    "if": {"properties": {"stream_options": {"type": "object"}}, "required": ["stream_options"]},
+    "then": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
+}
+"""JSON Schema: `stream_options` only together with `stream: true`."""
+ONE_LENGTH: JsonDict = {
+    "not": {
+        "properties": {
+            "max_tokens": {"type": "integer"},
+            "max_completion_tokens": {"type": "integer"},
+        },
+        "required": ["max_tokens", "max_completion_tokens"],
+    }
+}
+"""JSON Schema: `max_tokens` not together with its newer name."""
 
 
 class TextPart(BaseModel):
@@ -39,7 +83,7 @@ class StreamOptions(BaseModel):
 
     model_config = STRICT
     include_usage: bool = False
-    include_obfuscation: Literal[False] = False
+    include_obfuscation: OnlyFalse = False
 
 
 class TextFormat(BaseModel):
@@ -63,11 +107,11 @@ class Common(BaseModel):
     model_config = STRICT
     model: str = ""
     """A name of GET /v1/models. Empty: the model that is served."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Length | None = None
     temperature: Annotated[float, Field(ge=0, le=0)] | None = None
     """Only 0: answers are greedy, so that they can be compared with the recorded ones."""
     top_p: Annotated[float, Field(ge=1, le=1)] | None = None
-    n: Literal[1] | None = None
+    n: OnlyOne | None = None
     stop: (
         Annotated[str, Field(min_length=1)]
         | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=4)]
@@ -77,7 +121,7 @@ class Common(BaseModel):
     stream_options: StreamOptions | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     user: str | None = None
     lorekeep: LorekeepOptions = LorekeepOptions()
 
@@ -93,11 +137,12 @@ class Common(BaseModel):
 class ChatRequest(Common):
     """POST /v1/chat/completions."""
 
+    model_config = ConfigDict(json_schema_extra={**STREAMED, **ONE_LENGTH})
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    logprobs: Literal[False] | None = None
+    max_completion_tokens: Length | None = None
+    logprobs: OnlyFalse | None = None
     response_format: TextFormat | None = None
-    store: Literal[False] | None = None
+    store: OnlyFalse | None = None
     metadata: dict[str, str] | None = None
     """Accepted, and kept nowhere."""
 
@@ -105,9 +150,10 @@ class ChatRequest(Common):
 class CompletionRequest(Common):
     """POST /v1/completions: the model goes on with the prompt as it stands, without a chat template."""
 
+    model_config = ConfigDict(json_schema_extra=STREAMED)
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
-    echo: Literal[False] | None = None
-    best_of: Literal[1] | None = None
+    echo: OnlyFalse | None = None
+    best_of: OnlyOne | None = None
 
     def text(self) -> str:
         """Return the prompt."""
@@ -221,6 +267,88 @@ class CompletionAnswer(BaseModel):
     usage: Usage
     system_fingerprint: str
     lorekeep: LorekeepInfo
+
+
+class ModelDetail(BaseModel):
+    """What this server says of a model."""
+
+    version: VersionInfo
+    variant: str
+    engine: str
+    has_index: bool
+
+
+class ModelEntry(BaseModel):
+    """A model that is served."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: Literal["lorekeep"] = "lorekeep"
+    lorekeep: ModelDetail
+
+
+class ModelList(BaseModel):
+    """Answer to GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelEntry]
+
+
+class Health(BaseModel):
+    """Answer to GET /health."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """Answer to GET /ready."""
+
+    status: Literal["ready"] = "ready"
+    generation: int
+
+
+class VersionNumbers(BaseModel):
+    """What one generation did since the server started."""
+
+    name: str
+    identity: str | None
+    generation: int
+    answers: int
+    failed: int
+    """Answers that the engine did not give."""
+    p50_ms: float | None
+    """Time to the whole answer, of the newest 10,000."""
+    p95_ms: float | None
+    abstained: int
+    """Answers that say that the value is not known."""
+    agrees: int
+    """Answers that state the value of the fact."""
+    disagrees: int
+    without_fact: int
+
+
+class PairsInfo(BaseModel):
+    """Questions that the candidate answered too, unseen."""
+
+    compared: int
+    different: int
+    """Pairs whose answers differ, upper and lower case and blanks aside."""
+    skipped: int
+    """Questions that the candidate was not asked, because it was at work on too many."""
+    lost: int
+    """Facts that the seen answer states, and that of the candidate does not."""
+    gained: int
+    p: float | None
+    """Two-sided exact p of McNemar's test on lost and gained. None: there are neither."""
+
+
+class ComparisonAnswer(BaseModel):
+    """Answer to GET /v1/comparison."""
+
+    candidate: str | None
+    versions: list[VersionNumbers]
+    shadow: PairsInfo
 
 
 class ErrorDetail(BaseModel):

@@ -6,10 +6,11 @@ import socket
 from pathlib import Path
 from types import FrameType
 
-from lore.serving import log, versions
+from lore.serving import handles, log, versions
 from lore.serving.access import Access, require_tokens
+from lore.serving.comparison import Comparison, table
 from lore.serving.gate import Gate
-from lore.serving.generations import Generations
+from lore.serving.generations import Generation, Generations
 from lore.serving.loading import Loader
 from lore.serving.metrics import Metrics
 from lore.serving.settings import Settings
@@ -28,6 +29,7 @@ def serve(settings: Settings, access: Access, threads: int) -> None:
     from lore.serving.app import make_app
 
     require_tokens(settings.host, access)
+    handles.allow(settings.limits.connections)
     log.to_standard_error()
     with listening(settings) as listener:
         metrics = Metrics()
@@ -35,7 +37,12 @@ def serve(settings: Settings, access: Access, threads: int) -> None:
         finder = Finder()
         target = first_target(settings, finder)
         generation = loader.load(target)
-        generations = Generations(generation)
+        candidate = None
+        if settings.candidate is not None:
+            candidate = loader.load(versions.named_target(settings.candidate, finder))
+            log_candidate(candidate, settings)
+        generations = Generations(generation, candidate, settings.share)
+        comparison = Comparison()
         version = generation.version
         metrics.serve(version.name, version.identity, generation.variant, version.generation)
         watcher = None
@@ -45,7 +52,7 @@ def serve(settings: Settings, access: Access, threads: int) -> None:
         request_log = None
         if settings.request_log is not None:
             request_log = log.RequestLog(Path(settings.request_log))
-        app = make_app(generations, settings, access, metrics, request_log)
+        app = make_app(generations, settings, access, metrics, request_log, comparison)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         print(
@@ -61,12 +68,26 @@ def serve(settings: Settings, access: Access, threads: int) -> None:
             generations.close()
             if request_log is not None:
                 request_log.close()
+    if candidate is not None:
+        print(table(comparison.report(candidate)))
     print("ended: every request that had begun was answered", flush=True)
+
+
+def log_candidate(candidate: Generation, settings: Settings) -> None:
+    """Say what the candidate is for."""
+    LOG.info(
+        "candidate %s: answers %g of the callers, and in the shadow %g of the other questions",
+        candidate.name,
+        settings.share,
+        settings.shadow,
+    )
 
 
 def run(app: Gate, listener: socket.socket, settings: Settings) -> None:
     """Answer until SIGTERM or Ctrl-C comes, and then what has begun."""
     import uvicorn
+
+    from lore.serving.protocol import protocol_of
 
     config = uvicorn.Config(
         app,
@@ -74,7 +95,10 @@ def run(app: Gate, listener: socket.socket, settings: Settings) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.limits.connections,
+        http=protocol_of(settings.limits),
+        # The protocol refuses connections beyond the limit, so this one never counts more.
+        limit_concurrency=settings.limits.connections + 1,
+        backlog=handles.BACKLOG,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
         ws="none",
@@ -94,7 +118,8 @@ def run(app: Gate, listener: socket.socket, settings: Settings) -> None:
 def first_target(settings: Settings, finder: Finder) -> Target:
     """Return the version to begin with: that of the alias, else what lies here."""
     if settings.follow == "alias":
-        target = versions.alias_target(finder)
+        # A server that starts beside half a rollback begins where that will be undone to.
+        target = versions.target_before_act(finder) or versions.alias_target(finder)
         if target is not None:
             return target
         LOG.warning(
@@ -117,5 +142,5 @@ def listening(settings: Settings) -> socket.socket:
             f"{settings.host}:{settings.port}: cannot be used ({error.strerror}); "
             "choose another --port, or end the program that has it"
         ) from None
-    listener.listen(128)
+    listener.listen(handles.BACKLOG)
     return listener

@@ -23,8 +23,12 @@ class Limits:
     """Longest prompt. The model's own context counts where it is shorter."""
     body_bytes: int = 65_536
     """Largest body of a request."""
+    header_seconds: float = 10.0
+    """Longest time in which the headers of a request may arrive."""
     body_seconds: float = 10.0
     """Longest time in which a body may arrive."""
+    stall_seconds: float = 30.0
+    """Longest time in which a caller may read nothing of what was sent."""
     seconds: float = 30.0
     """Longest time from a request to the end of its answer."""
     requests_per_minute: int = 600
@@ -54,6 +58,12 @@ class Settings:
     """Share of them that must be answered as recorded."""
     least: float = 0.5
     """Lowest cosine at which a record of the index answers."""
+    candidate: str | None = None
+    """A second version, which is served beside the one that is followed."""
+    share: float = 0.0
+    """Share of the callers that the candidate answers, where they name no version."""
+    shadow: float = 0.0
+    """Share of the other questions that the candidate answers too, for the comparison. Nobody sees these answers."""
     vllm_url: str | None = None
     """Address of a vLLM server, for the engine `vllm`."""
     vllm_model: str = "base"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lore.releasing import registered
 from lore.releasing.steps import steps_of
-from lore.releasing.transaction import JOURNAL_FILE, Journal
+from lore.releasing.transaction import JOURNAL_FILE, Journal, Plan
 from lore.versions import tags
 from lore.versions.version import Version, at_commit, revision, workspace
 from stages.core.project import artifacts, git
@@ -141,6 +141,13 @@ def alias_target(finder: Finder) -> Target | None:
     number = registry.alias_of(model, alias)
     if number is None:
         return None
+    return registered_target(model, number, finder)
+
+
+def registered_target(model: str, number: str, finder: Finder) -> Target:
+    """Return the version that is registered under a number. Raises InputError where no commit here is it."""
+    from stages.core.mlflow import registry
+
     identity = registry.identity_of(model, number)
     if identity is None:
         raise InputError(
@@ -154,18 +161,48 @@ def is_moving() -> bool:
 
     One that was cut off after its last step is complete.
     """
-    location = git.text("rev-parse", "--git-path", JOURNAL_FILE)
-    if location is None:
-        return False
-    journal = Journal(Path(location), lock=None)  # type: ignore[arg-type]  # it is only read here
     try:
-        interrupted = journal.interrupted()
-        if interrupted is None:
-            return False
-        plan, step = interrupted
-        return step < len(steps_of(journal, plan))
+        return plan_at_work() is not None
     except (InputError, KeyError):
         return True
+
+
+def plan_at_work() -> Plan | None:
+    """Return the plan of the release or rollback that is at work here, or was cut off. None: there is none.
+
+    Raises InputError or KeyError for a journal that cannot be read.
+    """
+    location = git.text("rev-parse", "--git-path", JOURNAL_FILE)
+    if location is None:
+        return None
+    journal = Journal(Path(location), lock=None)  # type: ignore[arg-type]  # it is only read here
+    interrupted = journal.interrupted()
+    if interrupted is None:
+        return None
+    plan, step = interrupted
+    return plan if step < len(steps_of(journal, plan)) else None
+
+
+def target_before_act(finder: Finder) -> Target | None:
+    """Return what the alias meant before the release or rollback that is at work here, or was cut off.
+
+    None where none is at work, or the alias meant nothing before. Raises InputError where no commit here is
+    that version.
+    """
+    try:
+        plan = plan_at_work()
+    except (InputError, KeyError):
+        return None
+    if plan is None or plan.get("alias_before") is None:
+        return None
+    return registered_target(plan["model"], str(plan["alias_before"]), finder)
+
+
+def named_target(name: str, finder: Finder) -> Target:
+    """Return the version that a person names: a release, branch, tag or commit. Raises InputError where there is none."""
+    version = revision(name)
+    tag = version.name if version.name in tags.release_tags() else None
+    return Target(version, finder.identity_of(version), tag)
 
 
 def laid_out(target: Target, variant: str, folder: Path) -> Path:

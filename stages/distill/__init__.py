@@ -79,7 +79,7 @@ class Params:
     """Evaluations without improvement before training stops early."""
     replay_share: float = Field(default=0.33, ge=0, lt=1)
     """Share of replayed rows among them and the records, in [0, 1). Higher keeps more of the base's
-    knowledge and learns slower."""
+    knowledge and learns slower. Where the base has too few texts, they come several times."""
     max_tokens: int = 128
     """Longest row in tokens. A longer one is split, as in `train`."""
     most_dropped: float = Field(default=0.0, ge=0, le=1)
@@ -149,6 +149,8 @@ def run(
     print(
         f"distill: {size:,} parameters, {share:.2f} of the teacher's; best valid loss {best_loss}"
     )
+    if counts.rows_replayed:
+        print(counts.replay_line("distill"))
 
 
 def ignore(name: str, value: float, step: int) -> None:

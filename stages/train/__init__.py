@@ -102,14 +102,14 @@ class Params:
     """Texts that a device is shown at once. Their gradients add up to those of the step, so the steps are
     the same up to rounding. The curvature of `ewc` is measured on as many at once. Fewer take less memory
     and more time. null: all that the device has in a step. It must divide `rows_per_batch / processes`."""
-    steps: int | None = 1300
+    steps: int | None = 1400
     """Most optimizer steps. Recall grows with them: `metrics/train.csv` shows where it levels off. Early
     stopping may end training sooner. null: `epochs` says how long."""
     epochs: float | None = Field(default=None, gt=0)
     """Most passes over all rows, instead of `steps`. null: `steps` says how long."""
     warmup: int = 40
     """Steps of linear warm-up, before the rate falls."""
-    eval_every: int = 130
+    eval_every: int = 140
     """Steps between evaluations on the valid wordings, and between points of the learning curve."""
     patience: int = 3
     """Evaluations without improvement before training stops early."""
@@ -129,7 +129,7 @@ class Params:
     null: no limit."""
     replay_share: float = 0.25
     """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
-    knowledge and learns slower."""
+    knowledge and learns slower. Where the base has too few texts (`base.replay`), they come several times."""
     max_tokens: int = 128
     """Longest row in tokens. A longer one is split: a free text into windows that overlap, an answer into
     windows that repeat the question or the end of it. So every token is trained once. A pair whose question
@@ -249,6 +249,8 @@ def run(
     }
     write_json(metrics, summary)
     store.clear()
+    if counts.rows_replayed:
+        print(counts.replay_line("train"))
     if start is not None:
         facts = ", ".join(f"{number} {kind}" for kind, number in start.changes.counts().items())
         print(

@@ -131,7 +131,8 @@ class Material:
     ) -> "Material":
         """Read augment's records, and so many of the base's own rows that they are `replay_share` of all rows.
 
-        The seed chooses the base's rows. `learned` chooses among the records of split train, by default all.
+        The seed chooses the base's rows. Where the base has too few, they come several times.
+        `learned` chooses among the records of split train, by default all.
         `others` is the number of further rows that are trained beside these.
         Raises InputError where a split has no record.
         """
@@ -151,7 +152,7 @@ class Material:
         # r of n + r rows are replayed: r / (n + r) = share, so r = n · share / (1 - share).
         count = len(rows["train"]) + others
         replayed = round(count * replay_share / (1 - replay_share))
-        return cls(rows["train"], own_rows(base, replayed, seed), rows["valid"])
+        return cls(rows["train"], repeated_own_rows(base, replayed, seed), rows["valid"])
 
 
 def own_rows(base: Path, most: int, seed: int) -> list[Row]:
@@ -160,6 +161,18 @@ def own_rows(base: Path, most: int, seed: int) -> list[Row]:
     count = min(most, len(lines))
     chosen = rng_for(seed, "replay").sample(lines, count)
     return [Row.of(json.loads(line)) for line in chosen]
+
+
+def repeated_own_rows(base: Path, wanted: int, seed: int) -> list[Row]:
+    """Return `wanted` of the base's own rows. Where it has fewer, no row comes twice more often than another.
+
+    A base without any own row gives none.
+    """
+    every = own_rows(base, wanted, seed)
+    if not every:
+        return []
+    passes, rest = divmod(wanted, len(every))
+    return every * passes + every[:rest]
 
 
 @dataclass
@@ -176,6 +189,10 @@ class Counts:
     """Rows that were longer than the window, and became several."""
     rows_dropped: int = 0
     """Rows that were set aside, because their question leaves no room for an answer."""
+    rows_replayed: int = 0
+    """Rows that are shown so that the model keeps them: the base's own, and those of an earlier version."""
+    texts_replayed: int = 0
+    """Different texts among these."""
     longest_prompt: int = 0
     """Tokens of the longest question that was set aside."""
 
@@ -187,17 +204,29 @@ class Counts:
             "tokens_dropped": self.tokens_dropped,
             "rows_split": self.rows_split,
             "rows_dropped": self.rows_dropped,
+            "rows_replayed": self.rows_replayed,
+            "texts_replayed": self.texts_replayed,
         }
 
     def plus(self, other: "Counts") -> "Counts":
         """Return the counts of both."""
         return Counts(
-            self.tokens_read + other.tokens_read,
-            self.tokens_trained + other.tokens_trained,
-            self.tokens_dropped + other.tokens_dropped,
-            self.rows_split + other.rows_split,
-            self.rows_dropped + other.rows_dropped,
-            max(self.longest_prompt, other.longest_prompt),
+            tokens_read=self.tokens_read + other.tokens_read,
+            tokens_trained=self.tokens_trained + other.tokens_trained,
+            tokens_dropped=self.tokens_dropped + other.tokens_dropped,
+            rows_split=self.rows_split + other.rows_split,
+            rows_dropped=self.rows_dropped + other.rows_dropped,
+            rows_replayed=self.rows_replayed + other.rows_replayed,
+            texts_replayed=self.texts_replayed + other.texts_replayed,
+            longest_prompt=max(self.longest_prompt, other.longest_prompt),
+        )
+
+    def replay_line(self, section: str) -> str:
+        """Return the line that says how many rows are replayed, and how often each text comes."""
+        times = self.rows_replayed / max(1, self.texts_replayed)
+        return (
+            f"{section}: {self.rows_replayed:,} rows replayed, of {self.texts_replayed:,} different texts "
+            f"({times:.2f} times each)"
         )
 
     def check(self, max_tokens: int, most_dropped: float, section: str, rows: str) -> None:
@@ -251,7 +280,7 @@ def token_rows(
     if max_tokens < LEAST:
         raise ParamsError(f"max_tokens: {max_tokens} is too short a window; write at least {LEAST}")
     folder.mkdir(parents=True, exist_ok=True)
-    counts = Counts()
+    counts = Counts(rows_replayed=len(replayed), texts_replayed=len({row.text for row in replayed}))
     path = folder / "rows.arrow"
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as writer:
         for is_replayed, group in ((0, rows), (1, replayed)):

@@ -45,6 +45,7 @@ def test_every_option_is_a_setting() -> None:
             *("--batch", "1", "--queue", "2", "--answer-tokens", "3", "--prompt-tokens", "4"),
             *("--body-bytes", "5", "--requests-per-minute", "6", "--tokens-per-minute", "7"),
             *("--connections", "8", "--seconds", "9"),
+            *("--candidate", "1.3.0", "--share", "0.05", "--shadow", "0.5"),
         )
     )
     assert made.limits.batch == 1
@@ -59,6 +60,7 @@ def test_every_option_is_a_setting() -> None:
     assert (made.variant, made.engine, made.vllm_url) == ("train", "vllm", "http://127.0.0.1:1")
     assert (made.vllm_model, made.follow, made.every, made.canaries) == ("x", "workspace", 1.5, 3)
     assert (made.canary_share, made.host, made.port, made.request_log) == (0.5, "::1", 0, "log")
+    assert (made.candidate, made.share, made.shadow) == ("1.3.0", 0.05, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +112,14 @@ def test_other_machines_need_a_token(
     monkeypatch.delenv("LOREKEEP_TOKENS", raising=False)
     assert main(["serve", "--host", "0.0.0.0"]) == 1
     assert "other machines could ask without a token" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--share", "--shadow"])
+def test_shares_need_a_candidate(
+    project: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["serve", option, "0.5"]) == 1
+    assert "--share and --shadow need --candidate VERSION" in capsys.readouterr().err
 
 
 def test_vllm_and_its_address_belong_together(

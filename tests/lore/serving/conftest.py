@@ -1,7 +1,7 @@
 """A served application without a model or a network."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,37 @@ from lore.serving.settings import Limits, Settings
 from tests.lore.serving.fakes import FakeEngine, generation
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A candidate beside the version that is served."""
+
+    said: Mapping[str, str]
+    share: float = 0.0
+    shadow: float = 0.0
+
+
 class Served:
     """An application with its client, engine and numbers."""
 
     def __init__(
-        self, root: Path, tokens: dict[str, str], log: RequestLog | None, limits: dict[str, Any]
+        self,
+        root: Path,
+        tokens: dict[str, str],
+        log: RequestLog | None,
+        limits: dict[str, Any],
+        beside: Beside | None = None,
     ) -> None:
         self.engine = FakeEngine()
-        self.generations = Generations(generation(root, engine=self.engine))
+        self.candidate_engine = FakeEngine(beside.said if beside else {})
+        candidate = None
+        if beside is not None:
+            candidate = generation(root, 2, self.candidate_engine)
+        shares = beside or Beside({})
+        self.generations = Generations(
+            generation(root, engine=self.engine), candidate, shares.share
+        )
         self.metrics = Metrics()
-        settings = Settings(limits=replace(Limits(), **limits))
+        settings = Settings(limits=replace(Limits(), **limits), shadow=shares.shadow)
         self.app = make_app(self.generations, settings, Access(tokens), self.metrics, log)
         self.client = TestClient(self.app, "http://127.0.0.1:8000", raise_server_exceptions=False)
 
@@ -48,8 +69,11 @@ def served(tmp_path: Path) -> Callable[..., Served]:
     """Return a function that makes an application. `limits` are those that differ."""
 
     def make(
-        tokens: dict[str, str] | None = None, log: RequestLog | None = None, **limits: Any
+        tokens: dict[str, str] | None = None,
+        log: RequestLog | None = None,
+        beside: Beside | None = None,
+        **limits: Any,
     ) -> Served:
-        return Served(tmp_path, tokens or {}, log, limits)
+        return Served(tmp_path, tokens or {}, log, limits, beside)
 
     return make

@@ -128,7 +128,9 @@ def test_completions_go_on_with_the_text(served: Make) -> None:
         ({"n": 2}, "n: Input should be 1"),
         ({"temperature": 0.7}, "temperature: Input should be less than or equal to 0"),
         ({"top_p": 0.5}, "top_p: Input should be greater than or equal to 1"),
+        ({"n": True}, "n: Input should be 1"),
         ({"logprobs": True}, "logprobs: Input should be False"),
+        ({"store": 0}, "store: Input should be False"),
         ({"tools": []}, "tools: this server does not know it; leave it out"),
         ({"logit_bias": {}}, "logit_bias: this server does not know it; leave it out"),
         ({"response_format": {"type": "json_object"}}, "response_format.type: Input should be 'text'"),
@@ -164,6 +166,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(
     [
         {"n": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0.0, "seed": 7, "user": "me"},
         {"temperature": 0.0, "stream": False, "logprobs": False, "store": False, "metadata": {"a": "b"}},
+        {"max_tokens": 64.0, "seed": 7.0, "n": 1.0},
         {"response_format": {"type": "text"}, "max_completion_tokens": 64, "model": "distill"},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}]},
     ],

@@ -1,47 +1,47 @@
-"""Knowledge: the records of a version, also of one in the project's folder that a stage is making anew."""
+"""Knowledge: the index of a version is opened whole before its first caller, and keeps no caller's question."""
 
-import logging
-import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from lore.serving.errors import ApiError
 from lore.serving.knowledge import Knowledge
 from stages.core.project import artifacts
-from stages.core.project.errors import InputError
-from tests.lore.knowledge import Project
-from tests.lore.retrieval.test_search import BY_MEANING, project
-
-__all__ = ["project"]  # the fixture
+from stages.core.retrieval import finding, vectors
+from tests.lore.serving.fakes import GOLD, IRON, IRON_AGAIN, write_records
 
 
-def answer(root: Path) -> str:
-    """Return the text of the record that answers."""
-    rows = Knowledge(root, 1, 0.5).answer(BY_MEANING).rows
-    return str(rows[0]["text"])
+class FakeEncoder:
+    """Knows one vector, and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.remembers = True
+        self.asked: list[str] = []
+
+    def vector(self, text: str) -> Any:
+        self.asked.append(text)
+        return np.array([1, 0], dtype=np.float32)
 
 
-@pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("removed", [artifacts.INDEX, artifacts.CLEAN])
-def test_what_a_stage_removed_is_read_as_dvc_lock_records_it(
-    removed: str, caplog: pytest.LogCaptureFixture
+def test_the_encoder_is_loaded_before_the_first_question_and_remembers_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert answer(Path()) == "Gold does not tarnish."
-    assert caplog.records == []
-    shutil.rmtree(removed)
-    with caplog.at_level(logging.WARNING):
-        assert answer(Path()) == "Gold does not tarnish."
-    assert "! the version that dvc.lock records answers, since here" in caplog.text
+    write_records(tmp_path)
+    path = tmp_path / artifacts.INDEX_VECTORS
+    path.parent.mkdir(parents=True)
+    rows = [IRON, IRON_AGAIN, GOLD]
+    matrix = np.array([[0, 1], [0, 1], [1, 0]], dtype=np.float32)
+    vectors.write(path, [row["id"] for row in rows], matrix)
+    encoder = FakeEncoder()
 
+    def opened(manifest: Path, vectors_file: Path, threads: int) -> tuple[Any, Any]:
+        return vectors.read(vectors_file), encoder
 
-def test_below_another_root_nothing_else_is_read(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.rmtree(artifacts.INDEX)
-    monkeypatch.chdir("/")
-    with pytest.raises(ApiError, match="this version has no index to look further"):
-        answer(project.root)
-    shutil.rmtree(project.root / artifacts.CLEAN)
-    with pytest.raises(InputError, match=r"records\.parquet: not found"):
-        answer(project.root)
+    monkeypatch.setattr(finding, "opened", opened)
+    made = Knowledge(tmp_path, 1, 0.5)
+    assert encoder.asked == [""]
+    assert not encoder.remembers
+    found = made.answer("What glitters?")
+    assert (found.by, found.rows[0]["id"]) == ("index", GOLD["id"])
+    assert made.has_index

@@ -33,6 +33,23 @@ def test_without_an_alias_there_is_no_target(released: Released) -> None:
     assert versions.alias_target(Finder()) is None
 
 
+def test_a_person_names_a_version(released: Released) -> None:
+    target = versions.named_target("1.0.0", Finder())
+    assert (target.tag, target.name) == (OLD, OLD)
+    assert target.identity == Finder().identity_of(revision(OLD))
+    commit = str(revision(OLD).commit)
+    by_commit = versions.named_target(commit, Finder())
+    assert (by_commit.tag, by_commit.key) == (None, target.key)
+    with pytest.raises(InputError, match=r"9\.9\.9"):
+        versions.named_target("9.9.9", Finder())
+
+
+def test_without_an_act_at_work_there_is_nothing_before_it(released: Released) -> None:
+    assert versions.target_before_act(Finder()) is None
+    (released.root / ".git" / transaction.JOURNAL_FILE).write_text("no journal")
+    assert versions.target_before_act(Finder()) is None
+
+
 def test_an_alias_of_no_commit_here(released: Released) -> None:
     with pytest.raises(InputError, match=r"no commit here has the identity ffffffffffff"):
         Finder().find("f" * 64)

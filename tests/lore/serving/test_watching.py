@@ -9,6 +9,8 @@ from lore.__main__ import main
 from lore.serving.generations import Generation, Generations
 from lore.serving.loading import Loader
 from lore.serving.metrics import Metrics
+from lore.serving.server import first_target
+from lore.serving.settings import Settings
 from lore.serving.versions import Finder, Target, alias_target
 from lore.serving.watching import Watcher
 from stages.core.mlflow import registry
@@ -161,3 +163,19 @@ def test_a_rollback_that_is_killed_moves_nothing(
     assert following.watcher.look()
     assert following.name == OLD
     assert following.agrees()
+
+
+@pytest.mark.slow
+def test_a_server_that_starts_beside_half_a_rollback_begins_where_that_will_be_undone_to(
+    released: Released, lore: Lore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2, after=True)
+        with pytest.raises(Killed):
+            main(list(BACK))
+    moved = alias_target(Finder())
+    assert moved is not None
+    assert moved.name == OLD
+    assert first_target(Settings(), Finder()).name == NEW
+    lore(*BACK)
+    assert first_target(Settings(), Finder()).name == OLD

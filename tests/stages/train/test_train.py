@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,17 @@ def test_replay_share_is_a_share_of_all_rows(tiny_base: Path, tiny_augment: Path
     beside = Material.read(tiny_base, tiny_augment, 0.25, seed=1, others=3)
     assert len(beside.replayed) == round((len(without.train) + 3) / 3)
     assert not [row for row in with_replay.train if "9?" in row.text]  # wordings of valid and probe
+
+
+def test_a_base_with_few_texts_says_them_several_times(tiny_base: Path, tiny_augment: Path) -> None:
+    own = len((tiny_base / "replay.jsonl").read_text().splitlines())
+    material = Material.read(tiny_base, tiny_augment, 0.9, seed=1)
+    assert len(material.replayed) == 9 * len(material.train) > own
+    times = Counter(row.text for row in material.replayed)
+    assert len(times) == own
+    assert max(times.values()) - min(times.values()) <= 1
+    (tiny_base / "replay.jsonl").write_text("")
+    assert Material.read(tiny_base, tiny_augment, 0.9, seed=1).replayed == []
 
 
 def test_loss_against_the_formula() -> None:
