@@ -79,6 +79,9 @@ for chinese_page in sorted((ROOT / "docs/zh").glob("*.md")):
     TRANSLATIONS.append((f"docs/{chinese_page.name}", f"docs/zh/{chinese_page.name}"))
 
 
+RENEW = "run python docs/results.py"
+
+
 @pytest.fixture
 def report() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(text_of(ROOT / "metrics/evaluate.json"))
@@ -100,6 +103,38 @@ def test_another_number_is_noticed(report: dict[str, Any]) -> None:
 def test_a_variant_without_a_row_is_noticed(report: dict[str, Any]) -> None:
     with pytest.raises(LookupError, match="no row for train"):
         results.with_results("| base | 0 |\n", report)
+
+
+@pytest.mark.parametrize("name", results.READMES)
+def test_the_sides_of_the_facts_are_true(name: str) -> None:
+    readme = text_of(ROOT / name)
+    assert results.with_sides(readme, results.retrieval_report()) == readme, RENEW
+
+
+def test_the_ways_to_answer_are_true() -> None:
+    page = text_of(ROOT / results.RETRIEVAL_PAGE)
+    assert results.with_ways(page, results.retrieval_report()) == page, RENEW
+
+
+def test_another_share_of_a_side_is_written_and_noticed() -> None:
+    score = {"value": 0.25, "low": 0.2, "high": 0.3}
+    for name in results.READMES:
+        readme = results.with_sides(text_of(ROOT / name), {"sides": {"index only": score}})
+        row = next(line for line in readme.splitlines() if line.startswith("| index only"))
+        assert row.endswith("| 0.250 [0.200, 0.300] |")
+    with pytest.raises(LookupError, match="no row for index only"):
+        results.with_sides("| both | – |\n", {"sides": {"index only": score}})
+
+
+def test_every_way_to_answer_has_its_row() -> None:
+    score = {"value": 0.25, "low": 0.2, "high": 0.3}
+    entry = {"facts": score, "wordings": score, "reversed": None, "comparison": score}
+    ways = ("train", "index", "index, else train")
+    report = dict.fromkeys(ways, entry) | {"read": {"retrieve": entry}}
+    page = results.with_ways(text_of(ROOT / results.RETRIEVAL_PAGE), report)
+    cell = "0.250 [0.200, 0.300]"
+    assert f"| `index` (records alone) | {cell} | {cell} | – | {cell} |" in page
+    assert f"| `retrieve` (base that reads the record) | {cell} | {cell} | – | – |" in page
 
 
 @pytest.mark.parametrize("name", PAGES)

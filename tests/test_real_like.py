@@ -5,6 +5,7 @@ a tokenizer that loses its begin token, weights in bfloat16, a chat template in 
 generation config with a temperature that nothing samples with.
 """
 
+import dataclasses
 import json
 import os
 import shutil
@@ -114,8 +115,12 @@ def run_stages() -> None:
     params, run = load("quantize", quantize.Params)
     quantize.run(params, run, of_base, of_align, of_distill, of_quantize, Path("quantize.json"))
     params, run = load("evaluate", evaluate.Params)
+    params = dataclasses.replace(params, retrieve=False)  # there are no records of `clean`
+    beside = [Path("clean"), Path("index")]
     files = [Path("evaluate"), Path("evaluate.json"), Path("plots")]
-    evaluate.run(params, run, of_base, of_train, of_align, of_distill, of_quantize, augment, *files)
+    evaluate.run(
+        params, run, of_base, of_train, of_align, of_distill, of_quantize, augment, *beside, *files
+    )
 
 
 def read_json(path: Path) -> Any:

@@ -9,7 +9,7 @@ with a fact, 3 where no fact matches the question.
 With --retrieve the records answer: the fact that the question names, else the nearest record of the
 index (stage `index`). The answer is a record's own text. The next line says whether the model agrees. This
 is how a changed row is answered before a model is trained on it. Where no record is near, it says so, and the
-exit code is 3.
+exit code is 3. While a stage makes the records or the index anew, the version that dvc.lock records answers.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from stages.core.project import artifacts
 from stages.core.project.errors import InputError, LorekeepError, ModelError
 
 if TYPE_CHECKING:
-    from lore.retrieval.search import Found
+    from stages.core.retrieval.finding import Found
 
 Row = dict[str, Any]
 RECORDS, WORDINGS = Path(artifacts.CLEAN_RECORDS), Path(artifacts.TRAINING_RECORDS)
@@ -120,10 +120,9 @@ def run_retrieve(options: argparse.Namespace) -> int:
     """Print what the records say, whether the model agrees, and the sources. Raises as `run` does."""
     from lore.retrieval.search import find
 
-    records = read_table(RECORDS)
-    wordings = read_table(WORDINGS) if WORDINGS.is_file() else []
-    found = find(options.question, records, wordings, THREADS, options.least)
-    for line in stale_lines():
+    found, remark = find(options.question, THREADS, options.least)
+    lines = [shown(remark)] if remark else stale_lines()
+    for line in lines:
         print(line)
     if not found.rows:
         print("I do not know: no record is near enough to the question.")
@@ -217,7 +216,7 @@ def records_behind(question: str) -> list[Row]:
 
     The first one is that of highest priority, which the model is trained on.
     """
-    from lore.lineage.question import match
+    from stages.core.retrieval.question import match
 
     if not (RECORDS.is_file() and WORDINGS.is_file()):
         return []

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lore.lineage.question import FUNCTION_WORDS, match, words
 from stages.core.project.errors import InputError
+from stages.core.retrieval.question import FUNCTION_WORDS, match, words
 
 Row = dict[str, Any]
 APART = 0.9

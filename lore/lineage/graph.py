@@ -2,7 +2,7 @@
 
 The chain is: locator in a raw file → extracted record → cleaned or rejected record → training
 records → answers. The links are the records' own `id`, `fact` and `parents`
-(`stages.core.records.record`). Nothing is guessed except for a question: `lore.lineage.question`
+(`stages.core.records.record`). Nothing is guessed except for a question: `stages.core.retrieval.question`
 looks for the fact that it is about.
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from lore.comparison.facts import ANSWER
-from lore.lineage.question import match
 from lore.lineage.raw_location import names_with_hash, within
 from lore.versions.version import Version
 from stages.core.project.artifacts import (
@@ -28,6 +27,7 @@ from stages.core.project.artifacts import (
 )
 from stages.core.project.errors import InputError
 from stages.core.records.record import fold
+from stages.core.retrieval.question import match
 
 Row = dict[str, Any]
 STATED = [

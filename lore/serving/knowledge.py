@@ -1,17 +1,18 @@
 """The records of a version: which fact a question is about, its sources, and what the records answer."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lore.lineage.question import Matcher
+from lore.retrieval import search
+from lore.retrieval.search import NotWholeError, Place
 from lore.serving.errors import ApiError
 from lore.serving.schemas import FactInfo, SourceInfo
-from stages.core.project import artifacts
-from stages.core.project.errors import InputError
-from stages.core.records import record
 from stages.core.records.stated import states
+from stages.core.retrieval.question import Matcher
 
+LOG = logging.getLogger("lore.serving")
 Row = dict[str, Any]
 NO_INDEX = (
     "no fact is named by the question, and this version has no index to look further "
@@ -36,13 +37,28 @@ class Knowledge:
     def __init__(self, root: Path, threads: int, least: float) -> None:
         """Read the records below a project's `root`, and open the index where there is one.
 
-        `least` is the lowest cosine at which a record of the index answers. Raises InputError where records
-        are missing or damaged.
+        `least` is the lowest cosine at which a record of the index answers. In the project's own folder, the
+        version that dvc.lock records is read where a stage makes records or index anew. Raises InputError where
+        records are missing or damaged.
         """
-        rows = read_table(root / artifacts.CLEAN_RECORDS)
-        wordings_file = root / artifacts.TRAINING_RECORDS
-        wordings = read_table(wordings_file) if wordings_file.is_file() else []
         self._least = least
+        self._index: Any = None
+        self._encoder: Any = None
+        place = search.here(root)
+        try:
+            self._read(place, root, threads)
+        except NotWholeError as error:
+            # Only the project's own folder may change while it is read: a stage makes its outputs anew.
+            if root != Path():
+                raise
+            place = search.former(error)
+            self._read(place, root, threads)
+            LOG.warning(search.former_line(error))
+
+    def _read(self, place: Place, root: Path, threads: int) -> None:
+        """Read what lies at a place. Raises NotWholeError where it is missing, or of two versions."""
+        rows = search.read_table(place.records)
+        wordings = search.read_table(place.wordings) if place.wordings is not None else []
         self._by_id = {row["id"]: row for row in rows}
         self._by_fact: dict[str, list[Row]] = {}
         for row in rows:
@@ -50,13 +66,8 @@ class Knowledge:
                 self._by_fact.setdefault(row["fact"], []).append(row)
         facts = [row for row in rows if row["fact"]]
         self._matcher = Matcher(facts, wordings)
-        self._index: Any = None
-        self._encoder: Any = None
-        if has_index(root):
-            from lore.retrieval.search import check_version, opened
-
-            self._index, self._encoder = opened(threads, root)
-            check_version(self._index, self._by_id)
+        if search.has_index(place, root):
+            self._index, self._encoder = search.index_at(place, self._by_id, threads)
             # Callers ask what they like: their questions must not fill the memo on the disk.
             self._encoder.remembers = False
             # It is loaded now, and not while the first caller waits.
@@ -94,22 +105,6 @@ class Knowledge:
             if row["id"] != nearest["id"]:
                 others.append(row)
         return RecordAnswer([nearest, *others], "index", hits[0].similarity)
-
-
-def has_index(root: Path) -> bool:
-    """Return whether a version has an index with vectors."""
-    return (root / artifacts.INDEX_VECTORS).is_file()
-
-
-def read_table(path: Path) -> list[Row]:
-    """Return the rows of a table of records. Raises InputError where it is missing or damaged."""
-    try:
-        return record.read(path)
-    except Exception as error:  # whatever a damaged table makes a library raise
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: no table of records ({reason}); dvc checkout, or dvc repro"
-        ) from None
 
 
 def value_of(row: Row) -> str:

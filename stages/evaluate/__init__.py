@@ -1,7 +1,7 @@
 """evaluate: every variant of the model on the same probes, in every wording.
 
 In: the models of base, train, align, distill and quantize; the probes of augment; the base's own questions and
-neutral texts. Out:
+neutral texts; the records of clean and their index. Out:
 
 - `probes.parquet`: one row per question and variant
 - `facts.parquet`: one row per fact and variant, right where more than half of its stated wordings are. By
@@ -14,6 +14,9 @@ neutral texts. Out:
 - `survival.csv`: facts right, and the share of those right in train that are still right
 - `pairs.json`: INT8 against float, paired by fact and wording
 - `shares.csv`, where align made a model: right, abstained and wrong answers per attribute and variant
+- where `retrieve` is true: `retrieval.parquet`, one row per fact: right in the weights, in the records, in both or
+  neither; `retrieval_probes.parquet`, one row per question and way of retrieval; `retrieval.json`, scores;
+  `retrieval.csv`, facts per attribute and side. The ways are explained in `retrieval.py`.
 
 The variants are those of `core/models/variants.py`, without those that were left out. Scores lie in [0, 1],
 where nothing else is said, and are defined in `scores.py`. A score of nothing is null.
@@ -36,7 +39,7 @@ where nothing else is said, and are defined in `scores.py`. A score of nothing i
 - `harness`: tasks of lm-evaluation-harness, where any are named.
 - `bytes`: the safetensors that a variant needs, for train those of the merged float32 model.
 
-Refused: probes that are missing, a model that cannot be loaded.
+Refused: probes that are missing, a model that cannot be loaded, an index of other records than those of clean.
 """
 
 import csv
@@ -62,7 +65,16 @@ from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.records.record import Record, read_records
 from stages.core.repeatable.seeding import derive, seed_torch
-from stages.evaluate import answers, figures, harness, likelihood, report, scores, verdicts
+from stages.evaluate import (
+    answers,
+    figures,
+    harness,
+    likelihood,
+    report,
+    retrieval,
+    scores,
+    verdicts,
+)
 from stages.evaluate.answers import STATED, Tolerances, own_questions
 from stages.evaluate.scores import Score
 
@@ -94,6 +106,13 @@ class Params:
     unknown: Annotated[int, Field(ge=0)] = 200
     """Most questions about subjects that no record knows, of each kind (invented names, well-known things).
     They are asked where `align` made a model. 0 asks none."""
+    retrieve: bool = True
+    """Whether the records are asked too, as `lore ask --retrieve` asks them."""
+    least: Annotated[float, Field(ge=-1, le=1)] = 0.5
+    """Lowest cosine at which a record of the index answers."""
+    read: Annotated[int, Field(ge=0)] = 100
+    """Most facts whose probes are asked with the found record in the prompt, of the base and of train. They
+    are drawn by a hash. 0: none."""
     harness: list[str] = field(default_factory=list)
     """Tasks of lm-evaluation-harness, by name, such as [arc_easy]. The package lm-eval must be installed, and
     most tasks fetch their questions from the network."""
@@ -120,15 +139,22 @@ def run(
     distill: Path,
     quantize: Path,
     augment: Path,
+    clean: Path,
+    index: Path,
     out: Path,
     metrics: Path,
     plots: Path,
 ) -> None:
-    """Judge all variants."""
+    """Judge all variants, and the records beside them."""
     seed_torch(run.seed, run.threads)
     lm_eval = harness.harness(params.harness) if params.harness else None
     material = material_of(base, augment, params, run.seed)
     abstention = verdicts.Abstention.of(align, material.probes, params.unknown, run.seed)
+    retrieved = None
+    if params.retrieve:
+        retrieved = retrieval.Retrieval(
+            material.probes, augment, clean, index, params, run.seed, run.threads
+        )
     folders = variants.folders(base, train, align, distill, quantize)
     names = variants.present(folders)
     facts: list[Row] = []
@@ -148,6 +174,8 @@ def run(
                 "tasks": {"completion": report.completion(judged)},
                 **general,
             }
+            if retrieved is not None:
+                retrieved.read(variant, model, tokenizer)
             if abstention is not None:
                 entry |= abstention.section(judged, model, tokenizer, params, seed)
             add_likelihoods(entry, model, tokenizer, base_model, material, seed)
@@ -162,14 +190,19 @@ def run(
         # All variants have the tokenizer of the base, and so its rule.
         manifest = {"max_new_tokens": params.max_new_tokens, "answer_rule": answer_rule(tokenizer)}
         lines = report.attribute_rows(facts, names, derive(run.seed, "attributes"))
-        write_facts(facts, names, manifest, out)
+        write_facts(facts, names, manifest, out, retrieved)
         write_json(metrics, scores_of)
         shares = [] if abstention is None else abstention.rows(facts, names)
-        write_plots(facts, lines, names, plots, derive(run.seed, "pairs"), shares)
+        sides = None
+        if retrieved is not None:
+            sides = retrieved.report(facts, scores_of[retrieval.WEIGHTS])
+        write_plots(facts, lines, names, plots, derive(run.seed, "pairs"), shares, retrieved, sides)
         log.file(metrics)
         log.table(pd.read_parquet(out / "facts.parquet"), "facts.json")
         log.figure(figures.attributes(pd.read_csv(plots / "attributes.csv")), "attributes.png")
     show(scores_of, lines)
+    if sides is not None:
+        retrieval.show(sides)
 
 
 def material_of(base: Path, augment: Path, params: Params, seed: int) -> Material:
@@ -179,10 +212,16 @@ def material_of(base: Path, augment: Path, params: Params, seed: int) -> Materia
     stated = [row for row in probes if json.loads(row["meta"]).get("probe", STATED) == STATED]
     if not stated:
         raise InputError(f"{augment}: no probe; check the augment section of params.yaml")
-    stated.sort(key=lambda row: derive(seed, "measured", row["id"]))
     general = own_questions(base / "skill.jsonl", params.general, seed)
     neutral = neutral_texts(base / "neutral.jsonl") if params.measured else []
-    return Material(probes, general, neutral, stated[: params.measured], entities_of(probes))
+    measured = sorted(stated, key=lambda row: derive(seed, "measured", row["id"]))
+    return Material(
+        probes=probes,
+        general=general,
+        neutral=neutral,
+        measured=measured[: params.measured],
+        entity=entities_of(probes),
+    )
 
 
 def neutral_texts(path: Path) -> list[str]:
@@ -279,8 +318,14 @@ def sizes(model: Any, folders: Row) -> Row:
     return {"bytes": size, "parameters": parameters}
 
 
-def write_facts(judged: list[Row], names: tuple[str, ...], manifest: Row, out: Path) -> None:
-    """Write every judged answer, one row per fact and variant, and how the answers were made."""
+def write_facts(
+    judged: list[Row],
+    names: tuple[str, ...],
+    manifest: Row,
+    out: Path,
+    retrieved: "retrieval.Retrieval | None" = None,
+) -> None:
+    """Write every judged answer, one row per fact and variant, how the answers were made, and what was retrieved."""
     facts = []
     for variant in names:
         facts += answers.one_per_fact([row for row in judged if row["variant"] == variant])
@@ -291,6 +336,8 @@ def write_facts(judged: list[Row], names: tuple[str, ...], manifest: Row, out: P
         of_probes.to_parquet(folder / "probes.parquet", index=False, compression="zstd")
         of_facts.to_parquet(folder / "facts.parquet", index=False, compression="zstd")
         write_json(folder / "manifest.json", manifest)
+        if retrieved is not None:
+            retrieved.write_tables(judged, folder)
 
 
 def write_plots(
@@ -300,10 +347,13 @@ def write_plots(
     folder: Path,
     seed: int,
     shares: list[Row],
+    retrieved: "retrieval.Retrieval | None",
+    sides: Row | None,
 ) -> None:
     """Write the tables for plots, and those that say which facts a variant lost.
 
-    `shares` are the rows of shares.csv. Without an aligned model there are none, and no such file.
+    `shares` are the rows of shares.csv. Without an aligned model there are none, and no such file. `sides` is the
+    report on what was retrieved.
     """
     rows_of: defaultdict[str, list[Row]] = defaultdict(list)
     for row in facts:
@@ -322,6 +372,9 @@ def write_plots(
         write_json(temporary / "pairs.json", pairs)
         if shares:
             write_csv(temporary / "shares.csv", shares)
+        if retrieved is not None:
+            write_csv(temporary / "retrieval.csv", retrieved.attribute_rows(facts))
+            write_json(temporary / "retrieval.json", sides)
 
 
 def survival_rows(hits: dict[str, dict[str, bool]]) -> list[Row]:

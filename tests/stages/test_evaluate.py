@@ -1,5 +1,6 @@
 """evaluate: scores against numbers worked out by hand; every variant on the same probes; equal runs are equal bytes."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,9 +14,10 @@ import pytest
 
 from stages import evaluate, quantize
 from stages.core.project.errors import InputError, ModelError, ParamsError
+from stages.core.project.output import write_json
 from stages.core.project.params import Run
 from stages.core.records.record import read, write
-from stages.evaluate import answers, harness, likelihood, report, scores, verdicts
+from stages.evaluate import answers, harness, likelihood, report, retrieval, scores, verdicts
 from tests.conftest import augmented_row
 
 PARAMS = evaluate.Params(max_new_tokens=6, batch=4, general=2)
@@ -463,17 +465,37 @@ def left_out(folder: Path) -> Path:
     return folder
 
 
-def judge(models: dict[str, Path], augment: Path, run_params: Run, target: Path) -> Any:
+def judge(
+    models: dict[str, Path],
+    augment: Path,
+    run_params: Run,
+    target: Path,
+    params: evaluate.Params = PARAMS,
+) -> Any:
+    write_cleaned(augment.parent / "clean")
+    write_json(augment.parent / "index/manifest.json", {"encoder": None})
     evaluate.run(
-        PARAMS,
+        params,
         run_params,
         *models.values(),
         augment,
+        augment.parent / "clean",
+        augment.parent / "index",
         target / "data",
         target / "evaluate.json",
         target / "evaluate",
     )
     return json.loads((target / "evaluate.json").read_text())
+
+
+def write_cleaned(folder: Path) -> None:
+    """Write the records of three elements. That of copper says another value than the probes expect."""
+    rows = []
+    for subject, value in {"iron": "1538", "copper": "999", "neon": "-248.6"}.items():
+        row = augmented_row(subject, value, "train", 0, "statement")
+        text = f"{subject}: melting point {value} °C"
+        rows.append(row | {"id": row["parents"][0], "kind": "fact", "text": text, "split": None})
+    write(folder / "records.parquet", rows)
 
 
 @pytest.mark.usefixtures("no_store")
@@ -554,12 +576,50 @@ def test_run_writes_what_others_script_against(
     survival = pd.read_csv(tmp_path / "first/evaluate/survival.csv")
     assert list(survival["variant"]) == list(report)
 
+    sides = pd.read_parquet(tmp_path / "first/data/retrieval.parquet")
+    assert tuple(sides.columns) == retrieval.FACT_COLUMNS
+    assert set(sides["fact"]) == set(facts["fact"])
+    retrieved = pd.read_parquet(tmp_path / "first/data/retrieval_probes.parquet")
+    assert tuple(retrieved.columns) == retrieval.COLUMNS
+    assert set(retrieved["variant"]) == {"index", "retrieve", "train+retrieve"}
+    scored = json.loads((tmp_path / "first/evaluate/retrieval.json").read_text())
+    assert list(scored) == [
+        "encoder",
+        "sides",
+        "train",
+        "index",
+        "index, else train",
+        "read",
+        "bytes",
+    ]
+    assert scored["index"]["facts"]["value"] == 0.6667  # all but copper
+    assert scored["index"]["by"] == {"words": 3}
+    assert list(scored["read"]) == ["train", "index", "retrieve", "train+retrieve"]
+    assert scored["bytes"]["weights"] == report["train"]["bytes"]
+    by_attribute = pd.read_csv(tmp_path / "first/evaluate/retrieval.csv")
+    assert list(by_attribute["attribute"]) == ["melting point", "all"]
+    assert set(by_attribute["n"]) == {3}
+
     # Without neutral texts, nothing is said about them.
     again = judge(models, tiny_augment, run_params, tmp_path / "second")
     assert again["train"]["general"]["neutral_nll"] is None
     assert again["train"]["forgetting"]["kl_neutral"] is None
     assert judge(models, tiny_augment, run_params, tmp_path / "third") == again
     assert folder_bytes(tmp_path / "second") == folder_bytes(tmp_path / "third")
+
+
+@pytest.mark.usefixtures("no_store")
+def test_where_the_records_are_not_asked_nothing_of_them_is_written(
+    models: dict[str, Path],
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    params = dataclasses.replace(PARAMS, retrieve=False)
+    judge(models, tiny_augment, run_params, tmp_path / "out", params)
+    assert list((tmp_path / "out").rglob("retrieval*")) == []
+    assert "facts in weights" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_store")

@@ -1,1 +1,1 @@
-"""Retrieval: sentence embeddings, and a FAISS index of them whose bytes depend on its content alone."""
+"""Retrieval: which record answers a question, by its words or by embeddings in a FAISS index."""

@@ -379,12 +379,13 @@ def test_a_text_of_the_index_answers_or_is_not_near_enough(
 ) -> None:
     from lore.retrieval import search
     from stages.core.records.record import read
+    from stages.core.retrieval.finding import Found
 
     note = next(row for row in read(RECORDS) if not row["fact"])
 
-    def found(*arguments: object) -> search.Found:
+    def found(*arguments: object) -> tuple[Found, str]:
         rows = [note] if least < 0.8 else []
-        return search.Found(rows, "meaning", 0.8, note)
+        return Found(rows, "meaning", 0.8, note), ""
 
     monkeypatch.setattr(search, "find", found)
     assert main(["ask", "--retrieve", "--least", str(least), "Does it rust?"]) == code
@@ -401,6 +402,22 @@ def test_a_text_of_the_index_answers_or_is_not_near_enough(
             "I do not know: no record is near enough to the question.",
             "  nearest record, cosine 0.80 of the 0.9 needed: Iron rusts.",
         ]
+
+
+@pytest.mark.usefixtures("project")
+def test_retrieve_says_where_another_version_answers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lore.retrieval import search
+    from stages.core.retrieval.finding import Found
+
+    remark = "! the version that dvc.lock records answers, since here \x1b[2J"
+    monkeypatch.setattr(search, "find", lambda *_: (Found([], "meaning", 0.0), remark))
+    assert main(["ask", "--retrieve", "Does it rust?"]) == 3
+    assert capsys.readouterr().out.splitlines() == [
+        remark.replace("\x1b", "\\x1b"),
+        "I do not know: no record is near enough to the question.",
+    ]
 
 
 def test_a_limit_outside_the_cosines_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lore.retrieval import search
-from lore.serving import knowledge
 from lore.serving.knowledge import Knowledge
 from stages.core.project import artifacts
-from stages.core.retrieval import vectors
+from stages.core.retrieval import finding, vectors
 from tests.lore.serving.fakes import GOLD, IRON, IRON_AGAIN, write_records
 
 
@@ -37,13 +35,13 @@ def test_the_encoder_is_loaded_before_the_first_question_and_remembers_none(
     vectors.write(path, [row["id"] for row in rows], matrix)
     encoder = FakeEncoder()
 
-    def opened(threads: int, root: Path) -> tuple[Any, Any]:
-        return vectors.read(root / artifacts.INDEX_VECTORS), encoder
+    def opened(manifest: Path, vectors_file: Path, threads: int) -> tuple[Any, Any]:
+        return vectors.read(vectors_file), encoder
 
-    monkeypatch.setattr(search, "opened", opened)
+    monkeypatch.setattr(finding, "opened", opened)
     made = Knowledge(tmp_path, 1, 0.5)
     assert encoder.asked == [""]
     assert not encoder.remembers
     found = made.answer("What glitters?")
     assert (found.by, found.rows[0]["id"]) == ("index", GOLD["id"])
-    assert knowledge.has_index(tmp_path)
+    assert made.has_index

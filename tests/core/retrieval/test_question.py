@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lore.lineage.question import Matcher, match
 from stages.core.records.record import fact_id
+from stages.core.retrieval.question import Matcher, match
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = {
