@@ -17,6 +17,9 @@ STAMP := $(VENV)/.installed
 # Two processes share the files of tests. Threads that wait must not keep the other one's core busy.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Empty: without coverage, which is faster.
+COVERAGE ?= --cov=stages --cov=lore --cov-report=term:skip-covered
+
 .PHONY: help repro setup test test-all fuzz docs docs-test site reference bench bench-data bench-train bench-augment ablation real lint lock materials seed clean
 
 help: ## show this list
@@ -48,7 +51,7 @@ test: setup ## set up the same way, then run the fast tests (about ten minutes)
 	$(PYTEST) -m "not slow" $(PYTEST_FLAGS)
 
 test-all: setup ## run every test, also with real DVC, Ray, DeepSpeed, servers and kills, with coverage
-	$(PYTEST) --cov=stages --cov=lore --cov-report=term:skip-covered $(PYTEST_FLAGS)
+	$(PYTEST) $(COVERAGE) $(PYTEST_FLAGS)
 
 site: setup ## build the documentation site in site/docs; it opens without network
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
