@@ -1,6 +1,7 @@
 """Fixtures that several tests share: tiny models made on the spot, records, run parameters."""
 
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -31,6 +32,13 @@ settings.register_profile(
     "steady", deadline=None
 )  # what an example takes says more about the machine than about the code
 settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def no_log_of_another_test() -> None:
+    """Remove DVC's log handlers. They write to the output of the test that set them up, which is closed by now."""
+    for name in ("dvc", "dvc_objects", "dvc_data"):
+        logging.getLogger(name).handlers.clear()
 
 
 @pytest.fixture(autouse=True)

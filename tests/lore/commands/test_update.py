@@ -1,6 +1,5 @@
 """update: records first, weights by a rule; a killed or failed run is continued by the same command."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -276,8 +275,6 @@ def test_a_watching_process_brings_in_what_changes_and_starts_again_with_new_set
 
     monkeypatch.setattr(update, "start_again", starts_again)
     monkeypatch.setattr(update, "wait_for_change", edits)
-    # DVC's handlers, which an earlier test may have set up, write to that test's closed output.
-    monkeypatch.setattr(logging.getLogger("dvc"), "handlers", [])
     with pytest.raises(StartedAgainError):
         main(["update", "--watch", "0.1", "--least-facts", "5"])
     said, errors = capfd.readouterr()
