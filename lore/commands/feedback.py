@@ -13,13 +13,11 @@ Examples: `lore feedback --models train distill --number 40`, `lore feedback --v
 """
 
 import argparse
-import getpass
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.models.variants import NAMES
-from stages.core.project import git
 from stages.core.project.errors import InputError
 
 if TYPE_CHECKING:
@@ -159,14 +157,13 @@ def pairs_of_versions(options: argparse.Namespace) -> "list[Pair]":
 
 
 def name_of_the_person() -> str:
-    """Return user.name of git, else the name of the login. Raises InputError where there is none."""
-    name = git.read_text("config", "user.name")
-    if name:
-        return name
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        raise InputError("nobody is named; write who judges: --who NAME") from None
+    """Return the name that `person.name_here` finds. Raises InputError where there is none."""
+    from lore.feedback import person
+
+    name = person.name_here()
+    if not name:
+        raise InputError("nobody is named; write who judges: --who NAME")
+    return name
 
 
 def in_terminal(session: "Session") -> None:

@@ -169,7 +169,9 @@ def is_drawn(candidate: Generation, key: str, share: float, purpose: str = "shar
     """
     who = candidate.version.identity or candidate.version.name
     digest = hashlib.sha256(f"{purpose}\0{who}\0{key}".encode()).digest()
-    return int.from_bytes(digest[:8]) < share * 2**64
+    # The first eight bytes as a whole number: evenly spread from 0 to 2**64 - 1.
+    place = int.from_bytes(digest[:8])
+    return place < share * 2**64
 
 
 def close_soon(generation: Generation) -> None:

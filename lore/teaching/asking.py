@@ -237,7 +237,9 @@ class Run:
 
     def keep_refusal(self, request: Request, refusal: Refused) -> None:
         """Keep a request that the endpoint refuses as answered, so that it is not sent for ever."""
-        self.keep(entry_of(request, [Attempt(str(refusal) or "refused", "refused")]))
+        reason = str(refusal) or "refused"
+        attempt = Attempt(reason, "refused")
+        self.keep(entry_of(request, [attempt]))
 
     def settings_are_wrong(self) -> None:
         """End the run, because the endpoint refused everything. Nothing of it is kept."""

@@ -6,13 +6,11 @@ A judgement says which of two answers is better, so a mark needs a second answer
 - *wrong* with the right answer: that one is better. *wrong* without: an abstention is better.
 """
 
-import getpass
 import threading
 
 from lore.feedback import file
 from lore.feedback.pairs import Pair
 from lore.serving.errors import ApiError
-from stages.core.project import git
 from stages.core.records.abstention import PHRASES, WHOLE, Phrases
 from stages.core.records.feedback import Better, Judgement
 
@@ -55,17 +53,6 @@ def judgement_of(
 def is_chinese(text: str) -> bool:
     """Return whether a text has a Chinese character."""
     return any(CHINESE_FROM <= letter <= CHINESE_TO for letter in text)
-
-
-def name_of_the_person() -> str:
-    """Return user.name of git, else the name of the login, else nothing. The page offers it as the name."""
-    name = git.read_text("config", "user.name")
-    if name:
-        return name
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""
 
 
 class Marks:

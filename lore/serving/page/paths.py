@@ -14,6 +14,7 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
+from lore.feedback import person
 from lore.serving.access import Access
 from lore.serving.errors import AUTHENTICATION, SERVER, ApiError
 from lore.serving.gate import TOKEN_NAME
@@ -211,7 +212,7 @@ def add_reading(app: FastAPI, page: Page) -> None:
         """Return the versions to choose from, and who marks answers."""
         with page.explained(), page.generations.held_version("") as generation:
             versions = shown_versions.listed(generation, page.generations.candidate)
-        who = marks.name_of_the_person() if page.access.is_open else request.scope[TOKEN_NAME]
+        who = person.name_here() if page.access.is_open else request.scope[TOKEN_NAME]
         return answer(
             {
                 "versions": versions,

@@ -11,8 +11,9 @@ import pytest
 
 from lore.__main__ import main
 from lore.commands import feedback as command
-from lore.feedback import file, page
+from lore.feedback import file, page, person
 from lore.feedback.session import Session, tally
+from stages.core.project.errors import InputError
 from stages.core.records import feedback
 from tests.lore.knowledge import Project, answer, fact
 
@@ -167,9 +168,17 @@ def test_pairs_of_a_file_on_the_page(
 def test_who_judges(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.git("config", "user.name", "Ada")
     assert command.name_of_the_person() == "Ada"
-    monkeypatch.setattr(command.git, "read_text", lambda *_: None)
-    monkeypatch.setattr(command.getpass, "getuser", lambda: "login")
+    monkeypatch.setattr(person.git, "read_text", lambda *_: None)
+    monkeypatch.setattr(person.getpass, "getuser", lambda: "login")
     assert command.name_of_the_person() == "login"
+
+    def nobody() -> str:
+        raise OSError
+
+    monkeypatch.setattr(person.getpass, "getuser", nobody)
+    assert person.name_here() == ""
+    with pytest.raises(InputError, match="nobody is named; write who judges: --who NAME"):
+        command.name_of_the_person()
 
 
 def test_the_tally_says_whose_answers_were_preferred() -> None:
