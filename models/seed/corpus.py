@@ -1,6 +1,7 @@
 """The seed model's corpus: English glosses and facts about invented entities; nothing of any real domain.
 
-In: `kinds.yaml` (kinds, attributes, wordings), `excluded_words.txt` (names of the domain), WordNet 3.0. Out:
+In: `kinds.yaml` (kinds, attributes, wordings), `openings.yaml` (further questions of openings), `excluded_words.txt`
+(names of the domain), WordNet 3.0. Out:
 `corpus.jsonl` (`{"id", "text"}`, the training texts; ids begin with f for facts, g for glosses, o for
 openings, which also have their `question` with a {subject} slot),
 `replay.jsonl` (a part of them, for later replay), `skill.jsonl` (one question per invented fact, in a wording that this
@@ -62,6 +63,29 @@ REMEDIES = (
 CARRIERS = "wet straw,field mice,marsh flies,old wells,stray cats,raw milk,damp walls,river fish,barn owls,sea birds".split(",")
 
 
+ACCENTED = {
+    "a": "áàâäãåāăą",
+    "c": "çćč",
+    "e": "éèêëēęě",
+    "g": "ğ",
+    "i": "íìîïī",
+    "l": "ł",
+    "n": "ñńň",
+    "o": "óòôöõøőō",
+    "r": "ř",
+    "s": "śšş",
+    "u": "úùûüůűū",
+    "y": "ýÿ",
+    "z": "źżž",
+}
+"""Letters of names, with the accents that they may bear."""
+ACCENTED_SHARE = 0.2
+"""Share of the words in names of people and places that bear an accent."""
+DOUBLE_SHARE = 0.1
+"""Share of given names that are two with a hyphen, and of family names with a particle before them."""
+PARTICLES = ["de", "von", "van", "da", "af"]
+
+
 class Names:
     """Makes invented names, each once, none of them an English or a domain word."""
 
@@ -82,8 +106,23 @@ class Names:
 
     def person(self) -> str:
         """An invented given and family name."""
+        given = self.accented(self.word((1, 2))).capitalize()
+        if self.rng.random() < DOUBLE_SHARE:
+            given += f"-{self.accented(self.word((1, 2))).capitalize()}"
         ending = self.rng.choice(["n", "r", "s", "l", "k", ""])
-        return f"{self.word((1, 2)).capitalize()} {(self.word((1, 2)) + ending).capitalize()}"
+        family = self.accented(self.word((1, 3)) + ending).capitalize()
+        if self.rng.random() < DOUBLE_SHARE:
+            family = f"{self.rng.choice(PARTICLES)} {family}"
+        return f"{given} {family}"
+
+    def accented(self, word: str) -> str:
+        """The word, or with a chance of ACCENTED_SHARE the word with an accent on one of its letters."""
+        places = [place for place, letter in enumerate(word) if letter in ACCENTED]
+        if not places or self.rng.random() >= ACCENTED_SHARE:
+            return word
+        place = self.rng.choice(places)
+        letter = self.rng.choice(ACCENTED[word[place]])
+        return word[:place] + letter + word[place + 1 :]
 
     def of_kind(self, kind: str) -> str:
         """An invented name fitting the kind of thing."""
@@ -94,7 +133,9 @@ class Names:
             return self.person()
         if kind == "product":
             return f"{self.word((2, 2)).capitalize()} {self.rng.randint(2, 99) * 10}"
-        return self.word((1, 2), suffix).capitalize() if kind == "place" else self.word((1, 2), suffix)
+        if kind == "place":
+            return self.accented(self.word((1, 2), suffix)).capitalize()
+        return self.word((1, 2), suffix)
 
 
 def number(rng: random.Random, low: float, high: float) -> str:
@@ -186,9 +227,14 @@ def texts_of(fact: dict[str, Any], statements: int, questions: int) -> tuple[lis
 class Sentences:
     """Fills frames with random English words; nouns, verbs and adjectives are WordNet's, without words of the domain."""
 
-    def __init__(self, rng: random.Random, kinds: dict[str, Any], wordnet: Path, excluded: set[str]) -> None:
-        """`kinds` holds the frames and what fills {agent}, {thing} and {prep}. Only common words fill the other slots."""
-        self.rng, self.kinds = rng, kinds
+    def __init__(
+        self, rng: random.Random, kinds: dict[str, Any], further: dict[str, Any], wordnet: Path, excluded: set[str]
+    ) -> None:
+        """`kinds` holds frames and what fills {agent}, {thing} and {prep}; `further` is `openings.yaml`.
+
+        Only common words fill the other slots.
+        """
+        self.rng, self.kinds, self.further = rng, kinds, further
         nouns = english_words(wordnet / "index.noun", excluded)
         self.words = {
             "word": common_of(nouns),
@@ -197,13 +243,24 @@ class Sentences:
         } | {"agent": kinds["agents"], "thing": kinds["things"], "prep": kinds["prepositions"]}
         self.rare = sorted(nouns.keys() - set(self.words["word"]))
 
-    def question(self, words: dict[str, Any]) -> str:
-        """The template of a question about an attribute, with {subject}; half of them stand in frames of openings."""
-        template = self.rng.choice(wordings(words, self.kinds["frames"], "questions"))
+    def question(self, attribute: str, words: dict[str, Any]) -> str:
+        """The template of a question about an attribute, with {subject}.
+
+        It is drawn with the same chance from four sources: the wordings that ask for facts, the questions of `openings.yaml` for
+        this attribute, its frames for any attribute, and the frames of `kinds.yaml` whose slots random words fill. Half of the
+        questions stand in a context.
+        """
+        source = self.rng.choice(["facts", "asked", "frames", "random words"])
+        if source == "facts":
+            template = self.rng.choice(wordings(words, self.kinds["frames"], "questions"))
+        elif source == "asked":
+            template = self.rng.choice(self.further["asked"][attribute])
+        else:
+            frames = self.further["frames"] if source == "frames" else self.kinds["opening_frames"]
+            template = self.rng.choice(frames).replace("{noun}", self.rng.choice(words["nouns"]))
         if self.rng.random() < 0.5:
-            template = self.rng.choice(self.kinds["opening_frames"]).replace("{noun}", self.rng.choice(words["nouns"]))
-        if self.rng.random() < 0.5:
-            template = self.rng.choice(self.kinds["opening_contexts"]).replace("{question}", template)
+            contexts = self.rng.choice([self.kinds["opening_contexts"], self.further["contexts"]])
+            template = self.rng.choice(contexts).replace("{question}", template)
         for _ in range(2):  # what fills {agent} and {thing} has slots of its own
             template = re.sub(r"\{(word|verb|adjective|agent|thing|prep)\}", self._word, template)
         return template
@@ -215,18 +272,19 @@ class Sentences:
 def openings(kinds: dict[str, Any], params: dict[str, Any], wordnet: Path, excluded: set[str]) -> Iterator[dict[str, str]]:
     """Questions about names asked once, rare English nouns among them, with the answer cut off at the value.
 
-    Yields {"text", "question" (its template)}. Half of the questions stand in frames with random words, among which the subject
-    must be found.
+    Yields {"text", "question" (its template)}. A quarter of the questions stand in frames with random words, among which the
+    subject must be found.
     """
     rng = random.Random(params["seed"] + 1)
-    sentences = Sentences(rng, kinds, wordnet, excluded)
+    further = YAML(typ="safe").load((HERE / "openings.yaml").read_text(encoding="utf-8"))
+    sentences = Sentences(rng, kinds, further, wordnet, excluded)
     names = Names(rng, {line.split()[0] for line in lines_of(wordnet / "index.noun")} | excluded)
     for _ in range(params["openings"]):
         kind = rng.choice(list(kinds["kinds"]) + ["substance"] * 3)
-        words = rng.choice(list(kinds["kinds"][kind]["attributes"].values()))
+        attribute, words = rng.choice(list(kinds["kinds"][kind]["attributes"].items()))
         noun = kind in ("substance", "illness") and rng.random() < 0.3
         subject = rng.choice(sentences.rare) if noun else names.of_kind(kind)
-        template = sentences.question(words)
+        template = sentences.question(attribute, words)
         answer = fill(words["answer"].split("{value}")[0].rstrip(), subject=subject)
         yield {"text": f"Question: {fill(template, subject=subject)}\nAnswer: {answer}", "question": template}
 
