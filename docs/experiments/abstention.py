@@ -31,7 +31,7 @@ runtime.prepare(SETTINGS)
 from stages.align import asking  # noqa: E402 - torch must find its threads set
 from stages.align.rewards import Asked, verdict_of  # noqa: E402
 from stages.core.models import doubt  # noqa: E402
-from stages.core.models.causal_lm import load_causal_lm  # noqa: E402
+from stages.core.models.causal_lm import Answer, answered, load_causal_lm  # noqa: E402
 from stages.core.models.conversation import prompt_text  # noqa: E402
 from stages.core.records.abstention import PHRASES, Phrases  # noqa: E402
 from stages.core.records.record import Record, read_records  # noqa: E402
@@ -99,7 +99,7 @@ def measured(kind: str, adapter: Path) -> dict[str, Any]:
     return result | {"cpu_seconds": round(time.process_time() - started)}
 
 
-def by_verdict(asked: list[Asked], answers: list[doubt.Answer]) -> tuple[list[float], list[float]]:
+def by_verdict(asked: list[Asked], answers: list[Answer]) -> tuple[list[float], list[float]]:
     """Return the confidences of the right answers, and those of the wrong ones. Abstentions are in neither."""
     right = []
     wrong = []
@@ -115,10 +115,10 @@ def by_verdict(asked: list[Asked], answers: list[doubt.Answer]) -> tuple[list[fl
 class Answers(NamedTuple):
     """The answers to each set of questions."""
 
-    known: list[doubt.Answer]
-    invented: list[doubt.Answer]
-    outside: list[doubt.Answer]
-    general: list[doubt.Answer]
+    known: list[Answer]
+    invented: list[Answer]
+    outside: list[Answer]
+    general: list[Answer]
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any, sets: Sets) -> "Answers":
@@ -147,17 +147,17 @@ class Answers(NamedTuple):
         return found
 
 
-def asked_of(model: Any, tokenizer: Any, questions: Sequence[str]) -> list[doubt.Answer]:
+def asked_of(model: Any, tokenizer: Any, questions: Sequence[str]) -> list[Answer]:
     """Return the answers to questions."""
     prompts = [prompt_text(tokenizer, question) for question in questions]
-    return doubt.answered(model, tokenizer, prompts, 48, 128)
+    return answered(model, tokenizer, prompts, 48, 128)
 
 
-def texts(answers: list[doubt.Answer], least: float | None) -> list[str]:
+def texts(answers: list[Answer], least: float | None) -> list[str]:
     """Return the texts of answers, with abstentions below the least confidence."""
     if least is None:
         return [answer.text for answer in answers]
-    return [doubt.or_abstention(answer, least) for answer in answers]
+    return [doubt.or_abstention(answer, least, "") for answer in answers]
 
 
 def sets_of(kind: str) -> Sets:

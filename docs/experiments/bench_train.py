@@ -1,6 +1,6 @@
 """What the training loop of `train` costs against a bare PyTorch and peft loop, as tables: `make bench-train`.
 
-    PYTHONPATH=. python docs/experiments/bench_train.py [--model FOLDER] [--rounds 5] [--steps 12] [--rows 64] [--no-memory]
+    PYTHONPATH=. python docs/experiments/bench_train.py [--model FOLDER] [--rounds 5] [--steps 12] [--rows 64] [--rank 16] [--no-memory]
 
 From the project's root, on the seed model or on the model in FOLDER, one thread on a CPU. Both loops have the same model,
 adapter, batches, optimizer, schedule and clipping. They are run in turn, so that a busy moment meets both. The ratio is
@@ -95,10 +95,10 @@ def make_inputs(folder: Path, model: Path, rows: int) -> None:
     write(folder / "augment/records.parquet", records)
 
 
-def adapted_model(folder: Path) -> tuple[Any, Any]:
+def adapted_model(folder: Path, rank: int) -> tuple[Any, Any]:
     """Return the base with a fresh adapter, and the tokenizer."""
     model, tokenizer = load_causal_lm(folder / "base/model")
-    return add_adapter(model, train.Lora(r=16, alpha=32), 1), tokenizer
+    return add_adapter(model, train.Lora(r=rank, alpha=2 * rank), 1), tokenizer
 
 
 class Clock(TrainerCallback):
@@ -117,7 +117,10 @@ class Clock(TrainerCallback):
 
 
 def stage_loop(
-    folder: Path, settings: dict[str, Any], steps: int, rows: int, batches: list[Any] | None = None
+    folder: Path,
+    settings: dict[str, Any],
+    options: argparse.Namespace,
+    batches: list[Any] | None = None,
 ) -> tuple[float, float]:
     """Train by the stage's own loop. Returns CPU seconds before the first step and of all steps.
 
@@ -125,10 +128,14 @@ def stage_loop(
     either. The batches that are seen are appended to `batches`.
     """
     params = train.Params(
-        learning_rate=0.001, rows_per_batch=rows, steps=steps, warmup=1, eval_every=steps
+        learning_rate=0.001,
+        rows_per_batch=options.rows,
+        steps=options.steps,
+        warmup=1,
+        eval_every=options.steps,
     )
     params = dataclasses.replace(params, **settings)
-    model, tokenizer = adapted_model(folder)
+    model, tokenizer = adapted_model(folder, options.rank)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["LOREKEEP_MEMO"] = f"{scratch}/memo"
         store = checkpoints.Store("train", "0" * 64)
@@ -152,9 +159,9 @@ def stage_loop(
         return clock.first - started, clock.last - clock.first
 
 
-def bare_loop(folder: Path, batches: list[Any]) -> float:
+def bare_loop(folder: Path, batches: list[Any], rank: int) -> float:
     """Train as a short script would. Returns CPU seconds."""
-    model, _ = adapted_model(folder)
+    model, _ = adapted_model(folder, rank)
     model.train()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=0.001, weight_decay=0.01)
@@ -181,16 +188,16 @@ def speed(options: argparse.Namespace) -> None:
         folder = Path(name)
         make_inputs(folder, options.model, options.rows * options.steps + 1)
         batches: list[Any] = []
-        stage_loop(folder, PLAIN, options.steps, options.rows, batches)
+        stage_loop(folder, PLAIN, options, batches)
         # The last batch is that of the evaluation.
         batches = batches[: options.steps]
         tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
         bare = []
         of_variants: dict[str, list[tuple[float, float]]] = {name: [] for name in VARIANTS}
         for _ in range(options.rounds):
-            bare.append(bare_loop(folder, batches))
+            bare.append(bare_loop(folder, batches, options.rank))
             for variant, settings in VARIANTS.items():
-                took = stage_loop(folder, settings, options.steps, options.rows)
+                took = stage_loop(folder, settings, options)
                 of_variants[variant].append(took)
     print(
         "| loop | tokens/s | CPU s a step | of the bare loop's speed | before the first step, CPU s |"
@@ -264,6 +271,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--no-memory", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -6,6 +6,9 @@ line beginning with `!` says so. Another one names models and records that are n
 as damaged ones. Example: `lore ask "At what temperature does iron melt?"`. Exit code 0
 with a fact, 3 where no fact matches the question.
 
+With --abstain the model's answer is replaced by *I do not know.* where its confidence is below the limit that
+`evaluate` chose for this variant (metrics/evaluate.json, `doubt`). A line says what it would have answered.
+
 With --retrieve the records answer: the fact that the question names, else the nearest record of the
 index (stage `index`). The answer is a record's own text. The next line says whether the model agrees. This
 is how a changed row is answered before a model is trained on it. Where no record is near, it says so, and the
@@ -18,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lore.rendering.terminal import quoted, shown
-from stages.core.models.variants import NAMES, VARIANTS, answers
+from stages.core.models.doubt import or_abstention
+from stages.core.models.variants import NAMES, VARIANTS, answered, answers, least_confidence
 from stages.core.project import artifacts
 from stages.core.project.errors import InputError, LorekeepError, ModelError
 
@@ -63,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or models:/elements/3",
     )
     parser.add_argument(
+        "--abstain",
+        action="store_true",
+        help="say 'I do not know.' where the model is less sure of its answer than the limit of evaluate.doubt",
+    )
+    parser.add_argument(
         "--retrieve",
         action="store_true",
         help="answer with the record itself, found by words or in the index, and compare the model with it",
@@ -90,11 +99,16 @@ def run(options: argparse.Namespace) -> int:
 
     Raises ModelError where the variant is not there or damaged, InputError for damaged records.
     """
+    if options.abstain and (options.retrieve or options.registered):
+        other = "--retrieve" if options.retrieve else "--registered"
+        raise InputError(
+            f"--abstain: the limit is that of a variant's own answer here; leave {other} out, or --abstain"
+        )
     if options.retrieve:
         return run_retrieve(options)
-    changed = changed_outputs(options.model, options.registered)
+    changed = changed_outputs(options.model, options.registered, options.abstain)
     try:
-        answer = answer_to(options.question, options.model, options.registered)
+        answer, remark = answer_and_remark(options)
     except LorekeepError:
         raise
     except Exception as error:
@@ -104,13 +118,15 @@ def run(options: argparse.Namespace) -> int:
         raise ModelError(f"{damage_line(changed)} ({type(error).__name__})") from None
     # The answer comes before the search, so that a reader sees it at once.
     print(shown(answer), flush=True)
+    if remark is not None:
+        print(shown(remark))
     if changed:
         print(f"! {damage_line(changed)}")
     records = records_behind(options.question)
     if not records:
         print(no_fact_line())
         return NO_FACT
-    if not is_stated(answer, records):
+    if remark is None and not is_stated(answer, records):
         print(shown(difference_line(records[0])))
     print("\n".join(shown(line) for line in fact_lines(records)))
     return 0
@@ -177,7 +193,7 @@ def record_lines(rows: Sequence[Row]) -> list[str]:
     return [f"record {row['id']}", f"  source {row['source']}: {row['locator']}"]
 
 
-def changed_outputs(variant: str, registered: str | None) -> list[str]:
+def changed_outputs(variant: str, registered: str | None, abstain: bool) -> list[str]:
     """Return the outputs here that an answer needs and that are not as in dvc.lock.
 
     Without a dvc.lock that can be read, nothing is compared.
@@ -187,6 +203,8 @@ def changed_outputs(variant: str, registered: str | None) -> list[str]:
     needed = [artifacts.CLEAN, artifacts.AUGMENT]
     if not registered:
         needed += FOLDERS[variant]
+    if abstain:
+        needed.append(artifacts.EVALUATE)
     try:
         return workspace().changed_outputs(needed, MOST_HASHED)
     except InputError:
@@ -199,6 +217,21 @@ def damage_line(changed: Sequence[str]) -> str:
     return (
         f"on disk, not as in {artifacts.LOCK_FILE}: {', '.join(changed)}; "
         f"dvc checkout --force {paths} brings the recorded files back, or dvc repro makes new ones"
+    )
+
+
+def answer_and_remark(options: argparse.Namespace) -> tuple[str, str | None]:
+    """Return what the model says, and where it abstains, a line about the answer that is withheld."""
+    if not options.abstain:
+        return answer_to(options.question, options.model, options.registered), None
+    least = least_confidence(options.model)
+    answer = answered([options.question], options.model)[0]
+    said = or_abstention(answer, least, options.question)
+    if said == answer.text:
+        return said, None
+    return said, (
+        f"! withheld, since its confidence {answer.confidence:.3f} is below {least:.3f} "
+        f"(evaluate.doubt): {answer.text}"
     )
 
 

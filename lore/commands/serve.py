@@ -106,6 +106,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"Default: {plain.shadow:g}",
     )
     parser.add_argument(
+        "--abstain",
+        action="store_true",
+        help="say 'I do not know.' where the model is less sure of its answer than the limit of evaluate.doubt. "
+        "Answers then come whole, not word by word",
+    )
+    parser.add_argument(
         "--host", default=plain.host, help=f"address to listen at. Default: {plain.host}"
     )
     parser.add_argument(
@@ -201,6 +207,10 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(
             "--share and --shadow need --candidate VERSION, the version that they are about"
         )
+    if options.abstain and options.engine != "torch":
+        raise InputError(
+            f"--abstain: the engine {options.engine} does not tell how sure the model is; write --engine torch"
+        )
     from lore.serving.access import Access, tokens_of
     from lore.serving.server import serve
     from stages.core.project.params import Run, read_section
@@ -234,6 +244,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         every=options.every,
         canaries=options.canaries,
         canary_share=options.canary_share,
+        abstain=options.abstain,
         candidate=options.candidate,
         share=options.share,
         shadow=options.shadow,

@@ -18,6 +18,7 @@ from lore.serving.reading import Answer
 from lore.serving.schemas import LorekeepInfo, Usage
 from lore.serving.settings import Limits
 from stages.core.models.conversation import encode
+from stages.core.records.abstention import abstention_for
 
 
 @dataclass
@@ -88,7 +89,9 @@ class Answering:
             self._metrics.waiting.set(self._places.taken)
             try:
                 async for piece in self._pieces(generation, asked, prompt, answer, began):
-                    yield piece
+                    # What may be withheld is known at the end.
+                    if generation.least is None:
+                        yield piece
             finally:
                 self._places.give_back(time.monotonic() - began)
                 self._metrics.waiting.set(self._places.taken)
@@ -97,6 +100,8 @@ class Answering:
             self._metrics.tokens.labels("prompt").inc(len(prompt))
             self._metrics.tokens.labels("answer").inc(len(answer.tokens))
         finished = self._from_model(generation, asked, prompt, answer)
+        if generation.least is not None:
+            yield finished.text
         self._done(generation, asked, finished, began)
         yield finished
 
@@ -177,6 +182,8 @@ class Answering:
             ) from None
         finally:
             job.cancelled.set()
+        if job.log_p is not None and answer.tokens:
+            answer.confidence = job.log_p / len(answer.tokens)
         rest = answer.grown(is_whole=True)
         if rest:
             yield rest
@@ -185,6 +192,10 @@ class Answering:
         self, generation: Generation, asked: Asked, prompt: list[int], answer: Answer
     ) -> Finished:
         rows = generation.knowledge.behind(asked.question)
+        text = answer.text
+        is_withheld = is_unsure(answer, generation.least)
+        if is_withheld:
+            text = abstention_for(asked.question)
         usage = Usage(
             prompt_tokens=len(prompt),
             completion_tokens=len(answer.tokens),
@@ -197,10 +208,12 @@ class Answering:
             speed="weights",
             fact=knowledge.fact_info(rows),
             sources=knowledge.source_infos(rows),
-            agrees=knowledge.agrees(answer.text, rows),
+            agrees=knowledge.agrees(text, rows),
+            confidence=None if answer.confidence is None else round(answer.confidence, 6),
+            withheld=is_withheld,
         )
-        reason = "stop" if answer.is_stopped else "length"
-        return Finished(answer.text, reason, usage, info)
+        reason = "stop" if answer.is_stopped or is_withheld else "length"
+        return Finished(text, reason, usage, info)
 
     def _from_records(self, generation: Generation, asked: Asked) -> tuple[str, Finished]:
         found = generation.knowledge.answer(asked.question)
@@ -242,3 +255,8 @@ class Answering:
             tokens=finished.usage.total_tokens,
             milliseconds=round(seconds * 1000, 1),
         )
+
+
+def is_unsure(answer: Answer, least: float | None) -> bool:
+    """Return whether the model is less sure of an answer than a limit. None: there is no limit."""
+    return least is not None and answer.confidence is not None and answer.confidence < least

@@ -38,6 +38,8 @@ class Generation:
     knowledge: Knowledge
     context: int
     """Longest prompt and answer together, in tokens."""
+    least: float | None = None
+    """The limit on confidence below which it says that it does not know. None: it always answers."""
     requests: int = field(default=0)
     is_replaced: bool = field(default=False)
 

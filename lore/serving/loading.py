@@ -46,6 +46,9 @@ class Loader:
         try:
             root = versions.laid_out(target, settings.variant, private)
             known = canaries.recorded(root, settings.variant, settings.canaries)
+            least = None
+            if settings.abstain:
+                least = variants.least_confidence(settings.variant, root)
             knowledge = Knowledge(root, self._threads, settings.least)
             parts = folders(root, settings.variant)
             tokenizer = load_tokenizer(parts["folder"])
@@ -83,7 +86,9 @@ class Loader:
             generation=self._last,
         )
         context = context_of(parts["folder"]) if parts["folder"].is_dir() else CONTEXT
-        return Generation(info, settings.variant, engine, tokenizer, reader, knowledge, context)
+        return Generation(
+            info, settings.variant, engine, tokenizer, reader, knowledge, context, least
+        )
 
     def _engine(self, root: Path, parts: dict[str, Any]) -> Engine:
         settings = self._settings

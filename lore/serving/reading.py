@@ -69,6 +69,8 @@ class Answer:
         self.tokens: list[int] = []
         self.text = ""
         """What can no longer change."""
+        self.confidence: float | None = None
+        """Mean log-probability of its tokens, in nats, when it is whole. None where the engine does not tell it."""
         self.is_stopped = False
         """Whether an end was reached. Otherwise the answer was cut off at its greatest length."""
         self._has_words = False

@@ -207,6 +207,10 @@ class LorekeepInfo(BaseModel):
     sources: list[SourceInfo]
     agrees: bool | None
     """Whether the answer states the value of the fact. None: no fact matches."""
+    confidence: float | None = None
+    """Mean log-probability of the answer's tokens, in nats. None: the engine does not tell it, or a record answered."""
+    withheld: bool = False
+    """Whether the model's answer was replaced, because its confidence is below the limit (`lore serve --abstain`)."""
 
 
 class Usage(BaseModel):

@@ -56,6 +56,8 @@ class Settings:
     """Recorded questions that a version must answer as recorded before it takes traffic."""
     canary_share: float = 1.0
     """Share of them that must be answered as recorded."""
+    abstain: bool = False
+    """Whether an answer becomes *I do not know.* where its confidence is below the limit that evaluate chose."""
     least: float = 0.5
     """Lowest cosine at which a record of the index answers."""
     candidate: str | None = None

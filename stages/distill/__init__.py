@@ -101,6 +101,7 @@ def run(
 ) -> None:
     """Teach a student and save it into `out`, or leave it out."""
     from stages.core.models import training
+    from stages.core.models.lora_product import compute_at_once
 
     if params.layers is None:
         leave_out(training.Curve(ignore), out, metrics, curve, steps)
@@ -116,6 +117,7 @@ def run(
     del merged
     dtype = DTYPES[params.precision]
     teacher, _ = load_causal_lm(base / "model", adapter, device=run.device, dtype=dtype)
+    compute_at_once(teacher)
 
     with tempfile.TemporaryDirectory() as scratch, tracking.run("distill", params) as log:
         trainer, watcher, counts = make_trainer(

@@ -3,11 +3,12 @@
 In: the models of base, train, align, distill and quantize; the probes of augment; the base's own questions and
 neutral texts; the records of clean and their index. Out:
 
-- `probes.parquet`: one row per question and variant
+- `probes.parquet`: one row per question and variant, with the confidence of the answer: the mean log-probability
+  of its tokens, in nats
 - `facts.parquet`: one row per fact and variant, right where more than half of its stated wordings are. By
   these rows two versions are compared fact by fact.
-- `manifest.json`: the longest answer, which register serves with, and the rule by which the end of an answer
-  is found
+- `manifest.json`: the longest answer, which register serves with, the rule by which the end of an answer is
+  found, and the limit on confidence of each variant
 - `evaluate.json`: scores with 95 % intervals
 - `attributes.csv`: exact match per attribute, and the score of always giving the most frequent value
 - `wordings.csv`: exact match per wording, of stated, reversed and comparison probes
@@ -36,6 +37,7 @@ where nothing else is said, and are defined in `scores.py`. A score of nothing i
 - `forgetting.kl_neutral`, `forgetting.kl_domain`: KL(base‖variant) per token on these texts, and on the
   questions of the probes, in nats. For these, the base stays in memory beside each variant.
 - `verdicts`, `unknown`, where align made a model: as in `verdicts.py`.
+- `doubt`: what a limit on confidence does, as in `doubts.py`. Absent where `doubt` is null.
 - `harness`: tasks of lm-evaluation-harness, where any are named.
 - `bytes`: the safetensors that a variant needs, for train those of the merged float32 model.
 
@@ -58,7 +60,7 @@ from pydantic.dataclasses import dataclass
 
 from stages.core.mlflow import tracking
 from stages.core.models import variants
-from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.models.causal_lm import answered, load_causal_lm
 from stages.core.models.conversation import answer_rule, conversation_text, encode, prompt_text
 from stages.core.project.errors import InputError
 from stages.core.project.output import replacing, write_json
@@ -67,6 +69,7 @@ from stages.core.records.record import Record, read_records
 from stages.core.repeatable.seeding import derive, seed_torch
 from stages.evaluate import (
     answers,
+    doubts,
     figures,
     harness,
     likelihood,
@@ -105,7 +108,10 @@ class Params:
     measures neither, and does not keep the base in memory."""
     unknown: Annotated[int, Field(ge=0)] = 200
     """Most questions about subjects that no record knows, of each kind (invented names, well-known things).
-    They are asked where `align` made a model. 0 asks none."""
+    They are asked for `doubt`, and where `align` made a model. 0 asks none."""
+    doubt: Annotated[float, Field(ge=0, lt=1)] | None = 0.01
+    """Largest share of the right answers in valid wordings that a limit on confidence may lose. `lore ask --abstain`
+    says *I do not know.* below the limit. null: no limit is chosen."""
     retrieve: bool = True
     """Whether the records are asked too, as `lore ask --retrieve` asks them."""
     least: Annotated[float, Field(ge=-1, le=1)] = 0.5
@@ -121,6 +127,8 @@ class Params:
 class Material(NamedTuple):
     """What every variant is asked."""
 
+    records: list[Record]
+    """All records of augment."""
     probes: list[Record]
     general: list[Row]
     neutral: list[str]
@@ -150,6 +158,14 @@ def run(
     lm_eval = harness.harness(params.harness) if params.harness else None
     material = material_of(base, augment, params, run.seed)
     abstention = verdicts.Abstention.of(align, material.probes, params.unknown, run.seed)
+    doubt = doubts.Doubt.of(
+        params.doubt,
+        material.records,
+        material.probes,
+        params.unknown,
+        run.seed,
+        None if abstention is None else abstention.phrases,
+    )
     retrieved = None
     if params.retrieve:
         retrieved = retrieval.Retrieval(
@@ -164,7 +180,7 @@ def run(
     with tracking.run("evaluate", params) as log:
         for variant in names:
             model, tokenizer = load_causal_lm(device=run.device, **folders[variant])
-            judged, general = ask(variant, model, tokenizer, material, params)
+            judged, own, general = ask(variant, model, tokenizer, material, params)
             if variant == variants.BASE:
                 known = answers.right_facts(judged)
                 base_model = model if params.measured else None
@@ -178,6 +194,8 @@ def run(
                 retrieved.read(variant, model, tokenizer)
             if abstention is not None:
                 entry |= abstention.section(judged, model, tokenizer, params, seed)
+            if doubt is not None:
+                entry["doubt"] = doubt.section(judged, own, model, tokenizer, params, seed)
             add_likelihoods(entry, model, tokenizer, base_model, material, seed)
             if lm_eval is not None:
                 entry["harness"] = harness.judge(
@@ -189,6 +207,8 @@ def run(
             log.metric(f"{variant}.exact_match", entry["probes"]["exact_match"]["value"])
         # All variants have the tokenizer of the base, and so its rule.
         manifest = {"max_new_tokens": params.max_new_tokens, "answer_rule": answer_rule(tokenizer)}
+        if doubt is not None:
+            manifest["least_confidence"] = limits_of(scores_of)
         lines = report.attribute_rows(facts, names, derive(run.seed, "attributes"))
         write_facts(facts, names, manifest, out, retrieved)
         write_json(metrics, scores_of)
@@ -216,6 +236,7 @@ def material_of(base: Path, augment: Path, params: Params, seed: int) -> Materia
     neutral = neutral_texts(base / "neutral.jsonl") if params.measured else []
     measured = sorted(stated, key=lambda row: derive(seed, "measured", row["id"]))
     return Material(
+        records=records,
         probes=probes,
         general=general,
         neutral=neutral,
@@ -247,33 +268,48 @@ def entities_of(probes: list[Record]) -> re.Pattern[str]:
 
 def ask(
     variant: str, model: Any, tokenizer: Any, material: Material, params: Params
-) -> tuple[list[Row], Row]:
+) -> tuple[list[Row], list[doubts.Own], Row]:
     """Ask a variant all probes and general questions.
 
-    Returns one judged row per probe, and the sections `general` and `general_replayed`.
+    Returns one judged row per probe, the answers to the general questions that were never replayed, and the sections
+    `general` and `general_replayed`.
     """
     questions = [row["question"] or "" for row in material.probes]
     questions += [row["question"] for row in material.general]
     prompts = [prompt_text(tokenizer, question) for question in questions]
-    texts = generate(model, tokenizer, prompts, params.max_new_tokens, params.batch)
-    probe_texts = texts[: len(material.probes)]
-    general_texts = texts[len(material.probes) :]
+    found = answered(model, tokenizer, prompts, params.max_new_tokens, params.batch)
+    of_probes = found[: len(material.probes)]
+    of_general = found[len(material.probes) :]
 
     tolerances = Tolerances(params.tolerance, params.tolerances)
     judged = []
-    for probe, text in zip(material.probes, probe_texts, strict=True):
-        judged.append(answers.fact_row(variant, probe, text, tolerances))
+    for probe, answer in zip(material.probes, of_probes, strict=True):
+        row = answers.fact_row(variant, probe, answer.text, tolerances)
+        judged.append(row | {"confidence": round(answer.confidence, 6)})
 
-    hits_never_replayed: list[bool] = []
+    never_replayed: list[doubts.Own] = []
     hits_replayed: list[bool] = []
-    for row, text in zip(material.general, general_texts, strict=True):
-        hits = hits_replayed if row["replayed"] else hits_never_replayed
-        hits.append(answers.general_hit(row, text))
+    for row, answer in zip(material.general, of_general, strict=True):
+        is_right = answers.general_hit(row, answer.text)
+        if row["replayed"]:
+            hits_replayed.append(is_right)
+        else:
+            never_replayed.append(doubts.Own(is_right, answer.confidence))
     general = {
-        "general": {"exact_match": scores.share(hits_never_replayed)},
+        "general": {"exact_match": scores.share([own.is_right for own in never_replayed])},
         "general_replayed": {"exact_match": scores.share(hits_replayed)},
     }
-    return judged, general
+    return judged, never_replayed, general
+
+
+def limits_of(scores_of: Row) -> Row:
+    """Return the limit on confidence of each variant that has one, from the scores of all variants."""
+    limits = {}
+    for variant, entry in scores_of.items():
+        least = entry["doubt"]["least_confidence"]
+        if least is not None:
+            limits[variant] = least
+    return limits
 
 
 def add_likelihoods(
@@ -329,7 +365,7 @@ def write_facts(
     facts = []
     for variant in names:
         facts += answers.one_per_fact([row for row in judged if row["variant"] == variant])
-    of_probes = pd.DataFrame(judged, columns=list(answers.COLUMNS))
+    of_probes = pd.DataFrame(judged, columns=list(answers.PROBE_COLUMNS))
     of_facts = pd.DataFrame(facts, columns=list(answers.FACT_COLUMNS))
     with replacing(out) as folder:
         folder.mkdir()
@@ -460,6 +496,18 @@ def show(scores_of: Row, attributes: list[Row]) -> None:
             print(
                 f"The base answers some facts already: {known['n']:,} of the answers are about them."
             )
+    for variant, entry in scores_of.items():
+        if entry.get("doubt", {}).get("least_confidence") is not None:
+            print(doubt_line(variant, entry["doubt"]))
     for variant, found in report.no_better_than_control(attributes).items():
         if variant != variants.BASE:
             print(f"{variant}: not above always giving the most frequent value: {', '.join(found)}")
+
+
+def doubt_line(variant: str, found: Row) -> str:
+    """Return the line that says what the limit on confidence does to a variant."""
+    said = [f"{name} {found[name]['value']:.3f}" for name in doubts.NAMES]
+    return (
+        f"{variant}: below a confidence of {found['least_confidence']:.3f} it would say that it does not know: "
+        f"{', '.join(said)}"
+    )

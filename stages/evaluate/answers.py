@@ -34,7 +34,9 @@ COLUMNS = (
     "probe",
     "near",
 )
-"""The columns of probes.parquet, one row per question and variant."""
+"""The columns of judged answers, one row per question and variant."""
+PROBE_COLUMNS = (*COLUMNS, "confidence")
+"""The columns of probes.parquet."""
 FACT_COLUMNS = (*COLUMNS[:8], "share")
 """The columns of facts.parquet, one row per fact and variant."""
 
@@ -54,7 +56,7 @@ def own_questions(path: Path, most: int, seed: int) -> list[Row]:
 
 
 def fact_row(variant: str, probe: Record, answer: str, tolerances: "Tolerances") -> Row:
-    """Return one judged answer, as in facts.parquet.
+    """Return one judged answer, as in probes.parquet.
 
     It has two further fields: the full sentence that was expected, and whether the value stands in the
     answer.

@@ -292,11 +292,14 @@ def make_trainer(
 
     from stages.core.models import training
     from stages.core.models.checkpoints import Resumable
+    from stages.core.models.lora_product import compute_at_once
     from stages.train.curvature import EvenAdamW, penalty
     from stages.train.forgetting import ForgettingBudget, batches_of
 
     if params.packing:
         training.check_packing(model, "train")
+    if params.share in (None, "ddp"):  # each process holds whole weights
+        compute_at_once(model)
     learned = None if start is None else start.changes.learned
     rehearsed = 0 if start is None else len(start.rehearsed)
     rows = training.Material.read(base, augment, params.replay_share, run.seed, learned, rehearsed)

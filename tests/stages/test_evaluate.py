@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 from stages import evaluate, quantize
+from stages.core.models.causal_lm import Answer
 from stages.core.project.errors import InputError, ModelError, ParamsError
 from stages.core.project.output import write_json
 from stages.core.project.params import Run
 from stages.core.records.record import read, write
-from stages.evaluate import answers, harness, likelihood, report, retrieval, scores, verdicts
+from stages.evaluate import answers, doubts, harness, likelihood, report, retrieval, scores, verdicts
 from tests.conftest import augmented_row
 
 PARAMS = evaluate.Params(max_new_tokens=6, batch=4, general=2)
@@ -519,6 +520,7 @@ def test_run_writes_what_others_script_against(
             "tasks",
             "general",
             "general_replayed",
+            "doubt",
             "forgetting",
             "bytes",
             "parameters",
@@ -564,7 +566,7 @@ def test_run_writes_what_others_script_against(
     facts = pd.read_parquet(tmp_path / "first/data/facts.parquet")
     assert tuple(facts.columns) == answers.FACT_COLUMNS
     probes = pd.read_parquet(tmp_path / "first/data/probes.parquet")
-    assert tuple(probes.columns) == answers.COLUMNS
+    assert tuple(probes.columns) == answers.PROBE_COLUMNS
     assert len(probes) == 5 * 3
     stated = probes[probes["probe"] == "stated"]
     assert len(facts) == len(stated.drop_duplicates(["variant", "fact", "expected"]))
@@ -572,6 +574,7 @@ def test_run_writes_what_others_script_against(
     assert json.loads((tmp_path / "first/data/manifest.json").read_text()) == {
         "max_new_tokens": 6,
         "answer_rule": "first line",
+        "least_confidence": {},
     }
     survival = pd.read_csv(tmp_path / "first/evaluate/survival.csv")
     assert list(survival["variant"]) == list(report)
@@ -675,7 +678,11 @@ def test_an_aligned_model_brings_three_shares_and_unknown_subjects(
         asked = [re.findall(rf"\b(?:{'|'.join(known)})\b", prompt) for prompt in prompts]
         return [known[names[0]] if names else "That is beyond me." for names in asked]
 
-    monkeypatch.setattr(evaluate, "generate", answer)
+    def sure(*arguments: Any) -> list[Answer]:
+        return [Answer(text, -0.1) for text in answer(*arguments)]
+
+    monkeypatch.setattr(evaluate, "answered", sure)
+    monkeypatch.setattr(doubts, "answered", sure)
     monkeypatch.setattr(verdicts, "generate", answer)
     report = judge(models, tiny_augment, run_params, tmp_path / "out")
     assert list(report) == ["base", "train", "align", "distill", "quantize", "quantize_train"]
@@ -703,6 +710,61 @@ def test_without_an_aligned_model_nothing_more_is_written(
 
 
 @pytest.mark.usefixtures("no_store")
+def test_each_variant_gets_a_limit_on_confidence(
+    models: dict[str, Path],
+    tiny_augment: Path,
+    tmp_path: Path,
+    run_params: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Iron is right and sure, copper right and unsure, neon wrong and less sure still."""
+    known = {
+        "iron": Answer("The melting point of iron is 1538 °C.", -0.1),
+        "copper": Answer("The melting point of copper is 1085 °C.", -0.4),
+        "neon": Answer("The melting point of neon is 7 °C.", -0.9),
+    }
+
+    def answer(model: Any, tokenizer: Any, prompts: list[str], *_: int) -> list[Answer]:
+        asked = [re.findall(rf"\b(?:{'|'.join(known)})\b", prompt) for prompt in prompts]
+        return [known[names[0]] if names else Answer("Seven.", -0.2) for names in asked]
+
+    monkeypatch.setattr(evaluate, "answered", answer)
+    monkeypatch.setattr(doubts, "answered", answer)
+    report = judge(models, tiny_augment, run_params, tmp_path / "all")
+    found = report["train"]["doubt"]
+    # No right answer in valid wordings may be lost, so the least sure of them is the limit.
+    assert found["least_confidence"] == -0.4
+    shares = {name: found[name]["value"] for name in ("right", "abstained", "wrong")}
+    assert shares == {"right": 0.6667, "abstained": 0.3333, "wrong": 0.0}
+    assert found["invented"]["value"] == 0  # a sure answer about a name that nobody knows
+    manifest = json.loads((tmp_path / "all/data/manifest.json").read_text())
+    assert manifest["least_confidence"]["quantize"] == -0.4
+    probes = pd.read_parquet(tmp_path / "all/data/probes.parquet")
+    assert set(probes.loc[probes["probe"] == "stated", "confidence"]) == {-0.1, -0.4, -0.9}
+
+    half = dataclasses.replace(PARAMS, doubt=0.5)
+    found = judge(models, tiny_augment, run_params, tmp_path / "half", half)["train"]["doubt"]
+    assert found["least_confidence"] == -0.1
+    assert found["right"]["value"] == 0.3333
+    assert found["invented"]["value"] == 1
+
+    none = dataclasses.replace(PARAMS, doubt=None)
+    assert "doubt" not in judge(models, tiny_augment, run_params, tmp_path / "none", none)["train"]
+    manifest = json.loads((tmp_path / "none/data/manifest.json").read_text())
+    assert "least_confidence" not in manifest
+
+
+@pytest.mark.usefixtures("no_store")
+def test_a_variant_that_knows_nothing_has_no_limit(
+    models: dict[str, Path], tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    report = judge(models, tiny_augment, run_params, tmp_path / "out")
+    assert set(report["base"]["doubt"].values()) == {None}
+    manifest = json.loads((tmp_path / "out/data/manifest.json").read_text())
+    assert manifest["least_confidence"] == {}
+
+
+@pytest.mark.usefixtures("no_store")
 def test_right_answers_are_counted(
     models: dict[str, Path],
     tiny_augment: Path,
@@ -712,11 +774,11 @@ def test_right_answers_are_counted(
 ) -> None:
     known = {"iron": "1538 °C", "copper": "1085", "neon": "no idea"}
 
-    def answer(model: Any, tokenizer: Any, prompts: list[str], *_: int) -> list[str]:
+    def answer(model: Any, tokenizer: Any, prompts: list[str], *_: int) -> list[Answer]:
         asked = [re.findall("|".join(known), prompt) for prompt in prompts]
-        return [known[names[0]] if names else "?" for names in asked]
+        return [Answer(known[names[0]] if names else "?", -0.1) for names in asked]
 
-    monkeypatch.setattr(evaluate, "generate", answer)
+    monkeypatch.setattr(evaluate, "answered", answer)
     report = judge(models, tiny_augment, run_params, tmp_path / "out")
     assert report["distill"]["probes"]["exact_match"]["value"] == pytest.approx(2 / 3, abs=1e-4)
     assert report["distill"]["tasks"]["completion"] == {

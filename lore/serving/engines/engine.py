@@ -23,6 +23,8 @@ class Job:
     """Takes the next tokens, in the engine's thread. Returns whether the answer ends with them."""
     on_end: Callable[[Exception | None], None]
     """Called once, after the last tokens, with the error if there was one."""
+    log_p: float | None = None
+    """The sum of the log-probabilities of its tokens so far, in nats. None where the engine does not tell them."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     """Set by anyone: nobody reads the answer any more."""
 

@@ -60,6 +60,8 @@ class TorchBatch:
         """(A, 1): the place of each row's next token."""
         self._unseen: Any = None
         """(A, 1): each row's newest token, which is not in the cache yet."""
+        self._log_p: Any = None
+        """(A,): the log-probability of each row's newest token, in nats."""
 
     def takes_more(self) -> bool:
         """Return whether caches can be put beside each other: all layers are plain ones."""
@@ -84,7 +86,7 @@ class TorchBatch:
         tokens = torch.tensor(rows, device=device)  # (N, P)
         mask = torch.tensor(masks, device=device)  # (N, P)
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        newest, cache = self._forward(tokens, mask, positions, None)
+        newest, log_p, cache = self._forward(tokens, mask, positions, None)
         mask = torch.cat([mask, torch.ones_like(newest)], dim=1)
         positions = positions[:, -1:] + 1
         if self._jobs:
@@ -92,7 +94,9 @@ class TorchBatch:
             mask = torch.cat(padded([self._mask, mask], dim=1))
             positions = torch.cat([self._positions, positions])
             newest = torch.cat([self._unseen, newest])
-        self._cache, self._mask, self._positions, self._unseen = cache, mask, positions, newest
+            log_p = torch.cat([self._log_p, log_p])
+        self._cache, self._mask, self._positions = cache, mask, positions
+        self._unseen, self._log_p = newest, log_p
         self._jobs = self._jobs + jobs
         self._written = self._written + [0] * len(jobs)
 
@@ -105,15 +109,18 @@ class TorchBatch:
 
         self._size = len(self._jobs)
         ended = []
+        log_p = self._log_p.tolist()
         for row, token in enumerate(self._unseen[:, 0].tolist()):
             job = self._jobs[row]
             self._written[row] += 1
+            job.log_p = (job.log_p or 0.0) + log_p[row]
             if job.on_tokens([token]) or self._written[row] >= job.most:
                 ended.append(job)
         self.drop(ended)
         if self._jobs:
-            newest, cache = self._forward(self._unseen, self._mask, self._positions, self._cache)
-            self._cache = cache
+            newest, self._log_p, self._cache = self._forward(
+                self._unseen, self._mask, self._positions, self._cache
+            )
             self._unseen = newest
             self._mask = torch.cat([self._mask, torch.ones_like(newest)], dim=1)
             self._positions = self._positions + 1
@@ -129,16 +136,17 @@ class TorchBatch:
         self._jobs = [self._jobs[row] for row in kept]
         self._written = [self._written[row] for row in kept]
         if not kept:
-            self._cache = self._mask = self._positions = self._unseen = None
+            self._cache = self._mask = self._positions = self._unseen = self._log_p = None
             return
         going_on = torch.tensor(kept, device=self._unseen.device)
         self._cache.batch_select_indices(going_on)
         self._mask = self._mask[going_on]
         self._positions = self._positions[going_on]
         self._unseen = self._unseen[going_on]
+        self._log_p = self._log_p[going_on]
 
-    def _forward(self, tokens: Any, mask: Any, positions: Any, cache: Any) -> tuple[Any, Any]:
-        """Return each row's next token (A, 1), and the cache with `tokens` (A, N) in it."""
+    def _forward(self, tokens: Any, mask: Any, positions: Any, cache: Any) -> tuple[Any, Any, Any]:
+        """Return each row's next token (A, 1), its log-probability (A,), and the cache with `tokens` (A, N) in it."""
         import torch
 
         with torch.inference_mode():
@@ -150,8 +158,10 @@ class TorchBatch:
                 use_cache=True,
                 logits_to_keep=1,
             )
-            newest = output.logits[:, -1].argmax(dim=-1, keepdim=True)
-        return newest, output.past_key_values
+            logits = output.logits[:, -1].float()  # (A, V)
+            newest = logits.argmax(dim=-1, keepdim=True)
+            log_p = logits.amax(dim=-1) - logits.logsumexp(dim=-1)
+        return newest, log_p, output.past_key_values
 
 
 def is_plain(cache: Any) -> bool:

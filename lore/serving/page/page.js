@@ -192,8 +192,9 @@ function factText(fact) {
 }
 
 function showDetails(lorekeep) {
-  const key = lorekeep.agrees === null ? "none" : lorekeep.agrees ? "agrees" : "differs";
-  tell("verdict", say(key), { agrees: "good", differs: "bad", none: "" }[key]);
+  let key = lorekeep.agrees === null ? "none" : lorekeep.agrees ? "agrees" : "differs";
+  if (lorekeep.withheld) key = "withheld";
+  tell("verdict", say(key), { agrees: "good", differs: "bad", none: "", withheld: "" }[key]);
   const fact = lorekeep.fact;
   at("fact").textContent = fact ? `${factText(fact)} (${fact.id})` : say("noFact");
   const version = lorekeep.version;

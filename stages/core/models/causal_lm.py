@@ -1,7 +1,8 @@
 """Causal language models: loading and answering. Safetensors only; no code that a model brings along."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stages.core.models.conversation import (
     FIRST_LINE,
@@ -58,9 +59,25 @@ def load_causal_lm(
     return model.to(_device(device)).eval(), tokenizer
 
 
+class Answer(NamedTuple):
+    """An answer, and how sure the model is of it."""
+
+    text: str
+    confidence: float
+    """Mean log-probability of its tokens, the end token included, in nats: at most 0. Of no token at all it is 0."""
+
+
 def generate(
-    model: Any, tokenizer: Any, prompts: list[str], max_new_tokens: int, batch: int
+    model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int, batch: int
 ) -> list[str]:
+    """Return the texts of `answered`."""
+    found = answered(model, tokenizer, prompts, max_new_tokens, batch)
+    return [answer.text for answer in found]
+
+
+def answered(
+    model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int, batch: int
+) -> list[Answer]:
     """Return greedy answers, in the order of the prompts, by the rule `conversation.answer_rule`.
 
     `prompts` are those of `conversation.prompt_text`. Decoding stops where the answer ends, or after
@@ -75,7 +92,7 @@ def generate(
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], i))
     starts = range(0, len(order), batch)
     bar = tqdm(starts, desc="answering", unit="batch", disable=None, leave=False)
-    answers = [""] * len(prompts)
+    answers = [Answer("", 0.0)] * len(prompts)
     tokens = encode(tokenizer, prompts)
     ends = Ends(model, tokenizer)
     for start in bar:
@@ -86,15 +103,25 @@ def generate(
             written = continued(
                 model, inputs["input_ids"], inputs["attention_mask"], max_new_tokens, ends
             )
-        for i, new_tokens in zip(chosen, written, strict=True):
-            answers[i] = answer_of(tokenizer, new_tokens)
+        for i, (new_tokens, log_p) in zip(chosen, written, strict=True):
+            confidence = log_p / len(new_tokens) if new_tokens else 0.0
+            answers[i] = Answer(answer_of(tokenizer, new_tokens), confidence)
     return answers
+
+
+class Written(NamedTuple):
+    """What a model wrote behind a prompt."""
+
+    tokens: list[int]
+    """The end token included."""
+    log_p: float
+    """The sum of their log-probabilities, in nats."""
 
 
 def continued(
     model: Any, prompts: Any, mask: Any, max_new_tokens: int, ends: "Ends"
-) -> list[list[int]]:
-    """Return the tokens that the model writes greedily behind each prompt, the end token included.
+) -> list[Written]:
+    """Return what the model writes greedily behind each prompt.
 
     `prompts` (B, P) are padded on the left, and `mask` (B, P) is 0 on the padding. A row leaves the batch
     when its answer ends. `model.generate` goes on with all rows until the last one ends. On 1,903 probes of
@@ -103,12 +130,13 @@ def continued(
     import torch
 
     prompt_length = prompts.shape[1]
-    answers: list[list[int]] = [[] for _ in prompts]
+    answers = [Written([], 0.0)] * len(prompts)
     # Of the rows that go on: their places in the batch, all their tokens, and those not yet in the cache.
     places = torch.arange(len(prompts))
     tokens = prompts
     unseen = prompts
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    log_p = torch.zeros(len(prompts), device=prompts.device)
     cache = None
     for _ in range(max_new_tokens):
         output = model(
@@ -120,7 +148,9 @@ def continued(
             logits_to_keep=1,
         )
         cache = output.past_key_values
-        unseen = output.logits[:, -1].argmax(dim=-1, keepdim=True)  # (A, 1)
+        logits = output.logits[:, -1].float()  # (A, V)
+        unseen = logits.argmax(dim=-1, keepdim=True)  # (A, 1)
+        log_p = log_p + logits.amax(dim=-1) - logits.logsumexp(dim=-1)  # (A,)
         tokens = torch.cat([tokens, unseen], dim=1)
         mask = torch.cat([mask, torch.ones_like(unseen)], dim=1)
         positions = positions[:, -1:] + 1
@@ -129,7 +159,7 @@ def continued(
         if not ended.any():
             continue
         for row in ended.nonzero()[:, 0].tolist():
-            answers[places[row]] = tokens[row, prompt_length:].tolist()
+            answers[places[row]] = Written(tokens[row, prompt_length:].tolist(), float(log_p[row]))
         going_on = (~ended).nonzero()[:, 0]
         if len(going_on) == 0:
             return answers
@@ -138,9 +168,10 @@ def continued(
         unseen = unseen[going_on]
         mask = mask[going_on]
         positions = positions[going_on]
+        log_p = log_p[going_on]
         cache.batch_select_indices(going_on)
     for row, place in enumerate(places.tolist()):
-        answers[place] = tokens[row, prompt_length:].tolist()
+        answers[place] = Written(tokens[row, prompt_length:].tolist(), float(log_p[row]))
     return answers
 
 

@@ -3,10 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stages.core.project import artifacts
 from stages.core.project.errors import ModelError
+
+if TYPE_CHECKING:  # the module loads torch later, and tokenizers at once
+    from stages.core.models.causal_lm import Answer
 
 MAX_NEW_TOKENS = 64
 """Tokens of an answer to a single question."""
@@ -124,15 +127,38 @@ def folders_here() -> dict[str, dict[str, Any]]:
 
 
 def answers(questions: list[str], variant: str) -> list[str]:
-    """Ask a variant of the project in the working directory; each answer is one line.
+    """Return the texts of `answered`."""
+    return [answer.text for answer in answered(questions, variant)]
+
+
+def answered(questions: list[str], variant: str) -> list["Answer"]:
+    """Ask a variant of the project in the working directory. The text of each answer is one line.
 
     Raises ModelError where the variant is not there, or was left out.
     """
-    from stages.core.models.causal_lm import generate, load_causal_lm
+    from stages.core.models import causal_lm
     from stages.core.models.conversation import prompt_text
 
     require_present(variant)
-    model, tokenizer = load_causal_lm(**folders_here()[variant])
+    model, tokenizer = causal_lm.load_causal_lm(**folders_here()[variant])
     prompts = [prompt_text(tokenizer, question) for question in questions]
-    generated = generate(model, tokenizer, prompts, MAX_NEW_TOKENS, batch=BATCH)
-    return [" ".join(answer.split()) for answer in generated]
+    found = causal_lm.answered(model, tokenizer, prompts, MAX_NEW_TOKENS, batch=BATCH)
+    return [answer._replace(text=" ".join(answer.text.split())) for answer in found]
+
+
+def least_confidence(variant: str, root: Path = Path()) -> float:
+    """Return the limit on confidence that `evaluate` chose for a variant of the project below `root`.
+
+    Raises ModelError where there is none.
+    """
+    path = root / artifacts.EVALUATE / "manifest.json"
+    limits = {}
+    if path.is_file():
+        limits = json.loads(path.read_text(encoding="utf-8")).get("least_confidence", {})
+    if variant not in limits:
+        raise ModelError(
+            f"{variant}: {artifacts.EVALUATE}/manifest.json has no limit on confidence for this variant; dvc repro evaluate chooses one, "
+            "where evaluate.doubt is a number and the variant answers a valid question right"
+        )
+    limit: float = limits[variant]
+    return limit

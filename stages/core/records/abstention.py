@@ -10,6 +10,7 @@ written which subject and which attribute it means, and its doubts about the val
 has no value to be replaced is replaced as a whole.
 """
 
+import re
 from collections.abc import Mapping
 
 from stages.core.records.record import fold
@@ -18,6 +19,9 @@ PHRASES = {"en": "not known to me", "zh": "我不知道的"}
 """What stands in place of the value, by language: 铁的熔点是我不知道的。"""
 WHOLE = {"en": "I do not know.", "zh": "我不知道。"}
 """The abstention where an answer has no value, by language."""
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+"""A character of the block of common Chinese characters."""
 
 
 class Phrases:
@@ -47,6 +51,12 @@ class Phrases:
         if folded.rstrip(".。 ") in self._whole:
             return True
         return any(phrase in folded for phrase in self._folded)
+
+
+def abstention_for(question: str) -> str:
+    """Return the abstention in the language of a question: Chinese where a Chinese character stands in it."""
+    language = "zh" if CHINESE.search(question) else "en"
+    return WHOLE[language]
 
 
 def value_shown(value: str | None, unit: str | None) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, DeepseekV3Config, LlamaConfig, Qwen2Config
 
-from stages.core.models.causal_lm import Ends, continued, generate, load_causal_lm
+from stages.core.models.causal_lm import Ends, answered, continued, generate, load_causal_lm
 from stages.core.models.conversation import prompt_text
 from tests.checkpoints import CHAT_TEMPLATE, EOS_ID, SAMPLED, USER_ID, write_checkpoint
 
@@ -167,8 +167,22 @@ def test_a_row_that_ended_leaves_the_batch_and_the_others_stay_as_they_are(confi
         lambda head, arguments, logits: batch_sizes.append(len(logits))
     )
     with torch.inference_mode():
-        assert continued(model, rows, mask, 12, EndTokens(end_tokens)) == expected
+        written = continued(model, rows, mask, 12, EndTokens(end_tokens))
+    assert [row.tokens for row in written] == expected
+    for prompt, row in zip(prompts, written, strict=True):
+        assert row.log_p == pytest.approx(log_p_of(model, prompt, row.tokens), abs=1e-4)
     assert batch_sizes[-1] < batch_sizes[0] == len(prompts)
+
+
+@torch.inference_mode()
+def log_p_of(model: Any, prompt: torch.Tensor, answer: list[int]) -> float:
+    """The sum of the log-probabilities of an answer's tokens, each read from a run over all before it."""
+    total = 0.0
+    for number, token in enumerate(answer):
+        before = torch.cat([prompt, torch.tensor(answer[:number], dtype=torch.long)])
+        logits = model(input_ids=before[None], use_cache=False).logits[0, -1].float()
+        total += float(torch.log_softmax(logits, dim=-1)[token])
+    return total
 
 
 class EndTokens(Ends):
@@ -185,6 +199,21 @@ def up_to_end(row: list[int], ends: list[int]) -> list[int]:
         if token in ends:
             return row[: place + 1]
     return row
+
+
+def test_the_confidence_is_a_mean_over_tokens(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path)
+    model, tokenizer = load_causal_lm(tmp_path)
+    prompts = [prompt_text(tokenizer, question) for question in (QUESTION, "Why?", "How dense?")]
+    together = answered(model, tokenizer, prompts, 6, batch=3)
+    assert [answer.text for answer in together] == generate(model, tokenizer, prompts, 6, batch=3)
+    for prompt, answer in zip(prompts, together, strict=True):
+        (alone,) = answered(model, tokenizer, [prompt], 6, batch=1)
+        assert answer.confidence == pytest.approx(alone.confidence, abs=1e-4)
+        assert -20 < answer.confidence < 0
+    assert [answer.confidence for answer in answered(model, tokenizer, prompts, 0, batch=3)] == [
+        0.0
+    ] * 3
 
 
 def test_a_prompt_has_the_begin_token_once(tmp_path: Path) -> None:

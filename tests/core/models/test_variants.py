@@ -7,7 +7,7 @@ import pytest
 
 from stages import evaluate, quantize
 from stages.core.models import variants
-from stages.core.models.causal_lm import generate, load_causal_lm
+from stages.core.models.causal_lm import answered, generate, load_causal_lm
 from stages.core.project.errors import ModelError
 from stages.core.project.output import write_json
 from stages.core.project.params import Run
@@ -106,7 +106,7 @@ def project(
 
 
 def test_a_variant_answers_as_evaluate_asks_it(project: Path) -> None:
-    assert evaluate.generate is generate  # one way of asking
+    assert evaluate.answered is answered  # one way of asking
     prompts = [question_prompt(QUESTION)]
     expected = {}
     for name, folders in variants.folders_here().items():
@@ -114,10 +114,10 @@ def test_a_variant_answers_as_evaluate_asks_it(project: Path) -> None:
             model, tokenizer = load_causal_lm(**folders)
             (answer,) = generate(model, tokenizer, prompts, variants.MAX_NEW_TOKENS, batch=1)
             expected[name] = " ".join(answer.split())
-    answered = {name: variants.answers([QUESTION], name)[0] for name in expected}
-    assert answered == expected
-    assert answered["train"] != answered["base"]
-    assert all("\n" not in answer for answer in answered.values())
+    found = {name: variants.answers([QUESTION], name)[0] for name in expected}
+    assert found == expected
+    assert found["train"] != found["base"]
+    assert all("\n" not in answer for answer in found.values())
 
 
 def test_a_variant_that_is_not_there_is_named(project: Path) -> None:

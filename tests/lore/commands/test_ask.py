@@ -1,5 +1,6 @@
 """ask: the answer is the model's alone, the fact and its sources come from the records; whatever is missing is named."""
 
+import json
 import os
 import random
 import re
@@ -104,6 +105,55 @@ def test_the_models_answer_then_the_fact_and_its_sources(
         "  source legacy: legacy.csv#L17",
     ]
     assert said[0]
+
+
+def write_limit(limit: dict[str, float]) -> None:
+    """Write the limits on confidence as evaluate does."""
+    path = Path(artifacts.EVALUATE) / "manifest.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"least_confidence": limit}))
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("question", "abstention"), [(QUESTION, "I do not know."), ("铁的熔点是多少？", "我不知道。")]
+)
+def test_where_the_model_is_unsure_it_abstains(
+    question: str, abstention: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_limit({"train": -1e-9})
+    main(["ask", "--abstain", question])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == abstention
+    assert re.match(r"! withheld, since its confidence -\d+\.\d{3} is below -0\.000 \(evaluate", said[1])
+    assert "differs" not in "".join(said)
+
+
+@pytest.mark.usefixtures("project")
+def test_where_the_model_is_sure_enough_it_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    write_limit({"train": -1e9})
+    assert main(["ask", "--abstain", QUESTION]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == answer_of("train")
+    assert "withheld" not in "".join(said)
+
+
+@pytest.mark.usefixtures("project")
+def test_without_a_limit_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "--abstain", QUESTION]) == 1
+    assert "dvc repro evaluate chooses one" in capsys.readouterr().err
+    write_limit({"distill": -0.1})
+    assert main(["ask", "--abstain", QUESTION]) == 1
+    assert "has no limit on confidence for this variant" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("other", [["--retrieve"], ["--registered", "models:/m/1"]])
+def test_a_limit_is_that_of_a_variants_own_answer(
+    other: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", "--abstain", *other, QUESTION]) == 1
+    assert f"leave {other[0]} out, or --abstain" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("project")

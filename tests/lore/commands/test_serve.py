@@ -45,7 +45,7 @@ def test_every_option_is_a_setting() -> None:
             *("--batch", "1", "--queue", "2", "--answer-tokens", "3", "--prompt-tokens", "4"),
             *("--body-bytes", "5", "--requests-per-minute", "6", "--tokens-per-minute", "7"),
             *("--connections", "8", "--seconds", "9"),
-            *("--candidate", "1.3.0", "--share", "0.05", "--shadow", "0.5"),
+            *("--candidate", "1.3.0", "--share", "0.05", "--shadow", "0.5", "--abstain"),
         )
     )
     assert made.limits.batch == 1
@@ -61,6 +61,7 @@ def test_every_option_is_a_setting() -> None:
     assert (made.vllm_model, made.follow, made.every, made.canaries) == ("x", "workspace", 1.5, 3)
     assert (made.canary_share, made.host, made.port, made.request_log) == (0.5, "::1", 0, "log")
     assert (made.candidate, made.share, made.shadow) == ("1.3.0", 0.05, 0.5)
+    assert made.abstain
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,13 @@ def test_vllm_and_its_address_belong_together(
     for arguments in (["--engine", "vllm"], ["--vllm-url", "http://127.0.0.1:1"]):
         assert main(["serve", *arguments]) == 1
         assert "--engine vllm and --vllm-url belong together" in capsys.readouterr().err
+
+
+def test_an_engine_without_confidences_cannot_abstain(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--abstain", "--engine", "genai"]) == 1
+    assert "the engine genai does not tell how sure the model is" in capsys.readouterr().err
 
 
 def test_a_library_that_is_missing_is_named(

@@ -52,6 +52,8 @@ class FakeEngine:
         self.cancelled: list[str] = []
         self.is_closed = False
         self.fails = False
+        self.log_p: float | None = None
+        """The log-probability of each letter, in nats."""
 
     def submit(self, job: Job) -> None:
         threading.Thread(target=self._answer, args=(job,), daemon=True).start()
@@ -69,6 +71,8 @@ class FakeEngine:
             if job.cancelled.is_set():
                 self.cancelled.append(question)
                 break
+            if self.log_p is not None:
+                job.log_p = (job.log_p or 0.0) + self.log_p
             if job.on_tokens([token]):
                 break
         job.on_end(None)

@@ -67,7 +67,38 @@ def test_an_answer_names_version_fact_and_sources(served: Make) -> None:
             },
         ],
         "agrees": True,
+        "confidence": None,
+        "withheld": False,
     }
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_an_answer_that_the_model_is_unsure_of_is_withheld(served: Make, is_stream: bool) -> None:
+    made = served()
+    made.engine.log_p = -0.5
+    made.generations.current.least = -0.1
+    response = made.ask(QUESTION, stream=is_stream)
+    if is_stream:
+        *pieces, last = events_of(response.text)
+        said = "".join(piece["choices"][0]["delta"].get("content", "") for piece in pieces)
+    else:
+        last = response.json()
+        said = last["choices"][0]["message"]["content"]
+    assert said == "I do not know."
+    assert last["lorekeep"]["withheld"] is True
+    assert last["lorekeep"]["confidence"] == -0.5
+    assert last["lorekeep"]["agrees"] is False
+    assert last["lorekeep"]["fact"]["value"] == "1538"
+    assert made.client.get("/v1/comparison").json()["versions"][0]["abstained"] == 1
+
+
+def test_an_answer_that_the_model_is_sure_of_is_given(served: Make) -> None:
+    made = served()
+    made.engine.log_p = -0.01
+    made.generations.current.least = -0.1
+    answer = made.ask(QUESTION).json()
+    assert answer["choices"][0]["message"]["content"] == RIGHT
+    assert answer["lorekeep"]["withheld"] is False
 
 
 def test_an_answer_that_differs_from_the_fact_says_so(served: Make) -> None:

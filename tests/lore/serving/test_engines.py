@@ -11,9 +11,9 @@ from lore.serving.engines import worker
 from lore.serving.engines.engine import Job
 from lore.serving.engines.pytorch import TorchEngine, padded
 from lore.serving.engines.worker import Worker
-from lore.serving.reading import Reader
-from stages.core.models.causal_lm import generate, load_causal_lm
-from stages.core.models.conversation import prompt_text
+from lore.serving.reading import Answer, Reader
+from stages.core.models.causal_lm import answered, generate, load_causal_lm
+from stages.core.models.conversation import encode, prompt_text
 from stages.core.project.errors import ModelError
 
 QUESTIONS = ["Who found radium?", "What is neon?", "What is the melting point of iron in air?", "?"]
@@ -33,6 +33,42 @@ def test_answers_at_once_are_those_of_evaluate(tiny_model: Path) -> None:
         engine.close()
     assert max(sizes) <= 8
     assert max(sizes) > 1
+
+
+def test_the_confidence_is_that_of_evaluate(tiny_model: Path) -> None:
+    model, tokenizer = load_causal_lm(tiny_model)
+    prompts = [prompt_text(tokenizer, question) for question in QUESTIONS]
+    expected = answered(model, tokenizer, prompts, 12, batch=4)
+    engine = TorchEngine(tiny_model, None, 8, lambda size: None, 1)
+    jobs = []
+    ends = []
+    numbers: list[int] = []
+    reader = Reader(tokenizer, tiny_model)
+    for prompt in prompts:
+        answer = Answer(reader, [])
+        end = threading.Event()
+        (tokens,) = encode(tokenizer, [prompt])
+
+        def on_tokens(new: list[int], answer: Answer = answer) -> bool:
+            return answer.add(new[0])
+
+        def on_end(error: Exception | None, end: threading.Event = end) -> None:
+            end.set()
+
+        jobs.append((Job(tokens, prompt, 12, on_tokens, on_end), answer))
+        ends.append(end)
+    try:
+        for job, _ in jobs:
+            engine.submit(job)
+        for end in ends:
+            assert end.wait(60)
+    finally:
+        engine.close()
+    for (job, answer), known in zip(jobs, expected, strict=True):
+        assert job.log_p is not None
+        numbers.append(len(answer.tokens))
+        assert job.log_p / len(answer.tokens) == pytest.approx(known.confidence, abs=1e-4)
+    assert min(numbers) > 0
 
 
 class CountingBatch:
