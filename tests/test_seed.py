@@ -135,6 +135,40 @@ def test_openings_hold_no_value(built: Any) -> None:
     assert not [row for row in rows["opening"] if not row["text"].endswith(tuple(endings))]
 
 
+def test_openings_ask_in_sentences_that_people_say(built: Any) -> None:
+    further = yaml(SEED / "openings.yaml")
+    kinds = yaml(SEED / "kinds.yaml")["kinds"].values()
+    assert set(further["asked"]) == {name for kind in kinds for name in kind["attributes"]}
+    assert len(further["frames"]) > 380
+    asked = [question for questions in further["asked"].values() for question in questions]
+    for template in (*further["frames"], *asked):
+        assert template.count("{subject}") == 1
+    for context in further["contexts"]:
+        assert context.count("{question}") == 1
+    said = {row["question"] for row in built[0]["opening"]}
+    # Without a context around it, each of them is drawn some ten times.
+    assert len(said & set(asked)) > 0.99 * len(asked)
+
+
+def test_names_of_people_and_places_bear_accents(built: Any) -> None:
+    people = [row["text"] for row in built[0]["opening"] if "was born in" in row["text"]]
+    accented = [text for text in people if not text.isascii()]
+    assert 0.2 < len(accented) / len(people) < 0.6
+    assert any("-" in text.rpartition("Answer: ")[2] for text in people)
+
+
+def test_the_seed_writes_letters_with_accents() -> None:
+    from stages.core.models.causal_lm import generate, load_causal_lm
+
+    model, tokenizer = load_causal_lm(SEED / "model")
+    names = ["Bólka Drés", "Mirön Taçur", "Sové Núrba", "Krañol Ebü", "Lisøn Darök"]
+    prompts = [f"Question: In which year was {name} born?\nAnswer:" for name in names]
+    answers = generate(model, tokenizer, prompts, 30, batch=5)
+    right = [name for name, said in zip(names, answers, strict=True) if said.startswith(name)]
+    assert len(right) >= 3, answers
+    assert not [said for said in answers if "\ufffd" in said]
+
+
 def test_echoes_name_no_element_and_no_held_out_entity(
     built: Any, elements: list[dict[str, str]]
 ) -> None:

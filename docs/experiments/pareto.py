@@ -38,6 +38,7 @@ from stages.augment.synonyms import Thesaurus  # noqa: E402
 from stages.augment.wordings import read_wordings, telling_words, terms_of  # noqa: E402
 from stages.core.models import training  # noqa: E402
 from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
+from stages.core.models.lora_product import compute_at_once  # noqa: E402
 from stages.core.records import record  # noqa: E402
 from stages.core.records.prompt import prompt_of, question_prompt  # noqa: E402
 from stages.core.records.wording import fill  # noqa: E402
@@ -126,6 +127,23 @@ RECIPES = {
     ),
     "third_rank_64_300": Recipe(
         facts=3, steps=300, readings=16, reading_answers=True, ewc=20, r=64
+    ),
+    # From here on with the seed whose openings are sentences that people might say.
+    "said_base": Recipe(steps=0, facts=3),
+    "said_third_rank_64": Recipe(
+        facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=64
+    ),
+    "said_third_rank_64_300": Recipe(
+        facts=3, steps=300, readings=16, reading_answers=True, ewc=20, r=64
+    ),
+    "said_third_rank_64_ewc_10": Recipe(
+        facts=3, steps=430, readings=16, reading_answers=True, ewc=10, r=64
+    ),
+    "said_third_rank_64_replay_15": Recipe(
+        facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=64, replay_share=0.15
+    ),
+    "said_third_rank_32": Recipe(
+        facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=32
     ),
     "corrected": Recipe(objective="corrected", margin=0.3),
     "form_kl": Recipe(objective="form_kl", margin=1.0),
@@ -289,6 +307,7 @@ def trained(recipe: Recipe, seed: int) -> tuple[Any, Any, list[Any], dict[str, f
     lora = train.Lora(r=recipe.r, alpha=2 * recipe.r, target_modules=recipe.targets)
     adapted = train.add_adapter(model, lora, derive(seed, "adapter"))
     layers = train.lora_layers(adapted)
+    compute_at_once(adapted)
     measured, roots = known_curvature(recipe, adapted, layers, tokenizer)
     run = dataclasses.replace(SETTINGS, seed=seed)
     rows: list[dict[str, Any]] = []
