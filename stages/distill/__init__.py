@@ -69,7 +69,7 @@ class Params:
     """Decoupled weight decay of the matrices."""
     rows_per_batch: int = 64
     """Texts per step. More is smoother and, per step, slower."""
-    steps: int = 800
+    steps: int = 700
     """Most optimizer steps. Early stopping may end training sooner."""
     warmup: int = 30
     """Steps of linear warm-up, followed by linear decay to zero."""

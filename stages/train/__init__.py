@@ -102,14 +102,14 @@ class Params:
     """Texts that a device is shown at once. Their gradients add up to those of the step, so the steps are
     the same up to rounding. The curvature of `ewc` is measured on as many at once. Fewer take less memory
     and more time. null: all that the device has in a step. It must divide `rows_per_batch / processes`."""
-    steps: int | None = 1400
+    steps: int | None = 1200
     """Most optimizer steps. Recall grows with them: `metrics/train.csv` shows where it levels off. Early
     stopping may end training sooner. null: `epochs` says how long."""
     epochs: float | None = Field(default=None, gt=0)
     """Most passes over all rows, instead of `steps`. null: `steps` says how long."""
     warmup: int = 40
     """Steps of linear warm-up, before the rate falls."""
-    eval_every: int = 140
+    eval_every: int = 120
     """Steps between evaluations on the valid wordings, and between points of the learning curve."""
     patience: int = 3
     """Evaluations without improvement before training stops early."""

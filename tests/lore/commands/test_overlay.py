@@ -40,7 +40,7 @@ def test_only_the_named_lines_change(project: Path, capsys: pytest.CaptureFixtur
     assert changed == ["    r: 4", "  steps: 20", "  general: 40"]
     assert (
         capsys.readouterr().out
-        == "train.steps: 1400 → 20\ntrain.lora.r: 64 → 4\nevaluate.general: 500 → 40\n"
+        == "train.steps: 1200 → 20\ntrain.lora.r: 64 → 4\nevaluate.general: 500 → 40\n"
     )
 
 
@@ -64,7 +64,7 @@ def test_of_several_files_the_last_one_counts(
     (project / "first.yaml").write_text("train: {steps: 10, warmup: 1}\n")
     (project / "o.yaml").write_text("train: {steps: 20}\n")
     assert main(["overlay", "first.yaml", "o.yaml"]) == 0
-    assert capsys.readouterr().out == "train.steps: 1400 → 20\ntrain.warmup: 40 → 1\n"
+    assert capsys.readouterr().out == "train.steps: 1200 → 20\ntrain.warmup: 40 → 1\n"
 
 
 def test_every_mistake_is_told_at_once_and_nothing_written(
