@@ -106,7 +106,7 @@ materials: ## hashes, bill of materials and licences of the libraries in require
 	$(PIP) install --quiet $(PIP_FLAGS) -r requirements.lock
 	$(BIN)/python setup/bill_of_materials.py requirements.lock $(BIN)/python
 
-seed: setup ## rebuild the seed model in models/seed (about half an hour)
+seed: setup ## rebuild the seed model in models/seed (about 25 minutes)
 	cd models/seed && dvc repro
 
 clean: ## remove the environment and everything that can be made again

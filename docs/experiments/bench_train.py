@@ -1,6 +1,7 @@
 """What the training loop of `train` costs against a bare PyTorch and peft loop, as tables: `make bench-train`.
 
-    PYTHONPATH=. python docs/experiments/bench_train.py [--model FOLDER] [--rounds 5] [--steps 12] [--rows 64] [--rank 16] [--no-memory]
+    PYTHONPATH=. python docs/experiments/bench_train.py [--model FOLDER] [--rounds 5] [--steps 12] [--rows 64] [--rank 16]
+                                                        [--no-memory]
 
 From the project's root, on the seed model or on the model in FOLDER, one thread on a CPU. Both loops have the same model,
 adapter, batches, optimizer, schedule and clipping. They are run in turn, so that a busy moment meets both. The ratio is

@@ -96,9 +96,7 @@ class Doubt(NamedTuple):
         """Return the least confidence at which an answer counts. None where no valid question is answered right."""
         questions = [str(row["question"]) for row in self.valid]
         right = []
-        for row, answer in zip(
-            self.valid, asked(model, tokenizer, questions, params), strict=True
-        ):
+        for row, answer in zip(self.valid, asked(model, tokenizer, questions, params), strict=True):
             if is_right(answer.text, [str(row["answer"])]):
                 right.append(answer.confidence)
         if not right:
@@ -116,9 +114,7 @@ class Doubt(NamedTuple):
         return "right" if row["correct"] else "wrong"
 
 
-def asked(
-    model: Any, tokenizer: Any, questions: Sequence[str], params: Asking
-) -> list[Answer]:
+def asked(model: Any, tokenizer: Any, questions: Sequence[str], params: Asking) -> list[Answer]:
     """Return the answers to questions."""
     prompts = [prompt_text(tokenizer, question) for question in questions]
     return answered(model, tokenizer, prompts, params.max_new_tokens, params.batch)

@@ -18,7 +18,16 @@ from stages.core.project.errors import InputError, ModelError, ParamsError
 from stages.core.project.output import write_json
 from stages.core.project.params import Run
 from stages.core.records.record import read, write
-from stages.evaluate import answers, doubts, harness, likelihood, report, retrieval, scores, verdicts
+from stages.evaluate import (
+    answers,
+    doubts,
+    harness,
+    likelihood,
+    report,
+    retrieval,
+    scores,
+    verdicts,
+)
 from tests.conftest import augmented_row
 
 PARAMS = evaluate.Params(max_new_tokens=6, batch=4, general=2)

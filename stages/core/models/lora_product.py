@@ -1,4 +1,4 @@
-"""LoRA of a high rank on narrow layers: one product per layer instead of three.
+"""LoRA of a high rank on narrow layers: one product per layer and token instead of three.
 
 LoRA: Hu et al. 2021, arXiv 2106.09685; h = W x + s B (A' x).
 """
@@ -38,7 +38,7 @@ def is_shorter_at_once(layer: Any) -> bool:
         return False
     if not isinstance(layer.lora_dropout["default"], torch.nn.Identity):
         return False
-    rank = layer.r["default"]
+    rank: int = layer.r["default"]
     operations_of_peft = 6 * rank * (linear.in_features + linear.out_features)
     operations_at_once = 2 * linear.in_features * linear.out_features
     return operations_at_once < operations_of_peft

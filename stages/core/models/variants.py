@@ -157,8 +157,9 @@ def least_confidence(variant: str, root: Path = Path()) -> float:
         limits = json.loads(path.read_text(encoding="utf-8")).get("least_confidence", {})
     if variant not in limits:
         raise ModelError(
-            f"{variant}: {artifacts.EVALUATE}/manifest.json has no limit on confidence for this variant; dvc repro evaluate chooses one, "
-            "where evaluate.doubt is a number and the variant answers a valid question right"
+            f"{variant}: {artifacts.EVALUATE}/manifest.json has no limit on confidence for this variant; "
+            "dvc repro evaluate chooses one, where evaluate.doubt is a number and the variant answers a valid "
+            "question right"
         )
     limit: float = limits[variant]
     return limit

@@ -125,7 +125,9 @@ def test_where_the_model_is_unsure_it_abstains(
     main(["ask", "--abstain", question])
     said = capsys.readouterr().out.splitlines()
     assert said[0] == abstention
-    assert re.match(r"! withheld, since its confidence -\d+\.\d{3} is below -0\.000 \(evaluate", said[1])
+    assert re.match(
+        r"! withheld, since its confidence -\d+\.\d{3} is below -0\.000 \(evaluate", said[1]
+    )
     assert "differs" not in "".join(said)
 
 
