@@ -2,6 +2,7 @@
 
     python docs/experiments/pareto.py run <name> [<run.seed>]      # a recipe of RECIPES, appended to the results
     python docs/experiments/pareto.py table                        # all results as a Markdown table
+    python docs/experiments/pareto.py seeds                        # recipes that ran with several seeds, as one
     python docs/experiments/pareto.py draw                         # the same as docs/assets/pareto.svg
 
 From the project's root, after `dvc repro` has made `base` and `clean`. Every run trains an adapter in this
@@ -82,6 +83,20 @@ class Recipe:
     """Rows of a step."""
 
 
+SET = Recipe(readings=16, reading_answers=True, ewc=20, r=64)
+"""What params.yaml says, with a sixth of the facts."""
+SIXTHS = {
+    "as_set": SET,
+    "corrected": dataclasses.replace(SET, objective="corrected", margin=0.3),
+    "form_kl": dataclasses.replace(SET, objective="form_kl", margin=1.0),
+    "no_readings": dataclasses.replace(SET, readings=0, reading_answers=False),
+    "mlp": dataclasses.replace(SET, targets=["gate_proj", "up_proj", "down_proj"]),
+    "attention": dataclasses.replace(SET, targets=["q_proj", "k_proj", "v_proj", "o_proj"]),
+    "rank_16": dataclasses.replace(SET, r=16),
+    "no_ewc": dataclasses.replace(SET, ewc=0.0),
+    "no_ewc_plain_adamw": dataclasses.replace(SET, ewc=0.0, damping=1e9),
+    "no_replay": dataclasses.replace(SET, replay_share=0.0),
+}
 RECIPES = {
     "base": Recipe(steps=0),
     "trial": Recipe(facts=300, steps=2, questions=2, readings=2, ewc=0.0),  # does the script run?
@@ -145,6 +160,8 @@ RECIPES = {
     "said_third_rank_32": Recipe(
         facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=32
     ),
+    # Every way with three seeds: a sixth of the facts, and params.yaml otherwise.
+    **{f"six_{name}": recipe for name, recipe in SIXTHS.items()},
     "corrected": Recipe(objective="corrected", margin=0.3),
     "form_kl": Recipe(objective="form_kl", margin=1.0),
     "mlp": Recipe(targets=["gate_proj", "up_proj", "down_proj"]),
@@ -506,6 +523,39 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def table_of_seeds() -> str:
+    """Return the recipes that ran with several seeds as a Markdown table: means with 95 % intervals over seeds."""
+    from scipy import stats
+
+    groups: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in results():
+        groups[row["name"]].append(row)
+    lines = [
+        "| recipe | seeds | dev, share right | worst wording | begins right | general | KL on domain questions | CPU s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+
+    def over_seeds(values: list[float]) -> str:
+        mean = sum(values) / len(values)
+        # Student's t, since the spread is known from these few seeds alone.
+        half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+        return f"{mean:.3f} ± {half:.3f}"
+
+    for name, rows in groups.items():
+        if len(rows) < 2:
+            continue
+        cells = [
+            over_seeds([row["dev"]["value"] for row in rows]),
+            f"{min(row['dev_worst'][0][1] for row in rows):.2f}",
+            over_seeds([row["dev_begins"] for row in rows]),
+            over_seeds([row["general"]["value"] for row in rows]),
+            over_seeds([row["kl_domain"] for row in rows]),
+            f"{sum(row['train_seconds'] for row in rows) / len(rows):.0f}",
+        ]
+        lines.append(f"| {name} | {len(rows)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def draw(path: Path) -> None:
     """Draw learned (dev wordings) against forgotten (the base's own questions)."""
     import matplotlib as mpl
@@ -538,6 +588,8 @@ def main() -> None:
             run_one(name)
     elif sys.argv[1] == "table":
         print(table())
+    elif sys.argv[1] == "seeds":
+        print(table_of_seeds())
     else:
         draw(Path("docs/assets/pareto.svg"))
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lore.rendering.terminal import quoted, shown
-from stages.core.models.doubt import or_abstention
 from stages.core.models.variants import NAMES, VARIANTS, answered, answers, least_confidence
 from stages.core.project import artifacts
 from stages.core.project.errors import InputError, LorekeepError, ModelError
@@ -224,6 +223,8 @@ def answer_and_remark(options: argparse.Namespace) -> tuple[str, str | None]:
     """Return what the model says, and where it abstains, a line about the answer that is withheld."""
     if not options.abstain:
         return answer_to(options.question, options.model, options.registered), None
+    from stages.core.models.doubt import or_abstention
+
     least = least_confidence(options.model)
     answer = answered([options.question], options.model)[0]
     said = or_abstention(answer, least, options.question)

@@ -181,7 +181,8 @@ def test_a_gate_about_a_name_that_is_no_variant_is_a_mistake() -> None:
 
 def test_the_projects_own_gates_are_conditions_on_what_evaluate_writes() -> None:
     params, _ = load("register", Params, ROOT / "params.yaml")
-    entry = {group: {"exact_match": score(0.9)} for group in ("probes", "general")}
+    probes = {"exact_match": score(0.9), "worst_wording": score(0.9)}
+    entry = {"probes": probes, "general": {"exact_match": score(0.9)}}
     report = dict.fromkeys(("base", "train", "distill", "quantize", "quantize_train"), entry)
     assert all(
         "number" in register.judge(gate, report, number) for number, gate in enumerate(params.gates)

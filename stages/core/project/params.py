@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import json
 import typing
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 
 from stages.core.project.errors import ParamsError
 
@@ -108,7 +109,10 @@ def read_yaml(path: Path, reader: YAML | None = None) -> dict[str, Any]:
     if reader is None:
         reader = YAML(typ="safe")
     try:
-        document = reader.load(path.read_text(encoding="utf-8"))
+        with warnings.catch_warnings():
+            # YAML lets an anchor be set again. An alias means the newest one (YAML 1.2.2, section 7.1).
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            document = reader.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found; run from the project's root folder") from None
     except OSError as error:

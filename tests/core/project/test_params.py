@@ -312,6 +312,12 @@ def test_an_alias_inside_its_own_anchor_is_refused(tmp_path: Path, value: str) -
         read_yaml(path)
 
 
+def test_an_alias_means_the_newest_anchor_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("first: {a: &x 1}\nsecond: {b: &x 2, c: *x}\n")
+    assert read_yaml(path) == {"first": {"a": 1}, "second": {"b": 2, "c": 2}}
+
+
 def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     for number in range(1, 9):
