@@ -14,6 +14,7 @@ import dataclasses
 import json
 import math
 import random
+import re
 import sys
 import tempfile
 import time
@@ -41,7 +42,9 @@ from stages.core.models import training  # noqa: E402
 from stages.core.models.causal_lm import generate, load_causal_lm  # noqa: E402
 from stages.core.models.lora_product import compute_at_once  # noqa: E402
 from stages.core.records import record  # noqa: E402
+from stages.core.records.abstention import PHRASES, Phrases, value_shown  # noqa: E402
 from stages.core.records.prompt import prompt_of, question_prompt  # noqa: E402
+from stages.core.records.unknown import OUTSIDE, invented, outside, with_subject  # noqa: E402
 from stages.core.records.wording import fill  # noqa: E402
 from stages.core.repeatable.seeding import derive, rng_for, seed_torch  # noqa: E402
 from stages.evaluate.scores import is_right, share  # noqa: E402
@@ -52,6 +55,7 @@ RESULTS = HERE / "pareto.jsonl"
 BASE = Path("models/base")
 WORDNET = Path("data/wordnet")
 ROWS_PER_STEP = 64
+BOTH = Phrases(PHRASES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +83,10 @@ class Recipe:
     rate: float = 0.004
     r: int = 16
     damping: float = 0.1
+    unknown: float = 0.0
+    """Questions about subjects that no record knows, answered by an abstention, as a share of the new rows."""
+    nouns: bool = False
+    """Whether half of these subjects are nouns of WordNet. The others are invented."""
     rows: int = 64
     """Rows of a step."""
 
@@ -162,6 +170,20 @@ RECIPES = {
     ),
     # Every way with three seeds: a sixth of the facts, and params.yaml otherwise.
     **{f"six_{name}": recipe for name, recipe in SIXTHS.items()},
+    # Abstentions about unknown subjects among the rows.
+    "third_unknown_10": Recipe(
+        facts=3, steps=430, readings=16, reading_answers=True, ewc=20, r=64, unknown=0.1
+    ),
+    "third_unknown_25_nouns": Recipe(
+        facts=3,
+        steps=430,
+        readings=16,
+        reading_answers=True,
+        ewc=20,
+        r=64,
+        unknown=0.25,
+        nouns=True,
+    ),
     "corrected": Recipe(objective="corrected", margin=0.3),
     "form_kl": Recipe(objective="form_kl", margin=1.0),
     "mlp": Recipe(targets=["gate_proj", "up_proj", "down_proj"]),
@@ -246,6 +268,39 @@ def new_texts(rows: list[dict[str, Any]]) -> list[Text]:
             prompt = prompt_of(row["text"]) or ""
             texts.append(Text(prompt, row["text"][len(prompt) :]))
     return texts
+
+
+def unknown_texts(recipe: Recipe, rows: list[dict[str, Any]], rng: random.Random) -> list[Text]:
+    """Return questions of rows about invented subjects, with abstentions as answers."""
+    known = [
+        row
+        for row in rows
+        if row["split"] == "train" and row.get("question") and row.get("subject")
+    ]
+    chosen = rng.sample(known, round(recipe.unknown * len(known)))
+    subjects = {row["subject"] for row in known}
+    names = invented(len(chosen), sorted(subjects), rng)
+    if recipe.nouns:
+        nouns = sorted(english_nouns() - {subject.lower() for subject in subjects})
+        names = [rng.choice(nouns) if rng.random() < 0.5 else name for name in names]
+    texts = []
+    for row, name in zip(chosen, names, strict=True):
+        abstention = BOTH.sentence(row["answer"], value_shown(row["value"], row["unit"]), "en")
+        question = with_subject(row["question"], row["subject"], name)
+        answer = with_subject(abstention, row["subject"], name)
+        if question is not None and answer is not None:
+            texts.append(Text(question_prompt(question), " " + answer))
+    return texts
+
+
+def english_nouns() -> set[str]:
+    """Return the single plain nouns of WordNet, without the things that are asked about."""
+    nouns = set()
+    for line in (WORDNET / "corpora/wordnet/index.noun").read_text().splitlines():
+        word = line.split(" ")[0]
+        if re.fullmatch(r"[a-z]{3,14}", word):
+            nouns.add(word)
+    return nouns - {name.lower() for name in OUTSIDE}
 
 
 def batches_of(
@@ -365,6 +420,7 @@ def trained(recipe: Recipe, seed: int) -> tuple[Any, Any, list[Any], dict[str, f
                     ends = recipe.reading_answers
                     answer = fact.answer if ends else reading.opening
                     extra.append(Text(question_prompt(reading.question), " " + answer, ends))
+        extra += unknown_texts(recipe, rows, rng_for(seed, "unknown", epoch))
         fresh = cached + [encoded(text, tokenizer) for text in extra]
         replayed = round(len(fresh) * recipe.replay_share / (1 - recipe.replay_share))
         kept = [encoded(text, tokenizer) for text in replay_texts(replayed, derive(seed, epoch))]
@@ -437,6 +493,7 @@ def scores(name: str, model: Any, tokenizer: Any, facts: list[Any]) -> dict[str,
             if not hit:
                 wrong.append((kind, question, answer, accepted[0]))
     result: dict[str, Any] = {kind: share(list(values)) for kind, values in hits.items()}
+    result |= abstentions(model, tokenizer, facts, dev, asked, answers)
     valid = []
     for fact in facts:
         template = probes[fact.common["attribute"]].valid.questions[0]
@@ -454,6 +511,28 @@ def scores(name: str, model: Any, tokenizer: Any, facts: list[Any]) -> dict[str,
         for line in wrong:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return result
+
+
+def abstentions(
+    model: Any, tokenizer: Any, facts: list[Any], dev: Any, asked: list[Any], answers: list[str]
+) -> dict[str, Any]:
+    """Return how often the model abstains: of known facts, invented subjects, and well-known things."""
+    of_known = []
+    for (kind, *_), answer in zip(asked, answers, strict=True):
+        if kind == "dev":
+            of_known.append(BOTH.is_abstention(answer))
+    found = {"abstains_known": share(of_known)}
+    rng = rng_for(1, "unknown of dev")
+    subjects = sorted({fact.subject for fact in facts})
+    for kind, names in (("invented", invented(200, subjects, rng)), ("outside", outside(subjects))):
+        prompts = []
+        for number in range(200):
+            fact = rng.choice(facts)
+            template = rng.choice(dev[fact.common["attribute"]])
+            prompts.append(question_prompt(fill(template, subject=names[number % len(names)])))
+        said = generate(model, tokenizer, prompts, 48, 256)
+        found[f"abstains_{kind}"] = share([BOTH.is_abstention(answer) for answer in said])
+    return found
 
 
 @torch.no_grad()

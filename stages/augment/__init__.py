@@ -46,12 +46,13 @@ from stages.augment import checkpoints, free_pairs, probes, selection, texts
 from stages.augment.fact import Fact, Row, draw, fact_of, identity
 from stages.augment.hashes import Hashes
 from stages.augment.masked import Masks
-from stages.augment.readings import Readings
+from stages.augment.readings import Readings, Vocabulary
 from stages.augment.spool import SAMPLED, Buckets, Parts, boundaries_of, in_order
 from stages.augment.synonyms import Thesaurus
 from stages.augment.teacher.accepting import Replay
 from stages.augment.teacher.record import read_record
 from stages.augment.teacher.settings import Teacher
+from stages.augment.unknown import Unknown
 from stages.augment.wordings import (
     Attribute,
     as_document,
@@ -93,6 +94,9 @@ class Params:
     """Questions per fact that give the value and ask for the subject, in train wordings (`train.reversed`).
     They are made where one subject alone has the value. A model does not learn this direction from the
     other one."""
+    unknown: Count = 8
+    """Questions per fact about a subject that no record knows, in train wordings. Their answer says that the
+    value is not known. They teach to abstain where nothing is known, and take time. English and Chinese."""
     synonyms: Count = 1
     """Synonym variants (WordNet) of each train wording and of each free text. 0 switches them off."""
     min_count: Count = 3
@@ -213,7 +217,8 @@ def run(
         probe_counts = probes.Counts()
         survey, facts = surveyed(sources.facts, bank, params, run, probe_counts)
         pairs = learned_pairs(sources.free, params, run)
-        maker = Maker(params, run, bank, masks, readings, survey, pairs)
+        unknown = Unknown(sources.names, Vocabulary(wordnet, protected), run.seed)
+        maker = Maker(params, run, bank, masks, readings, survey, pairs, unknown)
         of_teacher: dict[str, list[Row]] = {}
         corrupted: list[Row] = []
         if replay is not None:
@@ -266,6 +271,8 @@ def run(
         report["selection"] = selection_of.counts.report()
     if params.readings:
         report["readings"] = {"made": readings.made, "left_out": readings.left_out}
+    if params.unknown:
+        report["unknown"] = {"made": unknown.made}
     probe_counts.asked = counts.probes
     report["probes"] = probe_counts.report()
     report["free_pairs"] = pair_counts.report()
@@ -432,6 +439,7 @@ class Maker:
     readings: Readings
     survey: probes.Survey
     pairs: free_pairs.Pairs
+    unknown: Unknown
 
     def of_fact(self, group: list[Row]) -> Iterator[Row]:
         """Yield all rows of a fact from its records. The first record has the highest priority."""
@@ -442,6 +450,7 @@ class Maker:
         )
         yield from readings_of_fact(fact, group[0]["lang"], self.readings, self.params, self.run)
         yield from self.survey.trained_rows(fact, self.params.reversed)
+        yield from self.unknown.rows(fact, wording, self.params.unknown)
         yield from self.asked_of_fact(fact)
 
     def asked_of_fact(self, fact: Fact) -> Iterator[Row]:

@@ -14,7 +14,7 @@ neutral texts; the records of clean and their index. Out:
 - `wordings.csv`: exact match per wording, of stated, reversed and comparison probes
 - `survival.csv`: facts right, and the share of those right in train that are still right
 - `pairs.json`: INT8 against float, paired by fact and wording
-- `shares.csv`, where align made a model: right, abstained and wrong answers per attribute and variant
+- `shares.csv`, where a model was taught to abstain: right, abstained and wrong answers per attribute and variant
 - where `retrieve` is true: `retrieval.parquet`, one row per fact: right in the weights, in the records, in both or
   neither; `retrieval_probes.parquet`, one row per question and way of retrieval; `retrieval.json`, scores;
   `retrieval.csv`, facts per attribute and side. The ways are explained in `retrieval.py`.
@@ -36,7 +36,7 @@ where nothing else is said, and are defined in `scores.py`. A score of nothing i
   `general.neutral_nll`: NLL per token of texts that have nothing to do with the domain, in nats.
 - `forgetting.kl_neutral`, `forgetting.kl_domain`: KL(base‖variant) per token on these texts, and on the
   questions of the probes, in nats. For these, the base stays in memory beside each variant.
-- `verdicts`, `unknown`, where align made a model: as in `verdicts.py`.
+- `verdicts`, `unknown`, where a model was taught to abstain: as in `verdicts.py`.
 - `doubt`: what a limit on confidence does, as in `doubts.py`. Absent where `doubt` is null.
 - `harness`: tasks of lm-evaluation-harness, where any are named.
 - `bytes`: the safetensors that a variant needs, for train those of the merged float32 model.
@@ -157,7 +157,9 @@ def run(
     seed_torch(run.seed, run.threads)
     lm_eval = harness.harness(params.harness) if params.harness else None
     material = material_of(base, augment, params, run.seed)
-    abstention = verdicts.Abstention.of(align, material.probes, params.unknown, run.seed)
+    abstention = verdicts.Abstention.of(
+        align, material.records, material.probes, params.unknown, run.seed
+    )
     doubt = doubts.Doubt.of(
         params.doubt,
         material.records,

@@ -1,7 +1,8 @@
 """What a model says where it does not know: right, abstained and wrong answers, and unknown subjects.
 
-Measured where `align` made a model, for every variant. An abstention is told by the phrases of align's
-manifest (`core/records/abstention.py`). An answer is right, or it abstains, or it is wrong.
+Measured for every variant, where `align` made a model, or where train rows abstain (`augment.unknown`). An abstention is
+told by its phrases: those of align's manifest, else those of `core/records/abstention.py`. An answer is right, or it
+abstains, or it is wrong.
 
 - `verdicts`: the shares of the answers to stated probes.
 - `unknown.invented`, `unknown.outside`: the share of abstentions about names that were made by the seed, and
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from stages.core.models import variants
 from stages.core.models.causal_lm import generate
 from stages.core.models.conversation import prompt_text
-from stages.core.records.abstention import Phrases
+from stages.core.records.abstention import PHRASES, Phrases
 from stages.core.records.record import Record
 from stages.core.records.unknown import invented, outside, with_subject
 from stages.core.repeatable.seeding import derive, rng_for
@@ -43,12 +44,18 @@ class Abstention(NamedTuple):
     questions: dict[str, list[str]]
 
     @classmethod
-    def of(cls, align: Path, probes: list[Record], most: int, seed: int) -> "Abstention | None":
-        """Return what is asked of every variant. None where no model was aligned."""
-        if not variants.is_aligned(align):
-            return None
-        manifest = json.loads((align / "manifest.json").read_text(encoding="utf-8"))
-        return cls(Phrases(manifest["abstention"]), unknown_questions(probes, most, seed))
+    def of(
+        cls, align: Path, records: list[Record], probes: list[Record], most: int, seed: int
+    ) -> "Abstention | None":
+        """Return what is asked of every variant. None where no model was taught to abstain."""
+        if variants.is_aligned(align):
+            manifest = json.loads((align / "manifest.json").read_text(encoding="utf-8"))
+            phrases = Phrases(manifest["abstention"])
+        else:
+            phrases = Phrases(PHRASES)
+            if not any(abstains(row, phrases) for row in records):
+                return None
+        return cls(phrases, unknown_questions(probes, most, seed))
 
     def section(
         self, judged: list[Row], model: Any, tokenizer: Any, params: Asking, seed: int
@@ -86,6 +93,12 @@ class Abstention(NamedTuple):
                 line[name] = round(verdicts.count(name) / len(verdicts), 4)
             lines.append(line | {"n": len(verdicts)})
         return lines
+
+
+def abstains(row: Record, phrases: Phrases) -> bool:
+    """Return whether a record teaches to abstain."""
+    is_taught = row["split"] == "train" and row["answer"] is not None
+    return is_taught and phrases.is_abstention(str(row["answer"]))
 
 
 def unknown_questions(probes: list[Record], most: int, seed: int) -> dict[str, list[str]]:
