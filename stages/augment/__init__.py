@@ -94,7 +94,7 @@ class Params:
     """Questions per fact that give the value and ask for the subject, in train wordings (`train.reversed`).
     They are made where one subject alone has the value. A model does not learn this direction from the
     other one."""
-    unknown: Count = 8
+    unknown: Count = 0
     """Questions per fact about a subject that no record knows, in train wordings. Their answer says that the
     value is not known. They teach to abstain where nothing is known, and take time. English and Chinese."""
     synonyms: Count = 1

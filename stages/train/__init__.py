@@ -127,7 +127,7 @@ class Params:
     """Most nats per token by which the tuned model may differ from the base on the valid wordings, as
     KL(base || tuned). Training stops at the first evaluation beyond it, and the adapter before is kept.
     null: no limit."""
-    replay_share: float = 0.28
+    replay_share: float = 0.25
     """Share of the rows taken from the base's own texts, in [0, 1). Higher keeps more of the base's
     knowledge and learns slower. Where the base has too few texts (`base.replay`), they come several times."""
     max_tokens: int = 128

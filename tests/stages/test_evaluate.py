@@ -719,6 +719,21 @@ def test_without_an_aligned_model_nothing_more_is_written(
 
 
 @pytest.mark.usefixtures("no_store")
+def test_train_rows_that_abstain_bring_the_three_shares(
+    models: dict[str, Path], tiny_augment: Path, tmp_path: Path, run_params: Run
+) -> None:
+    path = tiny_augment / "records.parquet"
+    rows = read(path)
+    taught = next(row for row in rows if row["split"] == "train" and row["answer"])
+    taught["answer"] = "The melting point of brainatium is not known to me."
+    write(path, rows)
+    report = judge(models, tiny_augment, run_params, tmp_path / "out")
+    assert set(report["train"]["verdicts"]) == {"right", "abstained", "wrong"}
+    assert set(report["train"]["unknown"]) == {"invented", "outside"}
+    assert (tmp_path / "out/evaluate/shares.csv").is_file()
+
+
+@pytest.mark.usefixtures("no_store")
 def test_each_variant_gets_a_limit_on_confidence(
     models: dict[str, Path],
     tiny_augment: Path,

@@ -366,6 +366,20 @@ class TestRun:
         kept = [row for row in rows if row not in backwards]
         assert without == kept, "nothing else changes"
 
+    def test_unknown_subjects_are_asked_and_answered_by_an_abstention(
+        self, cleaned: Path, tmp_path: Path, run_params: Run
+    ) -> None:
+        rows, report = run(cleaned, tmp_path / "out", run_params, unknown=2)
+        unknown = [row for row in rows if "/train/unknown/" in row["locator"]]
+        facts = {row["fact"] for row in rows if row["fact"]}
+        assert len(unknown) == 2 * len(facts) == report["unknown"]["made"]
+        known = {row["subject"] for row in rows if row["fact"]}
+        assert not {row["subject"] for row in unknown} & known
+        assert all("not known to me" in row["answer"] for row in unknown)
+        without, plain = run(cleaned, tmp_path / "none", run_params)
+        assert "unknown" not in plain
+        assert without == [row for row in rows if row not in unknown], "nothing else changes"
+
     def test_comparisons_ask_in_both_directions(
         self, cleaned: Path, tmp_path: Path, run_params: Run
     ) -> None:
