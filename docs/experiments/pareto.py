@@ -574,7 +574,10 @@ def run_one(name: str) -> None:
 
 def results() -> list[dict[str, Any]]:
     """Return all results."""
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    rows = []
+    for line in RESULTS.read_text(encoding="utf-8").splitlines():
+        rows.append(json.loads(line))
+    return rows
 
 
 def cell(score: dict[str, float]) -> str:

@@ -259,4 +259,6 @@ class Answering:
 
 def is_unsure(answer: Answer, least: float | None) -> bool:
     """Return whether the model is less sure of an answer than a limit. None: there is no limit."""
-    return least is not None and answer.confidence is not None and answer.confidence < least
+    if least is None or answer.confidence is None:
+        return False
+    return answer.confidence < least

@@ -10,6 +10,7 @@ there may be lost (`core/models/doubt.py`). A variant that answers none of them 
 - `doubt.general`: questions that the base could answer, never replayed, still answered right.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ from stages.evaluate.verdicts import Asking, unknown_questions
 Row = dict[str, Any]
 NAMES = ("right", "abstained", "wrong")
 KINDS = ("invented", "outside")
+DIGITS = 10**6
+"""A limit has six digits behind the point."""
 
 
 class Own(NamedTuple):
@@ -78,7 +81,7 @@ class Doubt(NamedTuple):
         least = self.limit(model, tokenizer, params)
         if least is None:
             return dict.fromkeys(("least_confidence", *NAMES, *KINDS, "general"))
-        found: Row = {"least_confidence": round(least, 6)}
+        found: Row = {"least_confidence": least}
         rows = stated(judged)
         clusters = [key_of(row) for row in rows]
         verdicts = [self.verdict(row, least) for row in rows]
@@ -101,11 +104,15 @@ class Doubt(NamedTuple):
                 right.append(answer.confidence)
         if not right:
             return None
-        return doubt.least_confidence(right, self.lost)
+        least = doubt.least_confidence(right, self.lost)
+        # Rounded down, so that rounding withholds no further answer.
+        return math.floor(least * DIGITS) / DIGITS
 
     def abstains(self, answer: Answer, least: float) -> bool:
         """Return whether an answer is an abstention: by the limit, or in the model's own words."""
-        return answer.confidence < least or self.phrases.is_abstention(answer.text)
+        is_unsure = answer.confidence < least
+        says_so = self.phrases.is_abstention(answer.text)
+        return is_unsure or says_so
 
     def verdict(self, row: Row, least: float) -> str:
         """Return the verdict on a judged answer, with the limit."""

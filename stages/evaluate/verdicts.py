@@ -97,8 +97,9 @@ class Abstention(NamedTuple):
 
 def abstains(row: Record, phrases: Phrases) -> bool:
     """Return whether a record teaches to abstain."""
-    is_taught = row["split"] == "train" and row["answer"] is not None
-    return is_taught and phrases.is_abstention(str(row["answer"]))
+    if row["split"] != "train" or row["answer"] is None:
+        return False
+    return phrases.is_abstention(str(row["answer"]))
 
 
 def unknown_questions(probes: list[Record], most: int, seed: int) -> dict[str, list[str]]:
