@@ -19,6 +19,7 @@ SIGTERM or Ctrl-C ends the server after the requests that have begun.
 
 import argparse
 import importlib.util
+import os
 from pathlib import Path
 
 from lore.serving.settings import ENGINES, FOLLOWED, Limits, Settings
@@ -43,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=ENGINES,
         default=plain.engine,
-        help="torch: PyTorch, for every variant. genai: onnxruntime-genai, less work a request on CPUs "
-        f"(extra serve). vllm: a vLLM server at --vllm-url. Default: {plain.engine}",
+        help="torch: PyTorch, for every variant. genai: onnxruntime-genai, a fifth of the work on CPUs (extra serve, "
+        "and onnx in export.formats). vllm: a vLLM server at --vllm-url. auto: genai where a version has onnx, else "
+        f"torch. Default: {plain.engine}",
     )
     parser.add_argument("--vllm-url", metavar="URL", help="such as http://127.0.0.1:8001")
     parser.add_argument(
@@ -207,7 +209,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(
             "--share and --shadow need --candidate VERSION, the version that they are about"
         )
-    if options.abstain and options.engine != "torch":
+    if options.abstain and options.engine not in ("auto", "torch"):
         raise InputError(
             f"--abstain: the engine {options.engine} does not tell how sure the model is; write --engine torch"
         )
@@ -218,8 +220,16 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     access = Access(tokens_of(options.tokens))
     threads = read_section("run", Run, Path("params.yaml")).threads
-    serve(settings, access, threads)
+    # Threads that share a core wait for each other.
+    serve(settings, access, min(threads, cores()))
     return 0
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

@@ -95,10 +95,11 @@ class Loader:
         limits = settings.limits
         folder: Path = parts["folder"]
         adapter: Path | None = parts.get("adapter")
-        if settings.engine == "genai":
+        export = root / versions.EXPORT
+        if settings.engine == "genai" or self._takes_genai(export):
             from lore.serving.engines.genai import GenaiEngine, folder_of
 
-            exported = folder_of(root / versions.EXPORT, settings.variant)
+            exported = folder_of(export, settings.variant)
             return GenaiEngine(exported, limits.batch, self._stats)
         if settings.engine == "vllm":
             from lore.serving.engines.vllm import VllmEngine
@@ -109,6 +110,14 @@ class Loader:
         from lore.serving.engines.pytorch import TorchEngine
 
         return TorchEngine(folder, adapter, limits.batch, self._stats, self._threads)
+
+    def _takes_genai(self, export: Path) -> bool:
+        """Return whether the engine `auto` is genai for a version. It does not tell how sure the model is."""
+        from lore.serving.engines.genai import is_at_hand
+
+        if self._settings.engine != "auto" or self._settings.abstain:
+            return False
+        return is_at_hand(export, self._settings.variant)
 
 
 def folders(root: Path, variant: str) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-EngineName = Literal["torch", "genai", "vllm"]
-ENGINES: tuple[EngineName, ...] = ("torch", "genai", "vllm")
+EngineName = Literal["auto", "torch", "genai", "vllm"]
+ENGINES: tuple[EngineName, ...] = ("auto", "torch", "genai", "vllm")
 Followed = Literal["alias", "workspace"]
 FOLLOWED: tuple[Followed, ...] = ("alias", "workspace")
 
@@ -47,7 +47,8 @@ class Settings:
     port: int = 8000
     variant: str = "distill"
     """The variant that answers."""
-    engine: EngineName = "torch"
+    engine: EngineName = "auto"
+    """`auto`: genai where it is installed and the version has a float ONNX model, else torch."""
     follow: Followed = "alias"
     """`alias`: the version that MLflow's alias means. `workspace`: what lies in the project's folder."""
     every: float = 5.0

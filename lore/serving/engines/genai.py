@@ -8,6 +8,7 @@ at a time all the same. the engine must be made in the thread that runs it. An i
 unusable, so prompts come from the model's own tokenizer alone.
 """
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,19 @@ class GenaiBatch:
 def has(flags: Any, flag: Any) -> bool:
     """Return whether an event has a flag."""
     return bool(int(flags) & int(flag.value))
+
+
+def is_at_hand(export: Path, variant: str) -> bool:
+    """Return whether the library is installed, and an export holds the variant in float32.
+
+    Float answers are those that evaluate recorded. INT8 may change some, so a person asks for it.
+    """
+    if importlib.util.find_spec("onnxruntime_genai") is None:
+        return False
+    try:
+        return folder_of(export, variant).name == "onnx"
+    except ModelError:
+        return False
 
 
 def folder_of(export: Path, variant: str) -> Path:

@@ -144,6 +144,23 @@ class TorchBatch:
         self._positions = self._positions[going_on]
         self._unseen = self._unseen[going_on]
         self._log_p = self._log_p[going_on]
+        self._cut_padding()
+
+    def _cut_padding(self) -> None:
+        """Cut the padding that all rows have on the left.
+
+        The longest row made it, and that row may have ended. Under a load that never pauses, rows always join, and
+        without the cut their padding would grow by one with every step.
+        """
+        if not is_plain(self._cache):
+            return
+        padding = int(self._mask.argmax(dim=1).min())  # argmax: the place of a row's first 1
+        if padding == 0:
+            return
+        self._mask = self._mask[:, padding:]
+        for layer in self._cache.layers:
+            layer.keys = layer.keys[:, :, padding:]
+            layer.values = layer.values[:, :, padding:]
 
     def _forward(self, tokens: Any, mask: Any, positions: Any, cache: Any) -> tuple[Any, Any, Any]:
         """Return each row's next token (A, 1), its log-probability (A,), and the cache with `tokens` (A, N) in it."""

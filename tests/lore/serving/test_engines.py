@@ -9,7 +9,7 @@ import pytest
 from lore.serving import canaries
 from lore.serving.engines import worker
 from lore.serving.engines.engine import Job
-from lore.serving.engines.pytorch import TorchEngine, padded
+from lore.serving.engines.pytorch import TorchBatch, TorchEngine, padded
 from lore.serving.engines.worker import Worker
 from lore.serving.reading import Answer, Reader
 from stages.core.models.causal_lm import answered, generate, load_causal_lm
@@ -69,6 +69,35 @@ def test_the_confidence_is_that_of_evaluate(tiny_model: Path) -> None:
         numbers.append(len(answer.tokens))
         assert job.log_p / len(answer.tokens) == pytest.approx(known.confidence, abs=1e-4)
     assert min(numbers) > 0
+
+
+def test_a_batch_that_never_empties_stays_as_short_as_its_rows(tiny_model: Path) -> None:
+    model, tokenizer = load_causal_lm(tiny_model)
+    (prompt,) = encode(tokenizer, [prompt_text(tokenizer, "Who found radium?")])
+    batch = TorchBatch(model, tokenizer.pad_token_id)
+    most = 6
+    written: list[list[int]] = []
+
+    def joined() -> Job:
+        tokens: list[int] = []
+        written.append(tokens)
+
+        def on_tokens(new: list[int]) -> bool:
+            tokens.extend(new)
+            return False
+
+        return Job(prompt, "", most, on_tokens, lambda error: None)
+
+    batch.add([joined()])
+    # In every third step a row joins, so that two or three are always at work.
+    for number in range(60):
+        batch.step()
+        if number % 3 == 0:
+            batch.add([joined()])
+        assert batch._mask.shape[1] <= len(prompt) + most
+    complete = [tokens for tokens in written if len(tokens) == most]
+    assert len(complete) > 15
+    assert complete == [complete[0]] * len(complete)
 
 
 class CountingBatch:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lore.serving import canaries
-from lore.serving.engines.genai import GenaiEngine, folder_of
+from lore.serving.engines.genai import GenaiEngine, folder_of, is_at_hand
 from lore.serving.reading import Reader
 from stages.core.models.causal_lm import generate, load_causal_lm
 from stages.core.models.conversation import prompt_text
@@ -35,6 +35,21 @@ def test_the_folder_of_an_export(tmp_path: Path) -> None:
         folder_of(export, "distill")
     write_manifest(export, {"formats": ["onnx_int8"], "variant": "train"})
     assert folder_of(export, "train") == export / "onnx_int8"
+
+
+def test_the_engine_auto_takes_float_models_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = tmp_path / "export"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: "found")
+    assert not is_at_hand(export, "distill")
+    write_manifest(export, {"formats": ["onnx_int8"], "variant": "distill"})
+    assert not is_at_hand(export, "distill")
+    write_manifest(export, {"formats": ["onnx"], "variant": "distill"})
+    assert is_at_hand(export, "distill")
+    assert not is_at_hand(export, "train")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert not is_at_hand(export, "distill")
 
 
 def test_a_folder_that_cannot_be_loaded(tmp_path: Path) -> None:
