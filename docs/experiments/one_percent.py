@@ -44,7 +44,6 @@ from stages.evaluate.scores import is_right  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "one_percent.jsonl"
 WAYS = ("continue", "plain", "anew")
-VERSIONS = 3
 CHANGED = 11
 """Facts that change in a version: one percent."""
 LINES = Path("data/raw/elements.sql")
@@ -61,6 +60,8 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--steps", type=int, default=120, help="steps of an update")
     parser.add_argument("--rehearse", type=float, default=0.05, help="share of the old rows")
+    parser.add_argument("--rate", type=float, default=0.004, help="peak rate of an update")
+    parser.add_argument("--versions", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1, help="chooses what changes")
     parser.add_argument("--table", action="store_true", help="print what was measured, and end")
     options = parser.parse_args()
@@ -83,6 +84,9 @@ def made_clone(home: Path, clone: Path) -> None:
     """Clone the project, with the cache of this one, and one thread."""
     subprocess.run(["git", "clone", "-q", str(home), str(clone)], check=True)
     (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {home / '.dvc/cache'}\n")
+    (clone / "data/wordnet").symlink_to(
+        (home / "data/wordnet").resolve()
+    )  # `make setup` puts it there
     # Both commands are Python programs of this environment. One thread and two give equal bytes.
     for command in (["checkout", "-q"], ["commit", "-q", "-f"]):
         if command[0] == "commit":
@@ -97,7 +101,8 @@ def one_way(way: str, options: argparse.Namespace) -> Any:
     draw = random.Random(options.seed)
     history: list[set[str]] = []
     key = {"way": way, "seed": options.seed, "steps": options.steps, "rehearse": options.rehearse}
-    for number in range(VERSIONS + 1):
+    key["rate"] = options.rate
+    for number in range(options.versions + 1):
         seconds = {"augment": 0.0, "train": 0.0}
         if number:
             history.append(edited(draw, set().union(*history)))
@@ -119,6 +124,7 @@ def settings(way: str, commit: str, options: argparse.Namespace) -> dict[str, An
     update = {
         "continue_from": commit,
         "steps": options.steps,
+        "learning_rate": options.rate,
         "eval_every": options.steps,
         "warmup": options.steps // 10,
         "rehearse_share": options.rehearse,

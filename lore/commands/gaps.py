@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lore.gaps.missing import Missing
     from lore.gaps.unanswered import Theme
     from lore.rendering.report import Section
+    from stages.core.retrieval.encoder import Encoder
 
 Row = dict[str, Any]
 FOUND = 3
@@ -112,7 +113,12 @@ def run(options: argparse.Namespace) -> int:
         asked = unanswered.read(options.questions)
         training = record.read(Path(artifacts.TRAINING_RECORDS))
         vain = unanswered.without_answer(asked, records, training, nearness(records))
-        themes = unanswered.themes(vain)
+        subjects = {row["subject"] for row in records if row["fact"]}
+        encoder = encoder_of_themes()
+        if encoder is None:
+            themes = unanswered.themes(vain, subjects)
+        else:
+            themes = unanswered.themes(vain, subjects, encoder.vector, speaks_chinese(encoder))
     if options.rows:
         write_rows(options.rows, lacking)
     if options.branch:
@@ -216,6 +222,32 @@ def nearness(records: Sequence[Row]) -> Callable[[str], bool]:
         return nearest.record in texts and nearest.similarity >= LEAST
 
     return is_near
+
+
+def encoder_of_themes() -> "Encoder | None":
+    """Return what compares questions: the encoder of the index, else the packaged one, else None."""
+    from stages.core.retrieval.encoder import PACKAGED, Encoder
+    from stages.core.retrieval.finding import encoder_of
+
+    try:
+        name, _ = encoder_of(Path(artifacts.INDEX_MANIFEST))
+    except InputError:
+        name = PACKAGED  # there is no index
+    try:
+        return Encoder(name or PACKAGED, 1)
+    except InputError:
+        return None  # the extra `index` is not installed
+
+
+def speaks_chinese(encoder: "Encoder") -> bool:
+    """Return whether an encoder was trained on Chinese, as far as that is known: the packaged one was not."""
+    from stages.core.retrieval.encoder import LANGUAGES, PACKAGED, packaged_folder
+
+    try:
+        is_packaged = encoder.folder == packaged_folder()
+    except InputError:
+        return True
+    return not is_packaged or "zh" in LANGUAGES[PACKAGED]
 
 
 def write_rows(path: Path, lacking: Sequence["Missing"]) -> None:

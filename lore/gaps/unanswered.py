@@ -1,25 +1,32 @@
 """Questions that people asked and no record answers, in themes.
 
 A question is answered where it names a fact, or where the index holds a near record. The others are put into
-themes: groups of questions that share words. A theme is named by the words that tell it from the others.
+themes: groups of questions that mean the like, or share words. A theme is named by the words that tell it from the others.
 
-Words are weighed by TF-IDF, and groups are joined by average cosine (agglomerative clustering). The same questions
-give the same themes in any order.
+A theme is what is asked of a subject, whatever the subject. So *it* takes the place of a known subject: "where is
+cobalt mined" and "Which country mines most tungsten?" are near as "where is it mined" and "Which country mines most it?".
+A sentence encoder compares them where there is one for their language. Else words do, weighed by TF-IDF.
+Groups are joined by average cosine (agglomerative clustering). The same questions give the same themes in any order.
 """
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.core.project.errors import InputError
-from stages.core.retrieval.question import FUNCTION_WORDS, match, words
+from stages.core.retrieval.question import FUNCTION_WORDS, Matcher, subject_of, words
 
 Row = dict[str, Any]
-APART = 0.9
-"""Questions whose groups have an average cosine below 1 - APART stay apart."""
+Vectors = Callable[[str], Any]
+"""Text → its vector of length 1, by a sentence encoder."""
+WORDS_APART = 0.9
+"""Questions compared by words stay apart where their groups have an average cosine below 1 - WORDS_APART."""
+MEANINGS_APART = 0.75
+"""The same for questions compared by an encoder."""
+IT = "it"
 CHINESE = re.compile(r"[\u3400-\u9fff]+")
 ASKING = frozenset("什么 多少 怎么 怎样 如何 哪个 哪些 哪里 为什么 请问 可以".split())
 """Chinese words that ask, and say nothing about the matter."""
@@ -33,6 +40,7 @@ class Theme:
 
     name: str
     questions: tuple[str, ...]
+    """The most typical one first."""
 
 
 def read(path: Path) -> list[str]:
@@ -78,46 +86,97 @@ def without_answer(
 ) -> list[str]:
     """Return the questions that no record answers, each once, in their order."""
     facts = [row for row in records if row["fact"]]
+    matcher = Matcher(facts, wordings)
     found = []
     for question in dict.fromkeys(questions):
-        if match(question, facts, wordings) is None and not is_near(question):
+        if matcher.match(question) is None and not is_near(question):
             found.append(question)
     return found
 
 
-def themes(questions: Sequence[str]) -> list[Theme]:
-    """Return the questions in themes, the largest first."""
+def themes(
+    questions: Sequence[str],
+    subjects: Collection[str] = (),
+    vector: Vectors | None = None,
+    speaks_chinese: bool = False,
+) -> list[Theme]:
+    """Return the questions in themes, the largest first.
+
+    `subjects` are the known ones. `vector` encodes a text, and without it words are compared. Questions with
+    Chinese characters are encoded where the encoder `speaks_chinese`.
+    """
+    parts = {name: words(name) for name in subjects}
     asked = sorted(set(questions))
-    telling = [question for question in asked if content_words(question)]
-    groups = grouped(telling)
-    # A question without a content word is like no other.
-    groups += [[question] for question in asked if not content_words(question)]
+    about = {question: about_it(question, parts) for question in asked}
+    encoded: list[str] = []
+    compared: list[str] = []
+    alone: list[str] = []
+    for question in asked:
+        if not content_words(about[question]):
+            alone.append(question)  # without a content word it is like no other
+        elif vector is not None and (speaks_chinese or not CHINESE.search(question)):
+            encoded.append(question)
+        else:
+            compared.append(question)
+
+    groups = [[question] for question in alone]
+    if vector is not None and encoded:
+        meanings = [vector(about[question]) for question in encoded]
+        groups += grouped(encoded, meanings, MEANINGS_APART)
+    if compared:
+        groups += grouped(compared, weights_of([about[one] for one in compared]), WORDS_APART)
 
     found = []
     for members in groups:
-        others = [question for question in asked if question not in members]
-        found.append(Theme(name_of(members, others), tuple(members)))
+        others = [about[question] for question in asked if question not in members]
+        name = name_of([about[question] for question in members], others)
+        found.append(Theme(name, tuple(members)))
     return sorted(found, key=lambda theme: (-len(theme.questions), theme.name))
 
 
-def grouped(questions: Sequence[str]) -> list[list[str]]:
-    """Return questions with content words in groups that share words."""
+def about_it(question: str, subjects: Mapping[str, set[str]]) -> str:
+    """Return a question with *it* in place of its subject. `subjects`: name → its words."""
+    subject = subject_of(words(question), subjects)
+    if subject is None:
+        return question
+    if CHINESE.search(subject):
+        return question.replace(subject, IT)
+    return re.sub(rf"(?<!\w){re.escape(subject)}(?!\w)", IT, question, flags=re.IGNORECASE)
+
+
+def weights_of(texts: Sequence[str]) -> Any:
+    """Return the TF-IDF weights of the texts' content words, a sparse matrix of a row for each."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(analyzer=content_words, sublinear_tf=True).fit_transform(texts)
+
+
+def grouped(questions: Sequence[str], vectors: Any, apart: float) -> list[list[str]]:
+    """Return questions in groups whose vectors are near, the most typical question of each first.
+
+    Groups further than `apart` (1 - cosine) are not joined. The most typical question is the nearest to all others.
+    """
     if len(questions) < 2:
         return [[question] for question in questions]
     from sklearn.cluster import AgglomerativeClustering
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.metrics.pairwise import cosine_distances
 
-    weights = TfidfVectorizer(analyzer=content_words, sublinear_tf=True).fit_transform(questions)
     clustering = AgglomerativeClustering(
-        n_clusters=None, metric="precomputed", linkage="average", distance_threshold=APART
+        n_clusters=None, metric="precomputed", linkage="average", distance_threshold=apart
     )
-    # Distances, not weights: SciPy takes a small square matrix of weights for distances, and warns.
-    labels = clustering.fit_predict(cosine_distances(weights))
-    groups: dict[int, list[str]] = {}
-    for question, label in zip(questions, labels, strict=True):
-        groups.setdefault(int(label), []).append(question)
-    return list(groups.values())
+    # Distances, not vectors: SciPy takes a small square matrix of vectors for distances, and warns.
+    distances = cosine_distances(vectors)
+    labels = clustering.fit_predict(distances)
+    groups: dict[int, list[int]] = {}
+    for place, label in enumerate(labels):
+        groups.setdefault(int(label), []).append(place)
+    found = []
+    for places in groups.values():
+        # Rounded, so that the last bits of a sum decide nothing.
+        far = {place: round(float(distances[place, places].sum()), 6) for place in places}
+        typical_first = sorted(places, key=lambda place: (far[place], place))
+        found.append([questions[place] for place in typical_first])
+    return found
 
 
 def content_words(text: str) -> list[str]:
@@ -126,7 +185,7 @@ def content_words(text: str) -> list[str]:
 
     found = []
     for word in words(text) - FUNCTION_WORDS:
-        if not CHINESE.search(word):
+        if not CHINESE.search(word) and not word.isdigit():
             found.append(word)
     for run in CHINESE.findall(text):
         # A word of one character says little: 的, 是, 吗.
@@ -135,21 +194,26 @@ def content_words(text: str) -> list[str]:
 
 
 def name_of(members: Sequence[str], others: Sequence[str]) -> str:
-    """Return the words that tell a theme from the other questions, the most telling first."""
+    """Return the words that tell a theme from the other questions, the most telling first.
+
+    Of words that tell the same, those of the most typical question come first. It is the first of `members`.
+    """
+    first_in: dict[str, int] = {}
     here: dict[str, int] = {}
-    for question in members:
+    for number, question in enumerate(members):
         for word in content_words(question):
             here[word] = here.get(word, 0) + 1
+            first_in.setdefault(word, number)
     elsewhere: dict[str, int] = {}
     for question in others:
         for word in content_words(question):
             elsewhere[word] = elsewhere.get(word, 0) + 1
 
-    def telling(word: str) -> tuple[float, int, str]:
+    def telling(word: str) -> tuple[float, int, int, str]:
         share = here[word] / len(members)
         other_share = elsewhere.get(word, 0) / max(1, len(others))
-        # The most telling word sorts first; a longer one says more where two tell the same.
-        return (-(share - other_share), -len(word), word)
+        # The most telling word sorts first. A longer one says more where two tell the same.
+        return (-(share - other_share), first_in[word], -len(word), word)
 
     ordered = sorted(here, key=telling)
     return " · ".join(ordered[:NAMED_BY]) or members[0]

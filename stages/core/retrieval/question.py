@@ -29,6 +29,8 @@ A question that shares nothing else with an attribute is not about it.
 
 RARE = 0.01
 """A word in a smaller share of an attribute's wordings came there by chance, as `augment` masks words."""
+LEAST_EVIDENCE = 0.03
+"""A question whose words say less for its likeliest attribute asks for something else: see `evidence`."""
 
 
 def match(question: str, records: Sequence[Row], wordings: Sequence[Row]) -> str | None:
@@ -70,8 +72,8 @@ class Matcher:
         """Return the id of the fact that the question is about, or None.
 
         The subject is the longest known one whose words are all in the question. The attribute is the one
-        with a wording that has exactly the question's other words, else the likeliest one. The subject must
-        have a fact of that attribute. A question without a known subject may name a value (`Backwards`).
+        with a wording that has exactly the question's other words, else the likeliest one, where the words say
+        enough for it (`evidence`). The subject must have a fact of that attribute. A question without a known subject may name a value (`Backwards`).
         """
         asked = words(question)
         subject = subject_of(asked, self._subjects)
@@ -83,6 +85,8 @@ class Matcher:
             (found,) = exact
         else:
             found = likeliest(rest, self._shares) or ""
+            if evidence(rest, found, self._shares) < LEAST_EVIDENCE:
+                return None
         return self._facts.get((record.compared_name(subject), found))
 
 
@@ -176,6 +180,25 @@ def likeliest(asked: set[str], shares: dict[str, dict[str, float]]) -> str | Non
             best_score = score
     shared = uses.keys() & shares.get(best, {}).keys()
     return best if shared - FUNCTION_WORDS else None
+
+
+def evidence(asked: set[str], attribute: str, shares: Mapping[str, Mapping[str, float]]) -> float:
+    """Return how much the words asked say for an attribute.
+
+    A word says s · s / Σ s, where s is the share of the attribute's wordings that have it, and the sum is over all
+    attributes: it must be usual there, and unusual elsewhere. Function words say nothing. The sum over the words is
+    multiplied by the share of words that any attribute uses: "What is the market price of palladium per
+    ounce?" has *per* from the questions about density, and *market*, *price* and *ounce* from none.
+    """
+    telling = asked - FUNCTION_WORDS
+    said = 0.0
+    known = 0
+    for word in sorted(telling):
+        total = sum(words_of.get(word, 0.0) for words_of in shares.values())
+        if total:
+            known += 1
+            said += shares.get(attribute, {}).get(word, 0.0) ** 2 / total
+    return said * known / len(telling) if telling else 0.0
 
 
 def word_shares(known: Sequence[tuple[str, set[str]]]) -> dict[str, dict[str, float]]:
