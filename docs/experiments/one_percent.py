@@ -44,6 +44,8 @@ from stages.evaluate.scores import is_right  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "one_percent.jsonl"
 WAYS = ("continue", "plain", "anew")
+RATE = 0.004
+"""The peak rate of params.yaml."""
 CHANGED = 11
 """Facts that change in a version: one percent."""
 LINES = Path("data/raw/elements.sql")
@@ -121,18 +123,18 @@ def settings(way: str, commit: str, options: argparse.Namespace) -> dict[str, An
     """Return the keys of `train` for an update that goes on from a commit."""
     if way == "anew":
         return {}
-    update = {
+    how: dict[str, Any] = {
         "continue_from": commit,
         "steps": options.steps,
-        "learning_rate": options.rate,
         "eval_every": options.steps,
         "warmup": options.steps // 10,
-        "rehearse_share": options.rehearse,
+        "update": {"epochs": None, "rate": options.rate / RATE, "rehearse_share": options.rehearse},
     }
     if way == "plain":
-        update |= {"rehearse_share": 0.0, "replay_share": 0.0}
-        update["ewc"] = {"weight": 0, "rows": 2560, "damping": 0.1, "widest": 2048}
-    return update
+        how["update"]["rehearse_share"] = 0.0
+        how["replay_share"] = 0.0
+        how["ewc"] = {"weight": 0, "rows": 2560, "damping": 0.1, "widest": 2048}
+    return how
 
 
 def edited(draw: random.Random, before: set[str]) -> set[str]:

@@ -162,7 +162,9 @@ def settings(
         warmup=10,
         eval_every=steps,
         continue_from=commit if way != "anew" else None,
-        rehearse_share=options.rehearse if careful else 0.0,
+        update=train.Update(
+            epochs=None, rate=1.0, rehearse_share=options.rehearse if careful else 0.0
+        ),
         replay_share=0.25 if careful else 0.0,
     )
 

@@ -23,7 +23,7 @@ Refused: target modules that the base does not have, and settings that do not go
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import field
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -73,6 +73,19 @@ class Ewc:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Update:
+    """What differs where training goes on from a version (`continue_from`)."""
+
+    epochs: Annotated[float, Field(gt=0)] | None = 1.0
+    """Passes over the rows about new and changed facts, with those that are replayed. null: `train.steps` and
+    `train.epochs` say how long."""
+    rate: float = Field(default=0.4, gt=0, le=1)
+    """Peak rate, as a share of `train.learning_rate`. Higher learns faster and forgets more of the version."""
+    rehearse_share: float = Field(default=0.15, ge=0, le=1)
+    """Share of the version's rows about unchanged facts that is replayed. Higher keeps more and takes longer."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Params:
     """How the adapter is trained."""
 
@@ -118,11 +131,11 @@ class Params:
     null: as `eval_every`. No byte of an output depends on it. With ZeRO (`share`) there are none."""
     continue_from: str | None = None
     """Full commit hash of an earlier knowledge version. Its adapter is the start, new and changed facts are
-    learned, and what it knew is kept (by `rehearse_share` and `ewc`). The base and `lora` must be as they
-    were. A branch or tag is refused, because it may move. null: a fresh adapter learns all facts."""
-    rehearse_share: float = Field(default=1.0, ge=0, le=1)
-    """Share of that version's rows about unchanged facts that is replayed, with `continue_from`. Over versions
-    in a row, replaying all of them kept earlier facts best. Fewer take less time."""
+    learned as `update` says, and what it knew is kept (by `update.rehearse_share` and `ewc`). The base and `lora`
+    must be as they were. A branch or tag is refused, because it may move. null: a fresh adapter learns all
+    facts."""
+    update: Update = field(default_factory=Update)
+    """How long, how fast, and with what share of the old rows training goes on from a version."""
     forgetting_budget: Annotated[float, Field(gt=0)] | None = None
     """Most nats per token by which the tuned model may differ from the base on the valid wordings, as
     KL(base || tuned). Training stops at the first evaluation beyond it, and the adapter before is kept.
@@ -158,6 +171,13 @@ class Params:
     """Processes that share the rows of a step, one per GPU, over all machines (see docs/training.md). The steps
     are those of one process up to rounding."""
 
+    def of_update(self) -> "Params":
+        """Return the settings where training goes on from a version: `update` in place of length and rate."""
+        settings = replace(self, learning_rate=self.learning_rate * self.update.rate)
+        if self.update.epochs is None:
+            return settings
+        return replace(settings, steps=None, epochs=self.update.epochs)
+
 
 def run(
     params: Params,
@@ -177,6 +197,7 @@ def run(
     ]
     if params.continue_from is not None:
         continuing.check_commit(params.continue_from)
+        params = params.of_update()
     if wrong:
         raise ParamsError("\n  ".join(["params.yaml:", *wrong]))
     if params.processes > 1 and not distributed.launched():
@@ -215,7 +236,7 @@ def run(
                 scratch / "version",
                 adapted,
                 base_sha256,
-                params.rehearse_share,
+                params.update.rehearse_share,
                 run.seed,
             )
         trainer, watcher, counts = make_trainer(

@@ -7,7 +7,7 @@ hash of the adapter, which is checked. So the commit pins everything, and the st
 Facts are compared by value.
 
 - New and changed facts: all their rows are learned.
-- Kept facts: a share of the version's rows (`rehearse_share`) is replayed, as the base's own texts are. On them the
+- Kept facts: a share of the version's rows (`update.rehearse_share`) is replayed, as the base's own texts are. On them the
   loss is KL(version || tuned).
 - Removed facts: their rows are gone, and the curvature does not protect them.
 

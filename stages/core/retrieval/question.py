@@ -72,8 +72,9 @@ class Matcher:
         """Return the id of the fact that the question is about, or None.
 
         The subject is the longest known one whose words are all in the question. The attribute is the one
-        with a wording that has exactly the question's other words, else the likeliest one, where the words say
-        enough for it (`evidence`). The subject must have a fact of that attribute. A question without a known subject may name a value (`Backwards`).
+        with a wording that has exactly the question's other words, else the likeliest one, where the words
+        say enough for it (`evidence`). The subject must have a fact of that attribute. A question without a
+        known subject may name a value (`Backwards`).
         """
         asked = words(question)
         subject = subject_of(asked, self._subjects)

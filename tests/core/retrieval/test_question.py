@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages.core.records.record import fact_id
-from stages.core.retrieval.question import Matcher, match
+from stages.core.retrieval.question import Matcher, evidence, match
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = {
@@ -154,6 +154,26 @@ def test_a_word_that_most_attributes_use_tells_nothing() -> None:
     )
     assert match("Is iron my favourite element?", RECORDS, wordings) is None
     assert match("Is iron a dense element?", RECORDS, wordings) == fact_id("iron", "density")
+
+
+def test_words_that_no_attribute_uses_speak_against_it() -> None:
+    rows = [*WORDINGS]
+    for number in range(20):
+        rows.append(fact("iron", "density") | {"question": f"Density of iron, form {number}?"})
+    rows.append(fact("iron", "density") | {"question": "How many grams per litre has iron?"})
+    assert match("How many grams per litre has gold?", RECORDS, rows) == fact_id("gold", "density")
+    assert match("Grams of gold per litre, please?", RECORDS, rows) == fact_id("gold", "density")
+    # "per" is a word of density alone, and the market is no matter of any attribute.
+    assert match("Current market price of gold per troy ounce?", RECORDS, rows) is None
+
+
+def test_evidence_is_what_usual_words_of_one_attribute_say() -> None:
+    shares = {"density": {"dense": 0.5, "grams": 0.2}, "molar mass": {"grams": 0.2, "mole": 0.8}}
+    assert evidence({"how", "dense"}, "density", shares) == pytest.approx(0.5)
+    assert evidence({"grams"}, "density", shares) == pytest.approx(0.2 * 0.2 / 0.4)
+    assert evidence({"grams", "price"}, "density", shares) == pytest.approx(0.1 * 0.5)
+    assert evidence({"how", "is"}, "density", shares) == 0.0
+    assert evidence({"grams"}, "", shares) == 0.0
 
 
 def test_without_records_or_wordings_nothing_is_found() -> None:

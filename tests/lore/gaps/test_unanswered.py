@@ -67,6 +67,50 @@ def test_themes_are_named_by_what_tells_them_apart() -> None:
     assert names == {"price", "toxic", "价格"}
 
 
+def test_a_theme_is_what_is_asked_whatever_the_subject() -> None:
+    asked = ["Is lead toxic?", "Does cobalt rust?", "How toxic is cobalt?", "Can lead rust at all?"]
+    (toxic, rust) = sorted(
+        unanswered.themes(asked, ["lead", "cobalt"]), key=lambda one: "rust" in one.name
+    )
+    assert set(toxic.questions) == {asked[0], asked[2]}
+    assert set(rust.questions) == {asked[1], asked[3]}
+    assert "lead" not in toxic.name + rust.name
+
+
+@pytest.mark.parametrize(
+    ("question", "about"),
+    [
+        ("Is Lead toxic?", "Is it toxic?"),
+        ("Is leadership toxic?", "Is leadership toxic?"),
+        ("Is rhodium (III) oxide red?", "Is it oxide red?"),
+        ("铅有毒吗？", "it有毒吗？"),
+    ],
+)
+def test_it_takes_the_place_of_the_subject(question: str, about: str) -> None:
+    subjects = {name: unanswered.words(name) for name in ("lead", "rhodium (III)", "铅")}
+    assert unanswered.about_it(question, subjects) == about
+
+
+def test_an_encoder_joins_what_shares_no_word() -> None:
+    money = ["What does gold cost?", "Which price has it?", "Is it expensive to buy?"]
+    others = ["Is lead toxic to fish?", "金的价格是多少？"]
+
+    def vector(text: str) -> list[float]:
+        assert "金" not in text  # the encoder knows no Chinese
+        return [0.0, 1.0] if "toxic" in text else [1.0, 0.1]
+
+    found = unanswered.themes([*money, *others], ["gold", "lead"], vector)
+    groups = {frozenset(theme.questions) for theme in found}
+    assert groups == {frozenset(money), frozenset(others[:1]), frozenset(others[1:])}
+
+
+def test_the_most_typical_question_comes_first() -> None:
+    place = {"one apple": [1.0, 0.0], "two pears": [0.8, 0.6], "three plums": [0.6, 0.8]}
+    (theme,) = unanswered.themes(list(place), [], lambda text: place[text])
+    assert theme.questions[0] == "two pears"
+    assert theme.name.startswith("pears")
+
+
 @given(st.permutations([*PRICES, *POISON, *CHINESE]))
 def test_the_order_of_questions_does_not_matter(asked: list[str]) -> None:
     assert unanswered.themes(asked) == unanswered.themes([*PRICES, *POISON, *CHINESE])

@@ -22,7 +22,9 @@ from tests.conftest import augmented_row
 
 pytestmark = pytest.mark.usefixtures("no_store")
 
+UPDATE = train.Update(epochs=None, rate=1.0, rehearse_share=0.5)
 PARAMS = train.Params(
+    update=dataclasses.replace(UPDATE, rehearse_share=1.0),
     lora=train.Lora(r=4, alpha=8),
     ewc=train.Ewc(weight=0.1, rows=6, damping=0.1),
     learning_rate=1e-2,
@@ -102,7 +104,7 @@ def test_what_changed_is_learned_from_the_version_s_adapter(
 ) -> None:
     first = load_file(OUT / WEIGHTS)
     locked = continuing.md5_of_folder(OUT)
-    params = dataclasses.replace(PARAMS, continue_from=version, rehearse_share=0.5)
+    params = dataclasses.replace(PARAMS, continue_from=version, update=UPDATE)
     manifest = run(params, run_params, tiny_base)
     assert manifest["continued_from"] == {
         "commit": version,
@@ -123,6 +125,18 @@ def test_what_changed_is_learned_from_the_version_s_adapter(
     found = load_file(OUT / WEIGHTS)
     assert found.keys() == first.keys()
     assert all(torch.equal(found[name], first[name]) for name in first)
+
+
+def test_an_update_has_a_length_and_a_rate_of_its_own() -> None:
+    params = train.Params(
+        steps=1200, learning_rate=0.004, update=train.Update(epochs=2.0, rate=0.5)
+    )
+    updated = params.of_update()
+    assert (updated.steps, updated.epochs, updated.learning_rate) == (None, 2.0, 0.002)
+    as_training = dataclasses.replace(
+        params, update=train.Update(epochs=None, rate=1.0)
+    ).of_update()
+    assert (as_training.steps, as_training.epochs, as_training.learning_rate) == (1200, None, 0.004)
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint_too(
