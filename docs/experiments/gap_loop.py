@@ -134,12 +134,12 @@ def remove(draw: random.Random) -> list[Row]:
     uses = Path("data/raw/uses.jsonl")
     names = {row["subject"] for row in chosen if row["source"] == "uses"}
     lines = []
-    for line in uses.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if str(row.get("element", "")).lower() in names:
-            row.pop("use", None)
-        lines.append(json.dumps(row, ensure_ascii=False))
-    uses.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for line in uses.read_text(encoding="utf-8").splitlines(keepends=True):
+        if any(line.lower().startswith(f'{{"element": "{name}",') for name in names):
+            lines.append(re.sub(r'"use": "[^"]*", ?', "", line))
+        else:
+            lines.append(line)  # some lines are broken on purpose, so nothing is parsed here
+    uses.write_text("".join(lines), encoding="utf-8")
     return chosen
 
 
