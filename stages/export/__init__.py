@@ -6,6 +6,7 @@ In: base, adapter of align, student of distill; the validation questions of augm
 
 - `onnx`, `onnx_int8`: ONNX with a key-value cache, for onnxruntime and onnxruntime-genai (`onnx_model.py`).
 - `gguf_f32`, `gguf_f16`, `gguf_q8_0`: GGUF, for llama.cpp (`gguf_model.py`).
+- `pte`, `pte_8da8w`: a program for ExecuTorch, for phones (`executorch_model.py`).
 - `split`: feature extractor and decision layer, each a file of its own, for two devices or processes
   (`split_model.py`, `decision.py`, `serve_decision.py`).
 
@@ -41,11 +42,13 @@ from stages.core.project.errors import ModelError, ParamsError
 from stages.core.project.output import replacing, write_json
 from stages.core.project.params import STRICT, Run
 from stages.core.repeatable.seeding import seed_torch
-from stages.export import checking, gguf_model, onnx_model, split_model
+from stages.export import checking, executorch_model, gguf_model, onnx_model, split_model
 from stages.export.checking import Answers, Decoder
 from stages.export.files import hashes, size_of
 
-Format = Literal["onnx", "onnx_int8", "gguf_f32", "gguf_f16", "gguf_q8_0", "split"]
+Format = Literal[
+    "onnx", "onnx_int8", "gguf_f32", "gguf_f16", "gguf_q8_0", "pte", "pte_8da8w", "split"
+]
 MANIFEST = "manifest.json"
 ANSWERS = "answers.parquet"
 FLOAT = "float"
@@ -58,8 +61,8 @@ class Params:
     """What is exported, and what the check demands."""
 
     formats: list[Format] = field(default_factory=list)
-    """Formats to write: onnx, onnx_int8, gguf_f32, gguf_f16, gguf_q8_0, split. ONNX needs the extra `export`.
-    []: the stage writes an empty output."""
+    """Formats to write: onnx, onnx_int8, gguf_f32, gguf_f16, gguf_q8_0, pte, pte_8da8w, split. ONNX needs the extra
+    `export`, and ExecuTorch (pte) the extra `executorch`. []: the stage writes an empty output."""
     variant: Literal["distill", "train"] = "distill"
     """The model that is exported: distill (the student), or train (the tuned model with its adapter merged; the
     aligned one where `align` made one)."""
@@ -96,6 +99,8 @@ def run(
     seed_torch(run.seed, run.threads)
     model, tokenizer = load_causal_lm(**source(params.variant, base, align, distill))
     limit = model.config.get_text_config().max_position_embeddings
+    if any(name in executorch_model.TYPES for name in params.formats):
+        limit = min(limit, executorch_model.CONTEXT)
     asked = checking.questions(augment, tokenizer, params.questions, run.seed, limit)
     twin = checking.answers(checking.TorchDecoder(model), asked, model, tokenizer, FLOAT)
     judged = checking.rows(FLOAT, asked, twin.texts)
@@ -159,6 +164,8 @@ def problems_of(name: str, folder: Path) -> list[str]:
         return onnx_model.problems(folder)
     if name in gguf_model.TYPES:
         return gguf_model.problems(folder)
+    if name in executorch_model.TYPES:
+        return executorch_model.problems(folder)
     return []  # split: what it cannot hold shows in its check
 
 
@@ -176,6 +183,8 @@ def make(name: str, merged: Path, target: Path) -> None:
         onnx_model.make(merged, target, onnx_model.PRECISIONS[name])
     elif name in gguf_model.TYPES:
         gguf_model.make(merged, target, gguf_model.TYPES[name])
+    elif name in executorch_model.TYPES:
+        executorch_model.make(merged, target, name)
     else:
         split_model.make(merged, target)
 
@@ -187,6 +196,8 @@ def decoder(name: str, folder: Path, threads: int) -> Iterator[Decoder]:
         yield onnx_model.OnnxDecoder(folder, threads)
     elif name in gguf_model.TYPES:
         yield checking.TorchDecoder(gguf_model.read(folder))
+    elif name in executorch_model.TYPES:
+        yield executorch_model.PteDecoder(folder)
     else:
         with split_model.decision_process(folder, threads) as decision:
             yield split_model.SplitDecoder(folder, decision)

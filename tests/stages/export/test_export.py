@@ -13,7 +13,7 @@ from stages.core.models import variants
 from stages.core.project.errors import ModelError, ParamsError
 from stages.core.project.output import write_json
 from stages.core.project.params import Run
-from stages.export import onnx_model
+from stages.export import executorch_model, onnx_model
 from tests.checkpoints import write_checkpoint
 
 pytestmark = pytest.mark.usefixtures("no_store")
@@ -95,6 +95,43 @@ def test_everything_that_cannot_be_is_named_at_once(
     ]
 
 
+def test_executorch_is_named_where_it_is_missing(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executorch_model, "find_spec", lambda name: None)
+    write_json(tmp_path / "v2/config.json", {"architectures": ["DeepseekV2ForCausalLM"]})
+    with pytest.raises(ParamsError) as raised:
+        made(formats=["pte"], distill=tmp_path / "v2")
+    assert str(raised.value).splitlines() == [
+        "params.yaml:",
+        '  export.formats: pte: executorch not installed; pip install "lorekeep[executorch]", or take the format out',
+        "  export.formats: pte: no export for DeepseekV2ForCausalLM, only for LlamaForCausalLM, "
+        "Qwen2ForCausalLM; write [split] instead",
+    ]
+
+
+def test_a_program_has_a_context_of_its_own(tmp_path: Path) -> None:
+    write_json(tmp_path / "long/config.json", {"max_position_embeddings": 131_072})
+    assert executorch_model.context_of(tmp_path / "long") == executorch_model.CONTEXT
+    write_json(tmp_path / "short/config.json", {"max_position_embeddings": 64})
+    assert executorch_model.context_of(tmp_path / "short") == 64
+
+
+def test_what_executorch_cannot_build_is_a_model_error(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> bytes:
+        raise RuntimeError("a pass failed\nhere")
+
+    monkeypatch.setattr(executorch_model, "lowered", fails)
+    with pytest.raises(
+        ModelError,
+        match=r"pte: executorch could not build the model \(RuntimeError: a pass failed\);",
+    ):
+        executorch_model.make(tiny_model, tmp_path / "pte", "pte")
+    assert not (tmp_path / "pte").exists()
+
+
 def test_another_architecture_is_refused_before_it_is_loaded(made: Any, tmp_path: Path) -> None:
     write_json(tmp_path / "v3/config.json", {"architectures": ["DeepseekV3ForCausalLM"]})
     with pytest.raises(
@@ -150,6 +187,43 @@ def test_onnx_answers_as_torch_does_and_equal_models_are_equal_bytes(
     assert report["formats"]["onnx_int8"]["bytes"] < report["formats"]["onnx"]["bytes"]
     config = (first / "onnx/genai_config.json").read_text()
     assert str(tmp_path) not in config
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+def test_executorch_answers_as_torch_does(tmp_path: Path, architecture: str) -> None:
+    """Its runtime gives torch's likeliest tokens, from a prompt and from token after token, again and again."""
+    pytest.importorskip("executorch", reason="the extra executorch is not installed")
+    from stages.core.models.causal_lm import load_causal_lm
+    from stages.export.checking import TorchDecoder
+
+    sizes = {"hidden_size": 64, "num_key_value_heads": 2}
+    source = write_checkpoint(tmp_path / "from", architecture, dtype="float32", **sizes)
+    assert executorch_model.problems(source) == []
+    for name in ("first", "second"):
+        executorch_model.make(source, tmp_path / name, "pte")
+    program = (tmp_path / "first" / executorch_model.PROGRAM).read_bytes()
+    assert program == (tmp_path / "second" / executorch_model.PROGRAM).read_bytes()
+    assert str(tmp_path).encode() not in program
+    model, _ = load_causal_lm(source)
+    expected, found = TorchDecoder(model), executorch_model.PteDecoder(tmp_path / "first")
+    for prompt in ([0, 20, 30, 40, 50, 60], [0, 7], [0, 20, 30, 40, 50, 60]):
+        token = expected.first(prompt)
+        assert found.first(prompt) == token
+        for _ in range(8):
+            following = expected.following(token)
+            assert found.following(token) == following
+            token = following
+
+
+@pytest.mark.slow
+def test_executorch_in_int8_is_smaller(made: Any, tmp_path: Path) -> None:
+    pytest.importorskip("executorch", reason="the extra executorch is not installed")
+    out = made(formats=["pte", "pte_8da8w"], most_lost=1.0)
+    report = json.loads((tmp_path / "export.json").read_text())
+    assert report["formats"]["pte"]["same_text"] == report["questions"]
+    assert report["formats"]["pte_8da8w"]["bytes"] < report["formats"]["pte"]["bytes"]
+    assert (out / "pte/tokenizer.json").is_file()
 
 
 @pytest.mark.slow
