@@ -135,9 +135,11 @@ class PteDecoder:
     """A program in ExecuTorch's runtime. It uses as many threads as the runtime chooses."""
 
     def __init__(self, folder: Path) -> None:
-        from executorch.runtime import Runtime
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library calls its runtime experimental
+            from executorch.runtime import Runtime
 
-        self._program = Runtime.get().load_program(folder / PROGRAM)
+            self._program = Runtime.get().load_program(folder / PROGRAM)
         self._forward = self._program.load_method("forward")
         self._read_before = 0
 
