@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable
 
 MODEL = "lorekeep"
+KNOWN_NAME = "gpt-4o-mini"
+"""A name that LlamaIndex knows. The server must know it too."""
 Client = Callable[[str, str, str], tuple[str, str]]
 """Takes address, token and question. Returns the whole answer, and the one put together from a stream."""
 
@@ -65,9 +67,18 @@ def with_llama_index(address: str, token: str, question: str) -> tuple[str, str]
     from llama_index.core.llms import ChatMessage
     from llama_index.llms.openai_like import OpenAILike
 
-    llm = OpenAILike(
-        model=MODEL, api_base=f"{address}/v1", api_key=token, is_chat_model=True, temperature=0
-    )
+    llm = OpenAILike(model=MODEL, api_base=f"{address}/v1", api_key=token, is_chat_model=True)
+    messages = [ChatMessage(role="user", content=question)]
+    whole = llm.chat(messages).message.content
+    return whole, "".join(piece.delta or "" for piece in llm.stream_chat(messages))
+
+
+def with_llama_index_openai(address: str, token: str, question: str) -> tuple[str, str]:
+    """OpenAI of LlamaIndex, which knows OpenAI's model names only: lore serve --model-name gpt-4o-mini."""
+    from llama_index.core.llms import ChatMessage
+    from llama_index.llms.openai import OpenAI
+
+    llm = OpenAI(model=KNOWN_NAME, api_base=f"{address}/v1", api_key=token)
     messages = [ChatMessage(role="user", content=question)]
     whole = llm.chat(messages).message.content
     return whole, "".join(piece.delta or "" for piece in llm.stream_chat(messages))
@@ -103,6 +114,7 @@ CLIENTS: dict[str, tuple[Client, str]] = {
     "openai, async": (with_openai_async, "openai"),
     "LangChain ChatOpenAI": (with_langchain, "langchain-openai"),
     "LlamaIndex OpenAILike": (with_llama_index, "llama-index-llms-openai-like"),
+    "LlamaIndex OpenAI": (with_llama_index_openai, "llama-index-llms-openai"),
     "curl": (with_curl, ""),
 }
 """Client, and the package that it is from."""

@@ -41,6 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"variant that answers. Default: {plain.variant}",
     )
     parser.add_argument(
+        "--model-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name that requests may give the model, such as gpt-4o-mini, for programs that know OpenAI's "
+        "names only. It may be given several times",
+    )
+    parser.add_argument(
         "--engine",
         choices=ENGINES,
         default=plain.engine,
@@ -255,6 +263,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         canaries=options.canaries,
         canary_share=options.canary_share,
         abstain=options.abstain,
+        names=tuple(options.model_name),
         candidate=options.candidate,
         share=options.share,
         shadow=options.shadow,

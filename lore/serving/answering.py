@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lore.serving import knowledge
 from lore.serving.comparison import AGREES, Comparison
@@ -34,6 +34,8 @@ class Asked:
     from_records: bool
     token: str
     """Name of the caller's token."""
+    ignored: list[str] = field(default_factory=list)
+    """Fields of the request that have no effect."""
 
 
 @dataclass
@@ -211,6 +213,7 @@ class Answering:
             agrees=knowledge.agrees(text, rows),
             confidence=None if answer.confidence is None else round(answer.confidence, 6),
             withheld=is_withheld,
+            ignored=asked.ignored,
         )
         reason = "stop" if answer.is_stopped or is_withheld else "length"
         return Finished(text, reason, usage, info)
@@ -229,6 +232,7 @@ class Answering:
             fact=knowledge.fact_info(found.rows),
             sources=knowledge.source_infos(found.rows),
             agrees=knowledge.agrees(text, found.rows),
+            ignored=asked.ignored,
         )
         usage = Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0)
         return text, Finished(text, "stop", usage, info)

@@ -55,8 +55,6 @@ from lore.serving.shadow import Shadow
 
 REFUSALS: dict[int | str, dict[str, Any]] = {500: {"model": ErrorBody}}
 """Brings the form of refusals into the description, which then names them for every path."""
-ANY_VERSION = ("", ALIAS)
-"""Names of models that mean whatever version is served."""
 
 
 def make_app(
@@ -149,6 +147,7 @@ def add_answers(
             stops=body.stops(),
             from_records=body.lorekeep.answer_from == "records",
             token=request.scope.get(TOKEN_NAME, ""),
+            ignored=body.ignored(),
         )
 
     @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=REFUSALS)
@@ -245,7 +244,7 @@ async def respond(
         asked = answers.make(generation)
 
         def follow(done: Finished) -> None:
-            if body.model in (*ANY_VERSION, generation.variant):
+            if answers.generations.is_any(body.model):
                 answers.shadow.follow(generation, asked, answers.make, done)
 
         pieces = answers.answering.answer(generation, asked)
@@ -367,9 +366,10 @@ def add_state(
 
     @app.get("/v1/models", responses=REFUSALS)
     async def models() -> ModelList:
-        """Return the model that is served, under its own name and under `lorekeep`, and the candidate."""
+        """Return the model that is served, under each of its names, and the candidate."""
         current = generations.current
-        entries = [entry_of(current.name, current), entry_of(ALIAS, current)]
+        entries = [entry_of(current.name, current)]
+        entries += [entry_of(name, current) for name in (ALIAS, *generations.names)]
         candidate = generations.candidate
         if candidate is not None and candidate.name != current.name:
             entries.append(entry_of(candidate.name, candidate))

@@ -8,7 +8,7 @@ for a share of the callers (a percentage canary), for whoever names it (A/B), or
 import hashlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,13 +68,19 @@ class Generations:
     """The current generation, a candidate beside it, and the replaced ones that still answer."""
 
     def __init__(
-        self, first: Generation, candidate: Generation | None = None, share: float = 0.0
+        self,
+        first: Generation,
+        candidate: Generation | None = None,
+        share: float = 0.0,
+        names: Sequence[str] = (),
     ) -> None:
-        """`share` is that of the callers whom the candidate answers."""
+        """`share` is that of the callers whom the candidate answers. `names` mean any version, as `lorekeep` does."""
         self._lock = threading.Lock()
         self._current = first
         self.candidate = candidate
         self._share = share
+        self.names = tuple(names)
+        """Further names of models that mean whatever version is served."""
 
     @property
     def current(self) -> Generation:
@@ -137,9 +143,13 @@ class Generations:
         if self.candidate is not None:
             self.candidate.engine.close()
 
+    def is_any(self, model: str) -> bool:
+        """Return whether a model's name means whatever version is served."""
+        return model in ("", ALIAS, self._current.variant, *self.names)
+
     def _chosen(self, model: str, caller: str) -> Generation:
         candidate = self.candidate
-        if model in ("", ALIAS, self._current.variant):
+        if self.is_any(model):
             if candidate is not None and is_drawn(candidate, caller, self._share):
                 return candidate
             return self._current

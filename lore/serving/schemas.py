@@ -1,7 +1,9 @@
 """Requests and answers of the API, in the form of OpenAI's.
 
 A field that OpenAI knows and this server cannot honour is declared with the only values that change
-nothing, such as `n: 1`. Any other value, and any field that is not declared, is refused by name.
+nothing, such as `n: 1`. Any other value, and any field that is not declared, is refused by name. The exception are
+fields about drawing words at random (`NEUTRAL`). Every answer here is the likeliest one, which is one that a draw
+may give. They are accepted, since many clients always send them, and the answer names them in `lorekeep.ignored`.
 """
 
 from typing import Annotated, Any, Literal
@@ -53,6 +55,10 @@ ONE_LENGTH: JsonDict = {
     }
 }
 """JSON Schema: `max_tokens` not together with its newer name."""
+
+
+NEUTRAL = {"temperature": 0.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""Field about drawing words, and the value that changes nothing."""
 
 
 class TextPart(BaseModel):
@@ -108,9 +114,9 @@ class Common(BaseModel):
     model: str = ""
     """A name of GET /v1/models. Empty: the model that is served."""
     max_tokens: Length | None = None
-    temperature: Annotated[float, Field(ge=0, le=0)] | None = None
-    """Only 0: answers are greedy, so that they can be compared with the recorded ones."""
-    top_p: Annotated[float, Field(ge=1, le=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Accepted and ignored: answers are greedy, so that they can be compared with the recorded ones."""
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     n: OnlyOne | None = None
     stop: (
         Annotated[str, Field(min_length=1)]
@@ -119,8 +125,8 @@ class Common(BaseModel):
     ) = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     seed: Whole | None = None
     user: str | None = None
     lorekeep: LorekeepOptions = LorekeepOptions()
@@ -132,6 +138,10 @@ class Common(BaseModel):
         if isinstance(self.stop, str):
             return [self.stop]
         return self.stop
+
+    def ignored(self) -> list[str]:
+        """Return the fields that ask for words drawn in another way, and have no effect."""
+        return [name for name, value in NEUTRAL.items() if getattr(self, name) not in (None, value)]
 
 
 class ChatRequest(Common):
@@ -211,6 +221,8 @@ class LorekeepInfo(BaseModel):
     """Mean log-probability of the answer's tokens, in nats. None: the engine does not tell it, or a record answered."""
     withheld: bool = False
     """Whether the model's answer was replaced, because its confidence is below the limit (`lore serve --abstain`)."""
+    ignored: list[str] = []
+    """Fields of the request that have no effect, such as a temperature above 0: answers are greedy."""
 
 
 class Usage(BaseModel):

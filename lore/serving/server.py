@@ -41,7 +41,7 @@ def serve(settings: Settings, access: Access, threads: int) -> None:
         if settings.candidate is not None:
             candidate = loader.load(versions.named_target(settings.candidate, finder))
             log_candidate(candidate, settings)
-        generations = Generations(generation, candidate, settings.share)
+        generations = Generations(generation, candidate, settings.share, settings.names)
         comparison = Comparison()
         version = generation.version
         metrics.serve(version.name, version.identity, generation.variant, version.generation)

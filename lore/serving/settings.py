@@ -61,6 +61,8 @@ class Settings:
     """Whether an answer becomes *I do not know.* where its confidence is below the limit that evaluate chose."""
     least: float = 0.5
     """Lowest cosine at which a record of the index answers."""
+    names: tuple[str, ...] = ()
+    """Further names of models that mean whatever version is served, for programs whose name is fixed."""
     candidate: str | None = None
     """A second version, which is served beside the one that is followed."""
     share: float = 0.0

@@ -46,6 +46,7 @@ def test_every_option_is_a_setting() -> None:
             *("--body-bytes", "5", "--requests-per-minute", "6", "--tokens-per-minute", "7"),
             *("--connections", "8", "--seconds", "9"),
             *("--candidate", "1.3.0", "--share", "0.05", "--shadow", "0.5", "--abstain"),
+            *("--model-name", "gpt-4o-mini", "--model-name", "other"),
         )
     )
     assert made.limits.batch == 1
@@ -62,6 +63,7 @@ def test_every_option_is_a_setting() -> None:
     assert (made.canary_share, made.host, made.port, made.request_log) == (0.5, "::1", 0, "log")
     assert (made.candidate, made.share, made.shadow) == ("1.3.0", 0.05, 0.5)
     assert made.abstain
+    assert made.names == ("gpt-4o-mini", "other")
 
 
 @pytest.mark.parametrize(

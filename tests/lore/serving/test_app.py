@@ -156,8 +156,9 @@ def test_completions_go_on_with_the_text(served: Make) -> None:
     ("more", "message"),
     [
         ({"n": 2}, "n: Input should be 1"),
-        ({"temperature": 0.7}, "temperature: Input should be less than or equal to 0"),
-        ({"top_p": 0.5}, "top_p: Input should be greater than or equal to 1"),
+        ({"temperature": 2.1}, "temperature: Input should be less than or equal to 2"),
+        ({"top_p": 1.5}, "top_p: Input should be less than or equal to 1"),
+        ({"presence_penalty": -3}, "presence_penalty: Input should be greater than or equal to -2"),
         ({"n": True}, "n: Input should be 1"),
         ({"logprobs": True}, "logprobs: Input should be False"),
         ({"store": 0}, "store: Input should be False"),
@@ -203,6 +204,15 @@ def test_what_cannot_be_honoured_is_refused_by_name(
 )  # fmt: skip
 def test_what_changes_nothing_is_accepted(served: Make, more: dict[str, Any]) -> None:
     assert served().ask(QUESTION, **more).json()["choices"][0]["message"]["content"] == RIGHT
+
+
+def test_what_asks_for_a_draw_is_accepted_and_named(served: Make) -> None:
+    made = served()
+    asked = {"temperature": 0.7, "top_p": 1.0, "presence_penalty": 0.5}
+    for more in ({}, {"lorekeep": {"answer_from": "records"}}):
+        info = made.ask(QUESTION, **asked, **more).json()["lorekeep"]
+        assert info["ignored"] == ["temperature", "presence_penalty"]
+    assert made.ask(QUESTION, temperature=0, top_p=1).json()["lorekeep"]["ignored"] == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1", b"\xff\xfe", b"nul"])

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from lore.serving.generations import Generations
+import pytest
+
+from lore.serving.generations import Generations, UnknownModelError
 from tests.lore.serving.fakes import FakeEngine, generation
 from tests.lore.serving.test_app import wait_for
 
@@ -18,6 +20,18 @@ def test_a_swap_names_what_it_replaces(tmp_path: Path) -> None:
     assert generations.current is second
     assert wait_for(lambda: engines[0].is_closed)
     assert not engines[1].is_closed
+
+
+def test_further_names_mean_whatever_is_served(tmp_path: Path) -> None:
+    generations = Generations(generation(tmp_path, 1), names=["gpt-4o-mini"])
+    for name in ("", "lorekeep", "gpt-4o-mini"):
+        with generations.held(name) as found:
+            assert found.number == 1
+    with (
+        pytest.raises(UnknownModelError, match="gpt-4o: not served here"),
+        generations.held("gpt-4o"),
+    ):
+        pass
 
 
 def test_a_replaced_engine_is_closed_behind_its_last_request(tmp_path: Path) -> None:
