@@ -69,6 +69,7 @@ def test_an_answer_names_version_fact_and_sources(served: Make) -> None:
         "agrees": True,
         "confidence": None,
         "withheld": False,
+        "ignored": [],
     }
 
 
