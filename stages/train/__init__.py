@@ -79,7 +79,7 @@ class Update:
     epochs: Annotated[float, Field(gt=0)] | None = 1.0
     """Passes over the rows about new and changed facts, with those that are replayed. null: `train.steps` and
     `train.epochs` say how long."""
-    rate: float = Field(default=0.4, gt=0, le=1)
+    rate: float = Field(default=0.2, gt=0, le=1)
     """Peak rate, as a share of `train.learning_rate`. Higher learns faster and forgets more of the version."""
     rehearse_share: float = Field(default=0.15, ge=0, le=1)
     """Share of the version's rows about unchanged facts that is replayed. Higher keeps more and takes longer."""
