@@ -234,9 +234,11 @@ def encoder_of_themes() -> "Encoder | None":
     except InputError:
         name = PACKAGED  # there is no index
     try:
-        return Encoder(name or PACKAGED, 1)
+        encoder = Encoder(name or PACKAGED, 1)
     except InputError:
         return None  # the extra `index` is not installed
+    encoder.remembers = False  # what people asked is kept nowhere
+    return encoder
 
 
 def speaks_chinese(encoder: "Encoder") -> bool:

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=ENGINES,
         default=plain.engine,
-        help="torch: PyTorch, for every variant. genai: onnxruntime-genai, a fifth of the work on CPUs (extra serve, "
+        help="torch: PyTorch, for every variant. genai: onnxruntime-genai, a fifth to a half of the work on CPUs (extra serve, "
         "and onnx in export.formats). vllm: a vLLM server at --vllm-url. auto: genai where a version has onnx, else "
         f"torch. Default: {plain.engine}",
     )

@@ -3,8 +3,8 @@
 A question is answered where it names a fact, or where the index holds a near record. The others are put into
 themes: groups of questions that mean the like, or share words. A theme is named by the words that tell it from the others.
 
-A theme is what is asked of a subject, whatever the subject. So *it* takes the place of a known subject: "where is
-cobalt mined" and "Which country mines most tungsten?" are near as "where is it mined" and "Which country mines most it?".
+A theme is what is asked of a subject, whatever the subject. So *it* takes the place of a known subject. "How toxic is
+lead?" and "Is cobalt poisonous?" are compared as "How toxic is it?" and "Is it poisonous?".
 A sentence encoder compares them where there is one for their language. Else words do, weighed by TF-IDF.
 Groups are joined by average cosine (agglomerative clustering). The same questions give the same themes in any order.
 """

@@ -1,9 +1,10 @@
 """Requests and answers of the API, in the form of OpenAI's.
 
 A field that OpenAI knows and this server cannot honour is declared with the only values that change
-nothing, such as `n: 1`. Any other value, and any field that is not declared, is refused by name. The exception are
-fields about drawing words at random (`NEUTRAL`). Every answer here is the likeliest one, which is one that a draw
-may give. They are accepted, since many clients always send them, and the answer names them in `lorekeep.ignored`.
+nothing, such as `n: 1`. Any other value, and any field that is not declared, is refused by name.
+
+Fields about drawing words at random (`NEUTRAL`) are the exception. They are accepted, since many clients always send
+them, and the answer names them in `lorekeep.ignored`. An answer here is the likeliest one, and a draw may give it too.
 """
 
 from typing import Annotated, Any, Literal
