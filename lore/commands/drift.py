@@ -2,8 +2,9 @@
 
 Compared are the numbers and categories of each attribute of each source, the shares of sources and languages, and
 new free texts. A row of the table is one comparison with the size of the difference: PSI for numbers, Cramér's V for
-categories and counts, AUC for texts. The p-values are adjusted for their number, so that data without drift
-raise an alarm in at most --alarm of the cases.
+categories and counts, AUC for texts. With --asked FILE, what people asked of a server and what it answered are
+compared too. The p-values are adjusted for their number, so that data without drift raise an alarm in at most
+--alarm of the cases.
 
 Example: `lore drift knowledge@v1.0.0` compares that version with the records here. Exit code 0, and with
 --exit-code 3 where there is an alarm.
@@ -11,6 +12,7 @@ Example: `lore drift knowledge@v1.0.0` compares that version with the records he
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.core.project import artifacts
@@ -46,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "now", metavar="VERSION", nargs="?", help="the version in question; default: the files here"
     )
     parser.add_argument(
+        "--asked", type=Path, metavar="FILE",
+        help="log of lore serve --request-log: compare its questions with the trained ones of VERSION, and its later "
+        "half with the earlier one",
+    )  # fmt: skip
+    parser.add_argument(
         "--alarm", type=level, default=ALARM, metavar="P",
         help=f"adjusted p-value below which a comparison is an alarm; default: {ALARM}",
     )  # fmt: skip
@@ -68,7 +75,7 @@ def level(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Print the comparisons. Raises InputError where a version cannot be read."""
-    from lore.drift import findings
+    from lore.drift import asked, findings
     from lore.rendering import report, terminal
     from lore.versions import version
     from stages.core.project.params import Run, read_section
@@ -76,7 +83,13 @@ def run(options: argparse.Namespace) -> int:
     reference = version.revision(options.reference)
     now = version.revision(options.now) if options.now else version.workspace()
     seed = read_section("run", Run).seed
-    found = findings.compare(records_of(reference), records_of(now), seed)
+    records = records_of(reference)
+    compared = findings.compare(records, records_of(now), seed)
+    if options.asked is not None:
+        attributes = {row["fact"]: row["attribute"] for row in records if row["fact"]}
+        log = asked.read(options.asked)
+        compared += asked.compare(trained_questions(reference), log, attributes, seed)
+    found = findings.together(compared)
     alarms = [one for one in found if one.adjusted < options.alarm]
     if options.json:
         document = {"alarm": options.alarm, "alarms": len(alarms), "comparisons": []}
@@ -95,6 +108,12 @@ def records_of(version: "Version") -> list[Row]:
     """Return the cleaned records of a version. Raises InputError where they are missing or damaged."""
     rows: list[Row] = version.table(artifacts.CLEAN_RECORDS, COLUMNS).to_pylist()
     return rows
+
+
+def trained_questions(version: "Version") -> list[str]:
+    """Return the questions that a version was trained on. Raises InputError where they are missing or damaged."""
+    rows = version.table(artifacts.TRAINING_RECORDS, ("split", "question")).to_pylist()
+    return [row["question"] for row in rows if row["split"] == "train" and row["question"]]
 
 
 def section_of_alarms(alarms: "list[Finding]") -> "Section":

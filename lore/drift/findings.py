@@ -45,8 +45,12 @@ class Finding:
 
 
 def compare(reference: Sequence[Row], now: Sequence[Row], seed: int) -> list[Finding]:
-    """Return every comparison, the surest difference first."""
-    found = [*attributes(reference, now), *counts(reference, now), *texts(reference, now, seed)]
+    """Return every comparison of two versions' records, without adjusting them."""
+    return [*attributes(reference, now), *counts(reference, now), *texts(reference, now, seed)]
+
+
+def together(found: Sequence[Finding]) -> list[Finding]:
+    """Return comparisons adjusted for their number, the surest difference first."""
     levels = statistics.adjusted([one.p for one in found])
     adjusted = []
     for one, level in zip(found, levels, strict=True):
@@ -160,7 +164,7 @@ def texts(reference: Sequence[Row], now: Sequence[Row], seed: int) -> list[Findi
 def finding(
     what: str,
     test: str,
-    before: Sequence[Row],
+    before: Sequence[Any],
     now: Sequence[Row],
     result: statistics.Result,
     standing_out: Sequence[Row],

@@ -256,6 +256,8 @@ class Answering:
             variant=generation.variant,
             fact=fact.id if fact else None,
             agrees=agrees,
+            withheld=finished.info.withheld,
+            confidence=finished.info.confidence,
             tokens=finished.usage.total_tokens,
             milliseconds=round(seconds * 1000, 1),
         )

@@ -1,10 +1,12 @@
 """drift: a version against the files here, on one screen, as JSON, and as an exit code."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from lore.__main__ import main
+from lore.commands import drift
 from tests.lore.knowledge import Project, fact
 
 
@@ -56,3 +58,22 @@ def test_a_level_is_a_probability(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["drift", "a", "--alarm", "1"])
     assert "1 is no level; write a number between 0 and 1" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("drifting")
+def test_questions_of_a_server_are_compared_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = [f"When does metal {number} melt?" for number in range(30)]
+    monkeypatch.setattr(drift, "trained_questions", lambda version: trained)
+    log = tmp_path / "asked.jsonl"
+    events = [
+        {"question": f"铁{number}贵不贵?", "answer": "3", "fact": None} for number in range(30)
+    ]
+    log.write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert main(["drift", "b", "--asked", str(log), "--exit-code"]) == 3
+    said = capsys.readouterr().out
+    assert "asked · wordings, against those trained" in said
+    assert "asked: line" in said
+    assert main(["drift", "b", "--asked", str(tmp_path / "nothing.jsonl")]) == 1
+    assert "nothing.jsonl: not found" in capsys.readouterr().err

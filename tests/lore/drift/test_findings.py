@@ -46,11 +46,12 @@ def rows() -> list[dict[str, Any]]:
 
 
 def alarms(now: list[dict[str, Any]]) -> list[findings.Finding]:
-    return [one for one in findings.compare(rows(), now, 3) if one.adjusted < ALARM]
+    found = findings.together(findings.compare(rows(), now, 3))
+    return [one for one in found if one.adjusted < ALARM]
 
 
 def test_the_same_records_raise_no_alarm() -> None:
-    found = findings.compare(rows(), rows(), 3)
+    found = findings.together(findings.compare(rows(), rows(), 3))
     assert {one.test for one in found} == {"numbers", "categories", "counts"}
     assert all(one.adjusted == 1 for one in found)
     assert alarms(random.Random(1).choices(rows(), k=150)) == []
