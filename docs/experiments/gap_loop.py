@@ -157,7 +157,10 @@ def fill(clone: Path, removed: list[Row]) -> None:
         for row in proposed:
             known = values.get((row["subject"], row["attribute"]))
             if known is not None:
-                writer.writerow(row | {"value": known["value"], "unit": known["unit"] or ""})
+                unit = (
+                    known["unit"] if isinstance(known["unit"], str) else ""
+                )  # pandas: NaN where there is none
+                writer.writerow(row | {"value": known["value"], "unit": unit})
     git(clone, "rm", "-q", "-r", "proposals")
     git(clone, "add", "data/raw/filled.csv")
     from ruamel.yaml import YAML
