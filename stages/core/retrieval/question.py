@@ -29,7 +29,9 @@ A question that shares nothing else with an attribute is not about it.
 
 RARE = 0.01
 """A word in a smaller share of an attribute's wordings came there by chance, as `augment` masks words."""
-LEAST_EVIDENCE = 0.03
+ASKING_WORDS = frozenset("who whom whose when where".split())
+"""Function words that tell what is asked for: a person, a time, a place."""
+LEAST_EVIDENCE = 0.04
 """A question whose words say less for its likeliest attribute asks for something else: see `evidence`."""
 
 
@@ -187,19 +189,19 @@ def evidence(asked: set[str], attribute: str, shares: Mapping[str, Mapping[str, 
     """Return how much the words asked say for an attribute.
 
     A word says s · s / Σ s, where s is the share of the attribute's wordings that have it, and the sum is over all
-    attributes: it must be usual there, and unusual elsewhere. Function words say nothing. The sum over the words is
-    multiplied by the share of words that any attribute uses: "What is the market price of palladium per
-    ounce?" has *per* from the questions about density, and *market*, *price* and *ounce* from none.
+    attributes: it must be usual there, and unusual elsewhere. Of function words, those that ask say something. The sum
+    over the words is multiplied by the share of content words that any attribute uses: "What is the market price
+    of palladium per ounce?" has *per* from the questions about density, and *market*, *price* and *ounce* from none.
     """
-    telling = asked - FUNCTION_WORDS
+    content = asked - FUNCTION_WORDS
     said = 0.0
     known = 0
-    for word in sorted(telling):
+    for word in sorted(content | (asked & ASKING_WORDS)):
         total = sum(words_of.get(word, 0.0) for words_of in shares.values())
         if total:
-            known += 1
             said += shares.get(attribute, {}).get(word, 0.0) ** 2 / total
-    return said * known / len(telling) if telling else 0.0
+            known += word in content
+    return said * known / len(content) if content else 0.0
 
 
 def word_shares(known: Sequence[tuple[str, set[str]]]) -> dict[str, dict[str, float]]:
