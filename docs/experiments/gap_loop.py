@@ -172,6 +172,13 @@ def fill(clone: Path, removed: list[Row]) -> None:
     document["extract"]["sources"].append(SOURCE)
     with file_of_params.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
+    # `lore check` demands the new file among the dependencies.
+    pipeline = clone / "dvc.yaml"
+    first = "      - data/raw/discoveries.json\n"
+    text = pipeline.read_text(encoding="utf-8")
+    pipeline.write_text(
+        text.replace(first, f"{first}      - data/raw/filled.csv\n", 1), encoding="utf-8"
+    )
 
 
 def probes_about(facts: set[str]) -> list[Row]:
