@@ -85,7 +85,9 @@ def main() -> None:
 def made_clone(home: Path, clone: Path) -> None:
     """Clone the project, with the cache of this one, and one thread."""
     subprocess.run(["git", "clone", "-q", str(home), str(clone)], check=True)
-    (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {home / '.dvc/cache'}\n")
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    cache = subprocess.run(command, cwd=home, check=True, capture_output=True, text=True).stdout
+    (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache.strip()}\n")
     (clone / "data/wordnet").symlink_to(
         (home / "data/wordnet").resolve()
     )  # `make setup` puts it there
