@@ -113,7 +113,12 @@ def records_of(version: "Version") -> list[Row]:
 def trained_questions(version: "Version") -> list[str]:
     """Return the questions that a version was trained on. Raises InputError where they are missing or damaged."""
     rows = version.table(artifacts.TRAINING_RECORDS, ("split", "question")).to_pylist()
-    return [row["question"] for row in rows if row["split"] == "train" and row["question"]]
+    questions = []
+    for row in rows:
+        is_trained = row["split"] == "train"
+        if is_trained and row["question"]:
+            questions.append(row["question"])
+    return questions
 
 
 def section_of_alarms(alarms: "list[Finding]") -> "Section":

@@ -86,10 +86,13 @@ def compare(
 
 def against_trained(trained: Sequence[str], log: Sequence[Row], seed: int) -> list[Finding]:
     """Compare the questions asked with those trained, each once. The least like training stand out."""
-    known = sorted(set(trained))
-    # The first row of each question: dict keeps it, where the rows come in reversed order.
-    asked = {row["question"]: row for row in reversed(log) if row["question"] not in set(known)}
-    rows = [asked[question] for question in sorted(asked)]
+    trained_once = set(trained)
+    first_asked: dict[str, Row] = {}
+    for row in log:
+        if row["question"] not in trained_once:
+            first_asked.setdefault(row["question"], row)
+    known = sorted(trained_once)
+    rows = [first_asked[question] for question in sorted(first_asked)]
     if min(len(known), len(rows)) < FEWEST_TEXTS:
         return []
     result, newness = statistics.texts(known, [row["question"] for row in rows], seed)
@@ -110,9 +113,17 @@ def language_of(row: Row) -> str:
 def risen(before: Sequence[str], after: Sequence[str], rows: Sequence[Row]) -> list[Row]:
     """Return the rows of the category whose share rose most. `after` are the categories of `rows`."""
     old, new = Counter(before), Counter(after)
-    rise = {name: new[name] / len(after) - old[name] / len(before) for name in new}
-    most = min(rise, key=lambda name: (-rise[name], name))
-    return [row for row, name in zip(rows, after, strict=True) if name == most]
+    rise = {}
+    for name in sorted(new):
+        share_before = old[name] / len(before)
+        share_after = new[name] / len(after)
+        rise[name] = share_after - share_before
+    most = max(rise, key=lambda name: rise[name])  # of equal ones the first by name
+    chosen = []
+    for row, name in zip(rows, after, strict=True):
+        if name == most:
+            chosen.append(row)
+    return chosen
 
 
 def confidence(earlier: Sequence[Row], later: Sequence[Row]) -> list[Finding]:

@@ -142,7 +142,12 @@ class Common(BaseModel):
 
     def ignored(self) -> list[str]:
         """Return the fields that ask for words drawn in another way, and have no effect."""
-        return [name for name, value in NEUTRAL.items() if getattr(self, name) not in (None, value)]
+        found = []
+        for name, neutral in NEUTRAL.items():
+            asked = getattr(self, name)
+            if asked is not None and asked != neutral:
+                found.append(name)
+        return found
 
 
 class ChatRequest(Common):
